@@ -1,0 +1,72 @@
+"""Progress bars with an ETA on standard error, and the log set-up that does not collide with them."""
+
+import logging
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from rich.console import Console
+from rich.logging import RichHandler
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+T = TypeVar("T")
+
+console = Console(stderr=True)
+_state = {"quiet": False}
+
+
+def setup(quiet: bool = False, level: int = logging.INFO) -> None:
+    """Send logs through the console that draws the bars; ``quiet`` silences bars and everything below warnings."""
+    _state["quiet"] = quiet
+    logging.basicConfig(
+        level=logging.WARNING if quiet else level,
+        format="%(message)s",
+        datefmt="%H:%M:%S",
+        handlers=[RichHandler(console=console, show_path=False)],
+        force=True,
+    )
+    for noisy in ("apache_beam", "absl", "numba", "matplotlib", "PIL", "fsspec"):
+        logging.getLogger(noisy).setLevel(logging.ERROR)
+
+
+def _bar() -> Progress:
+    return Progress(
+        TextColumn("{task.description:<28}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("eta"),
+        TimeRemainingColumn(),
+        console=console,
+        disable=_state["quiet"],
+        # A log file or CI gets the finished bar once, not a line per refresh.
+        auto_refresh=sys.stderr.isatty(),
+    )
+
+
+def track(items: Iterable[T], description: str, total: int | None = None) -> Iterator[T]:
+    """Yield ``items`` while a bar with elapsed time and ETA advances (no bar when quiet)."""
+    if total is None and hasattr(items, "__len__"):
+        total = len(items)  # type: ignore[arg-type]
+    with _bar() as bar:
+        task = bar.add_task(description, total=total)
+        for item in items:
+            yield item
+            bar.advance(task)
+
+
+@contextmanager
+def bar(description: str, total: int | None) -> Iterator:
+    """A bar advanced by hand: ``with bar("s2l", steps) as advance: advance(1)``."""
+    with _bar() as progress:
+        task = progress.add_task(description, total=total)
+        yield lambda n=1: progress.advance(task, n)
+
+
+@contextmanager
+def stopwatch() -> Iterator:
+    """``with stopwatch() as elapsed_s: ...; elapsed_s()`` gives wall seconds since entry."""
+    began = time.perf_counter()
+    yield lambda: time.perf_counter() - began
