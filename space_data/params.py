@@ -1,0 +1,75 @@
+"""``params.yaml``, the only configuration: loaded strictly, one section per stage.
+
+An unknown, missing or out-of-range key is an error that names it. Sections are frozen pydantic models; each stage reads only
+its own (the same keys stand under ``params:`` in ``dvc.yaml``, so that DVC knows what a change affects).
+"""
+
+from pathlib import Path
+from typing import Annotated
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from space_data.errors import SpaceError
+
+Fraction01 = Annotated[float, Field(ge=0, le=1)]
+Positive = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """A section of ``params.yaml``: no unknown keys, no changes after loading."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class Data(Section):
+    """Where the raw video lies and which reader understands it."""
+
+    reader: str
+    raw: str
+    splits: Annotated[dict[str, Fraction01], Field(description="share of subjects per split; test gets the rest")]
+
+
+class Job(Section):
+    """How stages run; none of it changes a result."""
+
+    workers: Count
+    shards: Count
+    timeout_s: Positive
+
+
+class Params(Section):
+    """The whole of ``params.yaml``."""
+
+    data: Data
+    job: Job
+
+
+def load_params(path: Path | str = "params.yaml") -> Params:
+    """Load and check ``params.yaml``.
+
+    Raises:
+        SpaceError: the file is missing or not YAML, or a key is unknown, missing or out of range; all such keys are named.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise SpaceError(f"{path}: no such file (run from the repository's root, or give --params)")
+    try:
+        raw = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise SpaceError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
+    try:
+        return Params.model_validate(raw)
+    except ValidationError as error:
+        problems = []
+        for item in error.errors():
+            key = ".".join(str(part) for part in item["loc"]) or "the file"
+            match item["type"]:
+                case "extra_forbidden":
+                    problems.append(f"{key}: unknown key (misspelt?)")
+                case "missing":
+                    problems.append(f"{key}: missing key")
+                case _:
+                    problems.append(f"{key} = {item['input']!r}: {item['msg'][0].lower()}{item['msg'][1:]}")
+        raise SpaceError(f"{path}: " + "; ".join(problems)) from error

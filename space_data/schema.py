@@ -1,0 +1,230 @@
+"""The rows of every table, and the one derivation of Arrow schemas from them.
+
+A row is a frozen dataclass; units stand in the column names. Per-frame vectors are fixed-size lists of float32. The schema's
+metadata carries the table's name and ``SCHEMA_VERSION``, which readers check.
+"""
+
+import dataclasses
+import typing
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Annotated, Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from space_data.landmarks import N_LANDMARKS
+from space_data.speech import MEL_BANDS, MFCC_COEFFICIENTS
+from space_data.timebase import FEATURES_PER_FRAME
+
+SCHEMA_VERSION = 1
+
+EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgusted", "surprised", "contempt")
+"""The union of RAVDESS' and MEAD's labels; a clip's emotion is a vector of intensities in [0, 1] in this order."""
+
+KEPT, REJECTED, FAILED = "kept", "rejected", "failed"
+STATUSES = (KEPT, REJECTED, FAILED)
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class FixedSize:
+    """Annotation of a float32 vector column with ``size`` elements."""
+
+    size: int
+
+
+Landmarks = Annotated[NDArray[np.float32], FixedSize(N_LANDMARKS * 3)]
+"""(78 * 3,): x, y, z of point 0, then of point 1, ..."""
+PoseVector = Annotated[NDArray[np.float32], FixedSize(7)]
+"""yaw_deg, pitch_deg, roll_deg, scale (px per IOD), tx, ty, tz (px): ``PoseTrack.as_array``."""
+EmotionVector = Annotated[NDArray[np.float32], FixedSize(len(EMOTIONS))]
+Box = Annotated[NDArray[np.float32], FixedSize(4)]
+"""x0, y0, x1, y1 in pixels."""
+MelFrame = Annotated[NDArray[np.float32], FixedSize(MEL_BANDS)]
+FrameMel = Annotated[NDArray[np.float32], FixedSize(FEATURES_PER_FRAME * MEL_BANDS)]
+FrameMfcc = Annotated[NDArray[np.float32], FixedSize(FEATURES_PER_FRAME * MFCC_COEFFICIENTS)]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """``ingest``: one video file, what its corpus says of it and what its container claims."""
+
+    clip_id: str
+    """data set + path without suffix, e.g. ``vox2/id00017/01dfn2spqyE/00001``"""
+    path: str
+    sha256: str
+    """of the file's content"""
+    dataset: str
+    subject: str
+    emotion: str
+    intensity: float
+    view: str
+    language: str
+    sex: str
+    split: str
+    annotated_offset_frames: float | None
+    """audio-visual offset that came with the corpus, + = audio late; None where it says nothing"""
+    duration_s: float
+    fps: float
+    header_frames: int
+    width_px: int
+    height_px: int
+    rotation_deg: int
+    video_codec: str
+    pixel_format: str
+    video_start_s: float
+    audio_codec: str
+    audio_hz: int
+    audio_channels: int
+    audio_start_s: float
+
+
+@dataclass(frozen=True)
+class FrameRow:
+    """``measure``: one decoded source frame (native rate, native pixels)."""
+
+    clip_id: str
+    frame: int
+    pts_s: float
+    shot: int
+    found: bool
+    landmarks_px: Landmarks
+    pose: PoseVector
+    reblur_ratio: float
+    luma_mean: float
+    luma_sd: float
+    frame_difference: float
+    """mean absolute grey difference to the frame before at 64x64; 0 for the first"""
+
+
+@dataclass(frozen=True)
+class SoundRow:
+    """``measure``: 10 ms of a clip's sound."""
+
+    clip_id: str
+    feature: int
+    log_mel: MelFrame
+    speech: bool
+    loudness_db: float
+
+
+@dataclass(frozen=True)
+class LedgerRow:
+    """What became of one unit at one stage. Reason codes are a closed list (``pipelines.job.REASONS``)."""
+
+    clip_id: str
+    stage: str
+    status: str
+    reason: str
+    value: float | None
+    threshold: float | None
+    detail: str
+
+
+@dataclass(frozen=True)
+class AlignedClip:
+    """``align``: a kept segment as 25 fps, square video and 16 kHz mono sound of exactly the same length."""
+
+    clip_id: str
+    """the segment's id: source clip id, + ``#n`` when a clip yields several segments"""
+    source_clip_id: str
+    dataset: str
+    subject: str
+    emotion: str
+    intensity: float
+    language: str
+    split: str
+    video: str
+    audio: str
+    n_frames: int
+    size_px: int
+    start_s: float
+    crop_x0_px: float
+    crop_y0_px: float
+    crop_side_px: float
+    applied_offset_frames: float
+    """audio-visual offset that was removed, + = audio was late"""
+
+
+@dataclass(frozen=True)
+class FeatureFrame:
+    """``features``: one 25 fps frame of an aligned clip or of a speech-only utterance (then ``pose`` is the canonical one)."""
+
+    clip_id: str
+    frame: int
+    interpolated: bool
+    normalised: Landmarks
+    pose: PoseVector
+    eye_opening_left: float
+    eye_opening_right: float
+    gaze_x: float
+    gaze_y: float
+    log_mel: FrameMel
+    mfcc: FrameMfcc
+    speech: bool
+
+
+@dataclass(frozen=True)
+class FeatureClip:
+    """``features``: one line per clip of the frame table; what a loader needs to choose and to condition."""
+
+    clip_id: str
+    kind: str
+    """``video`` or ``speech_only``"""
+    dataset: str
+    subject: str
+    language: str
+    split: str
+    emotion: EmotionVector
+    n_frames: int
+    video: str
+    audio: str
+
+
+@dataclass(frozen=True)
+class Score:
+    """``evaluate``: one metric of one system on one clip, or why there is none."""
+
+    system: str
+    clip_id: str
+    subject: str
+    metric: str
+    value: float | None
+    n_frames: int
+    status: str
+    """ok, no_face, short, decode_error, length_mismatch, not_available"""
+    detail: str
+
+
+_ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+
+
+def _arrow_type(annotation: Any) -> tuple[pa.DataType, bool]:
+    """Arrow type and nullability of a field's annotation."""
+    arguments = typing.get_args(annotation)
+    if type(None) in arguments:
+        inner = next(a for a in arguments if a is not type(None))
+        return _arrow_type(inner)[0], True
+    if typing.get_origin(annotation) is Annotated:
+        return pa.list_(pa.float32(), arguments[1].size), False
+    return _ARROW[annotation], False
+
+
+@lru_cache(maxsize=None)
+def arrow_schema(row: type) -> pa.Schema:
+    """Arrow schema of the row dataclass ``row``: its fields in order, with the table's name and version as metadata."""
+    hints = typing.get_type_hints(row, include_extras=True)
+    fields = []
+    for field in dataclasses.fields(row):
+        arrow, nullable = _arrow_type(hints[field.name])
+        fields.append(pa.field(field.name, arrow, nullable=nullable))
+    return pa.schema(fields, metadata={"space.table": row.__name__, "space.version": str(SCHEMA_VERSION)})
+
+
+def emotion_vector(emotion: str, intensity: float) -> NDArray[np.float32]:
+    """One label with an intensity in [0, 1] as the mixture vector, (9,)."""
+    vector = np.zeros(len(EMOTIONS), np.float32)
+    vector[EMOTIONS.index(emotion)] = intensity
+    return vector

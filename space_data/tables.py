@@ -1,0 +1,130 @@
+"""Parquet in and out: the one writer that gives the same bytes for any number of workers, and the readers that check versions.
+
+Rows are sorted by their leading columns, sharded by a stable hash of ``clip_id``, compressed with zstd and renamed into place.
+"""
+
+import dataclasses
+import hashlib
+import shutil
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from space_data.errors import SpaceError
+from space_data.media import atomic_file
+from space_data.schema import SCHEMA_VERSION, arrow_schema
+
+Row = TypeVar("Row")
+
+ROW_GROUP_ROWS = 16_384
+
+
+def shard_of(clip_id: str, shards: int) -> int:
+    """Stable shard number of a clip, equal in every process and on every machine."""
+    return int.from_bytes(hashlib.sha256(clip_id.encode()).digest()[:8], "big") % shards
+
+
+def to_arrow(rows: Sequence[Any], row_class: type) -> pa.Table:
+    """Rows (instances of ``row_class``) as an Arrow table in the given order."""
+    schema = arrow_schema(row_class)
+    columns = []
+    for field in schema:
+        values = [getattr(row, field.name) for row in rows]
+        if pa.types.is_fixed_size_list(field.type):
+            flat = np.concatenate([np.asarray(v, np.float32).ravel() for v in values]) if values else np.zeros(0, np.float32)
+            columns.append(pa.FixedSizeListArray.from_arrays(pa.array(flat), type=field.type))
+        else:
+            columns.append(pa.array(values, field.type))
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def from_arrow(table: pa.Table, row_class: type[Row]) -> list[Row]:
+    """Rows of an Arrow table; vector columns become float32 arrays."""
+    columns = {}
+    for field in arrow_schema(row_class):
+        column = table.column(field.name)
+        if pa.types.is_fixed_size_list(field.type):
+            columns[field.name] = vectors(table, field.name)
+        else:
+            columns[field.name] = column.to_pylist()
+    names = [f.name for f in dataclasses.fields(row_class)]  # type: ignore[arg-type]
+    return [row_class(*values) for values in zip(*(columns[n] for n in names), strict=True)]
+
+
+def vectors(table: pa.Table, column: str) -> np.ndarray:
+    """A fixed-size list column as one float32 array (rows, size), without a Python object per row."""
+    size = table.schema.field(column).type.list_size
+    flat = table.column(column).combine_chunks().flatten()
+    return np.asarray(flat, np.float32).reshape(-1, size)
+
+
+def write_arrow(path: Path | str, table: pa.Table) -> None:
+    """Write one Parquet file atomically (zstd, fixed row groups, no wall-clock content)."""
+    with atomic_file(path) as part:
+        pq.write_table(table, part, compression="zstd", row_group_size=ROW_GROUP_ROWS)
+
+
+def write_table(path: Path | str, rows: Iterable[Any], row_class: type) -> None:
+    """Write ``rows`` sorted by their scalar columns from the left (clip, then frame or stage, ...) to one file."""
+    write_arrow(path, to_arrow(sort_rows(rows, row_class), row_class))
+
+
+def sort_rows(rows: Iterable[Row], row_class: type) -> list[Row]:
+    """Rows in the tables' canonical order: by the leading key columns ``clip_id``/``system`` and the integer after them."""
+    names = [f.name for f in dataclasses.fields(row_class)]
+    keys = [n for n in names if n in ("clip_id", "system", "source_clip_id", "stage", "metric", "frame", "feature", "segment", "window")]
+    return sorted(rows, key=lambda row: tuple(getattr(row, k) for k in keys))
+
+
+def write_sharded(folder: Path | str, rows: Iterable[Any], row_class: type, shards: int) -> None:
+    """Replace ``folder`` by ``shards`` files ``part-00000.parquet`` ... holding ``rows`` by the hash of their clip."""
+    by_shard: dict[int, list[Any]] = defaultdict(list)
+    for row in rows:
+        by_shard[shard_of(row.clip_id, shards)].append(row)
+    folder = Path(folder)
+    if folder.exists():
+        shutil.rmtree(folder)
+    for shard in range(shards):
+        write_table(folder / f"part-{shard:05d}.parquet", by_shard[shard], row_class)
+
+
+def read_arrow(path: Path | str, row_class: type, columns: list[str] | None = None) -> pa.Table:
+    """Read one Parquet file or a folder of shards, after checking table name and schema version.
+
+    Raises:
+        SpaceError: nothing there, another table, or another version of the schema.
+    """
+    path = Path(path)
+    files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+    if not files or not files[0].exists():
+        raise SpaceError(f"{path}: no such table (run the stage that writes it: `dvc repro`)")
+    for file in files:
+        metadata = pq.read_schema(file).metadata or {}
+        name, version = metadata.get(b"space.table", b"?").decode(), metadata.get(b"space.version", b"?").decode()
+        if name != row_class.__name__ or version != str(SCHEMA_VERSION):
+            raise SpaceError(
+                f"{file}: holds table {name} version {version}, need {row_class.__name__} version {SCHEMA_VERSION} "
+                "(written by another release? run `dvc repro`)"
+            )
+    return pa.concat_tables([pq.read_table(file, columns=columns) for file in files])
+
+
+def read_table(path: Path | str, row_class: type[Row]) -> list[Row]:
+    """Rows of a table written by ``write_table`` or ``write_sharded``, in canonical order."""
+    return sort_rows(from_arrow(read_arrow(path, row_class), row_class), row_class)
+
+
+def by_clip(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
+    """Split a frame-level table into (clip_id, rows of it), assuming each clip's rows are contiguous, as the writer leaves them."""
+    ids = table.column("clip_id").combine_chunks().dictionary_encode()
+    codes = np.asarray(ids.indices)
+    if not len(codes):
+        return
+    edges = np.concatenate([[0], np.flatnonzero(np.diff(codes)) + 1, [len(codes)]])
+    for begin, end in zip(edges[:-1], edges[1:], strict=True):
+        yield ids.dictionary[int(codes[begin])].as_py(), table.slice(begin, end - begin)

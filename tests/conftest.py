@@ -1,0 +1,31 @@
+"""Fixtures shared by all tests."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def shared_media() -> Path:
+    """Folder of real clips, portraits and speech beside the repository; tests that use it skip where it is absent."""
+    folder = REPOSITORY.parent / "shared" / "media"
+    if not (folder / "MANIFEST.csv").is_file():
+        pytest.skip("real test media are absent (../shared/media/MANIFEST.csv)")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> np.ndarray:
+    """NASA's public-domain portrait of Eileen Collins that scikit-image ships, uint8 (512, 512, 3)."""
+    from skimage.data import astronaut
+
+    return astronaut()
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """A fresh seeded generator per test."""
+    return np.random.default_rng(20221117)
