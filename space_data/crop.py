@@ -58,7 +58,7 @@ class CropBox:
         shrinks = self.side > size_px
         if any(missing):
             border = cv2.BORDER_REPLICATE if padding == "edge" else cv2.BORDER_REFLECT_101
-            square = cv2.copyMakeBorder(inside, *missing, border)
+            square = np.asarray(cv2.copyMakeBorder(inside, *missing, border), np.uint8)
             if padding == "soft":
                 square = _blur_padding(square, missing)
         else:
