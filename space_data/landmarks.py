@@ -6,7 +6,8 @@ the jaw and the brow ends that agree best with dlib; jaw and brows differ from d
 
 Normalised space: the face's own frame. x to the image right, y down, z away from the camera; origin midway between the outer
 eye corners of the template; unit = the template's distance between them (inter-ocular distance, IOD). ``posed = s R n + t``.
-Angles in degrees: yaw + turns the nose to the image left, pitch + downwards, roll + clockwise; ``R = Rz(roll) Ry(yaw) Rx(pitch)``.
+Angles in degrees: yaw + turns the nose to the image left, pitch + downwards, roll + clockwise;
+``R = Rz(roll) Ry(yaw) Rx(pitch)``.
 """
 
 from dataclasses import dataclass
@@ -127,7 +128,7 @@ def angles_deg(rotation: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDAr
 
 @lru_cache(maxsize=1)
 def template_mesh() -> NDArray[np.float64]:
-    """The 468-vertex template in normalised axes and units, (468, 3), from the cage bootstrapped by ``space_data.synthetic.cage``."""
+    """The 468-vertex template in normalised axes and units, (468, 3): the cage that ``space_data.synthetic.cage`` bootstraps."""
     with (files("space_data") / "assets" / "face_cage.npz").open("rb") as file:
         cage = np.load(file)["vertices"].astype(np.float64)
     mesh = cage * np.array([1.0, -1.0, -1.0])  # centimetres, y up, z to the camera -> image axes
@@ -219,7 +220,7 @@ def lip_height_outer(points: NDArray[np.floating]) -> Points:
 
 
 def eye_aspect_ratio(points: NDArray[np.floating]) -> Points:
-    """Height over width of both eyes (Soukupova & Cech 2016), landmarks (..., 78, 2+) in any units: (..., 2) left, right of the image."""
+    """Height over width of the eyes (Soukupova & Cech 2016), landmarks (..., 78, 2+) in any units: (..., 2), image left first."""
 
     def one(eye: NDArray[np.int64]) -> NDArray[np.floating]:
         p = points[..., eye, :2]

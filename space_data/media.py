@@ -374,7 +374,7 @@ def read_image(path: Path | str) -> RgbImage:
     if stored.ndim == 3 and stored.shape[2] == 4 and stored.dtype == np.uint8:  # PNG and WebP carry no EXIF rotation in practice
         alpha = stored[..., 3:].astype(np.float32) / 255
         upright = np.round(stored[..., :3] * alpha + 127 * (1 - alpha)).astype(np.uint8)
-    return cv2.cvtColor(upright, cv2.COLOR_BGR2RGB)
+    return np.asarray(cv2.cvtColor(upright, cv2.COLOR_BGR2RGB), np.uint8)
 
 
 def write_image(path: Path | str, rgb: RgbImage) -> None:

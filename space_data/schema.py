@@ -7,7 +7,7 @@ metadata carries the table's name and ``SCHEMA_VERSION``, which readers check.
 import dataclasses
 import typing
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Annotated, Any
 
 import numpy as np
@@ -212,7 +212,7 @@ def _arrow_type(annotation: Any) -> tuple[pa.DataType, bool]:
     return _ARROW[annotation], False
 
 
-@lru_cache(maxsize=None)
+@cache
 def arrow_schema(row: type) -> pa.Schema:
     """Arrow schema of the row dataclass ``row``: its fields in order, with the table's name and version as metadata."""
     hints = typing.get_type_hints(row, include_extras=True)

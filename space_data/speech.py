@@ -95,7 +95,7 @@ def speech_mask(audio: NDArray[np.float32]) -> NDArray[np.bool_]:
     detector = SileroVAD(AUDIO_HZ)
     step = detector.window_size_samples
     padded = np.ascontiguousarray(np.pad(np.asarray(audio, np.float32), (0, -len(audio) % step)))
-    probability = np.array([detector.process(memoryview(padded[i : i + step])) for i in range(0, len(padded), step)])
+    probability = np.array([detector.process(memoryview(padded[i : i + step].data)) for i in range(0, len(padded), step)])
     centres = (np.arange(n_features) + 0.5) * SAMPLES_PER_FEATURE
     mask = probability[np.minimum((centres // step).astype(int), len(probability) - 1)] >= SPEECH_THRESHOLD
     result = np.zeros(n_features, bool)

@@ -22,6 +22,7 @@ from space_data.schema import SCHEMA_VERSION, arrow_schema
 Row = TypeVar("Row")
 
 ROW_GROUP_ROWS = 16_384
+_KEY_COLUMNS = ("clip_id", "system", "source_clip_id", "stage", "metric", "reason", "frame", "feature", "segment", "window")
 
 
 def shard_of(clip_id: str, shards: int) -> int:
@@ -46,7 +47,7 @@ def to_arrow(rows: Sequence[Any], row_class: type) -> pa.Table:
 def from_arrow(table: pa.Table, row_class: type[Row]) -> list[Row]:
     """Rows of an Arrow table; vector columns become float32 arrays."""
     columns = {}
-    for field in arrow_schema(row_class):
+    for field in arrow_schema(row_class):  # type: ignore[arg-type]
         column = table.column(field.name)
         if pa.types.is_fixed_size_list(field.type):
             columns[field.name] = vectors(table, field.name)
@@ -75,9 +76,8 @@ def write_table(path: Path | str, rows: Iterable[Any], row_class: type) -> None:
 
 
 def sort_rows(rows: Iterable[Row], row_class: type) -> list[Row]:
-    """Rows in the tables' canonical order: by the leading key columns ``clip_id``/``system`` and the integer after them."""
-    names = [f.name for f in dataclasses.fields(row_class)]
-    keys = [n for n in names if n in ("clip_id", "system", "source_clip_id", "stage", "metric", "frame", "feature", "segment", "window")]
+    """Rows in the tables' canonical order: by their key columns (clip, system, stage, frame, ...) in the order they stand."""
+    keys = [f.name for f in dataclasses.fields(row_class) if f.name in _KEY_COLUMNS]  # type: ignore[arg-type]
     return sorted(rows, key=lambda row: tuple(getattr(row, k) for k in keys))
 
 
@@ -120,7 +120,7 @@ def read_table(path: Path | str, row_class: type[Row]) -> list[Row]:
 
 
 def by_clip(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
-    """Split a frame-level table into (clip_id, rows of it), assuming each clip's rows are contiguous, as the writer leaves them."""
+    """Split a frame-level table into (clip_id, its rows); a clip's rows are contiguous, as the writer leaves them."""
     ids = table.column("clip_id").combine_chunks().dictionary_encode()
     codes = np.asarray(ids.indices)
     if not len(codes):
