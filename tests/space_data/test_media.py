@@ -1,0 +1,140 @@
+"""Codecs: round trips with known answers, awkward containers, and broken files."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from space_data import media
+from space_data.errors import SpaceError
+from space_data.media import MediaError
+
+
+def grey_steps(n: int, size: int = 64) -> list[np.ndarray]:
+    return [np.full((size, size, 3), 20 + 5 * i, np.uint8) for i in range(n)]
+
+
+def click(at_s: float, duration_s: float, rate_hz: int = 16_000) -> np.ndarray:
+    audio = np.zeros(int(duration_s * rate_hz), np.float32)
+    begin = int(at_s * rate_hz)
+    audio[begin : begin + 200] = np.sin(2 * np.pi * 800 * np.arange(200) / rate_hz)
+    return audio
+
+
+def test_round_trip_keeps_frames_times_and_audio_position(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    media.write_video(path, grey_steps(40), audio=click(0.8, 1.6))
+    frames = list(media.decode_video(path))
+    assert [round(f.pts_s * 25) for f in frames] == list(range(40))
+    assert all(abs(float(f.rgb.mean()) - (20 + 5 * i)) < 3 for i, f in enumerate(frames))
+    audio = media.decode_audio(path)
+    assert abs(int(np.argmax(np.abs(audio) > 0.3)) - 0.8 * 16_000) < 40
+    info = media.probe(path)
+    assert (info.width, info.height, info.header_frames, info.fps) == (64, 64, 40, 25.0)
+    assert info.has_audio and info.audio_hz == 16_000
+
+
+def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
+    for name in ("a.mp4", "b.mp4"):
+        media.write_video(tmp_path / name, grey_steps(10), audio=click(0.1, 0.4))
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+
+
+def test_variable_frame_rate_keeps_its_time_stamps(tmp_path: Path) -> None:
+    times_s = [0.0, 0.04, 0.12, 0.2, 0.5]
+    with media.VideoWriter(tmp_path / "vfr.mp4", 64, 64) as writer:
+        for rgb, pts_s in zip(grey_steps(5), times_s, strict=True):
+            writer.write(rgb, pts_s)
+    assert [round(f.pts_s, 3) for f in media.decode_video(tmp_path / "vfr.mp4")] == times_s
+
+
+def test_decoding_resamples_and_mixes_to_mono(tmp_path: Path) -> None:
+    tone = np.sin(2 * np.pi * 440 * np.arange(44_100) / 44_100).astype(np.float32) * 0.5
+    media.write_video(tmp_path / "s.mp4", grey_steps(25), audio=np.stack([tone, tone]), audio_hz=44_100)
+    audio = media.decode_audio(tmp_path / "s.mp4")
+    spectrum = np.abs(np.fft.rfft(audio[:16_000] * np.hanning(16_000)))
+    assert int(np.argmax(spectrum)) == 440
+    assert media.probe(tmp_path / "s.mp4").audio_channels == 2
+
+
+def test_a_failed_write_leaves_neither_file_nor_part(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), media.VideoWriter(tmp_path / "x.mp4", 64, 64) as writer:
+        writer.write(grey_steps(1)[0])
+        raise RuntimeError("interrupted")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(None, "no such file"), (b"", "empty file"), (b"this is a text file, not a video\n" * 10, "not a readable media file")],
+)
+def test_unreadable_files_are_told_apart(tmp_path: Path, content: bytes | None, words: str) -> None:
+    path = tmp_path / "bad.mp4"
+    if content is not None:
+        path.write_bytes(content)
+    for read in (media.probe, media.decode_audio, lambda p: list(media.decode_video(p))):
+        with pytest.raises(MediaError, match=words):
+            read(path)
+
+
+def test_a_truncated_file_is_an_error_not_a_short_clip(tmp_path: Path) -> None:
+    media.write_video(tmp_path / "whole.mp4", grey_steps(50))
+    content = (tmp_path / "whole.mp4").read_bytes()
+    (tmp_path / "cut.mp4").write_bytes(content[: len(content) // 2])
+    with pytest.raises(MediaError):
+        media.probe(tmp_path / "cut.mp4")
+
+
+def test_asking_for_sound_of_a_silent_container_names_it(tmp_path: Path) -> None:
+    media.write_video(tmp_path / "mute.mp4", grey_steps(5))
+    with pytest.raises(MediaError, match=r"mute\.mp4: no audio stream"):
+        media.decode_audio(tmp_path / "mute.mp4")
+
+
+def test_odd_sides_and_unwritable_folders_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(SpaceError, match="even sides"):
+        media.VideoWriter(tmp_path / "odd.mp4", 65, 64)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(SpaceError, match="cannot be written"):
+        media.VideoWriter(tmp_path / "file" / "x.mp4", 64, 64)
+    with pytest.raises(SpaceError, match="no frames"):
+        media.write_video(tmp_path / "none.mp4", [])
+
+
+def test_wav_round_trip_is_exact_to_16_bits(tmp_path: Path, rng: np.random.Generator) -> None:
+    audio = rng.uniform(-0.9, 0.9, 1600).astype(np.float32)
+    media.write_wav(tmp_path / "a.wav", audio)
+    assert np.abs(media.decode_audio(tmp_path / "a.wav") - audio).max() < 1e-4
+
+
+def test_images_round_trip_and_transparency_becomes_grey(tmp_path: Path, rng: np.random.Generator) -> None:
+    import cv2
+
+    rgb = rng.integers(0, 255, (8, 8, 3), np.uint8)
+    media.write_image(tmp_path / "a.png", rgb)
+    assert (media.read_image(tmp_path / "a.png") == rgb).all()
+    cv2.imwrite(str(tmp_path / "clear.png"), np.zeros((4, 4, 4), np.uint8))
+    assert (media.read_image(tmp_path / "clear.png") == 127).all()
+    (tmp_path / "text.jpg").write_text("not a picture")
+    with pytest.raises(MediaError, match="not a readable picture"):
+        media.read_image(tmp_path / "text.jpg")
+
+
+def test_real_containers_decode_upright_with_square_pixels(shared_media: Path) -> None:
+    expected = {
+        "vfr_m_700.mp4": (135, (700, 700)),
+        "nearsilent_sar_m_512x480.mp4": (587, (480, 480)),
+        "mead_sad_m_1080p_444.mp4": (112, (1080, 1920)),
+    }
+    for name, (count, shape) in expected.items():
+        info = media.probe(shared_media / name)
+        assert (info.height, info.width) == shape
+        frames = [(f.pts_s, f.rgb.shape) for f in media.decode_video(shared_media / name)]
+        assert len(frames) == count
+        assert frames[0][1] == (*shape, 3)
+        assert (np.diff([t for t, _ in frames]) > 0).all()
+
+
+def test_a_stream_that_starts_late_keeps_its_place(shared_media: Path) -> None:
+    first = next(media.decode_video(shared_media / "stage_cuts_audience_360p.mp4"))
+    assert first.pts_s == pytest.approx(0.844, abs=0.01)

@@ -1,0 +1,89 @@
+"""Tables: derivation of schemas, round trips, and bytes that do not depend on the order of the rows."""
+
+import typing
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from space_data import schema, tables
+from space_data.errors import SpaceError
+
+
+def frame_rows(n_clips: int = 5, n_frames: int = 7) -> list[schema.SoundRow]:
+    return [
+        schema.SoundRow(f"set/clip{c}", f, np.full(40, c + f / 10, np.float32), bool(f % 2), -20.0)
+        for c in range(n_clips)
+        for f in range(n_frames)
+    ]
+
+
+def test_schema_follows_the_dataclass() -> None:
+    arrow = schema.arrow_schema(schema.LedgerRow)
+    assert arrow.field("value").nullable and not arrow.field("reason").nullable
+    assert arrow.field("value").type == pa.float64()
+    assert schema.arrow_schema(schema.FrameRow).field("landmarks_px").type == pa.list_(pa.float32(), 234)
+    assert arrow.metadata[b"space.table"] == b"LedgerRow"
+
+
+@pytest.mark.parametrize("row_class", [v for v in vars(schema).values() if isinstance(v, type) and hasattr(v, "__dataclass_fields__")])
+def test_every_row_class_has_a_schema(row_class: type) -> None:
+    if row_class is not schema.FixedSize:
+        assert len(schema.arrow_schema(row_class)) == len(typing.get_type_hints(row_class))
+
+
+def test_round_trip(tmp_path: Path) -> None:
+    rows = frame_rows()
+    tables.write_table(tmp_path / "t.parquet", rows, schema.SoundRow)
+    back = tables.read_table(tmp_path / "t.parquet", schema.SoundRow)
+    assert [(r.clip_id, r.feature, r.speech) for r in back] == [(r.clip_id, r.feature, r.speech) for r in rows]
+    assert np.array_equal(np.stack([r.log_mel for r in back]), np.stack([r.log_mel for r in rows]))
+
+
+def test_bytes_do_not_depend_on_row_order(tmp_path: Path, rng: np.random.Generator) -> None:
+    rows = frame_rows()
+    tables.write_sharded(tmp_path / "a", rows, schema.SoundRow, 3)
+    tables.write_sharded(tmp_path / "b", [rows[i] for i in rng.permutation(len(rows))], schema.SoundRow, 3)
+    names = sorted(p.name for p in (tmp_path / "a").iterdir())
+    assert len(names) == 3
+    for name in names:
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+
+
+def test_by_clip_yields_each_clip_once(tmp_path: Path) -> None:
+    tables.write_sharded(tmp_path / "t", frame_rows(), schema.SoundRow, 2)
+    groups = dict(tables.by_clip(tables.read_arrow(tmp_path / "t", schema.SoundRow)))
+    assert sorted(groups) == [f"set/clip{c}" for c in range(5)]
+    assert all(len(g) == 7 for g in groups.values())
+    assert tables.vectors(groups["set/clip2"], "log_mel")[3] == pytest.approx(np.full(40, 2.3))
+
+
+def test_empty_tables_are_tables(tmp_path: Path) -> None:
+    tables.write_table(tmp_path / "t.parquet", [], schema.SoundRow)
+    assert tables.read_table(tmp_path / "t.parquet", schema.SoundRow) == []
+    assert list(tables.by_clip(tables.read_arrow(tmp_path / "t.parquet", schema.SoundRow))) == []
+
+
+def test_missing_wrong_and_outdated_tables_are_named(tmp_path: Path) -> None:
+    with pytest.raises(SpaceError, match="no such table"):
+        tables.read_table(tmp_path / "none.parquet", schema.SoundRow)
+    tables.write_table(tmp_path / "t.parquet", frame_rows(), schema.SoundRow)
+    with pytest.raises(SpaceError, match="holds table SoundRow version 1, need Clip version 1"):
+        tables.read_table(tmp_path / "t.parquet", schema.Clip)
+    old = pq.read_table(tmp_path / "t.parquet")
+    pq.write_table(old.replace_schema_metadata({"space.table": "SoundRow", "space.version": "0"}), tmp_path / "t.parquet")
+    with pytest.raises(SpaceError, match="version 0"):
+        tables.read_table(tmp_path / "t.parquet", schema.SoundRow)
+
+
+def test_shards_are_stable_across_processes() -> None:
+    # `printf a | sha256sum`: the first 16 hexadecimal digits as a number, modulo 1000.
+    assert [tables.shard_of(c, 1000) for c in ("a", "b", "c")] == [250, 946, 930]
+
+
+def test_emotion_vector() -> None:
+    vector = schema.emotion_vector("happy", 0.8)
+    assert vector[schema.EMOTIONS.index("happy")] == pytest.approx(0.8)
+    assert vector.sum() == pytest.approx(0.8)
