@@ -37,6 +37,17 @@ class Job(Section):
     workers: Count
     shards: Count
     timeout_s: Positive
+    cache_days: Positive
+    beam: tuple[str, ...]
+
+
+class Warp(Section):
+    """The training-free renderer."""
+
+    sharpen: Annotated[float, Field(ge=0, le=1)]
+    max_yaw_deg: Annotated[float, Field(gt=0, le=45)]
+    max_pitch_deg: Annotated[float, Field(gt=0, le=30)]
+    max_roll_deg: Annotated[float, Field(gt=0, le=45)]
 
 
 class Params(Section):
@@ -44,6 +55,7 @@ class Params(Section):
 
     data: Data
     job: Job
+    warp: Warp
 
 
 def load_params(path: Path | str = "params.yaml") -> Params:

@@ -31,6 +31,11 @@ def setup(quiet: bool = False, level: int = logging.INFO) -> None:
         logging.getLogger(noisy).setLevel(logging.ERROR)
 
 
+def is_quiet() -> bool:
+    """Whether ``setup(quiet=True)`` was called."""
+    return _state["quiet"]
+
+
 def _bar() -> Progress:
     return Progress(
         TextColumn("{task.description:<28}"),

@@ -1,0 +1,371 @@
+"""What every stage shares: run one function over many units (Beam, isolated processes, cache), keep the ledger, report time.
+
+    outcomes = run_units("align", units, align_one, params.align, layout, params.job)
+
+* ``align_one(value, settings, folder)`` writes its files into ``folder`` and returns nothing. It may raise ``Rejected``.
+  It must be a module-level function, and may depend on nothing but its arguments: no state passes from unit to unit.
+* The folder is kept under ``.cache/units/<stage>/<key>``; the key hashes the unit's content, the settings, the source code the
+  function can reach and the releases of its packages. A unit with a kept result is not run again; failed units are.
+* Each unit runs in a process of its own pool (``isolate``): a crash, a hang or an exception costs that unit, which ends as
+  ``failed`` in the ledger with its traceback.
+* Outcomes come back in the order of the unit ids, whatever the number of workers, so what a stage writes from them has the
+  same bytes. Only paths and keys travel through Beam.
+"""
+
+import argparse
+import hashlib
+import json
+import logging
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from pipelines.code_version import code_version
+from pipelines.isolate import Answer, Died, FunctionName, Raised, Returned, TimedOut
+from pipelines.layout import Layout
+from space_data import progress
+from space_data.errors import SpaceError
+from space_data.media import atomic_file, make_folder
+from space_data.params import Job, Params, Section, load_params
+from space_data.schema import FAILED, KEPT, REJECTED, STATUSES, LedgerRow
+from space_data.tables import write_table
+
+__all__ = [
+    "REASONS", "Layout", "Outcome", "Rejected", "Unit", "content_hash", "ledger_rows", "run_units", "stage_clock",
+    "stage_main", "write_ledger",
+]  # fmt: skip
+
+logger = logging.getLogger(__name__)
+
+REASONS = {
+    # the file (ingest)
+    "empty_file": "the file has 0 bytes",
+    "not_media": "the content is not audio or video, whatever the name says",
+    "unreadable": "a media file whose header or first frame cannot be read (often cut off while copying)",
+    "no_video": "no video stream",
+    # the streams (measure, filter)
+    "truncated": "fewer frames decode than the header promises, or decoding breaks off",
+    "no_audio": "no audio stream",
+    "silent": "the sound is digital silence or far too quiet",
+    "no_speech": "too small a share of the time holds speech",
+    "noisy_sound": "speech hardly louder than what lies between",
+    "clipped_sound": "too many samples at full scale",
+    "length_mismatch": "audio and video of very different length",
+    "too_short": "the clip, or the shot cut from it, is too short",
+    "low_resolution": "the picture is too small",
+    # the picture
+    "no_face": "no face, or in hardly any frame",
+    "face_lost": "the face is missing in some frames",
+    "several_faces": "a second face of comparable size",
+    "small_face": "the face is too small",
+    "face_cut_off": "the face leaves the picture",
+    "profile": "the head is turned too far to the side",
+    "tilted": "the head is bent too far up or down",
+    "blurred": "the face is not sharp for its size (upscaled, out of focus, motion)",
+    "too_dark": "the face is too dark",
+    "too_bright": "the face is too bright",
+    "flat_light": "the face has hardly any contrast",
+    "frozen": "the picture stands still",
+    "duplicate_frames": "many frames repeat the one before (converted frame rate)",
+    "lips_still": "speech is heard but the lips do not move",
+    # sound against picture (sync)
+    "av_offset_too_large": "sound and lips are further apart than is corrected",
+    "av_sync_uncertain": "lips and sound do not belong together, or it cannot be told",
+    # the run
+    "error": "a known problem with this clip; the detail says which",
+    "exception": "our code failed on it; the detail holds the traceback",
+    "worker_died": "the process died while working on it (native crash, out of memory)",
+    "timed_out": "it took longer than job.timeout_s",
+}
+"""The closed list of reason codes in the ledger."""
+
+DETAIL_CHARACTERS = 4000
+OUTCOME_FILE = "outcome.json"
+
+
+class Rejected(Exception):
+    """Raised by a unit function: the unit is fine to drop, for ``reason`` (of ``REASONS``)."""
+
+    def __init__(self, reason: str, detail: str = "", value: float | None = None, threshold: float | None = None) -> None:
+        super().__init__(reason, detail, value, threshold)
+        self.reason, self.detail, self.value, self.threshold = reason, detail, value, threshold
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One piece of work: ``unit_id`` (a clip or segment id), a hash of the *content* it depends on, the function's argument."""
+
+    unit_id: str
+    content: str
+    value: Any
+    """picklable, small: paths and rows, never frames"""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a unit. ``folder`` holds what the function wrote; None if the unit failed."""
+
+    unit_id: str
+    status: str
+    reason: str = ""
+    detail: str = ""
+    value: float | None = None
+    threshold: float | None = None
+    folder: Path | None = None
+    computed: bool = False
+    """now, not in an earlier run"""
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What travels through Beam for a unit."""
+
+    unit_id: str
+    folder: str
+    value: Any
+    settings: Any
+    function: FunctionName
+
+
+def content_hash(*parts: Any) -> str:
+    """SHA-256 of JSON-able ``parts`` (dicts with sorted keys), for ``Unit.content``."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _function_name(function: Callable[..., Any]) -> FunctionName:
+    """Importable name of ``function``, also when its module runs as ``__main__``."""
+    module = function.__module__
+    if module == "__main__":
+        module = sys.modules["__main__"].__spec__.name  # type: ignore[union-attr]
+    return FunctionName(module, function.__name__)
+
+
+def run_units(
+    stage: str, units: Iterable[Unit], function: Callable[[Any, Any, Path], None], settings: Any, layout: Layout, job: Job
+) -> list[Outcome]:
+    """Run ``function(unit.value, settings, folder)`` once per unit, in parallel; results kept from earlier runs are reused.
+
+    Args:
+        stage: name of the stage; part of the cache's path.
+        units: the work; ids must be unique.
+        function: module-level; see the module's docstring.
+        settings: what the function needs to know beside the unit, as a params section (or a tuple of them, or None).
+
+    Returns:
+        One outcome per unit, sorted by unit id.
+    """
+    todo = sorted(units, key=lambda unit: unit.unit_id)
+    repeated = [unit_id for unit_id, n in Counter(unit.unit_id for unit in todo).items() if n > 1]
+    if repeated:
+        raise SpaceError(f"{stage}: unit id {repeated[0]!r} occurs twice (two files that differ only in their suffix?)")
+    name = _function_name(function)
+    cache = layout.cache / "units" / stage
+    _remove_leftovers(cache, job.cache_days)
+    version = code_version(name.module)
+    folders = {
+        unit.unit_id: cache / content_hash(stage, name.name, unit.unit_id, unit.content, _plain(settings), version)[:40]
+        for unit in todo
+    }
+    cached = {unit.unit_id for unit in todo if (folders[unit.unit_id] / OUTCOME_FILE).is_file()}
+    tasks = [
+        _Task(unit.unit_id, str(folders[unit.unit_id]), unit.value, settings, name)
+        for unit in todo
+        if unit.unit_id not in cached
+    ]
+    if cached:
+        logger.info("%s: %d of %d units are kept from earlier runs", stage, len(cached), len(todo))
+    answers = _run_tasks(stage, tasks, cache, job) if tasks else {}
+    return [_outcome(unit.unit_id, folders[unit.unit_id], answers.get(unit.unit_id)) for unit in todo]
+
+
+def _plain(settings: Any) -> Any:
+    """Settings as JSON-able data, for the key."""
+    if isinstance(settings, Section):
+        return settings.model_dump(mode="json")
+    return [_plain(item) for item in settings] if isinstance(settings, tuple | list) else settings
+
+
+def _remove_leftovers(cache: Path, cache_days: float) -> None:
+    """Delete what killed runs left half-made, and results that no run has used for ``cache_days``."""
+    now_s = time.time()
+    for path in cache.glob("*") if cache.is_dir() else []:
+        half_made = path.suffix == ".part" and not _alive(int(path.stem.rsplit(".", 1)[-1]))
+        if half_made or now_s - path.stat().st_mtime > cache_days * 86_400:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _alive(process_id: int) -> bool:
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _run_tasks(stage: str, tasks: Sequence[_Task], cache: Path, job: Job) -> dict[str, dict[str, Any]]:
+    """Run the tasks through Beam; what each answered, by unit id."""
+    from pipelines import units_beam
+
+    make_folder(cache)
+    fn = units_beam.RunUnits(FunctionName(__name__, "serve_task"), answer_line, job.workers, job.timeout_s)
+    with tempfile.TemporaryDirectory(prefix=".lines-", dir=cache) as lines, progress.bar(stage, len(tasks)) as advance:
+        units_beam.on_unit_done.append(lambda _: advance())
+        try:
+            units_beam.run(tasks, fn, job.beam, Path(lines) / "answer")
+        finally:
+            units_beam.on_unit_done.clear()
+        answers = [json.loads(line) for file in sorted(Path(lines).iterdir()) for line in file.read_text().splitlines()]
+    for answer in answers:
+        for message in answer["warnings"]:
+            logger.warning("%s", message)
+    return {answer["unit_id"]: answer for answer in answers}
+
+
+def serve_task(task: _Task) -> dict[str, Any]:
+    """In the worker process: run one unit into a temporary folder and move that to its place, complete.
+
+    Returns:
+        ``{}``, or the reason and detail of a failure that is the clip's and not ours.
+    """
+    final = Path(task.folder)
+    part = final.with_name(f".{final.name}.{os.getpid()}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    part.mkdir(parents=True)
+    outcome: dict[str, Any] = {"status": KEPT}
+    try:
+        task.function.load()(task.value, task.settings, part)
+    except Rejected as rejection:
+        outcome = {"status": REJECTED, **rejection.__dict__}
+    except SpaceError as error:
+        shutil.rmtree(part)
+        return {"reason": "error", "detail": str(error)}
+    except BaseException:
+        shutil.rmtree(part)
+        raise
+    (part / OUTCOME_FILE).write_text(json.dumps(outcome))
+    shutil.rmtree(final, ignore_errors=True)
+    os.replace(part, final)
+    return {}
+
+
+def answer_line(task: _Task, answer: Answer) -> str:
+    """What a worker answered, as one line of JSON."""
+    facts: dict[str, Any] = {"unit_id": task.unit_id, "warnings": []}
+    match answer:
+        case Returned(value, warnings):
+            facts |= {**value, "warnings": list(warnings)}
+        case Raised(trace):
+            facts |= {"reason": "exception", "detail": trace[-DETAIL_CHARACTERS:]}
+        case Died(exit_code, log):
+            facts |= {"reason": "worker_died", "detail": f"exit code {exit_code}. {log[-DETAIL_CHARACTERS:]}".strip()}
+        case TimedOut(limit_s):
+            facts |= {"reason": "timed_out", "detail": f"took longer than {limit_s:g} s", "threshold": limit_s}
+    return json.dumps(facts)
+
+
+def _outcome(unit_id: str, folder: Path, answer: dict[str, Any] | None) -> Outcome:
+    """Outcome of one unit from its kept result, else from the failure it answered."""
+    if answer is not None and "reason" in answer:
+        return Outcome(unit_id, FAILED, answer["reason"], answer["detail"], threshold=answer.get("threshold"))
+    marker = folder / OUTCOME_FILE
+    if not marker.is_file():
+        return Outcome(unit_id, FAILED, "worker_died", "no answer and no result: the unit was lost")
+    os.utime(folder)  # used today: see _remove_leftovers
+    return Outcome(unit_id, folder=folder, computed=answer is not None, **json.loads(marker.read_text()))
+
+
+def ledger_rows(stage: str, outcomes: Iterable[Outcome]) -> list[LedgerRow]:
+    """One ledger row per outcome."""
+    return [LedgerRow(o.unit_id, stage, o.status, o.reason, o.value, o.threshold, o.detail) for o in outcomes]
+
+
+def write_ledger(layout: Layout, stage: str, inputs: Iterable[str], rows: Sequence[LedgerRow]) -> Counter[str]:
+    """Check that every input is accounted for and write the stage's ledger.
+
+    A rejected unit may have several rows, one per reason; a kept or failed one has exactly one.
+
+    Args:
+        inputs: ids that entered the stage.
+        rows: what became of them.
+
+    Returns:
+        Number of units per status.
+
+    Raises:
+        SpaceError: inputs != kept + rejected + failed, or a reason is not in ``REASONS``.
+    """
+    wanted = list(inputs)
+    status: dict[str, str] = {}
+    for row in rows:
+        first = status.setdefault(row.clip_id, row.status)
+        if row.status not in STATUSES or (row.reason not in REASONS) != (row.status == KEPT and not row.reason):
+            raise SpaceError(f"{stage}: clip {row.clip_id} is {row.status} for {row.reason!r} (job.REASONS lists the reasons)")
+        if first != row.status:
+            raise SpaceError(f"{stage}: clip {row.clip_id} ends both as {first} and as {row.status}")
+    n_rows = Counter(row.clip_id for row in rows)
+    doubled = [i for i, n in n_rows.items() if n > 1 and status[i] != REJECTED]
+    lost, foreign = sorted(set(wanted) - set(status)), sorted(set(status) - set(wanted))
+    if lost or foreign or doubled or len(wanted) != len(set(wanted)):
+        raise SpaceError(
+            f"{stage}: {len(wanted)} inputs do not equal kept + rejected + failed: "
+            f"lost {lost[:3]}, never asked for {foreign[:3]}, counted twice {doubled[:3]}"
+        )
+    rows = sorted(rows, key=lambda row: (row.clip_id, row.reason))
+    write_table(layout.ledger(stage), rows, LedgerRow)
+    return Counter(status.values())
+
+
+@dataclass
+class StageClock:
+    """What a stage tells about itself when it ends: see ``stage_clock``."""
+
+    clips: int = 0
+    computed: int | None = None
+    counts: Counter[str] = field(default_factory=Counter)
+    notes: dict[str, str] = field(default_factory=dict)
+
+
+@contextmanager
+def stage_clock(layout: Layout, stage: str) -> Iterator[StageClock]:
+    """Time a stage: fill in the ``StageClock``; at the end its line is printed and kept in ``reports/stages/<stage>.json``."""
+    clock = StageClock()
+    began_s = time.perf_counter()
+    yield clock
+    seconds = time.perf_counter() - began_s
+    facts = {
+        "stage": stage, "clips": clock.clips, "computed": clock.clips if clock.computed is None else clock.computed,
+        "seconds": round(seconds, 2), "clips_per_s": round(clock.clips / max(seconds, 1e-9), 3),
+        **{status: clock.counts[status] for status in STATUSES}, **clock.notes,
+    }  # fmt: skip
+    with atomic_file(layout.timing(stage)) as part:
+        part.write_text(json.dumps(facts, indent=1) + "\n")
+    if not progress.is_quiet():
+        table = Table(*facts)
+        table.add_row(*(str(value) for value in facts.values()))
+        Console().print(table)
+
+
+def stage_main(run: Callable[[Params, Layout], None], argv: Sequence[str] | None = None) -> None:
+    """``main`` of every stage: ``python -m pipelines.<verb> [--params FILE] [-q]``; a ``SpaceError`` becomes one line."""
+    parser = argparse.ArgumentParser(description=(sys.modules[run.__module__].__doc__ or "").split("\n")[0])
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="configuration (default: params.yaml)")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress bars, warnings only")
+    arguments = parser.parse_args(argv)
+    progress.setup(arguments.quiet)
+    try:
+        run(load_params(arguments.params), Layout())
+    except SpaceError as error:
+        raise SystemExit(f"error: {error}") from None

@@ -1,0 +1,123 @@
+"""Units through Beam, processes and cache; the ledger's conservation law."""
+
+import json
+import time
+from pathlib import Path
+
+import pytest
+from job_units import act
+
+from pipelines.job import Layout, Unit, content_hash, ledger_rows, run_units, stage_clock, write_ledger
+from space_data.errors import SpaceError
+from space_data.params import Job
+from space_data.schema import FAILED, KEPT, REJECTED, LedgerRow
+from space_data.tables import read_table
+
+JOB = Job(workers=2, shards=2, timeout_s=20, cache_days=30, beam=("--runner=FnApiRunner",))
+
+
+def units(*values: str) -> list[Unit]:
+    return [Unit(f"clip/{value}", content_hash(value), value) for value in values]
+
+
+def calls_of(settings: dict[str, str]) -> list[str]:
+    return sorted(Path(settings["calls"]).read_text().split())
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> dict[str, str]:
+    return {"calls": str(tmp_path / "calls.txt")}
+
+
+def test_every_fate_of_a_unit_and_the_cache(tmp_path: Path, settings: dict[str, str]) -> None:
+    layout = Layout.in_folder(tmp_path)
+    job = JOB.model_copy(update={"timeout_s": 2.0})
+    values = ("good", "bug", "crash", "hang", "reject", "user-error", "fine")
+    outcomes = run_units("test", units(*values), act, settings, layout, job)
+
+    by_id = {outcome.unit_id: outcome for outcome in outcomes}
+    assert [outcome.unit_id for outcome in outcomes] == sorted(f"clip/{value}" for value in values)
+    fates = {unit_id: (outcome.status, outcome.reason) for unit_id, outcome in by_id.items()}
+    assert fates == {
+        "clip/good": (KEPT, ""),
+        "clip/fine": (KEPT, ""),
+        "clip/reject": (REJECTED, "too_short"),
+        "clip/user-error": (FAILED, "error"),
+        "clip/bug": (FAILED, "exception"),
+        "clip/crash": (FAILED, "worker_died"),
+        "clip/hang": (FAILED, "timed_out"),
+    }
+    assert (by_id["clip/reject"].value, by_id["clip/reject"].threshold) == (0.2, 2.0)
+    assert "ZeroDivisionError: a defect of ours" in by_id["clip/bug"].detail
+    assert "-11" in by_id["clip/crash"].detail
+    good = by_id["clip/good"].folder
+    assert good is not None and (good / "result.txt").read_text() == "GOOD"
+    assert write_ledger(layout, "test", by_id, ledger_rows("test", outcomes)) == {KEPT: 2, REJECTED: 1, FAILED: 4}
+
+    # Again, grown by one: what was kept or rejected is not repeated, what failed is.
+    Path(settings["calls"]).unlink()
+    again = run_units("test", units("good", "reject", "fine", "bug", "new"), act, settings, layout, job)
+    assert calls_of(settings) == ["bug", "new"]
+    assert [o.status for o in again] == [FAILED, KEPT, KEPT, KEPT, REJECTED]
+    assert [o.unit_id for o in again if o.computed] == ["clip/new"]
+    assert not list((tmp_path / ".cache").rglob("*.part"))
+
+
+def test_other_settings_and_other_content_run_again(tmp_path: Path, settings: dict[str, str]) -> None:
+    layout = Layout.in_folder(tmp_path)
+    run_units("test", units("a"), act, settings, layout, JOB)
+    run_units("test", units("a"), act, {**settings, "more": 1}, layout, JOB)
+    run_units("test", [Unit("clip/a", "changed", "a")], act, settings, layout, JOB)
+    assert calls_of(settings) == ["a", "a", "a"]
+
+
+def test_a_dead_run_leaves_nothing_that_counts_as_done(tmp_path: Path, settings: dict[str, str]) -> None:
+    layout = Layout.in_folder(tmp_path)
+    (outcome,) = run_units("test", units("a"), act, settings, layout, JOB)
+    assert outcome.folder is not None
+    half_made = outcome.folder.with_name(f".{outcome.folder.name}.999999999.part")
+    outcome.folder.rename(half_made)
+    (half_made / "outcome.json").unlink()
+    (again,) = run_units("test", units("a"), act, settings, layout, JOB)
+    assert again.status == KEPT and again.computed and not half_made.exists()
+
+
+def test_two_units_of_one_name_are_an_error(tmp_path: Path) -> None:
+    with pytest.raises(SpaceError, match="'clip/a' occurs twice"):
+        run_units("test", units("a", "a"), act, None, Layout.in_folder(tmp_path), JOB)
+
+
+def row(clip: str, status: str, reason: str = "") -> LedgerRow:
+    return LedgerRow(clip, "test", status, reason, None, None, "")
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([row("a", KEPT)], "lost \\['b'\\]"),
+        ([row("a", KEPT), row("b", KEPT), row("c", KEPT)], "never asked for \\['c'\\]"),
+        ([row("a", KEPT), row("b", KEPT), row("b", KEPT)], "counted twice \\['b'\\]"),
+        ([row("a", KEPT), row("b", REJECTED, "did_not_like_it")], "job.REASONS"),
+        ([row("a", KEPT), row("b", REJECTED, "")], "job.REASONS"),
+        ([row("a", KEPT), row("b", KEPT), row("b", REJECTED, "silent")], "both as kept and as rejected"),
+    ],
+)
+def test_a_ledger_that_loses_or_invents_clips_is_an_error(tmp_path: Path, rows: list[LedgerRow], message: str) -> None:
+    with pytest.raises(SpaceError, match=message):
+        write_ledger(Layout.in_folder(tmp_path), "test", ["a", "b"], rows)
+
+
+def test_a_rejected_clip_keeps_all_its_reasons(tmp_path: Path) -> None:
+    layout = Layout.in_folder(tmp_path)
+    rows = [row("b", REJECTED, "silent"), row("a", KEPT), row("b", REJECTED, "blurred")]
+    assert write_ledger(layout, "test", ["a", "b"], rows) == {KEPT: 1, REJECTED: 1}
+    assert [r.reason for r in read_table(layout.ledger("test"), LedgerRow)] == ["", "blurred", "silent"]
+
+
+def test_stage_clock_keeps_the_rate(tmp_path: Path) -> None:
+    layout = Layout.in_folder(tmp_path)
+    with stage_clock(layout, "test") as clock:
+        time.sleep(0.05)
+        clock.clips = 10
+    facts = json.loads(layout.timing("test").read_text())
+    assert facts["clips"] == 10 and 0 < facts["clips_per_s"] <= 200
