@@ -244,6 +244,7 @@ class VideoWriter:
         crf, preset: x264's quality (lower is better) and speed.
         audio: mono samples (n,) or channels-first (channels, n), float32 in [-1, 1].
         audio_hz: their rate.
+        comment: free text kept in the container's metadata, e.g. that the picture is generated.
     """
 
     def __init__(
@@ -256,6 +257,7 @@ class VideoWriter:
         preset: str = "veryfast",
         audio: NDArray[np.float32] | None = None,
         audio_hz: int = AUDIO_HZ,
+        comment: str = "",
     ) -> None:
         if width % 2 or height % 2:
             raise SpaceError(f"{path}: picture of {width}x{height}, H.264 needs even sides")
@@ -270,6 +272,8 @@ class VideoWriter:
             self._container = av.open(str(self._part), "w", format="mp4", container_options={"fflags": "+bitexact"})
         except (av.FFmpegError, OSError) as error:
             raise SpaceError(f"{self.path}: cannot be written ({_reason(error)})") from error
+        if comment:
+            self._container.metadata["comment"] = comment
         self._video = self._container.add_stream("libx264", rate=self._fps)
         self._video.width, self._video.height, self._video.pix_fmt = width, height, "yuv420p"
         self._video.codec_context.thread_count = 1
