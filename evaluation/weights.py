@@ -1,0 +1,123 @@
+"""Published weights: declared in ``assets/weights.yaml``, verified before every use, fetched only on request.
+
+Command: ``python -m evaluation.weights inception-2015-12-05 --folder models/weights``
+"""
+
+import argparse
+import hashlib
+import sys
+import urllib.error
+import urllib.request
+from importlib.resources import files
+from pathlib import Path
+
+import yaml
+from pydantic import BaseModel, ConfigDict
+
+from space_data import progress
+from space_data.errors import SpaceError
+from space_data.media import atomic_file
+
+INCEPTION = "inception-2015-12-05"
+CHUNK_BYTES = 1 << 20
+
+
+class Declaration(BaseModel):
+    """One entry of ``weights.yaml``."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    file: str
+    url: str
+    bytes: int
+    sha256: str
+    licence: str
+    used_for: str
+
+
+def declared() -> dict[str, Declaration]:
+    """All declared weights by name."""
+    text = (files("evaluation") / "assets" / "weights.yaml").read_text()
+    return {name: Declaration.model_validate(entry) for name, entry in yaml.safe_load(text).items()}
+
+
+def declaration(name: str) -> Declaration:
+    """The entry called ``name``; SpaceError lists the known names."""
+    known = declared()
+    if name not in known:
+        raise SpaceError(f"weights {name!r}: not declared, need one of {', '.join(known)}")
+    return known[name]
+
+
+def find(name: str, folder: Path) -> Path | None:
+    """Path of verified weights in ``folder``, or None when the file is absent.
+
+    Raises:
+        SpaceError: a file of that name is there but is not the declared one.
+    """
+    path = folder / declaration(name).file
+    if not path.is_file():
+        return None
+    verify(name, path)
+    return path
+
+
+def verify(name: str, path: Path) -> None:
+    """Raise SpaceError unless size and SHA-256 of ``path`` are those declared for ``name``."""
+    wanted = declaration(name)
+    size = path.stat().st_size
+    if size != wanted.bytes:
+        raise SpaceError(f"{path}: {size} bytes, weights {name} have {wanted.bytes} (download broken off, or an error page?)")
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
+    if digest.hexdigest() != wanted.sha256:
+        raise SpaceError(f"{path}: SHA-256 {digest.hexdigest()}, weights {name} have {wanted.sha256} (another file of that name)")
+
+
+def absence(name: str, folder: Path) -> str:
+    """One line for people: which weights are missing, what for, and what to do."""
+    wanted = declaration(name)
+    return (
+        f"weights {name} ({wanted.used_for}) are not in {folder}: run `python -m evaluation.weights {name} --folder {folder}` "
+        f"or put {wanted.file} there"
+    )
+
+
+def fetch(name: str, folder: Path) -> Path:
+    """Download, verify and keep weights; returns their path. Nothing is left behind if they are not the declared ones."""
+    wanted = declaration(name)
+    path = folder / wanted.file
+    if find(name, folder) is not None:
+        return path
+    with atomic_file(path) as part:
+        try:
+            with (
+                urllib.request.urlopen(wanted.url) as answer,
+                part.open("wb") as file,
+                progress.bar(name, wanted.bytes) as advance,
+            ):
+                while chunk := answer.read(CHUNK_BYTES):
+                    file.write(chunk)
+                    advance(len(chunk))
+        except (urllib.error.URLError, OSError) as error:
+            raise SpaceError(f"weights {name}: {wanted.url} cannot be fetched ({error}); put the file into {folder}") from error
+        verify(name, part)
+    return path
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Fetch weights by name."""
+    parser = argparse.ArgumentParser(prog="python -m evaluation.weights", description=__doc__)
+    parser.add_argument("name", choices=sorted(declared()))
+    parser.add_argument("--folder", type=Path, required=True)
+    options = parser.parse_args(argv)
+    try:
+        print(fetch(options.name, options.folder))
+    except SpaceError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()
