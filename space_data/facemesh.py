@@ -89,6 +89,15 @@ def mesh_of_image(rgb: NDArray[np.uint8]) -> NDArray[np.float32] | None:
         return tracker(rgb)
 
 
+def person_matte(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Where there is a person: (height, width) in [0, 1], from MediaPipe's bundled selfie segmentation (general model)."""
+    with _quiet_stderr():
+        from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation
+
+        with SelfieSegmentation(model_selection=0) as segmenter:
+            return np.asarray(segmenter.process(rgb).segmentation_mask, np.float32)
+
+
 class FaceFinder:
     """Full-range face detector for single pictures: how many faces, where, how large."""
 

@@ -1,0 +1,158 @@
+"""Moving one person's motion onto another person's portrait, in the normalised space.
+
+Motion is transferred *relative* to the driver's neutral face: absolute landmarks follow speech equally well but impose the
+driver's chin and jaw, and the portrait becomes somebody else. Two corrections make it work on real portraits: a photo with an
+open smile has that opening subtracted (else the mouth never closes), and blinks transfer as a ratio of the opening (tracked
+lids never reach zero in a real blink, 0.29 of open, so added displacements leave the eyes half open).
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from space_data.errors import SpaceError
+from space_data.landmarks import (
+    BROWS,
+    EYE_LEFT,
+    EYE_RIGHT,
+    EYES,
+    IRISES,
+    MOUTH,
+    N_LANDMARKS,
+    NOSE,
+    PoseTrack,
+    angles_deg,
+    eye_aspect_ratio,
+    gaze,
+    lip_gap,
+    lip_width,
+    posed,
+    rotation_matrix,
+    similarity,
+)
+from space_models.portrait import Portrait
+
+SHAPE_POINTS = np.concatenate([BROWS, NOSE, EYES, MOUTH])  # on which the size of two faces is compared
+NEUTRAL_GAP_PERCENTILE = 30.0
+NEUTRAL_EYE_PERCENTILE = 40.0
+
+# Closing a smile: how far each point goes, in units of the photo's surplus gap (down +), by landmark.
+CLOSING = {
+    **dict.fromkeys((65, 66, 67), -0.7),  # lower inner lip up
+    **dict.fromkeys((61, 62, 63), 0.3),  # upper inner lip down
+    **{55: -0.55, 56: -0.65, 57: -0.65, 58: -0.65, 59: -0.55},  # lower outer lip
+    **{49: 0.1, 50: 0.15, 51: 0.25, 52: 0.15, 53: 0.1},  # upper outer lip
+    **{5: -0.1, 6: -0.25, 7: -0.4, 8: -0.45, 9: -0.4, 10: -0.25, 11: -0.1},  # chin
+}
+CORNERS_IN = 0.6  # of the surplus half width of the mouth
+CORNER_POINTS_LEFT = {48: 1.0, 60: 1.0, 49: 0.5, 59: 0.5, 61: 0.3, 67: 0.3}
+CORNER_POINTS_RIGHT = {54: 1.0, 64: 1.0, 53: 0.5, 55: 0.5, 63: 0.3, 65: 0.3}
+
+LID_PAIRS = ((37, 41), (38, 40), (43, 47), (44, 46))
+"""(upper, lower)"""
+BLINK_LINEAR_ABOVE = 0.85  # of the neutral opening
+BLINK_SHUT_BELOW = 0.30  # opening at which tracked lids are shut in truth
+WIDEST_EYES = 1.35  # of the photo's opening
+
+TRANSLATION_SHARE = 0.35  # of the driver's head travel: a portrait has nothing to show where the head leaves
+MAX_RELATIVE_DEG = 20.0
+HEAD_PIVOT = np.array([0.0, 0.35, 0.75])
+"""Middle of the head at ear depth, normalised coordinates: the point a turning head turns about."""
+
+
+def neutral_of(track: NDArray[np.floating]) -> NDArray[np.float32]:
+    """The driver's resting face (78, 3) from a normalised track (T, 78, 3): median of frames with closed lips and open eyes."""
+    seen = np.asarray(track)[np.isfinite(track).all(axis=(1, 2))]
+    if len(seen) == 0:
+        raise SpaceError(f"driver: no face in any of {len(track)} frames, need at least one")
+    gaps, eyes = lip_gap(seen), eye_aspect_ratio(seen).mean(axis=1)
+    resting = (gaps <= np.percentile(gaps, NEUTRAL_GAP_PERCENTILE)) & (eyes >= np.percentile(eyes, NEUTRAL_EYE_PERCENTILE))
+    return np.median(seen[resting] if resting.any() else seen, axis=0).astype(np.float32)
+
+
+def close_smile(face: NDArray[np.floating], neutral_gap: float, neutral_width: float) -> NDArray[np.float32]:
+    """The portrait's face (78, 3) with its mouth brought to a neutral gap and part of the way to a neutral width (IOD)."""
+    relaxed = np.array(face, np.float64)
+    surplus = float(lip_gap(relaxed)) - neutral_gap
+    if surplus <= 0:
+        return relaxed.astype(np.float32)
+    for point, share in CLOSING.items():
+        relaxed[point, 1] += share * surplus
+    inwards = CORNERS_IN * max(float(lip_width(face)) - neutral_width, 0.0) / 2
+    for points, sign in ((CORNER_POINTS_LEFT, 1.0), (CORNER_POINTS_RIGHT, -1.0)):
+        for point, share in points.items():
+            relaxed[point, 0] += sign * share * inwards
+    return relaxed.astype(np.float32)
+
+
+def retarget(
+    driver: NDArray[np.floating], driver_neutral: NDArray[np.floating], portrait: Portrait
+) -> NDArray[np.float32]:
+    """Normalised landmarks (T, 78, 3) of `portrait` making the motion of `driver` (T, 78, 3; normalised, any person).
+
+    Args:
+        driver_neutral: the driver's resting face (78, 3), e.g. from `neutral_of`.
+
+    Raises:
+        SpaceError: shapes other than these.
+    """
+    driver = np.asarray(driver, np.float64)
+    neutral = np.asarray(driver_neutral, np.float64)
+    if driver.ndim != 3 or driver.shape[1:] != (N_LANDMARKS, 3) or neutral.shape != (N_LANDMARKS, 3):
+        raise SpaceError(
+            f"retarget: driver {driver.shape} and neutral {neutral.shape}, need (frames, {N_LANDMARKS}, 3) and ({N_LANDMARKS}, 3)"
+        )
+    photo = portrait.normalised.astype(np.float64)
+    scale, rotation, _ = similarity(neutral[SHAPE_POINTS], photo[None, SHAPE_POINTS])
+    size, turn = float(scale[0]), rotation[0]
+    displacement = size * (driver - neutral) @ turn.T
+    start = close_smile(photo, size * float(lip_gap(neutral)), size * float(lip_width(neutral))).astype(np.float64)
+    moved = start + displacement
+    for upper, lower in LID_PAIRS:
+        ratio = (driver[:, lower, 1] - driver[:, upper, 1]) / max(neutral[lower, 1] - neutral[upper, 1], 1e-6)
+        moved[:, upper] = moved[:, lower] + (photo[upper] - photo[lower]) * _lid_ratio(ratio)[:, None]
+    moved[:, IRISES] = photo[IRISES] + _iris_shift(driver, neutral, photo)[:, None]
+    return moved.astype(np.float32)
+
+
+def _lid_ratio(ratio: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Opening of the portrait's eye from the driver's, both relative to neutral: linear when open, stretched to a full blink."""
+    stretched = (ratio - BLINK_SHUT_BELOW) / (BLINK_LINEAR_ABOVE - BLINK_SHUT_BELOW) * BLINK_LINEAR_ABOVE
+    return np.clip(np.where(ratio > BLINK_LINEAR_ABOVE, ratio, stretched), 0.0, WIDEST_EYES)
+
+
+def _iris_shift(
+    driver: NDArray[np.float64], neutral: NDArray[np.float64], photo: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Shift (T, 3) of the portrait's irises: the driver's gaze change in eye widths, mean of both eyes, times the portrait's."""
+    change = np.asarray(gaze(driver), np.float64) - np.asarray(gaze(neutral), np.float64)
+    widths = [np.linalg.norm(photo[eye[3], :2] - photo[eye[0], :2]) for eye in (EYE_LEFT, EYE_RIGHT)]
+    return np.column_stack([change * np.mean(widths), np.zeros(len(change))])
+
+
+def retarget_pose(driver: PoseTrack, portrait: Portrait, travel: float = TRANSLATION_SHARE) -> PoseTrack:
+    """The driver's head motion for the portrait's head, in pixels of its crop.
+
+    Rotation is relative to the driver's mean, at most MAX_RELATIVE_DEG, added to the portrait's own; the head turns about its
+    middle at ear depth (turned about the eyes it would swing like a mask), which travels `travel` of what the driver's does.
+    """
+    rotations = driver.rotation()
+    mean = _mean_rotation(rotations)
+    relative = rotations @ mean.T
+    angles = [np.clip(a, -MAX_RELATIVE_DEG, MAX_RELATIVE_DEG) for a in angles_deg(relative)]
+    rotation = rotation_matrix(*angles) @ portrait.pose.rotation()[0]
+
+    photo_scale = float(portrait.pose.scale[0])
+    driver_scale = np.asarray(driver.scale, np.float64)
+    pivot_driver = posed(np.broadcast_to(HEAD_PIVOT, (len(driver), 1, 3)), driver)[:, 0].astype(np.float64)
+    pivot_photo = posed(HEAD_PIVOT[None, None], portrait.pose)[0, 0].astype(np.float64)
+    wander = (pivot_driver - np.median(pivot_driver, axis=0)) / np.median(driver_scale)
+    scale = photo_scale * (1 + travel * (driver_scale / np.median(driver_scale) - 1))
+    translation = pivot_photo + travel * photo_scale * wander - scale[:, None] * (rotation @ HEAD_PIVOT)
+    yaw, pitch, roll = angles_deg(rotation)
+    return PoseTrack(*(np.asarray(a, np.float32) for a in (yaw, pitch, roll, scale, translation)))
+
+
+def _mean_rotation(rotations: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The rotation nearest to the arithmetic mean of rotations (T, 3, 3)."""
+    u, _, vt = np.linalg.svd(rotations.mean(axis=0))
+    return u @ np.diag([1.0, 1.0, np.sign(np.linalg.det(u @ vt))]) @ vt
