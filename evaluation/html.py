@@ -38,7 +38,7 @@ from markupsafe import Markup
 from numpy.typing import NDArray
 
 from space_data.errors import SpaceError
-from space_data.media import atomic_file
+from space_data.files import atomic_file
 
 Tone = Literal["plain", "good", "warn", "bad", "accent", "quiet"]
 ColumnKind = Literal["text", "code", "number", "badge"]

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict
 
 from space_data import progress
 from space_data.errors import SpaceError
-from space_data.media import atomic_file
+from space_data.files import atomic_file
 
 INCEPTION = "inception-2015-12-05"
 CHUNK_BYTES = 1 << 20

@@ -36,7 +36,7 @@ from pipelines.isolate import Answer, Died, FunctionName, Raised, Returned, Time
 from pipelines.layout import Layout
 from space_data import progress
 from space_data.errors import SpaceError
-from space_data.media import atomic_file, make_folder
+from space_data.files import atomic_file, make_folder
 from space_data.params import Job, Params, Section, load_params
 from space_data.schema import FAILED, KEPT, REJECTED, STATUSES, LedgerRow
 from space_data.tables import write_table

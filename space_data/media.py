@@ -8,7 +8,6 @@ on its thread count.
 
 import logging
 import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -22,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from space_data.errors import SpaceError
+from space_data.files import atomic_file, make_folder
 from space_data.timebase import AUDIO_HZ, VIDEO_FPS
 
 av.logging.set_level(av.logging.PANIC)
@@ -389,35 +389,3 @@ def write_image(path: Path | str, rgb: RgbImage) -> None:
         raise SpaceError(f"{path}: picture format {path.suffix!r} is not known (use .png or .jpg)")
     with atomic_file(path) as part:
         part.write_bytes(data.tobytes())
-
-
-def make_folder(folder: Path) -> None:
-    """Create ``folder`` and its parents.
-
-    Raises:
-        SpaceError: it cannot be created or written to.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise SpaceError(f"{folder}: output folder cannot be written ({error.strerror})") from error
-
-
-class atomic_file:
-    """``with atomic_file(path) as part: ...`` hands out a temporary sibling that replaces ``path`` if the block ends well."""
-
-    def __init__(self, path: Path | str) -> None:
-        self.path = Path(path)
-        make_folder(self.path.parent)
-        self._part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
-
-    def __enter__(self) -> Path:
-        return self._part
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if kind is None:
-            os.replace(self._part, self.path)
-        else:
-            self._part.unlink(missing_ok=True)

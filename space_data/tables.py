@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from space_data.errors import SpaceError
-from space_data.media import atomic_file
+from space_data.files import atomic_file
 from space_data.schema import SCHEMA_VERSION, arrow_schema
 
 Row = TypeVar("Row")
