@@ -39,7 +39,7 @@ class Layout:
 
     @property
     def sync(self) -> Path:
-        """``SyncRow`` rows, one per segment and window (sync)."""
+        """``SyncWindow`` rows, one per segment and window (sync)."""
         return self.data / "sync" / "sync.parquet"
 
     @property
@@ -66,6 +66,36 @@ class Layout:
     def features(self) -> Path:
         """Folder of ``FeatureFrame`` shards and ``FeatureClip`` rows (features)."""
         return self.data / "features"
+
+    @property
+    def synthesized(self) -> Path:
+        """Folder of the systems' videos (synthesize): ``<system>/<clip>.mp4``."""
+        return self.data / "synthesized"
+
+    @property
+    def synthesized_clips(self) -> Path:
+        """``SynthesizedClip`` rows, one per system and test clip (synthesize)."""
+        return self.synthesized / "clips.parquet"
+
+    @property
+    def synthesized_tracks(self) -> Path:
+        """``SynthesizedFrame`` rows (synthesize)."""
+        return self.synthesized / "tracks.parquet"
+
+    @property
+    def scores(self) -> Path:
+        """``Score`` rows: system x clip x metric (evaluate)."""
+        return self.data / "scores.parquet"
+
+    @property
+    def traces(self) -> Path:
+        """``TraceFrame`` rows: what the detector saw in the videos (evaluate)."""
+        return self.data / "traces.parquet"
+
+    @property
+    def benchmark(self) -> Path:
+        """Folder of the benchmark: ``metrics.json`` and ``plots/`` (evaluate), ``index.html`` and ``media/`` (report)."""
+        return self.reports / "benchmark"
 
     @property
     def audit(self) -> Path:

@@ -111,6 +111,118 @@ class SoundRow:
 
 
 @dataclass(frozen=True)
+class Measure:
+    """``measure``: every score of one segment (what lies between two hard cuts), before anything is decided.
+
+    ``None`` = cannot be measured here (no face, no sound, no pause to measure noise in).
+    """
+
+    clip_id: str
+    """the segment's id: source clip id, + ``#n`` when a clip has several segments"""
+    source_clip_id: str
+    segment: int
+    subject: str
+    first_frame: int
+    end_frame: int
+    """one past the last source frame"""
+    start_s: float
+    end_s: float
+    length_s: float
+    frame_rate_hz: float
+    """of the decoded time stamps: 1 / median interval"""
+    irregular_share: float
+    """intervals between frames more than a quarter off the median"""
+    header_frames: int
+    decoded_frames: int
+    """of the whole clip, as is the line above"""
+    decode_error: str
+    has_audio: bool
+    audio_s: float
+    video_s: float
+    width_px: int
+    height_px: int
+    lost_share: float
+    """frames without a face mesh"""
+    face_width_px: float | None
+    outside_share: float | None
+    """frames whose face box leaves the picture"""
+    several_faces_share: float
+    """sampled frames with a second face of at least ``measure.second_face_share`` of the first one's width"""
+    unseen_share: float
+    """sampled frames in which the full-range detector sees no face at all"""
+    yaw_p95_deg: float | None
+    yaw_median_deg: float | None
+    pitch_p95_deg: float | None
+    """95th percentile of the absolute value, median of it, and the same for the pitch"""
+    reblur_ratio: float | None
+    luma_mean: float | None
+    luma_sd: float | None
+    frame_difference: float
+    """median; grey levels at 64x64"""
+    duplicate_share: float
+    """frames that equal the one before"""
+    lip_motion: float | None
+    """standard deviation of the outer lip height while there is speech, IOD"""
+    speech_share: float
+    speech_s: float
+    speech_level_db: float | None
+    speech_over_noise_db: float | None
+    peak_level_db: float
+    clipped_share: float
+
+
+@dataclass(frozen=True)
+class SyncWindow:
+    """``sync``: one window of a segment, scored on its own. Offset + = audio late."""
+
+    clip_id: str
+    window: int
+    start_s: float
+    length_s: float
+    speech_share: float
+    offset_frames: int
+    confidence: float
+
+
+@dataclass(frozen=True)
+class SegmentSync:
+    """``sync``: a segment's offset (+ = audio late) from the mean lag curve of its windows, and how sure it is."""
+
+    clip_id: str
+    scorer: str
+    """``own set, fold k`` or ``shipped``"""
+    windows: int
+    agreeing: int
+    """windows whose own offset is within one frame of the segment's"""
+    offset_frames: int
+    confidence: float
+    """peak of the lag curve - its median"""
+    threshold: float
+    """what mismatched sound of this length exceeds in 5 % of cases"""
+    at_zero: float
+    """the curve at lag 0 +- 1"""
+
+
+@dataclass(frozen=True)
+class Decision:
+    """``filter``: what becomes of a segment. Reasons and warnings are space-separated codes of ``pipelines.job.REASONS``."""
+
+    clip_id: str
+    source_clip_id: str
+    segment: int
+    status: str
+    reasons: str
+    warnings: str
+    first_frame: int
+    end_frame: int
+    start_s: float
+    end_s: float
+    offset_frames: float
+    """audio-visual offset to remove, + = audio late"""
+    sync_confidence: float | None
+
+
+@dataclass(frozen=True)
 class LedgerRow:
     """What became of one unit at one stage. Reason codes are a closed list (``pipelines.job.REASONS``)."""
 
@@ -184,6 +296,57 @@ class FeatureClip:
 
 
 @dataclass(frozen=True)
+class SynthesizedClip:
+    """``synthesize``: one test clip as one system renders it, or why it could not."""
+
+    system: str
+    clip_id: str
+    subject: str
+    emotion: str
+    intensity: float
+    driving_clip_id: str
+    """whose speech moved the lips: the clip itself, another one for ``shuffled_audio``, none for ``still``"""
+    reference: str
+    """the aligned recording, of which the first ``n_frames`` count"""
+    audio: str
+    """the sound that is in every system's file and that lips are scored against"""
+    video: str
+    n_frames: int
+    size_px: int
+    status: str
+    """kept or failed"""
+    detail: str
+
+
+@dataclass(frozen=True)
+class SynthesizedFrame:
+    """``synthesize``: what a system meant to show; absent for systems without landmarks of their own."""
+
+    system: str
+    clip_id: str
+    frame: int
+    normalised: Landmarks
+    pose: PoseVector
+
+
+@dataclass(frozen=True)
+class TraceFrame:
+    """``evaluate``: what the detector saw in one frame of a system's video (system ``reference``: in the recording)."""
+
+    system: str
+    clip_id: str
+    frame: int
+    found: bool
+    lip_gap: float | None
+    """IOD"""
+    eye_opening: float | None
+    """mean eye aspect ratio of both eyes"""
+    yaw_deg: float | None
+    pitch_deg: float | None
+    roll_deg: float | None
+
+
+@dataclass(frozen=True)
 class Score:
     """``evaluate``: one metric of one system on one clip, or why there is none."""
 
@@ -194,7 +357,7 @@ class Score:
     value: float | None
     n_frames: int
     status: str
-    """ok, no_face, short, decode_error, length_mismatch, not_available"""
+    """of ``evaluation.score_clip.STATUSES``: ok, no_face, decode_error, length_mismatch, size_mismatch, not_available"""
     detail: str
 
 
