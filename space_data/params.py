@@ -50,12 +50,41 @@ class Warp(Section):
     max_roll_deg: Annotated[float, Field(gt=0, le=45)]
 
 
+class GeneratorStage(Section):
+    """The `compact` generator: which weights, and how new ones are trained."""
+
+    source: Literal["shipped", "train"]
+    size_px: Annotated[int, Field(ge=32, multiple_of=32)]
+    width: Annotated[int, Field(ge=4)]
+    frames_per_clip: Annotated[int, Field(ge=2)]
+    steps: Count
+    batch: Count
+    learning_rate: Positive
+    seed: int
+
+
+class L2L(Section):
+    """Landmarks to latents; the three switches are the paper's ablations."""
+
+    use_audio: bool
+    use_landmarks: bool
+    normalise: bool
+    hidden: Count
+    steps: Count
+    batch: Count
+    frames: Annotated[int, Field(ge=2)]
+    learning_rate: Positive
+    seed: int
+
+
 class Params(Section):
     """The whole of ``params.yaml``."""
 
     data: Data
     job: Job
     warp: Warp
+    generator: GeneratorStage
+    l2l: L2L
 
 
 def load_params(path: Path | str = "params.yaml") -> Params:
