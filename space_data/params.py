@@ -5,7 +5,7 @@ its own (the same keys stand under ``params:`` in ``dvc.yaml``, so that DVC know
 """
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
