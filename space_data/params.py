@@ -77,6 +77,32 @@ class L2L(Section):
     seed: int
 
 
+class Synthesize(Section):
+    """Which test clips every system renders."""
+
+    max_clips: Count
+    max_frames: Annotated[int, Field(ge=25)]
+    seed: int
+
+
+class Evaluate(Section):
+    """How videos are scored."""
+
+    ssim_every_frames: Count
+    frechet_every_frames: Count
+    min_found_share: Annotated[float, Field(gt=0, le=1)]
+    weights: str
+    bootstrap_draws: Count
+    seed: int
+
+
+class Report(Section):
+    """What the benchmark page shows."""
+
+    sample_clips: Count
+    worst_clips: Count
+
+
 class Params(Section):
     """The whole of ``params.yaml``."""
 
@@ -85,6 +111,9 @@ class Params(Section):
     warp: Warp
     generator: GeneratorStage
     l2l: L2L
+    synthesize: Synthesize
+    evaluate: Evaluate
+    report: Report
 
 
 def load_params(path: Path | str = "params.yaml") -> Params:
