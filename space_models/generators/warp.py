@@ -49,19 +49,22 @@ from space_models.portrait import Portrait
 SEAM_JUMP_PX = 3.0
 SHARPEN_SIGMA_PX = 1.0
 SHARPEN_FULL_AT_PX = 0.5
+TYPICAL_SHIFT_PX = 0.125  # half way to the worst phase of the doubled photo
 SOFT_CLIP_KNEE = 0.75  # of a limit: angles below pass unchanged
 
 
 @dataclass(frozen=True)
 class WarpState:
     """Everything that depends on the portrait only. `photo2x` is the photo at twice its size, `pivot` (3,) the middle of the
-    head at ear depth, about which angles are held back; both in or of photo pixels."""
+    head at ear depth in photo pixels, about which angles are held back; `sharpen` the unsharp amount that makes up for resampling
+    this photo."""
 
     photo2x: NDArray[np.uint8]
     mesh: WarpMesh
     mouth: MouthLayer
     eyes: tuple[EyeLayer, EyeLayer]
     pivot: NDArray[np.float64]
+    sharpen: float
 
 
 @dataclass(frozen=True)
@@ -94,12 +97,14 @@ class WarpGenerator:
         """Build mesh and layers of a portrait (0.1-0.3 s)."""
         mesh = build_mesh(portrait.mesh, person_matte(portrait.rgb), self.size_px)
         oval = mesh.vertices[FACE_OVAL]
+        photo2x = upsample_aligned(portrait.rgb)
         return WarpState(
-            photo2x=upsample_aligned(portrait.rgb),
+            photo2x=photo2x,
             mesh=mesh,
             mouth=build_mouth(mesh.vertices, portrait.rgb),
             eyes=build_eyes(mesh.vertices, mesh.landmarks),
             pivot=np.append(oval[:, :2].mean(axis=0), oval[:, 2].max()),
+            sharpen=lost_sharpness(portrait.rgb, photo2x, self._params.sharpen),
         )
 
     def render(self, state: WarpState, driving: NDArray[np.float32]) -> Iterator[NDArray[np.uint8]]:
@@ -137,9 +142,8 @@ class WarpGenerator:
         frame = _sample(state.photo2x, map_xy)
         smooth_seams(frame, map_xy, SEAM_JUMP_PX)
         self._paint_layers(frame, state, unposed, moved, pose)
-        if self._params.sharpen > 0:
-            blurred = np.asarray(cv2.GaussianBlur(frame, (5, 5), SHARPEN_SIGMA_PX), np.uint8)
-            sharpen_moved(frame, blurred, map_xy, self._params.sharpen, SHARPEN_FULL_AT_PX)
+        if state.sharpen > 0:
+            sharpen_moved(frame, _blurred(frame), map_xy, state.sharpen, SHARPEN_FULL_AT_PX)
         return frame
 
     def _limited(self, pose: _Pose, pivot: NDArray[np.float64]) -> _Pose:
@@ -203,6 +207,28 @@ def upsample_aligned(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     halve = np.array([[0.5, 0, 0], [0, 0.5, 0]])
     flags = cv2.INTER_LANCZOS4 | cv2.WARP_INVERSE_MAP
     return np.asarray(cv2.warpAffine(rgb, halve, (2 * width, 2 * height), flags=flags, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+
+
+def _blurred(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return np.asarray(cv2.GaussianBlur(rgb, (5, 5), SHARPEN_SIGMA_PX), np.uint8)
+
+
+def lost_sharpness(rgb: NDArray[np.uint8], photo2x: NDArray[np.uint8], most: float) -> float:
+    """The unsharp amount, at most `most`, that gives a shifted photo the Laplacian energy of the photo at rest.
+
+    Sharp photos lose by resampling; soft or enlarged ones do not, and would come out harsh with a fixed amount.
+    """
+
+    def energy(picture: NDArray[np.uint8]) -> float:
+        return float(cv2.Laplacian(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.CV_32F).std())
+
+    centres = np.arange(rgb.shape[0], dtype=np.float32) + np.float32(0.5)
+    map_xy = np.stack(np.meshgrid(centres, centres), axis=-1) + np.float32(TYPICAL_SHIFT_PX)
+    shifted = _sample(photo2x, map_xy)
+    before, target = energy(shifted), energy(rgb)
+    sharpen_moved(shifted, _blurred(shifted), map_xy + 1, most, SHARPEN_FULL_AT_PX)
+    gain = energy(shifted) - before
+    return float(np.clip(most * (target - before) / gain, 0.0, most)) if gain > 0 else 0.0
 
 
 def soft_clip(value: float, limit: float) -> float:

@@ -37,13 +37,18 @@ TONGUE = np.array([120.0, 55.0, 62.0])
 LUMA = np.array([0.299, 0.587, 0.114])
 BRIGHT_SKIN_LUMA = 180.0  # skin on which the colours above look right
 TEETH_TO_SKIN = 1.3  # teeth at most this much brighter than the skin: uncapped they glow in dark photos
-SKIN_SATURATION = 0.35  # skin on which the colours above look right; a black-and-white photo has none, nor may its mouth
+COLOUR_SATURATION = 0.12  # skin of a colour photo has at least this; a black-and-white one has none, nor may its mouth
 
-UPPER_TEETH_HALF, UPPER_TEETH_EDGE, UPPER_TEETH_ARCH = 0.43, 0.075, 0.035
-TOOTH_BORDERS = np.array([0.0, 0.092, 0.165, 0.245, 0.315, 0.375, 0.43])
-GUM_LINE = -0.105
-LOWER_TEETH_HALF, LOWER_TEETH_EDGE = 0.28, 0.03
+UPPER_TEETH_HALF, UPPER_TEETH_EDGE, UPPER_TEETH_ARCH = 0.47, 0.078, 0.045
+TOOTH_BORDERS = np.array([0.0, 0.138, 0.245, 0.335, 0.405, 0.46])
+TOOTH_SHORTER = np.array([0.0, 0.012, 0.004, 0.014, 0.02])  # than the central incisors, W
+TOOTH_ROUND = 0.012  # W by which the corners of a tooth's edge are rounded off
+GUM_LINE = -0.115
+LOWER_TEETH_HALF, LOWER_TEETH_EDGE, LOWER_TOOTH = 0.30, 0.05, 0.078
+LOWER_TEETH_LIGHT = np.array([0.62, 0.57, 0.54])  # deeper in the mouth: darker and warmer
 LOWER_TEETH_APPEAR = (0.03, 0.10)  # W of jaw drop
+OWN_TEETH_STRETCH = 1.4  # a lifted lip shows more of the photo's teeth: they are drawn longer up to this, then comes gum
+RIDE_BLUR_BINS = 12
 
 
 @dataclass(frozen=True)
@@ -151,7 +156,7 @@ def _mouth_colours(skin: NDArray[np.float64]) -> NDArray[np.float32]:
     """Teeth, gum, dark and tongue (4, 3) for a photo with this skin: as bright and as colourful as the photo is."""
     skin_luma = float(skin @ LUMA)
     brightness = min(skin_luma / BRIGHT_SKIN_LUMA, 1.0)
-    chroma = min(float(np.ptp(skin)) / max(float(skin.max()), 1.0) / SKIN_SATURATION, 1.0)
+    chroma = min(float(np.ptp(skin)) / max(float(skin.max()), 1.0) / COLOUR_SATURATION, 1.0)
     colours = np.stack([IVORY, GUM, CAVITY_DARK, TONGUE]) * brightness
     luma = (colours @ LUMA)[:, None]
     colours = luma + chroma * (colours - luma)
@@ -243,8 +248,8 @@ def paint_mouth(
     if not layer.is_open:
         mask *= min(max((gap - layer.gap) / FADE_IN_GAP, 0.0), 1.0)
     upper_y, lower_y = tabulate(upper), tabulate(lower)
-    middle = LUT_BINS // 2
-    ride = TEETH_RIDE * min(float(upper_y[middle] - layer.upper[middle]), 0.0)
+    lift = cv2.blur(np.minimum(upper_y - layer.upper, 0.0)[None], (2 * RIDE_BLUR_BINS + 1, 1), borderType=cv2.BORDER_REPLICATE)
+    ride = np.asarray(TEETH_RIDE * lift[0], np.float32)
     _mouth_kernel(
         frame,
         photo2x,
@@ -252,10 +257,9 @@ def paint_mouth(
         (x0, y0),
         to_mouth,
         layer.to_photo,
-        (upper_y, lower_y, layer.upper, layer.lower),
+        (upper_y, lower_y, layer.upper, layer.lower, ride),
         layer.colours,
-        TOOTH_BORDERS,
-        (layer.width_px, ride, jaw_drop, 1.0 if layer.is_open else 0.0),
+        (layer.width_px, jaw_drop, 1.0 if layer.is_open else 0.0),
     )
 
 
@@ -316,49 +320,76 @@ def _sample(photo2x: NDArray[np.uint8], x: float, y: float, channel: int) -> flo
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _drawn_mouth(x, y, top, bottom, width_px, ride, jaw_drop, borders, colours, with_teeth, out):  # type: ignore[no-untyped-def]
-    """Colour of a drawn mouth at (x, y) in mouth coordinates, into `out` (3,)."""
-    soft = 0.7 / width_px
-    depth = (y - top) / max(bottom - top, 1e-4)
-    tongue = _ramp(0.45, 1.0, depth) * max(1 - (x / 0.45) ** 2, 0.0)
+def _mix(out, colour, shade, share):  # type: ignore[no-untyped-def]
+    """Lay `colour` (3,) times `shade` over `out` (3,)."""
     for channel in range(3):
-        out[channel] = colours[2, channel] + tongue * (colours[3, channel] - colours[2, channel])
-    if with_teeth:
-        appear = _ramp(LOWER_TEETH_APPEAR[0], LOWER_TEETH_APPEAR[1], jaw_drop)
-        arch = (x / LOWER_TEETH_HALF) ** 2
-        if appear > 0 and arch < 1:
-            edge = LOWER_TEETH_EDGE + jaw_drop + 0.02 * arch
-            cover = appear * _ramp(edge - soft, edge + soft, y) * _ramp(0.0, 0.15, 1 - arch)
-            shade = 0.62 * (1 - 0.4 * arch)
-            for channel in range(3):
-                out[channel] += cover * (colours[0, channel] * shade - out[channel])
-        arch = (x / UPPER_TEETH_HALF) ** 2
-        if arch < 1:
-            nearest = 1.0
-            for i in range(borders.shape[0]):
-                nearest = min(nearest, abs(abs(x) - borders[i]))
-            hung = y - ride
-            edge = UPPER_TEETH_EDGE - UPPER_TEETH_ARCH * arch - 0.006 * (1 - _ramp(0.0, 0.02, nearest))
-            cover = (1 - _ramp(edge - soft, edge + soft, hung)) * _ramp(0.0, 0.08, 1 - arch)
-            shade = (0.98 - 0.55 * arch) * (1 - 0.13 * (1 - _ramp(0.0, max(0.012, soft), nearest)))
-            shade *= 1 - 0.12 * _ramp(edge - 0.05, edge, hung)
-            gum = 1 - _ramp(GUM_LINE - 0.015, GUM_LINE + 0.015, hung)
-            for channel in range(3):
-                tooth = (colours[0, channel] * (1 - gum) + colours[1, channel] * gum) * shade
-                out[channel] += cover * (tooth - out[channel])
-    corner = LUT_REACH
-    shadow = (0.68 + 0.32 * _ramp(0.0, 0.04, y - top)) * (0.7 + 0.3 * _ramp(0.0, 0.03, bottom - y))
-    shadow *= 0.5 + 0.5 * _ramp(0.0, 0.12, min(corner, 0.5 - abs(x)))
-    for channel in range(3):
-        out[channel] *= shadow
+        out[channel] += share * (colour[channel] * shade - out[channel])
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _mouth_kernel(frame, photo2x, mask, corner, to_mouth, to_photo, lines, colours, borders, numbers):  # type: ignore[no-untyped-def]
-    upper, lower, photo_upper, photo_lower = lines
-    width_px, ride, jaw_drop, is_open = numbers
-    inset = 1.2 / width_px
-    drawn = np.empty(3)
+def _draw_cavity(x, y, top, bottom, colours, out):  # type: ignore[no-untyped-def]
+    """The dark with the tongue in it, at (x, y) in mouth coordinates."""
+    depth = (y - top) / max(bottom - top, 1e-4)
+    tongue = _ramp(0.45, 1.0, depth) * max(1 - (x / 0.45) ** 2, 0.0)
+    _mix(out, colours[2], 1.0, 1.0)
+    _mix(out, colours[3], 1.0, tongue)
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _draw_lower_teeth(x, y, soft, jaw_drop, colours, out):  # type: ignore[no-untyped-def]
+    """A row that has gone down with the jaw; seen only once that has dropped."""
+    arch = (x / LOWER_TEETH_HALF) ** 2
+    appear = _ramp(LOWER_TEETH_APPEAR[0], LOWER_TEETH_APPEAR[1], jaw_drop)
+    if appear == 0 or arch >= 1:
+        return
+    border = abs(x / LOWER_TOOTH - np.rint(x / LOWER_TOOTH)) * LOWER_TOOTH
+    edge = LOWER_TEETH_EDGE + jaw_drop + 0.03 * arch + 0.006 * (1 - _ramp(0.0, 0.015, border))
+    cover = appear * _ramp(edge - soft, edge + soft, y) * _ramp(0.0, 0.5, 1 - arch)
+    shade = (1.0 - 0.5 * arch) * (0.88 + 0.12 * _ramp(0.0, 0.012, border)) * (1 - 0.25 * _ramp(0.04, 0.14, y - edge))
+    for channel in range(3):
+        out[channel] += cover * (colours[0, channel] * LOWER_TEETH_LIGHT[channel] * shade - out[channel])
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _draw_upper_teeth(x, hung, soft, colours, out):  # type: ignore[no-untyped-def]
+    """The upper row at (x, hung), `hung` = y without the ride: real tooth widths, rounded edges, darker to the sides."""
+    reach = abs(x)
+    arch = (reach / UPPER_TEETH_HALF) ** 2
+    if arch >= 1:
+        return
+    tooth = 0
+    while tooth < TOOTH_SHORTER.shape[0] - 1 and reach > TOOTH_BORDERS[tooth + 1]:
+        tooth += 1
+    border = max(min(reach - TOOTH_BORDERS[tooth], TOOTH_BORDERS[tooth + 1] - reach), 0.0)
+    rounded = (1 - _ramp(0.0, 0.035, border)) * TOOTH_ROUND
+    edge = UPPER_TEETH_EDGE - UPPER_TEETH_ARCH * arch - TOOTH_SHORTER[tooth] - rounded
+    cover = (1 - _ramp(edge - soft, edge + soft, hung)) * _ramp(0.0, 0.3, 1 - arch)
+    line = 1 - _ramp(0.0, max(0.014, 1.2 * soft), border)
+    shade = (1.0 - 0.62 * arch) * (1 - 0.16 * line) * (1 - 0.10 * _ramp(edge - 0.04, edge, hung))
+    gum = 1 - _ramp(GUM_LINE - 0.012, GUM_LINE + 0.012, hung + 0.02 * _ramp(0.0, 0.04, border))
+    _mix(out, colours[0], shade, cover * (1 - gum))
+    _mix(out, colours[1], shade, cover * gum)
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _own_teeth_y(x, hung, top, lines, inset):  # type: ignore[no-untyped-def]
+    """Where in the photo's open mouth the point (x, hung) shows: its y there, and how far it lies above / below what is there."""
+    first, last = _lookup(lines[2], x) + inset, _lookup(lines[3], x) - inset
+    first = min(first, last)
+    above = top + inset
+    if above < first:
+        squeeze = max((last - first) / (last - above), 1 / OWN_TEETH_STRETCH)
+        hung = last - (last - hung) * squeeze
+    return max(min(hung, last), first), first - hung, hung - last
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def _mouth_kernel(frame, photo2x, mask, corner, to_mouth, to_photo, lines, colours, numbers):  # type: ignore[no-untyped-def]
+    """`lines`: upper and lower inner lip of the frame, the same of the photo, ride of the teeth; all tabulated over x."""
+    width_px, jaw_drop, is_open = numbers
+    soft, inset = 0.7 / width_px, 1.2 / width_px
+    value = np.empty(3)
+    photo = np.empty(3)
     for row in range(mask.shape[0]):
         for column in range(mask.shape[1]):
             alpha = mask[row, column]
@@ -367,23 +398,27 @@ def _mouth_kernel(frame, photo2x, mask, corner, to_mouth, to_photo, lines, colou
             px, py = corner[0] + column + 0.5, corner[1] + row + 0.5
             x = to_mouth[0, 0] * px + to_mouth[0, 1] * py + to_mouth[0, 2]
             y = to_mouth[1, 0] * px + to_mouth[1, 1] * py + to_mouth[1, 2]
-            _drawn_mouth(
-                x, y, _lookup(upper, x), _lookup(lower, x), width_px, ride, jaw_drop, borders, colours, is_open == 0, drawn
-            )
-            own, sx, sy = 0.0, 0.0, 0.0
+            top, bottom, ride = _lookup(lines[0], x), _lookup(lines[1], x), _lookup(lines[4], x)
+            _draw_cavity(x, y, top, bottom, colours, value)
+            if is_open == 0:
+                _draw_lower_teeth(x, y, soft, jaw_drop, colours, value)
+                _draw_upper_teeth(x, y - ride, soft, colours, value)
+            shadow = (0.68 + 0.32 * _ramp(0.0, 0.04, y - top)) * (0.7 + 0.3 * _ramp(0.0, 0.03, bottom - y))
+            shadow *= 0.5 + 0.5 * _ramp(0.0, 0.12, 0.5 - abs(x))
+            _mix(value, value, shadow, 1.0)
             if is_open > 0:
-                hung = y - ride
-                first, last = _lookup(photo_upper, x) + inset, _lookup(photo_lower, x) - inset
-                own = (1 - _ramp(0.0, 0.05, hung - last)) * (1 - _ramp(0.47, 0.53, abs(x)))
-                hung = max(min(hung, last), min(first, last))
-                sx = to_photo[0, 0] * x + to_photo[0, 1] * hung + to_photo[0, 2]
-                sy = to_photo[1, 0] * x + to_photo[1, 1] * hung + to_photo[1, 2]
+                own_y, above, below = _own_teeth_y(x, y - ride, top - ride, lines, inset)
+                sx = to_photo[0, 0] * x + to_photo[0, 1] * own_y + to_photo[0, 2]
+                sy = to_photo[1, 0] * x + to_photo[1, 1] * own_y + to_photo[1, 2]
+                for channel in range(3):
+                    photo[channel] = _sample(photo2x, sx, sy, channel)
+                gum = _ramp(0.0, 0.03, above)
+                _mix(photo, colours[1], 0.8 * shadow, gum * (1 - _ramp(0.26, 0.40, abs(x))))
+                _mix(photo, colours[2], shadow, gum * _ramp(0.26, 0.40, abs(x)))
+                _mix(value, photo, 1.0, (1 - _ramp(0.0, 0.05, below)) * (1 - _ramp(0.47, 0.53, abs(x))))
             for channel in range(3):
-                value = drawn[channel]
-                if own > 0:
-                    value += own * (_sample(photo2x, sx, sy, channel) - value)
-                value = frame[corner[1] + row, corner[0] + column, channel] * (1 - alpha) + value * alpha
-                frame[corner[1] + row, corner[0] + column, channel] = np.uint8(min(max(value + 0.5, 0.0), 255.0))
+                mixed = frame[corner[1] + row, corner[0] + column, channel] * (1 - alpha) + value[channel] * alpha
+                frame[corner[1] + row, corner[0] + column, channel] = np.uint8(min(max(mixed + 0.5, 0.0), 255.0))
 
 
 @njit(cache=True, nogil=True, fastmath=True)

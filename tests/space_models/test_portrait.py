@@ -1,0 +1,81 @@
+"""Portraits: what is found in good pictures, and one clear line for bad ones."""
+
+import logging
+
+import cv2
+import numpy as np
+import pytest
+
+from space_data.crop import CROP_SIZE_PX, FACE_SHARE
+from space_data.errors import SpaceError
+from space_data.landmarks import lip_gap, posed
+from space_data.media import write_image
+from space_models.portrait import load_portrait
+
+
+def test_astronaut_is_cropped_and_measured(astronaut):
+    portrait = load_portrait(astronaut, "astronaut")
+    assert portrait.rgb.shape == (CROP_SIZE_PX, CROP_SIZE_PX, 3) and portrait.rgb.dtype == np.uint8
+    assert portrait.mesh.shape == (478, 3) and portrait.landmarks.shape == portrait.normalised.shape == (78, 3)
+    face_height = np.ptp(portrait.mesh[:, 1]) / CROP_SIZE_PX
+    assert face_height == pytest.approx(FACE_SHARE, abs=0.02)
+    assert abs(float(portrait.pose.yaw_deg[0])) < 5  # she looks at the camera
+    assert lip_gap(portrait.normalised) > 0.05  # and shows her teeth
+    # the face is about 93 px wide in this picture
+    assert any("93 px wide" in warning for warning in portrait.warnings)
+
+
+def test_normalised_landmarks_and_pose_give_the_landmarks_back(astronaut):
+    portrait = load_portrait(astronaut)
+    np.testing.assert_allclose(posed(portrait.normalised[None], portrait.pose)[0], portrait.landmarks, atol=0.01)
+
+
+def test_a_path_and_its_pixels_give_the_same(astronaut, tmp_path):
+    write_image(tmp_path / "a.png", astronaut)
+    from_file, from_pixels = load_portrait(tmp_path / "a.png"), load_portrait(astronaut)
+    np.testing.assert_array_equal(from_file.rgb, from_pixels.rgb)
+    np.testing.assert_allclose(from_file.landmarks, from_pixels.landmarks, atol=1e-4)
+
+
+def test_of_two_faces_the_larger_is_taken_with_a_warning(astronaut, caplog):
+    small = cv2.resize(astronaut[:300, 80:380], (240, 240), interpolation=cv2.INTER_AREA)
+    picture = np.full((560, 900, 3), 190, np.uint8)
+    picture[40:552, 380:892] = astronaut
+    picture[120:360, 60:300] = small
+    with caplog.at_level(logging.WARNING):
+        portrait = load_portrait(picture, "pair")
+    assert any("2 faces found, the largest" in warning for warning in portrait.warnings)
+    assert "pair: 2 faces" in caplog.text
+    assert portrait.box.x0 + portrait.box.side / 2 > 500
+
+
+def test_no_face_is_one_clear_line():
+    with pytest.raises(SpaceError, match=r"grey: no face found in the 320x240 px picture"):
+        load_portrait(np.full((240, 320, 3), 128, np.uint8), "grey")
+
+
+def test_not_a_picture(tmp_path):
+    (tmp_path / "not.jpg").write_text("not a picture")
+    for bad in (tmp_path / "missing.jpg", tmp_path / "not.jpg", tmp_path):
+        with pytest.raises(SpaceError):
+            load_portrait(bad)
+    with pytest.raises(SpaceError, match="uint8 RGB"):
+        load_portrait(np.zeros((64, 64), np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [
+        ("two_people.jpg", "2 faces"),
+        ("tiny_face_561.jpg", "px wide"),
+        ("profile_rgba_png_named.jpg", "turned"),
+        ("partial_face.jpg", "cut by the edge"),
+    ],
+)
+def test_doubtful_real_portraits_carry_a_warning(shared_media, name, word):
+    assert any(word in warning for warning in load_portrait(shared_media / name).warnings)
+
+
+@pytest.mark.parametrize("name", ["obama_half_body.jpg", "bw_photo_2048.jpg"])
+def test_good_real_portraits_carry_none(shared_media, name):
+    assert load_portrait(shared_media / name).warnings == ()
