@@ -1,6 +1,6 @@
 """Metrics on measured faces: how far lips, face and head of a generated video are from the real recording's.
 
-A `FaceTrack` is what the detector found in one video. All functions take the reference first and the candidate second, both
+A `DetectedFace` is what the detector found in one video. All functions take the reference first and the candidate second, both
 already paired by `paired`, and return statistics that add up over chunks (`metrics.MeanStatistics`, `MomentStatistics`).
 Distances are taken on x and y of normalised landmarks: the mesh's depth is a guess that viewers never see.
 """
@@ -40,7 +40,7 @@ class NoFace(SpaceError):
 
 
 @dataclass(frozen=True)
-class FaceTrack:
+class DetectedFace:
     """Faces of one video at 25 fps: ``normalised`` (T, 78, 3) in IOD and ``pose``; NaN where no face was found."""
 
     normalised: NDArray[np.float32]
@@ -50,21 +50,21 @@ class FaceTrack:
         return len(self.normalised)
 
     @staticmethod
-    def from_mesh(mesh: NDArray[np.float32]) -> "FaceTrack":
+    def from_mesh(mesh: NDArray[np.float32]) -> "DetectedFace":
         """From the detector's meshes (T, 478, 3) in pixels."""
         pose = estimate_pose(mesh)
-        return FaceTrack(normalise(mesh_to_landmarks(mesh), pose), pose)
+        return DetectedFace(normalise(mesh_to_landmarks(mesh), pose), pose)
 
     def found(self) -> NDArray[np.bool_]:
         """Frames with a face, (T,)."""
         return np.isfinite(self.normalised).all(axis=(1, 2))
 
-    def first(self, n_frames: int) -> "FaceTrack":
+    def first(self, n_frames: int) -> "DetectedFace":
         """The first ``n_frames`` frames."""
-        return FaceTrack(self.normalised[:n_frames], self.pose[:n_frames])
+        return DetectedFace(self.normalised[:n_frames], self.pose[:n_frames])
 
 
-def paired(reference: FaceTrack, candidate: FaceTrack, min_found_share: float) -> tuple[FaceTrack, FaceTrack]:
+def paired(reference: DetectedFace, candidate: DetectedFace, min_found_share: float) -> tuple[DetectedFace, DetectedFace]:
     """Check two tracks against each other and trim them to the same length.
 
     Raises:
@@ -89,20 +89,20 @@ def check_lengths(reference_frames: int, candidate_frames: int) -> None:
         )
 
 
-def landmark_distance(reference: FaceTrack, candidate: FaceTrack, points: NDArray[np.int64]) -> MeanStatistics:
+def landmark_distance(reference: DetectedFace, candidate: DetectedFace, points: NDArray[np.int64]) -> MeanStatistics:
     """Distance of ``points`` (indices into the 78) in normalised x and y, IOD."""
     difference = candidate.normalised[:, points, :2] - reference.normalised[:, points, :2]
     return MeanStatistics.of(np.linalg.norm(difference, axis=-1))
 
 
-def velocity_distance(reference: FaceTrack, candidate: FaceTrack, points: NDArray[np.int64]) -> MeanStatistics:
+def velocity_distance(reference: DetectedFace, candidate: DetectedFace, points: NDArray[np.int64]) -> MeanStatistics:
     """Distance of the frame-to-frame displacements of ``points``, IOD per frame; gaps are not bridged."""
     reference_step = np.diff(reference.normalised[:, points, :2], axis=0)
     candidate_step = np.diff(candidate.normalised[:, points, :2], axis=0)
     return MeanStatistics.of(np.linalg.norm(candidate_step - reference_step, axis=-1))
 
 
-def lip_gap_moments(reference: FaceTrack, candidate: FaceTrack) -> MomentStatistics:
+def lip_gap_moments(reference: DetectedFace, candidate: DetectedFace) -> MomentStatistics:
     """Joint moments of the two inner-lip openings (IOD): correlation and amplitude ratio follow from them."""
     return MomentStatistics.of(lip_gap(reference.normalised), lip_gap(candidate.normalised))
 
@@ -117,12 +117,12 @@ def rotation_angle_deg(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArra
     return np.rad2deg(2 * np.arcsin(np.clip(chord / (2 * np.sqrt(2.0)), 0.0, 1.0)))
 
 
-def pose_distance(reference: FaceTrack, candidate: FaceTrack) -> MeanStatistics:
+def pose_distance(reference: DetectedFace, candidate: DetectedFace) -> MeanStatistics:
     """Geodesic distance between the head rotations, degrees."""
     return MeanStatistics.of(rotation_angle_deg(reference.pose.rotation(), candidate.pose.rotation()))
 
 
-def head_motion_deg(track: FaceTrack) -> float | None:
+def head_motion_deg(track: DetectedFace) -> float | None:
     """Root mean square angle to the clip's mean rotation (chordal mean), degrees; None without a face."""
     rotations = track.pose.rotation()[track.found()]
     if not len(rotations):
@@ -133,7 +133,7 @@ def head_motion_deg(track: FaceTrack) -> float | None:
     return float(np.sqrt((angles**2).mean()))
 
 
-def blinks_per_min(track: FaceTrack) -> float | None:
+def blinks_per_min(track: DetectedFace) -> float | None:
     """Blinks per minute from the mean eye aspect ratio of both eyes; None without a face."""
     found = track.found()
     if not found.any():

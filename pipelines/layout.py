@@ -88,6 +88,16 @@ class Layout:
         return self.data / "scores.parquet"
 
     @property
+    def aggregates(self) -> Path:
+        """``Aggregate`` rows: system x metric with intervals and coverage (evaluate)."""
+        return self.data / "aggregates.parquet"
+
+    @property
+    def evaluation_scorer(self) -> Path:
+        """The audio-visual scorer of the benchmark, fitted on speakers that are not scored (evaluate)."""
+        return self.data / "evaluation_scorer.npz"
+
+    @property
     def traces(self) -> Path:
         """``TraceFrame`` rows: what the detector saw in the videos (evaluate)."""
         return self.data / "traces.parquet"

@@ -1,5 +1,6 @@
 """Folders that can be written, and files that appear whole: in a module without codecs, so that training needs none."""
 
+import hashlib
 import os
 import tempfile
 from pathlib import Path
@@ -38,3 +39,9 @@ class atomic_file:
             os.replace(self._part, self.path)
         else:
             self._part.unlink(missing_ok=True)
+
+
+def sha256_of(path: Path | str) -> str:
+    """SHA-256 of a file's content, in hexadecimal."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -304,8 +304,8 @@ class SynthesizedClip:
     subject: str
     emotion: str
     intensity: float
-    driving_clip_id: str
-    """whose speech moved the lips: the clip itself, another one for ``shuffled_audio``, none for ``still``"""
+    driving_audio: str
+    """the sound that moved the lips: the clip's, another one's for ``shuffled_audio``, none for ``still``"""
     reference: str
     """the aligned recording, of which the first ``n_frames`` count"""
     audio: str
@@ -359,6 +359,21 @@ class Score:
     status: str
     """of ``evaluation.score_clip.STATUSES``: ok, no_face, decode_error, length_mismatch, size_mismatch, not_available"""
     detail: str
+
+
+@dataclass(frozen=True)
+class Aggregate:
+    """``evaluate``: one metric of one system over all test clips, with what it rests on."""
+
+    system: str
+    metric: str
+    mean: float | None
+    low: float | None
+    """95 % interval: bootstrap over identities, or jackknife over clips for Fréchet distances"""
+    high: float | None
+    n_ok: int
+    n_total: int
+    n_identities: int
 
 
 _ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from evaluation import landmark_metrics as lm
-from evaluation.landmark_metrics import FaceTrack
+from evaluation.landmark_metrics import DetectedFace
 from space_data.landmarks import (
     EYE_LEFT,
     EYE_RIGHT,
@@ -34,19 +34,19 @@ def still_pose(n_frames: int = FRAMES, yaw_deg: float = 0.0) -> PoseTrack:
 
 
 @pytest.fixture
-def talking(rng) -> FaceTrack:
+def talking(rng) -> DetectedFace:
     """A face whose lower lip goes up and down while all points tremble a little."""
     points = np.repeat(neutral_face()[None], FRAMES, axis=0)
     opening = 0.05 * (1 + np.sin(np.arange(FRAMES) * 0.7))
     for _, lower in INNER_LIP_PAIRS:
         points[:, lower, 1] += opening
-    return FaceTrack((points + rng.normal(0, 1e-3, points.shape)).astype(np.float32), still_pose())
+    return DetectedFace((points + rng.normal(0, 1e-3, points.shape)).astype(np.float32), still_pose())
 
 
-def moved(track: FaceTrack, points: np.ndarray, shift: tuple[float, float, float]) -> FaceTrack:
+def moved(track: DetectedFace, points: np.ndarray, shift: tuple[float, float, float]) -> DetectedFace:
     normalised = track.normalised.copy()
     normalised[:, points] += np.array(shift, np.float32)
-    return FaceTrack(normalised, track.pose)
+    return DetectedFace(normalised, track.pose)
 
 
 def test_identical_input_scores_perfectly(talking):
@@ -68,7 +68,7 @@ def test_face_velocity_is_not_the_mouths_scaled(talking):
     """In a published implementation face LVD is mouth LVD x 20/68 in every row."""
     drift = talking.normalised.copy()
     drift[:, :17, 0] += 0.01 * np.arange(FRAMES, dtype=np.float32)[:, None]
-    candidate = FaceTrack(drift, talking.pose)
+    candidate = DetectedFace(drift, talking.pose)
     assert lm.velocity_distance(talking, candidate, MOUTH).mean() == pytest.approx(0, abs=1e-7)
     assert lm.velocity_distance(talking, candidate, FACE).mean() == pytest.approx(0.01 * 17 / 68, rel=1e-3)
 
@@ -76,7 +76,7 @@ def test_face_velocity_is_not_the_mouths_scaled(talking):
 def test_lost_frames_are_left_out_and_velocity_gaps_not_bridged(talking):
     normalised = talking.normalised.copy()
     normalised[10] = np.nan
-    candidate = FaceTrack(normalised, talking.pose)
+    candidate = DetectedFace(normalised, talking.pose)
     assert lm.landmark_distance(talking, candidate, MOUTH).count == (FRAMES - 1) * len(MOUTH)
     assert lm.velocity_distance(talking, candidate, MOUTH).count == (FRAMES - 1 - 2) * len(MOUTH)
     assert lm.landmark_distance(talking, candidate, MOUTH).mean() == 0
@@ -87,7 +87,7 @@ def test_distances_of_chunks_add_up(talking):
     whole = lm.landmark_distance(talking, candidate, FACE)
     parts = [
         lm.landmark_distance(
-            FaceTrack(talking.normalised[a:b], talking.pose[a:b]), FaceTrack(candidate.normalised[a:b], talking.pose[a:b]), FACE
+            DetectedFace(talking.normalised[a:b], talking.pose[a:b]), DetectedFace(candidate.normalised[a:b], talking.pose[a:b]), FACE
         )
         for a, b in ((0, 7), (7, 31), (31, FRAMES))
     ]
@@ -100,8 +100,8 @@ def test_distance_does_not_depend_on_pose_or_size(talking):
     mesh[0, :468] = template_mesh()
     mesh[0, 468:] = template_mesh()[33]
     turned = PoseTrack(*(np.array([v], np.float32) for v in (25.0, -10.0, 5.0, 180.0)), np.array([[300, 200, 40]], np.float32))
-    frontal = FaceTrack.from_mesh(posed(mesh, still_pose(1)))
-    seen = FaceTrack.from_mesh(posed(mesh, turned))
+    frontal = DetectedFace.from_mesh(posed(mesh, still_pose(1)))
+    seen = DetectedFace.from_mesh(posed(mesh, turned))
     assert lm.landmark_distance(frontal, seen, FACE).mean() == pytest.approx(0, abs=1e-5)
     assert seen.pose.yaw_deg[0] == pytest.approx(25, abs=1e-3)
 
@@ -111,13 +111,13 @@ def test_half_a_mouth_keeps_the_correlation_and_halves_the_ratio(talking):
     normalised = talking.normalised.copy()
     gap = normalised[:, lower, 1] - normalised[:, upper, 1]
     normalised[:, lower, 1] = normalised[:, upper, 1] + gap / 2
-    moments = lm.lip_gap_moments(talking, FaceTrack(normalised, talking.pose))
+    moments = lm.lip_gap_moments(talking, DetectedFace(normalised, talking.pose))
     assert moments.correlation() == pytest.approx(1.0, abs=1e-6)
     assert moments.deviation_ratio() == pytest.approx(0.5, rel=1e-5)
 
 
 def test_pose_distance_is_the_angle(talking):
-    turned = FaceTrack(talking.normalised, still_pose(yaw_deg=12.5))
+    turned = DetectedFace(talking.normalised, still_pose(yaw_deg=12.5))
     assert lm.pose_distance(talking, turned).mean() == pytest.approx(12.5, rel=1e-6)
 
 
@@ -125,9 +125,9 @@ def test_head_motion_of_a_square_wave_is_its_amplitude():
     yaw = np.where(np.arange(FRAMES) % 2, 8.0, -8.0).astype(np.float32)
     zeros = np.zeros(FRAMES, np.float32)
     pose = PoseTrack(yaw, zeros, zeros, zeros + 100, np.zeros((FRAMES, 3), np.float32))
-    track = FaceTrack(np.repeat(neutral_face()[None], FRAMES, axis=0), pose)
+    track = DetectedFace(np.repeat(neutral_face()[None], FRAMES, axis=0), pose)
     assert lm.head_motion_deg(track) == pytest.approx(8.0, rel=1e-5)
-    assert lm.head_motion_deg(FaceTrack(track.normalised, still_pose())) == pytest.approx(0.0, abs=1e-9)
+    assert lm.head_motion_deg(DetectedFace(track.normalised, still_pose())) == pytest.approx(0.0, abs=1e-9)
 
 
 def test_two_blinks_in_two_seconds_are_sixty_a_minute():
@@ -135,11 +135,11 @@ def test_two_blinks_in_two_seconds_are_sixty_a_minute():
     for begin, end in ((10, 14), (30, 33)):
         for eye in (EYE_LEFT, EYE_RIGHT):
             points[begin:end, eye, 1] = points[begin:end, eye, 1].mean(axis=1, keepdims=True)
-    track = FaceTrack(points, still_pose())
+    track = DetectedFace(points, still_pose())
     assert lm.blinks_per_min(track) == pytest.approx(60.0)
     squint = points.copy()
     squint[20:40] = points[11]
-    assert lm.blinks_per_min(FaceTrack(squint, still_pose())) == pytest.approx(30.0), "longer than half a second is no blink"
+    assert lm.blinks_per_min(DetectedFace(squint, still_pose())) == pytest.approx(30.0), "longer than half a second is no blink"
 
 
 def test_lengths_may_differ_by_one_frame_only(talking):
@@ -153,7 +153,7 @@ def test_too_few_faces_is_said(talking):
     normalised = talking.normalised.copy()
     normalised[: FRAMES // 2] = np.nan
     with pytest.raises(lm.NoFace, match="candidate: a face in 50%"):
-        lm.paired(talking, FaceTrack(normalised, talking.pose), 0.9)
-    nothing = FaceTrack(np.full_like(normalised, np.nan), talking.pose)
+        lm.paired(talking, DetectedFace(normalised, talking.pose), 0.9)
+    nothing = DetectedFace(np.full_like(normalised, np.nan), talking.pose)
     assert lm.blinks_per_min(nothing) is None
     assert lm.head_motion_deg(nothing) is None
