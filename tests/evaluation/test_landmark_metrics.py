@@ -87,7 +87,9 @@ def test_distances_of_chunks_add_up(talking):
     whole = lm.landmark_distance(talking, candidate, FACE)
     parts = [
         lm.landmark_distance(
-            DetectedFace(talking.normalised[a:b], talking.pose[a:b]), DetectedFace(candidate.normalised[a:b], talking.pose[a:b]), FACE
+            DetectedFace(talking.normalised[a:b], talking.pose[a:b]),
+            DetectedFace(candidate.normalised[a:b], talking.pose[a:b]),
+            FACE,
         )
         for a, b in ((0, 7), (7, 31), (31, FRAMES))
     ]
