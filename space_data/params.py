@@ -41,6 +41,54 @@ class Job(Section):
     beam: tuple[str, ...]
 
 
+class MeasureStage(Section):
+    """What ``measure`` needs to know to measure; thresholds belong to ``filter``."""
+
+    cut_threshold: Annotated[float, Field(gt=1)]
+    face_count_hz: Positive
+    second_face_share: Fraction01
+    duplicate_difference: Positive
+    picture_every_frames: Count
+
+
+class Bound(Section):
+    """Two limits of one measure: beyond ``warn`` it is noted, beyond ``reject`` the segment is dropped; null = never."""
+
+    warn: float | None
+    reject: float | None
+
+
+class FilterStage(Section):
+    """Bounds of the filter; ``pipelines.filter.RULES`` says which measure and which side each one limits."""
+
+    length_s: Bound
+    picture_side_px: Bound
+    missing_share: Bound
+    length_difference_s: Bound
+    unseen_share: Bound
+    lost_share: Bound
+    several_faces_share: Bound
+    face_width_px: Bound
+    outside_share: Bound
+    yaw_p95_deg: Bound
+    yaw_median_deg: Bound
+    pitch_p95_deg: Bound
+    reblur_ratio: Bound
+    luma_mean_low: Bound
+    luma_mean_high: Bound
+    luma_sd: Bound
+    frame_difference: Bound
+    duplicate_share: Bound
+    peak_level_db: Bound
+    speech_share: Bound
+    speech_over_noise_db: Bound
+    clipped_share: Bound
+    lip_motion: Bound
+    sync_confidence: Bound
+    max_offset_frames: Count
+    tolerated_offset_frames: Annotated[int, Field(ge=0)]
+
+
 class Warp(Section):
     """The training-free renderer."""
 
@@ -108,6 +156,8 @@ class Params(Section):
 
     data: Data
     job: Job
+    measure: MeasureStage
+    filter: FilterStage
     warp: Warp
     generator: GeneratorStage
     l2l: L2L

@@ -1,0 +1,58 @@
+"""``space data curate``: ingest, measure, sync, filter, align and features on any folder of clips, without DVC.
+
+The stages are the pipeline's own; only the paths differ (``Layout.in_folder``).
+"""
+
+import logging
+from pathlib import Path
+
+from pipelines import align, features, filter, ingest, measure, sync
+from pipelines.audit import write_audit
+from pipelines.layout import Layout
+from space_data.errors import SpaceError
+from space_data.params import Params
+from space_data.schema import KEPT, Decision, LedgerRow
+from space_data.tables import read_table, write_table
+
+logger = logging.getLogger(__name__)
+
+STAGES = (ingest, measure, sync, filter, align, features)
+
+
+def curate(source: Path, out: Path, params: Params, workers: int | None = None) -> Layout:
+    """Curate the videos under ``source`` into ``out``; an interrupted run continues where it was.
+
+    Args:
+        source: any folder; labels optional in ``labels.csv`` (see ``pipelines.readers.folder``). It is only read.
+        out: receives ``ledger.parquet``, ``audit/index.html``, ``aligned/``, ``features/`` and the tables between them.
+        params: bounds and settings; its ``data`` section is replaced by the ``folder`` reader on ``source``.
+        workers: processes per stage, if not ``params.job.workers``.
+
+    Raises:
+        SpaceError: no such folder, no video in it, ``out`` lies inside ``source`` or cannot be written, or no clip was kept.
+    """
+    if not source.is_dir():
+        raise SpaceError(f"{source}: no such folder (need a folder of videos)")
+    if source.resolve() in (out.resolve(), *out.resolve().parents):
+        raise SpaceError(f"{out}: lies inside the input folder {source}, which is only read (choose another --out)")
+    params = params.model_copy(
+        update={
+            "data": params.data.model_copy(update={"reader": "folder", "raw": str(source)}),
+            "job": params.job.model_copy(update={"workers": workers or params.job.workers}),
+        }
+    )
+    layout = Layout.in_folder(out)
+    for stage in STAGES:
+        stage.run(params, layout)
+        write_table(out / "ledger.parquet", all_ledger_rows(layout), LedgerRow)
+        if stage is filter and not any(row.status == KEPT for row in read_table(layout.decisions, Decision)):
+            logger.warning("%s: no clip was kept; %s says why for each", source, layout.audit / "index.html")
+            return layout
+    write_audit(params, layout)
+    return layout
+
+
+def all_ledger_rows(layout: Layout) -> list[LedgerRow]:
+    """The ledgers of all stages that have run so far, in the order of the stages."""
+    names = [stage.__name__.rsplit(".", 1)[-1] for stage in STAGES]
+    return [row for name in names if layout.ledger(name).is_file() for row in read_table(layout.ledger(name), LedgerRow)]
