@@ -11,11 +11,12 @@ class Layout:
     data: Path = Path("data")
     reports: Path = Path("reports")
     cache: Path = Path(".cache")
+    models: Path = Path("models")
 
     @staticmethod
     def in_folder(out: Path) -> "Layout":
         """Everything under ``out``: ``out/clips.parquet``, ``out/aligned/``, ``out/audit/index.html`` ..."""
-        return Layout(data=out, reports=out, cache=out / ".cache")
+        return Layout(data=out, reports=out, cache=out / ".cache", models=out / "models")
 
     @property
     def clips(self) -> Path:

@@ -1,0 +1,98 @@
+"""What the benchmark page is made of, gathered by `pipelines.report`, and how its tables find their way in it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluation.aggregate import by_column
+from evaluation.metrics import Metric
+from evaluation.systems import ENTRIES, Entry
+from space_data.schema import Aggregate, Score, SynthesizedClip, TraceFrame
+
+
+@dataclass(frozen=True)
+class BenchmarkData:
+    """All tables behind the page, plus the media that were put beside it.
+
+    `meant_gaps` holds the lip openings (T,) that a system predicted, by (system, clip); `videos` and `sheets` addresses of a
+    sample video and of its contact sheet; `curves` the training curves by model, a column of numbers per name.
+    """
+
+    clips: Sequence[SynthesizedClip]
+    scores: Sequence[Score]
+    traces: Sequence[TraceFrame]
+    rows: Sequence[Aggregate]
+    columns: Sequence[Metric]
+    frechet: Metric
+    draws: int
+    seed: int
+    meant_gaps: Mapping[tuple[str, str], NDArray[np.float32]] = field(default_factory=dict)
+    videos: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    posters: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    sheets: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
+    curves: Mapping[str, Mapping[str, Sequence[float | None]]] = field(default_factory=dict)
+    stages: Sequence[Mapping[str, object]] = ()
+    absences: Sequence[str] = ()
+
+    @cached_property
+    def systems(self) -> list[Entry]:
+        """Systems of the run, in the order of the tables."""
+        present = {clip.system for clip in self.clips}
+        return [entry for entry in ENTRIES if entry.name in present]
+
+    @cached_property
+    def clip_ids(self) -> list[str]:
+        """Test clips, sorted."""
+        return sorted({clip.clip_id for clip in self.clips})
+
+    @cached_property
+    def by_column(self) -> dict[tuple[str, str], dict[str, Score]]:
+        """Scores by (system, metric id), then clip."""
+        return by_column(self.scores)
+
+    @cached_property
+    def by_cell(self) -> dict[tuple[str, str], Aggregate]:
+        """Aggregates by (system, metric id)."""
+        return {(row.system, row.metric): row for row in self.rows}
+
+    @cached_property
+    def gaps(self) -> dict[tuple[str, str], NDArray[np.float64]]:
+        """Measured lip opening (T,), NaN where no face was found, by (system, clip)."""
+        found: dict[tuple[str, str], list[float]] = {}
+        for trace in sorted(self.traces, key=lambda t: (t.system, t.clip_id, t.frame)):
+            gap = float("nan") if trace.lip_gap is None else trace.lip_gap
+            found.setdefault((trace.system, trace.clip_id), []).append(gap)
+        return {key: np.array(values) for key, values in found.items()}
+
+    def mean(self, system: str, metric: Metric) -> float | None:
+        """Mean over clips, None if nothing could be scored or the system did not run."""
+        row = self.by_cell.get((system, metric.metric_id))
+        return row.mean if row else None
+
+    def value(self, system: str, clip_id: str, metric: Metric) -> float | None:
+        """One clip's value."""
+        score = self.by_column.get((system, metric.metric_id), {}).get(clip_id)
+        return score.value if score else None
+
+    def samples(self, count: int) -> list[str]:
+        """Clips to show: identities in turn, in the order of their ids; chosen by name, never by score."""
+        by_subject: dict[str, list[str]] = {}
+        for clip in sorted(self.clips, key=lambda c: c.clip_id):
+            own = by_subject.setdefault(clip.subject, [])
+            if clip.clip_id not in own:
+                own.append(clip.clip_id)
+        rounds = max((len(own) for own in by_subject.values()), default=0)
+        return [own[i] for i in range(rounds) for _, own in sorted(by_subject.items()) if i < len(own)][:count]
+
+    def worst(self, system: str, metric: Metric, count: int) -> list[str]:
+        """Clips on which ``system`` scores worst in ``metric``, worst first; clips without a score come before all others."""
+        sign = 1.0 if metric.better == "lower" else -1.0
+
+        def badness(clip_id: str) -> float:
+            value = self.value(system, clip_id, metric)
+            return float("inf") if value is None else sign * value
+
+        return sorted(self.clip_ids, key=lambda clip_id: (-badness(clip_id), clip_id))[:count]

@@ -1,0 +1,116 @@
+"""The benchmark page's figures: lip traces, clips against baselines, pose, training curves."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import plotly.graph_objects as go
+
+from evaluation import metrics
+from evaluation.html import SERIES, Figure
+from evaluation.metrics import Metric
+from evaluation.report_data import BenchmarkData
+from evaluation.report_tables import COMPACT, SHUFFLED, STILL, TRUTH, WARP
+from evaluation.score_clip import REFERENCE
+from space_data.timebase import frame_start_s
+
+COLOURS = {WARP: SERIES[0], COMPACT: SERIES[4], SHUFFLED: SERIES[1], STILL: SERIES[7], TRUTH: SERIES[2]}
+TRUTH_LINE = SERIES[2]
+LEGEND = {"orientation": "h", "x": 0, "y": 1.12}
+
+
+def lip_traces(data: BenchmarkData, clip_ids: Sequence[str]) -> list[Figure]:
+    """Lip opening over time per clip: the recording, what our model meant, what the detector sees in our video."""
+    figures = []
+    for clip_id in clip_ids:
+        lines = [
+            ("recording", data.gaps.get((REFERENCE, clip_id)), {"color": TRUTH_LINE, "width": 2.5}),
+            ("ours, predicted", data.meant_gaps.get((WARP, clip_id)), {"color": COLOURS[WARP], "width": 2}),
+            (
+                "ours, measured in the video",
+                data.gaps.get((WARP, clip_id)),
+                {"color": COLOURS[WARP], "width": 1.5, "dash": "dot"},
+            ),
+        ]
+        figure = go.Figure()
+        for name, gap, line in lines:
+            if gap is not None:
+                figure.add_trace(go.Scatter(x=[frame_start_s(i) for i in range(len(gap))], y=gap, name=name, line=line))
+        correlation = data.value(WARP, clip_id, metrics.LIP_CORRELATION)
+        figure.update_layout(showlegend=True, legend=LEGEND, xaxis_title="seconds", yaxis_title="lip gap (IOD)")
+        caption = "" if correlation is None else f"Correlation of the measured openings: {correlation:.2f}"
+        figures.append(Figure(figure, caption, 260, clip_id))
+    return figures
+
+
+def against(data: BenchmarkData, metric: Metric, baseline: str) -> Figure:
+    """Each clip a point: a baseline across, our systems up. On which side of the diagonal a point lies says who is better."""
+    figure = go.Figure()
+    titles = {entry.name: entry.title for entry in data.systems}
+    values: list[float] = []
+    for ours in (WARP, COMPACT):
+        pairs = [(data.value(baseline, c, metric), data.value(ours, c, metric), c) for c in data.clip_ids]
+        known = [(x, y, c) for x, y, c in pairs if x is not None and y is not None]
+        if known:
+            x, y, names = zip(*known, strict=True)
+            values += [*x, *y]
+            marker = {"color": COLOURS[ours], "size": 9, "opacity": 0.85}
+            figure.add_trace(go.Scatter(x=x, y=y, text=names, mode="markers", marker=marker, name=titles[ours]))
+    if values:
+        ends = [min(0.0, min(values)), max(values) * 1.05]
+        line = {"color": "#9aa0ad", "dash": "dash", "width": 1}
+        figure.add_trace(go.Scatter(x=ends, y=ends, mode="lines", line=line, hoverinfo="skip", showlegend=False))
+    unit = f" ({metric.unit})" if metric.unit else ""
+    figure.update_layout(
+        showlegend=True, legend=LEGEND,
+        xaxis_title=f"{titles.get(baseline, baseline)}{unit}", yaxis_title=f"ours{unit}",
+    )  # fmt: skip
+    side = "Below" if metric.better == "lower" else "Above"
+    return Figure(
+        figure,
+        f"{side} the dashed line ours is better.",
+        320,
+        f"{metric.title}: ours against {titles.get(baseline, baseline).lower()}",
+    )
+
+
+def strips(data: BenchmarkData, metric: Metric) -> Figure:
+    """All clips of all systems in one metric, with the mean as a bar."""
+    figure = go.Figure()
+    for entry in data.systems:
+        known = [(v, c) for c in data.clip_ids if (v := data.value(entry.name, c, metric)) is not None]
+        if known:
+            y, names = zip(*known, strict=True)
+            spread = np.linspace(-0.18, 0.18, len(y)) if len(y) > 1 else np.zeros(1)
+            index = data.systems.index(entry)
+            marker = {"color": COLOURS[entry.name], "size": 8, "opacity": 0.7}
+            figure.add_trace(go.Scatter(x=index + spread, y=y, text=names, mode="markers", marker=marker, name=entry.title))
+            mean = float(np.mean(y))
+            line = {"color": COLOURS[entry.name], "width": 3}
+            figure.add_trace(
+                go.Scatter(x=[index - 0.28, index + 0.28], y=[mean, mean], mode="lines", line=line, hoverinfo="skip")
+            )
+    ticks = list(range(len(data.systems)))
+    unit = f" ({metric.unit})" if metric.unit else ""
+    figure.update_layout(
+        xaxis={"tickvals": ticks, "ticktext": [entry.title for entry in data.systems]}, yaxis_title=f"{metric.title}{unit}"
+    )
+    return Figure(figure, "Each point is a clip, the bar the mean.", 320, metric.title)
+
+
+def training_curves(data: BenchmarkData) -> list[Figure]:
+    """Loss of each trained model: training and held-out identities, logarithmic where all is positive."""
+    figures = []
+    for model, columns in sorted(data.curves.items()):
+        steps = columns.get("step")
+        shown = [name for name in columns if "loss" in name]
+        if not steps or not shown:
+            continue
+        figure = go.Figure()
+        for name in shown:
+            figure.add_trace(go.Scatter(x=list(steps), y=list(columns[name]), name=name.replace("_", " ")))
+        positive = all(v is None or v > 0 for name in shown for v in columns[name])
+        figure.update_layout(
+            showlegend=True, legend=LEGEND, xaxis_title="step", yaxis_title="loss", yaxis_type="log" if positive else "linear"
+        )
+        figures.append(Figure(figure, "", 280, model))
+    return figures

@@ -1,0 +1,197 @@
+"""The benchmark page's tables: results, what must hold, comparisons, clips, failures, protocol, stages."""
+
+from collections.abc import Sequence
+
+from evaluation import metrics
+from evaluation.aggregate import comparisons
+from evaluation.baselines.published import PUBLISHED
+from evaluation.html import Bar, Bars, Cell, Column, Segment, Table, Tone
+from evaluation.metrics import Metric
+from evaluation.report_data import BenchmarkData
+from evaluation.score_clip import OK
+from space_data.schema import Aggregate
+
+ARROWS = {"lower": "↓", "higher": "↑", "reference": "≈"}
+TRUTH, STILL, SHUFFLED, WARP, COMPACT = "ground_truth", "still", "shuffled_audio", "ours_warp", "ours_compact"
+OURS = (WARP, COMPACT)
+SANITY = (TRUTH, STILL, SHUFFLED)
+HEADLINE = (metrics.LMD_MOUTH, metrics.LIP_CORRELATION, metrics.AV_AT_ZERO)
+
+
+def number(value: float | None, digits: int, signed: bool = False) -> str:
+    """A number as people read it; a dash for none."""
+    if value is None:
+        return "–"
+    return f"{value:{'+' if signed else ''}.{digits}f}".replace("-", "−")
+
+
+def results_table(data: BenchmarkData) -> Table:
+    """Metrics in rows, systems in columns: mean, interval below it, coverage at the end."""
+    columns = [Column("metric"), *(Column(entry.title, "number", help=entry.description) for entry in data.systems)]
+    columns.append(Column("clips scored", help="clips with a value / clips asked for; the least of all systems"))
+    rows: list[list[Cell | str]] = []
+    for metric in [*data.columns, data.frechet]:
+        cells = [data.by_cell.get((entry.name, metric.metric_id)) for entry in data.systems]
+        best = _best(metric, [c for c, e in zip(cells, data.systems, strict=True) if e.name != TRUTH])
+        label = f"{metric.title} {ARROWS[metric.better]}" + (f" ({metric.unit})" if metric.unit else "")
+        row: list[Cell | str] = [Cell(label, title=f"{metric.metric_id}: {metric.definition}")]
+        row += [_result(cell, metric, best) for cell in cells]
+        least = min((c for c in cells if c), key=lambda c: c.n_ok, default=None)
+        row.append(f"{least.n_ok} / {least.n_total}" if least else "–")
+        rows.append(row)
+    caption = (
+        "Mean over clips [95 % interval]. ↓ lower, ↑ higher is better, ≈ nearest to the recording is. Green: best system other "
+        "than the ground truth, where one end is better. Hover over a name for its definition."
+    )
+    return Table(columns, rows, caption)
+
+
+def _best(metric: Metric, cells: Sequence[Aggregate | None]) -> float | None:
+    values = [cell.mean for cell in cells if cell and cell.mean is not None]
+    if metric.better == "reference" or not values:
+        return None
+    return min(values) if metric.better == "lower" else max(values)
+
+
+def _result(cell: Aggregate | None, metric: Metric, best: float | None) -> Cell:
+    if cell is None or cell.mean is None:
+        return Cell(None, title="no clip could be scored")
+    text = number(cell.mean, metric.digits)
+    if cell.low is not None and cell.high is not None:
+        text += f" [{number(cell.low, metric.digits)}, {number(cell.high, metric.digits)}]"
+    title = f"{cell.n_ok} of {cell.n_total} clips, {cell.n_identities} independent units in the interval"
+    return Cell(cell.mean, text, "good" if cell.mean == best else "plain", title)
+
+
+def published_table() -> Table:
+    """Other people's systems: named, with the reason why there are no figures."""
+    rows: list[list[Cell | str]] = [
+        [system.name, system.reference, Cell(system.code), Cell(system.status, tone="quiet")] for system in PUBLISHED
+    ]
+    return Table([Column("system"), Column("paper"), Column("code", "code"), Column("state")], rows, "Not in the table above")
+
+
+def expectations(data: BenchmarkData) -> list[tuple[str, bool | None, str]]:
+    """Orders that must come out if metrics and pipeline are sound: (statement, holds or None if not measured, figures)."""
+    checks = []
+    for metric in HEADLINE:
+        truth, ours = data.mean(TRUTH, metric), data.mean(WARP, metric)
+        for label, name, first, second in (
+            ("ground truth is better than ours", "", truth, ours),
+            ("ours is better than still", STILL, ours, data.mean(STILL, metric)),
+            ("ours is better than shuffled audio", SHUFFLED, ours, data.mean(SHUFFLED, metric)),
+        ):
+            if name == STILL and metric is metrics.LIP_CORRELATION:
+                continue  # lips that do not move have no correlation
+            holds = None
+            if first is not None and second is not None:
+                holds = first < second if metric.better == "lower" else first > second
+            checks.append((f"{metric.title}: {label}", holds, f"{number(first, 4)} against {number(second, 4)}"))
+    return checks
+
+
+def expectations_table(data: BenchmarkData) -> Table:
+    """`expectations` with a badge each."""
+    badges: dict[bool | None, tuple[str, Tone]] = {
+        True: ("holds", "good"),
+        False: ("fails", "bad"),
+        None: ("not measured", "warn"),
+    }
+    rows: list[list[Cell | str]] = [
+        [Cell(badges[ok][0], tone=badges[ok][1]), text, figures] for text, ok, figures in expectations(data)
+    ]
+    return Table([Column("", "badge"), Column("what must hold"), Column("means")], rows)
+
+
+def comparison_table(data: BenchmarkData) -> Table:
+    """Paired differences of our systems with the anchors, clip by clip."""
+    present = {entry.name for entry in data.systems}
+    titles = {entry.name: entry.title for entry in data.systems}
+    rows: list[list[Cell | str | float | None]] = []
+    for ours in (name for name in OURS if name in present):
+        others = [name for name in (STILL, SHUFFLED) if name in present]
+        for baseline, metric, result, adjusted in comparisons(data.scores, ours, others, HEADLINE, data.draws, data.seed):
+            d = result.difference
+            interval = f"[{number(d.low, metric.digits, True)}, {number(d.high, metric.digits, True)}]" if d.n_ok else ""
+            rows.append(
+                [
+                    titles[ours], titles[baseline], f"{metric.title} {ARROWS[metric.better]}",
+                    Cell(d.mean, f"{number(d.mean, metric.digits, True)} {interval}".strip()),
+                    Cell(result.win_share, "–" if result.win_share is None else f"{result.win_share:.0%}"),
+                    adjusted, f"{d.n_ok} / {d.n_total}", d.n_identities,
+                ]
+            )  # fmt: skip
+    columns = [
+        Column("system"), Column("against"), Column("metric"), Column("difference", "number"),
+        Column("clips won", "number"), Column("p (Holm)", "number", digits=3, help="sign flips over identities, two-sided"),
+        Column("clips"), Column("identities", "number", digits=0),
+    ]  # fmt: skip
+    caption = "Paired by clip, intervals and tests over identities: with few identities even a sure difference has a large p."
+    return Table(columns, rows, caption)
+
+
+def clip_table(data: BenchmarkData) -> Table:
+    """Every system on every clip."""
+    shown = [m for m in data.columns if m is not metrics.LVD_FACE]
+    columns = [Column("clip", "code"), Column("emotion"), Column("system")]
+    columns += [Column(f"{m.title} {ARROWS[m.better]}", "number", m.digits, help=m.metric_id) for m in shown]
+    facts = {(clip.system, clip.clip_id): clip for clip in data.clips}
+    rows: list[list[Cell | str | float | None]] = []
+    for clip_id in data.clip_ids:
+        for entry in data.systems:
+            clip = facts.get((entry.name, clip_id))
+            label = f"{clip.emotion} {clip.intensity:.1f}" if clip else ""
+            rows.append([clip_id, label, entry.title, *(data.value(entry.name, clip_id, m) for m in shown)])
+    return Table(columns, rows, "Click a header to sort, type to filter", searchable=True, page_rows=25)
+
+
+def failure_table(data: BenchmarkData) -> Table | None:
+    """Metrics without a value, with their reason; None if there are none."""
+    grouped: dict[tuple[str, str, str, str], list[str]] = {}
+    for score in data.scores:
+        if score.status != OK:
+            key = (score.system, score.clip_id, score.status, score.detail)
+            grouped.setdefault(key, []).append(score.metric.split("/")[0])
+    if not grouped:
+        return None
+    rows: list[list[Cell | str]] = [
+        [system, clip, Cell(status, tone="warn"), ", ".join(names), detail]
+        for (system, clip, status, detail), names in sorted(grouped.items())
+    ]
+    columns = [Column("system"), Column("clip", "code"), Column("status", "badge"), Column("metrics"), Column("why")]
+    return Table(columns, rows, searchable=len(rows) > 20)
+
+
+def protocol_table(data: BenchmarkData) -> Table:
+    """What each column is, where it comes from, where it departs from that."""
+    columns = [Column("metric"), Column("id", "code"), Column("definition"), Column("source"), Column("departures")]
+    rows = [[m.title, m.metric_id, m.definition, m.source, m.departures or "–"] for m in [*data.columns, data.frechet]]
+    return Table(columns, rows)
+
+
+def stage_table(data: BenchmarkData) -> Table:
+    """Time and throughput of every stage of the pipeline, as each last ran."""
+    columns = [
+        Column("stage"), Column("clips", "number", digits=0),
+        Column("computed", "number", digits=0, help="not kept from earlier runs"),
+        Column("time", "number", digits=1, unit="s"), Column("clips per second", "number", digits=2),
+        Column("kept", "number", digits=0), Column("rejected", "number", digits=0), Column("failed", "number", digits=0),
+        Column("notes"),
+    ]  # fmt: skip
+    keys = ("clips", "computed", "seconds", "clips_per_s", "kept", "rejected", "failed")
+    rows: list[list[Cell | str | float | None]] = []
+    for facts in data.stages:
+        numbers = [_float(facts.get(key)) for key in keys]
+        notes = "; ".join(f"{key}: {value}" for key, value in facts.items() if key not in (*keys, "stage"))
+        rows.append([str(facts.get("stage", "?")), *numbers, notes])
+    return Table(columns, rows)
+
+
+def stage_bars(data: BenchmarkData) -> Bars:
+    """The stages' times to the eye."""
+    times = [(str(facts.get("stage", "?")), _float(facts.get("seconds")) or 0.0) for facts in data.stages]
+    return Bars([Bar(stage, [Segment(seconds)], f"{seconds:.1f} s") for stage, seconds in times])
+
+
+def _float(value: object) -> float | None:
+    return float(value) if isinstance(value, int | float) else None

@@ -1,0 +1,170 @@
+"""Write the benchmark page: tables, sample videos side by side, contact sheets, plots, provenance."""
+
+import csv
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluation import weights
+from evaluation.frame_features import DctColour, Inception
+from evaluation.html import provenance, thumbnail
+from evaluation.metrics import Metric, frechet_metric
+from evaluation.report_data import BenchmarkData
+from evaluation.report_page import benchmark_page
+from evaluation.score_clip import clip_metrics
+from evaluation.systems import ENTRIES
+from pipelines.job import stage_clock, stage_main
+from pipelines.layout import Layout
+from space_data import progress
+from space_data.errors import SpaceError
+from space_data.files import make_folder
+from space_data.landmarks import lip_gap
+from space_data.media import decode_video
+from space_data.params import Evaluate, Params
+from space_data.schema import KEPT, Aggregate, Score, SynthesizedClip, SynthesizedFrame, TraceFrame
+from space_data.tables import by_clip, read_arrow, read_table, vectors
+
+STAGE = "report"
+POSTER_PX = 240
+SHEET_FRAMES = 9
+SHEET_FRAME_PX = 160
+PIPELINE_ORDER = (
+    "corpus", "ingest", "measure", "sync", "filter", "align", "features", "generator", "latents",
+    "train_s2l", "train_posegen", "train_l2l", "synthesize", "evaluate",
+)  # fmt: skip
+
+
+def run(params: Params, layout: Layout) -> None:
+    """The stage: tables of ``evaluate`` and videos of ``synthesize`` -> ``reports/benchmark/index.html``."""
+    with stage_clock(layout, STAGE) as clock:
+        data = gather(params, layout)
+        facts = {
+            "test set": f"{len(data.clip_ids)} clips of {len({c.subject for c in data.clips})} identities, {params.data.raw}",
+            "systems": ", ".join(entry.name for entry in data.systems),
+            "command": "dvc repro",
+        }
+        page = benchmark_page(data, params.report, provenance(facts, params.model_dump(mode="json")))
+        page.write(layout.benchmark / "index.html")
+        clock.clips = len(data.clip_ids)
+
+
+def gather(params: Params, layout: Layout) -> BenchmarkData:
+    """Read all tables and put sample videos beside the page."""
+    clips = read_table(layout.synthesized_clips, SynthesizedClip)
+    if not clips:
+        raise SpaceError(f"{layout.synthesized_clips}: no clips to report (run `dvc repro evaluate`)")
+    rows = read_table(layout.aggregates, Aggregate)
+    tables = BenchmarkData(
+        clips=clips,
+        scores=read_table(layout.scores, Score),
+        traces=read_table(layout.traces, TraceFrame),
+        rows=rows,
+        columns=clip_metrics(clips[0].size_px, params.evaluate),
+        frechet=frechet_column(rows, params.evaluate),
+        draws=params.evaluate.bootstrap_draws,
+        seed=params.evaluate.seed,
+    )
+    samples = tables.samples(params.report.sample_clips)
+    return replace(
+        tables,
+        meant_gaps=meant_gaps(layout.synthesized_tracks),
+        videos=place_videos(clips, samples, layout.benchmark / "media"),
+        posters=posters(clips),
+        sheets={clip_id: contact_sheet([c for c in clips if c.clip_id == clip_id]) for clip_id in samples},
+        curves=training_curves(layout),
+        stages=stage_facts(layout),
+        absences=absences(params.evaluate),
+    )
+
+
+def frechet_column(rows: Sequence[Aggregate], settings: Evaluate) -> Metric:
+    """The Fréchet metric that the aggregates hold: FID, or its stand-in."""
+    known = [frechet_metric(kind.name, kind.is_fid, settings.frechet_every_frames) for kind in (Inception, DctColour)]
+    present = {row.metric for row in rows}
+    for metric in known:
+        if metric.metric_id in present:
+            return metric
+    raise SpaceError(f"aggregates: no Fréchet column, need one of {[m.metric_id for m in known]} (run `dvc repro evaluate`)")
+
+
+def absences(settings: Evaluate) -> list[str]:
+    """What is not measured because published weights are absent, and what to do about it."""
+    folder = Path(settings.weights)
+    if weights.find(weights.INCEPTION, folder) is None:
+        return [weights.absence(weights.INCEPTION, folder).capitalize() + "."]
+    return []
+
+
+def meant_gaps(path: Path) -> dict[tuple[str, str], NDArray[np.float32]]:
+    """Lip opening (T,) that each system meant to show, by (system, clip)."""
+    table = read_arrow(path, SynthesizedFrame)
+    found = {}
+    for system in sorted(set(table.column("system").to_pylist())):
+        own = table.filter(np.array([s == system for s in table.column("system").to_pylist()]))
+        for clip_id, frames in by_clip(own):
+            found[system, clip_id] = lip_gap(vectors(frames, "normalised").reshape(len(frames), -1, 3))
+    return found
+
+
+def place_videos(clips: Sequence[SynthesizedClip], samples: Sequence[str], folder: Path) -> dict[tuple[str, str], str]:
+    """Copy the sample videos to ``folder`` (emptied first); their paths relative to the page, by (system, clip)."""
+    shutil.rmtree(folder, ignore_errors=True)
+    make_folder(folder)
+    placed = {}
+    for clip in progress.track([c for c in clips if c.clip_id in samples and c.status == KEPT], "sample videos"):
+        name = f"{samples.index(clip.clip_id) + 1:02d}-{clip.system}.mp4"
+        shutil.copyfile(clip.video, folder / name)
+        placed[clip.system, clip.clip_id] = f"{folder.name}/{name}"
+    return placed
+
+
+def posters(clips: Sequence[SynthesizedClip]) -> dict[tuple[str, str], str]:
+    """The middle frame of every video as a small picture."""
+    found = {}
+    for clip in progress.track([c for c in clips if c.status == KEPT], "posters"):
+        frame = next(islice(decode_video(clip.video), clip.n_frames // 2, None), None)
+        if frame is not None:
+            found[clip.system, clip.clip_id] = thumbnail(frame.rgb, POSTER_PX)
+    return found
+
+
+def contact_sheet(clips: Sequence[SynthesizedClip]) -> list[tuple[str, str]]:
+    """(system, strip of frames at equal times) for one clip, in the order of the tables."""
+    by_system = {clip.system: clip for clip in clips if clip.status == KEPT}
+    strips = []
+    for entry in ENTRIES:
+        if entry.name in by_system:
+            clip = by_system[entry.name]
+            wanted = set(np.linspace(0, clip.n_frames - 1, SHEET_FRAMES).round().astype(int).tolist())
+            frames = [frame.rgb for i, frame in enumerate(decode_video(clip.video)) if i in wanted]
+            strips.append((entry.title, thumbnail(np.hstack(frames), SHEET_FRAMES * SHEET_FRAME_PX)))
+    return strips
+
+
+def training_curves(layout: Layout) -> dict[str, dict[str, list[float | None]]]:
+    """Columns of every ``curves.csv`` under the models' folder, by model."""
+    found = {}
+    for path in sorted(layout.models.glob("*/curves.csv")):
+        with path.open(newline="") as file:
+            lines = list(csv.DictReader(file))
+        names = lines[0].keys() if lines else ()
+        found[path.parent.name] = {name: [float(line[name]) if line[name] else None for line in lines] for name in names}
+    return found
+
+
+def stage_facts(layout: Layout) -> list[Mapping[str, object]]:
+    """What the stages said of themselves, in the order of the pipeline."""
+    folder = layout.timing(STAGE).parent
+    facts = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json")) if path.stem != STAGE]
+    order = {name: index for index, name in enumerate(PIPELINE_ORDER)}
+    return sorted(facts, key=lambda f: (order.get(f["stage"], len(order)), f["stage"]))
+
+
+if __name__ == "__main__":
+    stage_main(run)

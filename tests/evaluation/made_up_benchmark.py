@@ -1,0 +1,68 @@
+"""A made-up benchmark for the report's tests: three identities, five systems, figures in the order in which they must come."""
+
+import numpy as np
+
+from evaluation.aggregate import aggregates
+from evaluation.metrics import LANDMARK_METRICS, SYNC_METRICS, Metric, frechet_metric, psnr_metric, ssim_metric
+from evaluation.report_data import BenchmarkData
+from evaluation.score_clip import NO_FACE, OK, REFERENCE
+from evaluation.systems import SYSTEM_NAMES
+from space_data.schema import KEPT, Aggregate, Score, SynthesizedClip, TraceFrame
+
+CLIPS = {f"set/{person}/{i:02d}": person for person in ("ada", "bob", "eve") for i in range(2)}
+N_FRAMES = 50
+COLUMNS: tuple[Metric, ...] = (*LANDMARK_METRICS, *SYNC_METRICS, psnr_metric(512), ssim_metric(512, 5))
+RANK = {"ground_truth": 0, "ours_warp": 1, "ours_compact": 2, "shuffled_audio": 3, "still": 4}
+FAILED_CELL = ("ours_compact", "set/bob/00")
+
+
+def score(system: str, clip_id: str, metric: Metric, rng: np.random.Generator) -> Score:
+    """A value that follows the system's rank; one cell has no face."""
+    if (system, clip_id) == FAILED_CELL:
+        return Score(system, clip_id, CLIPS[clip_id], metric.metric_id, None, 0, NO_FACE, "candidate: a face in 20% of 50 frames")
+    level = 0.02 * (1 + RANK[system]) if metric.better == "lower" else 1 - 0.2 * RANK[system]
+    return Score(system, clip_id, CLIPS[clip_id], metric.metric_id, float(level + rng.normal(0, 0.002)), N_FRAMES, OK, "")
+
+
+def benchmark(rng: np.random.Generator) -> BenchmarkData:
+    """The whole of it, without media."""
+    clips = [
+        SynthesizedClip(
+            system, clip_id, person, "happy", 0.8, "a.wav", "truth.mp4", "a.wav", f"{system}.mp4", N_FRAMES, 512, KEPT, ""
+        )
+        for system in SYSTEM_NAMES
+        for clip_id, person in CLIPS.items()
+    ]
+    scores = [score(system, clip_id, metric, rng) for system in SYSTEM_NAMES for clip_id in CLIPS for metric in COLUMNS]
+    frechet = frechet_metric("dct8", False, 5)
+    rows = aggregates(scores, SYSTEM_NAMES, COLUMNS, 200, 0)
+    rows += [Aggregate(s, frechet.metric_id, float(RANK[s]), RANK[s] * 0.9, RANK[s] * 1.1, 6, 6, 6) for s in SYSTEM_NAMES]
+    opening = 0.05 * (1 + np.sin(np.arange(N_FRAMES) * 0.5))
+    traces = [
+        TraceFrame(
+            system, clip_id, i, i != 7, None if i == 7 else float(opening[i] / (1 + RANK.get(system, 0))), 0.3, 1.0, 2.0, 0.0
+        )
+        for system in (REFERENCE, *SYSTEM_NAMES)
+        for clip_id in CLIPS
+        for i in range(N_FRAMES)
+    ]
+    stages = [
+        {
+            "stage": "measure",
+            "clips": 40,
+            "computed": 40,
+            "seconds": 31.5,
+            "clips_per_s": 1.27,
+            "kept": 38,
+            "rejected": 2,
+            "failed": 0,
+        },
+        {"stage": "synthesize", "clips": 30, "computed": 30, "seconds": 60.0, "clips_per_s": 0.5, "frames_per_s": "ours_warp 45"},
+    ]
+    steps = [float(i) for i in range(0, 500, 50)]
+    return BenchmarkData(
+        clips, scores, traces, rows, COLUMNS, frechet, 200, 0,
+        meant_gaps={("ours_warp", clip_id): opening.astype(np.float32) for clip_id in CLIPS},
+        curves={"s2l": {"step": steps, "loss": [1 / (1 + s) for s in steps], "val_loss": [1.2 / (1 + s) for s in steps]}},
+        stages=stages, absences=["Weights inception are not in models/weights."],
+    )  # fmt: skip
