@@ -348,6 +348,21 @@ def write_video(path: Path | str, frames: Iterable[RgbImage], **options: Any) ->
     return writer.frames
 
 
+def set_rotation(path: Path | str, clockwise_deg: int) -> None:
+    """Write a display rotation into the header of an MP4 (the picture's track comes first, as ``VideoWriter`` leaves it).
+
+    The stored picture stays as it is; players, and ``decode_video``, turn it by ``clockwise_deg`` (a multiple of 90).
+    """
+    cosine, sine = {0: (1, 0), 90: (0, 1), 180: (-1, 0), 270: (0, -1)}[clockwise_deg % 360]
+    content = bytearray(Path(path).read_bytes())
+    # ISO/IEC 14496-12, 8.3.2: after the type, 40 bytes (version 0) to the matrix a b u c d v x y w, 16.16 fixed point.
+    matrix = content.index(b"tkhd") + 4 + 40
+    values = (cosine, sine, 0, -sine, cosine, 0)
+    content[matrix : matrix + 24] = b"".join((value * 0x10000).to_bytes(4, "big", signed=True) for value in values)
+    with atomic_file(path) as part:
+        part.write_bytes(content)
+
+
 def write_wav(path: Path | str, audio: NDArray[np.float32], rate_hz: int = AUDIO_HZ) -> None:
     """Write mono ``audio`` (samples,) in [-1, 1] as 16-bit PCM, atomically."""
     import wave
