@@ -1,0 +1,113 @@
+"""The command ``space``: animate a portrait, curate a folder of video."""
+
+import sys
+from enum import StrEnum
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from space_data import progress
+from space_data.errors import SpaceError
+from space_data.params import load_params
+from space_data.schema import EMOTIONS
+
+app = typer.Typer(
+    help="Speech-driven portrait animation with controllable expression, and the curation of the video it learns from.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+data = typer.Typer(help="Look at, filter and prepare folders of video.", no_args_is_help=True)
+app.add_typer(data, name="data")
+
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress bars, warnings only.")]
+ParamsFile = Annotated[Path, typer.Option("--params", help="Configuration.")]
+
+
+def default_params() -> Path:
+    """``params.yaml`` of the current folder, else the one of the checkout this package was installed from."""
+    here = Path("params.yaml")
+    return here if here.is_file() else Path(__file__).resolve().parent.parent / "params.yaml"
+
+
+class Renderer(StrEnum):
+    """What draws the pictures."""
+
+    warp = "warp"
+    compact = "compact"
+
+
+@app.command()
+def animate(
+    image: Annotated[Path, typer.Option(help="Portrait: a picture with one face.")],
+    audio: Annotated[Path, typer.Option(help="Speech: any sound file, or a video whose sound is taken.")],
+    out: Annotated[Path, typer.Option(help="The .mp4 to make, 512x512 at 25 frames per second with the speech.")],
+    emotion: Annotated[
+        str, typer.Option(help=f"Label:intensity in 0..1, or several joined by '+', e.g. happy:0.8. Labels: {', '.join(EMOTIONS)}.")
+    ] = "neutral",
+    seed: Annotated[int, typer.Option(help="Head motion, blinks and gaze: same seed, same video.")] = 0,
+    pose: Annotated[
+        str, typer.Option(help="'generated' from the speech, 'still', or a Parquet file of a track written by --tracks.")
+    ] = "generated",
+    renderer: Annotated[Renderer, typer.Option(help="'warp' moves the photo's own pixels; 'compact' is a small network.")] = Renderer.warp,
+    tracks: Annotated[Path | None, typer.Option(help="Also write landmarks, pose and eyes per frame to this Parquet file.")] = None,
+    params: ParamsFile = default_params(),
+    quiet: Quiet = False,
+) -> None:
+    """Make a portrait speak."""
+    progress.setup(quiet)
+    from space_models.animate import animate as run
+
+    done = run(
+        image=image, audio=audio, out=out, params=load_params(params), emotion=emotion, seed=seed, pose=pose,
+        renderer=renderer.value, tracks=tracks,
+    )  # fmt: skip
+    if not quiet:
+        progress.console.print(escape(str(done)))
+
+
+@data.command()
+def curate(
+    source: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of videos; labels optional in DIR/labels.csv. Only read.")],
+    out: Annotated[Path, typer.Option(help="Receives ledger.parquet, audit/index.html, aligned/ and features/.")],
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes (default: job.workers).")] = None,
+    params: ParamsFile = default_params(),
+    quiet: Quiet = False,
+) -> None:
+    """Measure, filter, align and describe every clip of a folder; say why each one was kept or dropped."""
+    progress.setup(quiet)
+    from pipelines.curate import curate as run
+
+    layout = run(source, out, load_params(params), workers)
+    if not quiet:
+        progress.console.print(escape(f"ledger: {out / 'ledger.parquet'}   audit: {layout.audit / 'index.html'}"))
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"open-space {version('open-space')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    show_version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """Options before the command."""
+
+
+def main() -> None:
+    """Entry point: a ``SpaceError`` becomes one red line and exit status 2, Ctrl-C status 130."""
+    try:
+        app()
+    except SpaceError as error:
+        progress.console.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True, highlight=False)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()
