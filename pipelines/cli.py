@@ -45,14 +45,16 @@ def animate(
     audio: Annotated[Path, typer.Option(help="Speech: any sound file, or a video whose sound is taken.")],
     out: Annotated[Path, typer.Option(help="The .mp4 to make, 512x512 at 25 frames per second with the speech.")],
     emotion: Annotated[
-        str, typer.Option(help=f"Label:intensity in 0..1, or several joined by '+', e.g. happy:0.8. Labels: {', '.join(EMOTIONS)}.")
+        str, typer.Option(help=f"Label:intensity in 0..1, several joined by '+', e.g. happy:0.8. Labels: {', '.join(EMOTIONS)}.")
     ] = "neutral",
     seed: Annotated[int, typer.Option(help="Head motion, blinks and gaze: same seed, same video.")] = 0,
     pose: Annotated[
         str, typer.Option(help="'generated' from the speech, 'still', or a Parquet file of a track written by --tracks.")
     ] = "generated",
-    renderer: Annotated[Renderer, typer.Option(help="'warp' moves the photo's own pixels; 'compact' is a small network.")] = Renderer.warp,
-    tracks: Annotated[Path | None, typer.Option(help="Also write landmarks, pose and eyes per frame to this Parquet file.")] = None,
+    renderer: Annotated[
+        Renderer, typer.Option(help="'warp' moves the photo's own pixels; 'compact' is a small network.")
+    ] = Renderer.warp,
+    tracks: Annotated[Path | None, typer.Option(help="Also write landmarks and pose per frame to this Parquet file.")] = None,
     params: ParamsFile = default_params(),
     quiet: Quiet = False,
 ) -> None:
@@ -70,7 +72,9 @@ def animate(
 
 @data.command()
 def curate(
-    source: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of videos; labels optional in DIR/labels.csv. Only read.")],
+    source: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder of videos (only read); labels optional in DIR/labels.csv.")
+    ],
     out: Annotated[Path, typer.Option(help="Receives ledger.parquet, audit/index.html, aligned/ and features/.")],
     workers: Annotated[int | None, typer.Option(min=1, help="Processes (default: job.workers).")] = None,
     params: ParamsFile = default_params(),
@@ -93,7 +97,9 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def _options(
-    show_version: Annotated[bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")] = False,
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """Options before the command."""
 
