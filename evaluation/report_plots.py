@@ -15,7 +15,8 @@ from space_data.timebase import frame_start_s
 
 COLOURS = {WARP: SERIES[0], COMPACT: SERIES[4], SHUFFLED: SERIES[1], STILL: SERIES[7], TRUTH: SERIES[2]}
 TRUTH_LINE = SERIES[2]
-LEGEND = {"orientation": "h", "x": 0, "y": 1.12}
+LEGEND = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
+ROOM_FOR_LEGEND = {"l": 52, "r": 16, "t": 40, "b": 44}
 
 
 def lip_traces(data: BenchmarkData, clip_ids: Sequence[str]) -> list[Figure]:
@@ -24,7 +25,7 @@ def lip_traces(data: BenchmarkData, clip_ids: Sequence[str]) -> list[Figure]:
     for clip_id in clip_ids:
         lines = [
             ("recording", data.gaps.get((REFERENCE, clip_id)), {"color": TRUTH_LINE, "width": 2.5}),
-            ("ours, predicted", data.meant_gaps.get((WARP, clip_id)), {"color": COLOURS[WARP], "width": 2}),
+            ("ours, meant", data.meant_gaps.get((WARP, clip_id)), {"color": COLOURS[WARP], "width": 2}),
             (
                 "ours, measured in the video",
                 data.gaps.get((WARP, clip_id)),
@@ -36,7 +37,9 @@ def lip_traces(data: BenchmarkData, clip_ids: Sequence[str]) -> list[Figure]:
             if gap is not None:
                 figure.add_trace(go.Scatter(x=[frame_start_s(i) for i in range(len(gap))], y=gap, name=name, line=line))
         correlation = data.value(WARP, clip_id, metrics.LIP_CORRELATION)
-        figure.update_layout(showlegend=True, legend=LEGEND, xaxis_title="seconds", yaxis_title="lip gap (IOD)")
+        figure.update_layout(
+            showlegend=True, legend=LEGEND, margin=ROOM_FOR_LEGEND, xaxis_title="seconds", yaxis_title="lip gap (IOD)"
+        )
         caption = "" if correlation is None else f"Correlation of the measured openings: {correlation:.2f}"
         figures.append(Figure(figure, caption, 260, clip_id))
     return figures
@@ -61,7 +64,7 @@ def against(data: BenchmarkData, metric: Metric, baseline: str) -> Figure:
         figure.add_trace(go.Scatter(x=ends, y=ends, mode="lines", line=line, hoverinfo="skip", showlegend=False))
     unit = f" ({metric.unit})" if metric.unit else ""
     figure.update_layout(
-        showlegend=True, legend=LEGEND,
+        showlegend=True, legend=LEGEND, margin=ROOM_FOR_LEGEND,
         xaxis_title=f"{titles.get(baseline, baseline)}{unit}", yaxis_title=f"ours{unit}",
     )  # fmt: skip
     side = "Below" if metric.better == "lower" else "Above"
@@ -110,7 +113,12 @@ def training_curves(data: BenchmarkData) -> list[Figure]:
             figure.add_trace(go.Scatter(x=list(steps), y=list(columns[name]), name=name.replace("_", " ")))
         positive = all(v is None or v > 0 for name in shown for v in columns[name])
         figure.update_layout(
-            showlegend=True, legend=LEGEND, xaxis_title="step", yaxis_title="loss", yaxis_type="log" if positive else "linear"
+            showlegend=True,
+            legend=LEGEND,
+            margin=ROOM_FOR_LEGEND,
+            xaxis_title="step",
+            yaxis_title="loss",
+            yaxis_type="log" if positive else "linear",
         )
         figures.append(Figure(figure, "", 280, model))
     return figures

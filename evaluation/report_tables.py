@@ -28,7 +28,7 @@ def number(value: float | None, digits: int, signed: bool = False) -> str:
 def results_table(data: BenchmarkData) -> Table:
     """Metrics in rows, systems in columns: mean, interval below it, coverage at the end."""
     columns = [Column("metric"), *(Column(entry.title, "number", help=entry.description) for entry in data.systems)]
-    columns.append(Column("clips scored", help="clips with a value / clips asked for; the least of all systems"))
+    columns.append(Column("clips", help="clips with a value / clips asked for; the least of all systems"))
     rows: list[list[Cell | str]] = []
     for metric in [*data.columns, data.frechet]:
         cells = [data.by_cell.get((entry.name, metric.metric_id)) for entry in data.systems]
@@ -40,8 +40,8 @@ def results_table(data: BenchmarkData) -> Table:
         row.append(f"{least.n_ok} / {least.n_total}" if least else "–")
         rows.append(row)
     caption = (
-        "Mean over clips [95 % interval]. ↓ lower, ↑ higher is better, ≈ nearest to the recording is. Green: best system other "
-        "than the ground truth, where one end is better. Hover over a name for its definition."
+        "Mean over clips ± the longer arm of its 95 % interval. ↓ lower, ↑ higher is better, ≈ nearest to the recording is. "
+        "Green: best system other than the ground truth. Hover over a name for its definition, over a figure for its interval."
     )
     return Table(columns, rows, caption)
 
@@ -50,16 +50,18 @@ def _best(metric: Metric, cells: Sequence[Aggregate | None]) -> float | None:
     values = [cell.mean for cell in cells if cell and cell.mean is not None]
     if metric.better == "reference" or not values:
         return None
-    return min(values) if metric.better == "lower" else max(values)
+    best = min(values) if metric.better == "lower" else max(values)
+    return best if values.count(best) == 1 else None
 
 
 def _result(cell: Aggregate | None, metric: Metric, best: float | None) -> Cell:
     if cell is None or cell.mean is None:
         return Cell(None, title="no clip could be scored")
-    text = number(cell.mean, metric.digits)
+    text, title = number(cell.mean, metric.digits), f"{cell.n_ok} of {cell.n_total} clips"
     if cell.low is not None and cell.high is not None:
-        text += f" [{number(cell.low, metric.digits)}, {number(cell.high, metric.digits)}]"
-    title = f"{cell.n_ok} of {cell.n_total} clips, {cell.n_identities} independent units in the interval"
+        text += f" ±{number(max(cell.high - cell.mean, cell.mean - cell.low), metric.digits)}"
+        title += f", 95 % interval {number(cell.low, metric.digits + 1)} to {number(cell.high, metric.digits + 1)}"
+        title += f" over {cell.n_identities} independent units"
     return Cell(cell.mean, text, "good" if cell.mean == best else "plain", title)
 
 
