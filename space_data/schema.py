@@ -344,6 +344,11 @@ class TraceFrame:
     yaw_deg: float | None
     pitch_deg: float | None
     roll_deg: float | None
+    mouth_x_px: float | None
+    """middle of the mouth"""
+    mouth_y_px: float | None
+    iod_px: float | None
+    """size of the face: pixels per inter-ocular distance"""
 
 
 @dataclass(frozen=True)

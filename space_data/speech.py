@@ -49,13 +49,13 @@ def mel_power(audio: NDArray[np.float32]) -> NDArray[np.float64]:
     if n_features == 0:
         return np.zeros((0, MEL_BANDS))
     margin = (WINDOW_SAMPLES - SAMPLES_PER_FEATURE) // 2
-    padded = np.pad(np.asarray(audio, np.float64), margin)
+    padded = np.pad(np.asarray(audio, np.float32), margin)
     windows = np.lib.stride_tricks.sliding_window_view(padded, WINDOW_SAMPLES)[::SAMPLES_PER_FEATURE][:n_features]
     taper = np.hanning(WINDOW_SAMPLES + 1)[:-1]
     filters = _mel_filters().T
     power = np.empty((n_features, MEL_BANDS))
     for begin in range(0, n_features, 4096):  # an hour of audio must not become gigabytes of spectrogram
-        spectrum = rfft(windows[begin : begin + 4096] * taper, FFT_SIZE, axis=1)
+        spectrum = rfft(windows[begin : begin + 4096].astype(np.float64) * taper, FFT_SIZE, axis=1)
         power[begin : begin + 4096] = (spectrum.real**2 + spectrum.imag**2) @ filters
     return power
 
@@ -114,8 +114,9 @@ def runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
 def loudness_db(audio: NDArray[np.float32]) -> NDArray[np.float32]:
     """RMS level per 10 ms in dB of full scale, (samples // 160,), floored at -100."""
     n_features = len(audio) // SAMPLES_PER_FEATURE
-    blocks = np.asarray(audio[: n_features * SAMPLES_PER_FEATURE], np.float64).reshape(n_features, SAMPLES_PER_FEATURE)
-    return (10.0 * np.log10(np.maximum((blocks**2).mean(axis=1), 1e-10))).astype(np.float32)
+    blocks = np.asarray(audio[: n_features * SAMPLES_PER_FEATURE], np.float32).reshape(n_features, SAMPLES_PER_FEATURE)
+    power = np.einsum("ij,ij->i", blocks, blocks, dtype=np.float64)  # no squared copy of an hour of audio
+    return (10.0 * np.log10(np.maximum(power / SAMPLES_PER_FEATURE, 1e-10))).astype(np.float32)
 
 
 def seconds_of(mask: NDArray[np.bool_]) -> float:

@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import shutil
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -91,6 +91,29 @@ def write_sharded(folder: Path | str, rows: Iterable[Any], row_class: type, shar
         shutil.rmtree(folder)
     for shard in range(shards):
         write_table(folder / f"part-{shard:05d}.parquet", by_shard[shard], row_class)
+
+
+def merge_shards(folder: Path | str, files: Mapping[str, Path], row_class: type, shards: int) -> None:
+    """Replace ``folder`` by shards of per-clip tables, one clip in memory at a time, one row group per clip.
+
+    Args:
+        folder: what to write, ``part-00000.parquet`` ...
+        files: clip id -> Parquet file with that clip's rows (``write_arrow``), in canonical order.
+        row_class: what the rows are.
+        shards: number of files.
+    """
+    folder = Path(folder)
+    if folder.exists():
+        shutil.rmtree(folder)
+    schema = arrow_schema(row_class)
+    for shard in range(shards):
+        with (
+            atomic_file(folder / f"part-{shard:05d}.parquet") as part,
+            pq.ParquetWriter(part, schema, compression="zstd") as writer,
+        ):
+            for clip_id in sorted(files):
+                if shard_of(clip_id, shards) == shard:
+                    writer.write_table(pq.read_table(files[clip_id]))
 
 
 def read_arrow(path: Path | str, row_class: type, columns: list[str] | None = None) -> pa.Table:

@@ -56,6 +56,14 @@ def frames_to_ms(frames: float) -> float:
     return frames * 1000.0 / VIDEO_FPS
 
 
+def features_before(times_s: NDArray[np.float64] | float) -> NDArray[np.int64]:
+    """Number of 100 Hz features that end at or before each time (a rounding slack of a microsecond is forgiven).
+
+    That is also the index of the feature which covers the time.
+    """
+    return np.floor(np.asarray(times_s) * FEATURE_HZ + 1e-6).astype(np.int64)
+
+
 def nearest_frames(pts_s: NDArray[np.float64], start_s: float, n_frames: int) -> NDArray[np.int64]:
     """Which source frame to show at each 25 fps frame.
 
