@@ -69,6 +69,34 @@ class Layout:
         return self.data / "features"
 
     @property
+    def aligned_clips(self) -> Path:
+        """``AlignedClip`` rows (align)."""
+        return self.aligned / "clips.parquet"
+
+    @property
+    def feature_frames(self) -> Path:
+        """Folder of ``FeatureFrame`` shards (features)."""
+        return self.features / "frames"
+
+    @property
+    def feature_clips(self) -> Path:
+        """``FeatureClip`` rows (features)."""
+        return self.features / "clips.parquet"
+
+    @property
+    def latents(self) -> Path:
+        """Folder of latent keypoints per frame (latents)."""
+        return self.data / "latents"
+
+    def model(self, name: str) -> Path:
+        """Folder of a model: ``weights.safetensors``, ``card.json``, ``metrics.json``, ``curves.csv``."""
+        return self.models / name
+
+    def training_state(self, name: str) -> Path:
+        """Where a model's training keeps its state for resuming, outside what DVC deletes."""
+        return self.cache / "train" / f"{name}.safetensors"
+
+    @property
     def synthesized(self) -> Path:
         """Folder of the systems' videos (synthesize): ``<system>/<clip>.mp4``."""
         return self.data / "synthesized"
