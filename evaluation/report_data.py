@@ -17,8 +17,9 @@ from space_data.schema import Aggregate, Score, SynthesizedClip, TraceFrame
 class BenchmarkData:
     """All tables behind the page, plus the media that were put beside it.
 
-    `meant_gaps` holds the lip openings (T,) that a system predicted, by (system, clip); `videos` and `sheets` addresses of a
-    sample video and of its contact sheet; `curves` the training curves by model, a column of numbers per name.
+    `meant_gaps` holds the lip openings (T,) that a system predicted, by (system, clip); `videos` and `posters` addresses of a
+    sample video and of a still of it; `sheets` and `mouths` strips of frames by clip, each as (system's title, address);
+    `curves` the training curves by model, a column of numbers per name.
     """
 
     clips: Sequence[SynthesizedClip]
@@ -33,6 +34,7 @@ class BenchmarkData:
     videos: Mapping[tuple[str, str], str] = field(default_factory=dict)
     posters: Mapping[tuple[str, str], str] = field(default_factory=dict)
     sheets: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
+    mouths: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
     curves: Mapping[str, Mapping[str, Sequence[float | None]]] = field(default_factory=dict)
     stages: Sequence[Mapping[str, object]] = ()
     absences: Sequence[str] = ()

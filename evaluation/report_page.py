@@ -95,9 +95,11 @@ def _results(page: Page, data: BenchmarkData) -> None:
     section.add(results_table(data))
     if not data.frechet.metric_id.startswith("fid/"):
         section.add(Note(" ".join(["The Fréchet column is a stand-in, not FID.", *data.absences]), "warn"))
+    floor = number(data.mean(TRUTH, metrics.LMD_MOUTH), metrics.LMD_MOUTH.digits)
     section.add(
         Note(
-            "The ground truth is the recording encoded again, so its row is the floor that coding and detector jitter set. Pixel "
+            f"The ground truth is the recording encoded again: the {floor} IOD of its mouth distance are what coding and the "
+            "detector's jitter make of identical lips, a floor that no system can be expected to pass. Pixel "
             "columns and the pose column compare with one particular recording: a system with head motion of its own cannot be "
             "near it, and the still portrait looks better in them than it is."
         ),

@@ -19,7 +19,7 @@ from evaluation.metrics import MeanStatistics, Metric
 from evaluation.sync_score import SyncScore
 from space_data.errors import SpaceError
 from space_data.facemesh import FaceMeshTracker
-from space_data.landmarks import FACE, MOUTH, N_MESH, eye_aspect_ratio, lip_gap
+from space_data.landmarks import FACE, MOUTH, N_MESH, eye_aspect_ratio, lip_gap, posed
 from space_data.media import MediaError, decode_video
 from space_data.params import Evaluate
 from space_data.schema import Score, TraceFrame
@@ -212,8 +212,10 @@ def _measure(
 
 def _traces(system: str, clip_id: str, track: DetectedFace) -> list[TraceFrame]:
     gaps, eyes = lip_gap(track.normalised), eye_aspect_ratio(track.normalised).mean(-1)
+    mouth = posed(track.normalised[:, MOUTH], track.pose).mean(axis=1)
     pose, rows = track.pose, []
     for frame, found in enumerate(track.found()):
-        values = (gaps[frame], eyes[frame], pose.yaw_deg[frame], pose.pitch_deg[frame], pose.roll_deg[frame])
+        angles = (pose.yaw_deg[frame], pose.pitch_deg[frame], pose.roll_deg[frame])
+        values = (gaps[frame], eyes[frame], *angles, mouth[frame, 0], mouth[frame, 1], pose.scale[frame])
         rows.append(TraceFrame(system, clip_id, frame, bool(found), *(float(v) if found else None for v in values)))
     return rows

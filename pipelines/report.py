@@ -3,7 +3,7 @@
 import csv
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -17,11 +17,12 @@ from evaluation.html import provenance, thumbnail
 from evaluation.metrics import Metric, frechet_metric
 from evaluation.report_data import BenchmarkData
 from evaluation.report_page import benchmark_page
-from evaluation.score_clip import clip_metrics
+from evaluation.score_clip import REFERENCE, clip_metrics
 from evaluation.systems import ENTRIES
 from pipelines.job import stage_clock, stage_main
 from pipelines.layout import Layout
 from space_data import progress
+from space_data.crop import CropBox
 from space_data.errors import SpaceError
 from space_data.files import make_folder
 from space_data.landmarks import lip_gap
@@ -34,6 +35,9 @@ STAGE = "report"
 POSTER_PX = 240
 SHEET_FRAMES = 9
 SHEET_FRAME_PX = 160
+MOUTH_FRAMES, MOUTH_STEP = 14, 2
+MOUTH_PX = 104
+MOUTH_SIDE_IOD = 1.0
 PIPELINE_ORDER = (
     "corpus", "ingest", "measure", "sync", "filter", "align", "features", "generator", "latents",
     "train_s2l", "train_posegen", "train_l2l", "synthesize", "evaluate",
@@ -76,7 +80,8 @@ def gather(params: Params, layout: Layout) -> BenchmarkData:
         meant_gaps=meant_gaps(layout.synthesized_tracks),
         videos=place_videos(clips, samples, layout.benchmark / "media"),
         posters=posters(clips),
-        sheets={clip_id: contact_sheet([c for c in clips if c.clip_id == clip_id]) for clip_id in samples},
+        sheets={clip_id: strips(clips, clip_id, equal_times, SHEET_FRAME_PX) for clip_id in samples},
+        mouths={clip_id: strips(clips, clip_id, mouth_looker(tables, clip_id), MOUTH_PX) for clip_id in samples},
         curves=training_curves(layout),
         stages=stage_facts(layout),
         absences=absences(params.evaluate),
@@ -134,17 +139,58 @@ def posters(clips: Sequence[SynthesizedClip]) -> dict[tuple[str, str], str]:
     return found
 
 
-def contact_sheet(clips: Sequence[SynthesizedClip]) -> list[tuple[str, str]]:
-    """(system, strip of frames at equal times) for one clip, in the order of the tables."""
-    by_system = {clip.system: clip for clip in clips if clip.status == KEPT}
-    strips = []
+Look = Callable[[SynthesizedClip], dict[int, CropBox | None]]
+"""Which frames of a video to show, and which part of each (None: all of it)."""
+
+
+def strips(clips: Sequence[SynthesizedClip], clip_id: str, look: Look, frame_px: int) -> list[tuple[str, str]]:
+    """(title of the system, address of a strip of its frames) for one clip, in the order of the tables."""
+    by_system = {clip.system: clip for clip in clips if clip.status == KEPT and clip.clip_id == clip_id}
+    found = []
     for entry in ENTRIES:
-        if entry.name in by_system:
-            clip = by_system[entry.name]
-            wanted = set(np.linspace(0, clip.n_frames - 1, SHEET_FRAMES).round().astype(int).tolist())
-            frames = [frame.rgb for i, frame in enumerate(decode_video(clip.video)) if i in wanted]
-            strips.append((entry.title, thumbnail(np.hstack(frames), SHEET_FRAMES * SHEET_FRAME_PX)))
-    return strips
+        clip = by_system.get(entry.name)
+        shown = look(clip) if clip else {}
+        if clip and shown:
+            whole = CropBox(0, 0, clip.size_px)
+            pictures = [
+                (shown[index] or whole).apply(frame.rgb, frame_px)
+                for index, frame in enumerate(islice(decode_video(clip.video), max(shown) + 1))
+                if index in shown
+            ]
+            found.append((entry.title, thumbnail(np.hstack(pictures), len(pictures) * frame_px)))
+    return found
+
+
+def equal_times(clip: SynthesizedClip) -> dict[int, CropBox | None]:
+    """Whole frames from the first to the last."""
+    return dict.fromkeys(np.linspace(0, clip.n_frames - 1, SHEET_FRAMES).round().astype(int).tolist())
+
+
+def mouth_looker(data: BenchmarkData, clip_id: str) -> Look:
+    """Close-ups of the mouth, in each system's own place, over the time in which the recording's lips move most."""
+    truth = data.gaps.get((REFERENCE, clip_id), np.zeros(0))
+    begin = busiest(truth, MOUTH_FRAMES * MOUTH_STEP)
+    wanted = range(begin, begin + MOUTH_FRAMES * MOUTH_STEP, MOUTH_STEP)
+
+    def look(clip: SynthesizedClip) -> dict[int, CropBox | None]:
+        seen = {t.frame: t for t in data.traces if t.system == clip.system and t.clip_id == clip_id and t.found}
+        return {frame: mouth_box(seen[frame]) for frame in wanted if frame in seen}
+
+    return look
+
+
+def mouth_box(seen: TraceFrame) -> CropBox:
+    """A square around the mouth."""
+    assert seen.mouth_x_px is not None and seen.mouth_y_px is not None and seen.iod_px is not None
+    side = round(seen.iod_px * MOUTH_SIDE_IOD)
+    return CropBox(round(seen.mouth_x_px - side / 2), round(seen.mouth_y_px - side / 2), side)
+
+
+def busiest(gap: NDArray[np.float64], frames: int) -> int:
+    """First of the ``frames`` consecutive frames over which ``gap`` (T,) varies most; 0 when there are not that many."""
+    starts = range(max(1, len(gap) - frames + 1))
+    spread = [float(np.nan_to_num(gap[s : s + frames]).std()) if len(gap) else 0.0 for s in starts]
+    return int(np.argmax(spread))
 
 
 def training_curves(layout: Layout) -> dict[str, dict[str, list[float | None]]]:

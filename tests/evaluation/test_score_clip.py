@@ -150,6 +150,8 @@ def test_traces_and_features_are_kept(clip, scored, settings):
     frames = {t.frame for t in scored.traces if t.system == REFERENCE}
     assert frames == set(range(N_FRAMES))
     assert not any(t.found or t.lip_gap is not None for t in scored.traces if t.system == "black")
+    seen = next(t for t in scored.traces if t.system == REFERENCE)
+    assert 200 < seen.mouth_x_px < 312 and 256 < seen.mouth_y_px < 400, "the astronaut's mouth is below the middle of the crop"
     n_features = len(range(0, N_FRAMES, settings.frechet_every_frames))
     assert scored.features[REFERENCE].shape == (n_features, 69)
     np.testing.assert_array_equal(scored.features["right"], scored.features[REFERENCE])

@@ -40,7 +40,18 @@ def benchmark(rng: np.random.Generator) -> BenchmarkData:
     opening = 0.05 * (1 + np.sin(np.arange(N_FRAMES) * 0.5))
     traces = [
         TraceFrame(
-            system, clip_id, i, i != 7, None if i == 7 else float(opening[i] / (1 + RANK.get(system, 0))), 0.3, 1.0, 2.0, 0.0
+            system,
+            clip_id,
+            i,
+            i != 7,
+            None if i == 7 else float(opening[i] / (1 + RANK.get(system, 0))),
+            0.3,
+            1.0,
+            2.0,
+            0.0,
+            256.0,
+            330.0,
+            90.0,
         )
         for system in (REFERENCE, *SYSTEM_NAMES)
         for clip_id in CLIPS

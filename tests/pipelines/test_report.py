@@ -1,0 +1,139 @@
+"""The report stage: media beside the page, close-ups where lips move, stages in order, curves as columns."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_up_benchmark import benchmark
+
+from evaluation.frame_features import DctColour, Inception
+from evaluation.metrics import frechet_metric
+from pipelines import report
+from pipelines.layout import Layout
+from space_data.errors import SpaceError
+from space_data.features import canonical_pose
+from space_data.landmarks import INNER_LIP_PAIRS
+from space_data.media import write_video
+from space_data.params import load_params
+from space_data.schema import FAILED, Aggregate, SynthesizedClip, SynthesizedFrame
+from space_data.tables import write_table
+
+
+@pytest.fixture
+def videos(tmp_path, rng) -> list[SynthesizedClip]:
+    """Two systems of one clip of 60 frames, 64 px."""
+    clips = []
+    for system, level in (("ground_truth", 40), ("ours_warp", 200)):
+        path = tmp_path / f"{system}.mp4"
+        write_video(path, [np.full((64, 64, 3), level, np.uint8)] * 60)
+        clips.append(SynthesizedClip(system, "set/ada/00", "ada", "calm", 1.0, "", "", "", str(path), 60, 64, "kept", ""))
+    return clips
+
+
+def test_samples_are_copied_under_short_names(videos, tmp_path):
+    folder = tmp_path / "media"
+    folder.mkdir()
+    (folder / "stale.mp4").write_text("of an earlier run")
+    placed = report.place_videos(videos, ["set/ada/00"], folder)
+    assert placed["ours_warp", "set/ada/00"] == "media/01-ours_warp.mp4"
+    assert {p.name for p in folder.iterdir()} == {"01-ground_truth.mp4", "01-ours_warp.mp4"}
+    assert report.place_videos(videos, [], folder) == {}
+
+
+def test_failed_videos_have_no_media(videos, tmp_path):
+    failed = [replace(videos[0], status=FAILED, video=""), videos[1]]
+    assert set(report.place_videos(failed, ["set/ada/00"], tmp_path / "media")) == {("ours_warp", "set/ada/00")}
+    assert [title for title, _ in report.strips(failed, "set/ada/00", report.equal_times, 16)] == ["Ours, warp"]
+
+
+def test_strips_follow_the_order_of_the_tables(videos):
+    found = report.strips(videos[::-1], "set/ada/00", report.equal_times, 16)
+    assert [title for title, _ in found] == ["Ground truth", "Ours, warp"]
+    assert all(address.startswith("data:image/jpeg") for _, address in found)
+
+
+def test_equal_times_hold_both_ends(videos):
+    times = report.equal_times(videos[0])
+    assert min(times) == 0 and max(times) == 59 and len(times) == report.SHEET_FRAMES
+
+
+def test_busiest_window_is_where_the_lips_move():
+    gap = np.zeros(100)
+    gap[60:80] = np.sin(np.arange(20))
+    begin = report.busiest(gap, 20)
+    assert begin == 60
+    gap[:3] = np.nan
+    assert report.busiest(gap, 20) == 60
+    assert report.busiest(gap[:10], 20) == 0 and report.busiest(np.zeros(0), 20) == 0
+
+
+def test_mouth_close_up_is_centred_on_the_mouth(rng):
+    data = benchmark(rng)
+    look = report.mouth_looker(data, "set/ada/00")
+    boxes = look(next(c for c in data.clips if c.system == "ours_warp"))
+    assert boxes and 7 not in boxes, "frames without a face are left out"
+    box = next(iter(boxes.values()))
+    assert (box.x0 + box.side / 2, box.y0 + box.side / 2) == (256, 330) and box.side == 90
+
+
+def test_meant_gaps_come_from_the_tracks(tmp_path):
+    rows = []
+    for frame in range(4):
+        points = np.zeros((78, 3), np.float32)
+        for _, lower in INNER_LIP_PAIRS:
+            points[lower, 1] = 0.1 * frame
+        rows.append(SynthesizedFrame("ours_warp", "set/ada/00", frame, points.ravel(), canonical_pose(1, 64).as_array()[0]))
+    write_table(tmp_path / "tracks.parquet", rows, SynthesizedFrame)
+    np.testing.assert_allclose(
+        report.meant_gaps(tmp_path / "tracks.parquet")["ours_warp", "set/ada/00"], [0, 0.1, 0.2, 0.3], atol=1e-6
+    )
+
+
+def test_frechet_column_is_the_one_that_was_measured():
+    settings = load_params(Path(__file__).resolve().parents[2] / "params.yaml").evaluate
+    for kind in (Inception, DctColour):
+        metric = frechet_metric(kind.name, kind.is_fid, settings.frechet_every_frames)
+        rows = [Aggregate("still", metric.metric_id, 1.0, None, None, 1, 1, 1)]
+        assert report.frechet_column(rows, settings) == metric
+    with pytest.raises(SpaceError, match="no Fréchet column"):
+        report.frechet_column([], settings)
+
+
+def test_stages_come_in_the_order_of_the_pipeline(tmp_path):
+    layout = replace(Layout(), reports=tmp_path)
+    for stage in ("synthesize", "ingest", "report", "something_new"):
+        layout.timing(stage).parent.mkdir(exist_ok=True)
+        layout.timing(stage).write_text(json.dumps({"stage": stage, "seconds": 1}))
+    assert [f["stage"] for f in report.stage_facts(layout)] == ["ingest", "synthesize", "something_new"]
+
+
+def test_curves_become_columns(tmp_path):
+    (tmp_path / "s2l").mkdir()
+    (tmp_path / "s2l" / "curves.csv").write_text("step,loss,val_loss\n10,1.5,\n20,1.0,1.25\n")
+    curves = report.training_curves(replace(Layout(), models=tmp_path))
+    assert curves == {"s2l": {"step": [10.0, 20.0], "loss": [1.5, 1.0], "val_loss": [None, 1.25]}}
+    assert report.training_curves(replace(Layout(), models=tmp_path / "none")) == {}
+
+
+def test_the_whole_page(tmp_path, rng, videos):
+    """Tables on disk -> a page whose media exist."""
+    from space_data.schema import Score, TraceFrame
+
+    layout = Layout(data=tmp_path / "data", reports=tmp_path / "reports", models=tmp_path / "models")
+    params = load_params(Path(__file__).resolve().parents[2] / "params.yaml")
+    data = benchmark(rng)
+    keep = {clip.system for clip in videos}
+    frechet = frechet_metric(DctColour.name, False, params.evaluate.frechet_every_frames)
+    rows = [replace(r, metric=frechet.metric_id) if r.metric == data.frechet.metric_id else r for r in data.rows]
+    write_table(layout.synthesized_clips, videos, SynthesizedClip)
+    write_table(layout.synthesized_tracks, [], SynthesizedFrame)
+    write_table(layout.scores, [s for s in data.scores if s.system in keep and s.clip_id == "set/ada/00"], Score)
+    traces = [replace(t, mouth_x_px=32.0, mouth_y_px=40.0, iod_px=20.0) for t in data.traces]
+    write_table(layout.traces, traces, TraceFrame)
+    write_table(layout.aggregates, [r for r in rows if r.system in keep], Aggregate)
+    report.run(params, layout)
+    page = (layout.benchmark / "index.html").read_text()
+    assert "media/01-ours_warp.mp4" in page and (layout.benchmark / "media" / "01-ours_warp.mp4").is_file()
+    assert "Fréchet stand-in" in page and json.loads(layout.timing("report").read_text())["clips"] == 1
