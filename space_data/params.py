@@ -111,6 +111,27 @@ class GeneratorStage(Section):
     seed: int
 
 
+class PoseGenStage(Section):
+    """Head pose from speech."""
+
+    hidden: Count
+    batch: Count
+    keys: Annotated[int, Field(ge=3)]
+    steps: Count
+    learning_rate: Positive
+    weight_decay: Annotated[float, Field(ge=0)]
+    seed: int
+
+
+class Animate(Section):
+    """Defaults of ``space animate`` that are taste rather than learnt."""
+
+    mouth_gain: Annotated[float, Field(ge=0.5, le=3)]
+    blinks_per_min: Annotated[float, Field(ge=0, le=60)]
+    at_camera_share: Fraction01
+    pose_strength: Annotated[float, Field(ge=0, le=1.5)]
+
+
 class L2L(Section):
     """Landmarks to latents; the three switches are the paper's ablations."""
 
@@ -159,6 +180,8 @@ class Params(Section):
     measure: MeasureStage
     filter: FilterStage
     warp: Warp
+    posegen: PoseGenStage
+    animate: Animate
     generator: GeneratorStage
     l2l: L2L
     synthesize: Synthesize

@@ -1,7 +1,7 @@
 """Clips with one planted defect each, so that curation can be checked against known answers.
 
-Each function takes a clean ``Take``, writes the spoilt clip and returns what was planted. ``profile`` is spoilt while rendering; the
-others afterwards, in the picture, the sound or the file.
+Each function takes a clean ``Take``, writes the spoilt clip and returns what was planted. ``profile`` is spoilt while rendering;
+the others afterwards, in the picture, the sound or the file.
 """
 
 from collections.abc import Callable
@@ -56,7 +56,7 @@ def _tiny_face(take: Take, other: Take, path: Path, rng: np.random.Generator) ->
     # A soft edge: a hard one would be a picture in a picture, which is another defect.
     mask = np.zeros((size, size, 1), np.float32)
     mask[y0 + 2 : y0 + side - 2, x0 + 2 : x0 + side - 2] = 1
-    mask = cv2.GaussianBlur(mask, (0, 0), 3)[..., None]
+    mask = np.asarray(cv2.GaussianBlur(mask, (0, 0), 3), np.float32)[..., None]
 
     def shrink(rgb: Rgb) -> Rgb:
         full = plate.copy()
