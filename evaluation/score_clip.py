@@ -16,7 +16,7 @@ from evaluation import image_metrics, landmark_metrics, metrics
 from evaluation.frame_features import FrameFeatures
 from evaluation.landmark_metrics import DetectedFace, LengthMismatch, NoFace, check_lengths, paired
 from evaluation.metrics import MeanStatistics, Metric
-from evaluation.sync_score import SyncScore
+from space_data.avsync import SyncScore
 from space_data.errors import SpaceError
 from space_data.facemesh import FaceMeshTracker
 from space_data.landmarks import FACE, MOUTH, N_MESH, eye_aspect_ratio, lip_gap, posed
@@ -161,12 +161,12 @@ def _landmark_rows(add: _RowMaker, a: DetectedFace, b: DetectedFace) -> list[Sco
 
 def _sync_rows(add: _RowMaker, score: SyncScore | None, n_frames: int) -> list[Score]:
     if score is None:
-        return add.failures(NOT_AVAILABLE, "too little speech for the scorer's window", metrics.SYNC_METRICS)
-    offset = f"{score.offset_frames:+.1f} frames (+ = audio late)"
+        return add.failures(NOT_AVAILABLE, "too short for the lag search", metrics.SYNC_METRICS)
+    offset = f"{score.offset_frames:+d} frames (+ = audio late)"
     return [
         add.row(metrics.AV_AT_ZERO, score.at_zero, n_frames),
         add.row(metrics.AV_CONFIDENCE, score.confidence, n_frames),
-        add.row(metrics.AV_OFFSET, abs(score.offset_frames), n_frames, offset),
+        add.row(metrics.AV_OFFSET, float(abs(score.offset_frames)), n_frames, offset),
     ]
 
 

@@ -22,6 +22,7 @@ from evaluation.systems import ENTRIES
 from pipelines.job import stage_clock, stage_main
 from pipelines.layout import Layout
 from space_data import progress
+from space_data.avsync import Scorer
 from space_data.crop import CropBox
 from space_data.errors import SpaceError
 from space_data.files import make_folder
@@ -51,6 +52,7 @@ def run(params: Params, layout: Layout) -> None:
         facts = {
             "test set": f"{len(data.clip_ids)} clips of {len({c.subject for c in data.clips})} identities, {params.data.raw}",
             "systems": ", ".join(entry.name for entry in data.systems),
+            "A/V scorer": Scorer.load(layout.evaluation_scorer).fitted_on,
             "command": "dvc repro",
         }
         page = benchmark_page(data, params.report, provenance(facts, params.model_dump(mode="json")))

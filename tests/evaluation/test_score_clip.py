@@ -22,7 +22,7 @@ from evaluation.score_clip import (
     clip_metrics,
     score_clip,
 )
-from evaluation.sync_score import SyncScore
+from space_data.avsync import SyncScore
 from space_data.landmarks import lip_gap, posed
 from space_data.media import MediaError, write_video
 from space_data.params import Evaluate, Warp
@@ -72,7 +72,7 @@ def clip(tmp_path_factory, astronaut) -> ClipToScore:
 
 
 def gap_sync(track) -> SyncScore:
-    return SyncScore(2.0, float(lip_gap(track.normalised).std()), 0.5)
+    return SyncScore(2, float(lip_gap(track.normalised).std()), 0.5)
 
 
 @pytest.fixture(scope="module")
@@ -130,10 +130,10 @@ def test_a_video_without_a_face_still_has_pixels(scored):
 
 def test_offset_column_is_a_size_and_keeps_the_sign_in_words(scored):
     row = next(r for r in scored.rows if r.system == "right" and r.metric == metrics.AV_OFFSET.metric_id)
-    assert row.value == 2.0 and row.detail.startswith("+2.0")
+    assert row.value == 2.0 and row.detail.startswith("+2 frames")
 
 
-def test_too_little_speech_is_not_available(clip, settings):
+def test_too_short_for_sync_is_not_available(clip, settings):
     only = replace(clip, videos={"right": clip.videos["right"]})
     result = score_clip(only, lambda _: None, DctColour(), settings)
     assert {r.status for r in result.rows if r.metric.startswith("av_")} == {NOT_AVAILABLE}
