@@ -56,7 +56,8 @@ def run(params: Params, layout: Layout) -> None:
         result = train(MODEL, model, task, schedule_of(settings), state, threads=params.job.workers)
         metrics = posegen.evaluate(model, held_out, settings.seed)
         folder = layout.model(MODEL)
-        card = Card(MODEL, vars(config), data_hash, "python -m pipelines.train_posegen", metrics, notes=f"{len(clips['train'])} clips")
+        notes = f"{len(clips['train'])} filmed clips"
+        card = Card(MODEL, vars(config), data_hash, "python -m pipelines.train_posegen", metrics, notes)
         save_model(folder, model, card)
         write_curves(folder / "curves.csv", result.curves)
         write_metrics(folder / "metrics.json", metrics)

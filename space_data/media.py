@@ -180,6 +180,18 @@ def _upright(frame: Any, stream: Any) -> RgbImage:
     return np.ascontiguousarray(np.rot90(rgb, turns)) if turns % 4 else rgb
 
 
+def probe_audio_hz(path: Path | str) -> int:
+    """Sample rate that the first audio stream was recorded at.
+
+    Raises:
+        MediaError: not media, or no audio stream.
+    """
+    with _open(path) as container:
+        if not container.streams.audio:
+            raise MediaError(f"{path}: no audio stream")
+        return container.streams.audio[0].codec_context.sample_rate
+
+
 def decode_audio(path: Path | str, rate_hz: int = AUDIO_HZ) -> NDArray[np.float32]:
     """Decode the first audio stream to mono float32 in [-1, 1] at ``rate_hz``, shape (samples,).
 

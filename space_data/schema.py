@@ -330,6 +330,15 @@ class SynthesizedFrame:
 
 
 @dataclass(frozen=True)
+class TrackFrame:
+    """``space animate --tracks``: one frame of the motion that was rendered, in pixels of the 512-pixel crop."""
+
+    frame: int
+    normalised: Landmarks
+    pose: PoseVector
+
+
+@dataclass(frozen=True)
 class TraceFrame:
     """``evaluate``: what the detector saw in one frame of a system's video (system ``reference``: in the recording)."""
 

@@ -7,6 +7,7 @@ frames a second. Noise at the frame rate instead would be jitter.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,9 +16,11 @@ from numpy.typing import NDArray
 from scipy.interpolate import CubicSpline
 from torch import Tensor, nn
 
-from space_data.landmarks import PoseTrack
+from space_data.landmarks import PoseTrack, posed, rotation_matrix
 from space_data.speech import MEL_BANDS
 from space_data.timebase import FEATURES_PER_FRAME
+from space_models.checkpoints import load_card, load_weights
+from space_models.retarget import HEAD_PIVOT
 
 FRAMES_PER_KEY = 5
 POSE_COLUMNS = ("yaw_deg", "pitch_deg", "roll_deg", "x_iod", "y_iod", "log_scale")
@@ -36,24 +39,29 @@ class PoseGenConfig:
     step_sd: tuple[float, ...]
 
 
-def relative_pose(pose: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Poses (T, 7) of one clip as departures from their mean, (T, 6) in ``POSE_COLUMNS``; lengths in units of the mean scale."""
-    pose = np.asarray(pose, np.float64)
-    scale = pose[:, 3]
-    middle = pose.mean(0)
-    columns = [*(pose[:, :3] - middle[:3]).T, *((pose[:, 4:6] - middle[4:6]) / middle[3]).T, np.log(scale / middle[3])]
-    return np.stack(columns, 1).astype(np.float32)
+def _pivot(pose: PoseTrack) -> NDArray[np.float64]:
+    """Where the middle of the head lies, (T, 3) pixels: a head that turned about its eyes would swing like a mask."""
+    return posed(np.broadcast_to(HEAD_PIVOT, (len(pose), 1, 3)), pose)[:, 0].astype(np.float64)
+
+
+def relative_pose(pose: PoseTrack) -> NDArray[np.float32]:
+    """Poses of one clip as departures from their mean, (T, 6) in ``POSE_COLUMNS``; lengths in units of the mean scale."""
+    angles = np.stack([pose.yaw_deg, pose.pitch_deg, pose.roll_deg], 1).astype(np.float64)
+    pivot, scale = _pivot(pose)[:, :2], pose.scale.astype(np.float64)
+    travel = (pivot - pivot.mean(0)) / scale.mean()
+    return np.concatenate([angles - angles.mean(0), travel, np.log(scale / scale.mean())[:, None]], 1).astype(np.float32)
 
 
 def apply_pose(offsets: NDArray[np.floating], start: PoseTrack) -> PoseTrack:
     """Pose track of a portrait whose own pose is ``start`` (one frame), moved by ``offsets`` (T, 6)."""
     o = np.asarray(offsets, np.float64)
-    first = start.as_array()[0].astype(np.float64)
-    track = np.tile(first, (len(o), 1))
-    track[:, :3] += o[:, :3]
-    track[:, 3] *= np.exp(o[:, 5])
-    track[:, 4:6] += o[:, 3:5] * first[3]
-    return PoseTrack.from_array(track)
+    own_scale = float(start.scale[0])
+    scale = own_scale * np.exp(o[:, 5])
+    pivot = np.tile(_pivot(start), (len(o), 1))
+    pivot[:, :2] += o[:, 3:5] * own_scale
+    angles = [float(own[0]) + o[:, i] for i, own in enumerate((start.yaw_deg, start.pitch_deg, start.roll_deg))]
+    translation = pivot - scale[:, None] * (rotation_matrix(*angles) @ HEAD_PIVOT)
+    return PoseTrack(*(np.asarray(a, np.float32) for a in (*angles, scale, translation)))
 
 
 def to_keys(frames: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -154,7 +162,7 @@ class PoseClip:
 
 def pose_clip(subject: str, pose: NDArray[np.float32], log_mel: NDArray[np.float32]) -> PoseClip:
     """Key poses and sound of a clip: pose track (T, 7), mean-normalised log-mel by frame (T, 160)."""
-    return PoseClip(subject, to_keys(relative_pose(pose)), sound_keys(log_mel))
+    return PoseClip(subject, to_keys(relative_pose(PoseTrack.from_array(pose))), sound_keys(log_mel))
 
 
 def units_of(clips: list[PoseClip]) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -233,3 +241,12 @@ def evaluate(model: PoseGen, held_out: list[PoseClip], seed: int) -> dict[str, f
         / float(np.mean([np.abs(np.diff(r, axis=0)).mean() for r in real])),
         "diversity": float(np.mean([np.abs(a - b).mean() for a, b in zip(made, other, strict=True)])) / max(spread, 1e-9),
     }
+
+
+def load_posegen(folder: Path) -> PoseGen:
+    """The trained model in ``folder``, ready to generate."""
+    card = load_card(folder, "posegen")
+    config = card.config
+    model = PoseGen(PoseGenConfig(config["hidden"], tuple(config["pose_sd"]), tuple(config["step_sd"])))
+    load_weights(folder, card, model)
+    return model.eval()

@@ -1,0 +1,230 @@
+"""`space animate`: one portrait and speech in, a talking video out. The benchmark's own systems run the same functions.
+
+    speech -> S2L -> normalised landmarks -> controls (mouth gain, blinks, gaze) -> PoseGen -> posed landmarks -> generator
+                                                                                                └ L2L -> keypoints (compact) ┘
+"""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from space_data import progress
+from space_data.errors import SpaceError
+from space_data.files import make_folder
+from space_data.landmarks import PoseTrack, posed
+from space_data.media import decode_audio, probe_audio_hz, write_video
+from space_data.params import Animate, Params, Warp
+from space_data.schema import TrackFrame
+from space_data.speech import log_mel, loudness_db, mean_normalise, seconds_of, speech_mask
+from space_data.tables import read_table, write_table
+from space_data.timebase import AUDIO_HZ, fit_samples, frame_start_s, samples_to_frames
+from space_models import controls
+from space_models.generators.warp import WarpGenerator
+from space_models.portrait import Portrait, load_portrait
+from space_models.posegen import PoseGen, apply_pose, load_posegen, relative_pose
+from space_models.retarget import close_smile
+from space_models.s2l import S2L, load_s2l
+
+logger = logging.getLogger(__name__)
+
+ASSETS = Path(__file__).resolve().parent / "assets"
+SILENCE_DB = -60.0
+LEAST_SPEECH_S = 0.2
+REST_GAP_IOD, REST_WIDTH_IOD = 0.01, 0.58
+"""Mouth of a resting face, to which a photo's open smile is brought before it speaks."""
+TRAVEL_LIMIT_IOD, SCALE_LIMIT = 0.15, 0.06
+"""How far generated motion may move the head: a portrait has nothing to show where the head leaves."""
+RENDERERS = ("warp", "compact")
+COMMENT = "Generated video: the picture was animated by open-space from one portrait and speech."
+
+
+@dataclass(frozen=True)
+class Speech:
+    """Sound ready for the models: ``audio`` float32 (640 * T,) at 16 kHz, ``features`` mean-normalised log-mel (T, 160)."""
+
+    audio: NDArray[np.float32]
+    features: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+
+@dataclass(frozen=True)
+class MotionModels:
+    """What turns speech into motion."""
+
+    s2l: S2L
+    posegen: PoseGen
+
+
+@dataclass(frozen=True)
+class Motion:
+    """A portrait's motion: ``normalised`` landmarks (T, 78, 3) and ``pose``, T frames in pixels of its crop."""
+
+    normalised: NDArray[np.float32]
+    pose: PoseTrack
+
+    @property
+    def posed(self) -> NDArray[np.float32]:
+        """Landmarks in pixels of the crop, (T, 78, 3)."""
+        return posed(self.normalised, self.pose)
+
+
+def speech_features(audio: NDArray[np.float32]) -> Speech:
+    """Features of 16 kHz ``audio``, cut to whole frames."""
+    n_frames = samples_to_frames(len(audio))
+    whole = fit_samples(audio, n_frames)
+    return Speech(whole, mean_normalise(log_mel(whole)).reshape(n_frames, -1))
+
+
+def load_speech(path: Path) -> Speech:
+    """Decode a sound file (or a video's sound) for ``animate``.
+
+    Raises:
+        SpaceError: no such file, not media, no audio, shorter than a frame, or silent.
+    """
+    audio = decode_audio(path)
+    speech = speech_features(audio)
+    if not len(speech):
+        raise SpaceError(f"{path}: {len(audio) / AUDIO_HZ:.3f} s of sound, need at least one frame ({frame_start_s(1):g} s)")
+    loudest = float(loudness_db(speech.audio).max())
+    if loudest < SILENCE_DB:
+        raise SpaceError(f"{path}: silent (loudest 10 ms at {loudest:.0f} dB, need {SILENCE_DB:.0f} dB; a muted track?)")
+    rate_hz = probe_audio_hz(path)
+    if rate_hz < AUDIO_HZ:
+        logger.warning("%s: recorded at %d Hz; lips follow best from %d Hz on (telephone audio?)", path, rate_hz, AUDIO_HZ)
+    if seconds_of(speech_mask(speech.audio)) < LEAST_SPEECH_S:
+        logger.warning("%s: hardly any speech is heard in it; the mouth may stay closed", path)
+    return speech
+
+
+def load_motion_models(folder: Path = ASSETS) -> MotionModels:
+    """S2L and PoseGen from ``folder`` (``models`` of the pipeline, or the shipped ones)."""
+    return MotionModels(load_s2l(folder / "s2l"), load_posegen(folder / "posegen"))
+
+
+def resting_face(portrait: Portrait) -> NDArray[np.float32]:
+    """The portrait's normalised face (78, 3) with an open smile brought to rest."""
+    return close_smile(portrait.normalised, REST_GAP_IOD, REST_WIDTH_IOD)
+
+
+def make_motion(
+    models: MotionModels,
+    portrait: Portrait,
+    speech: Speech,
+    emotion: NDArray[np.float32],
+    seed: int,
+    taste: Animate,
+    limits: Warp,
+    pose: str = "generated",
+) -> Motion:
+    """Motion of ``portrait`` speaking ``speech`` with ``emotion`` (9,).
+
+    ``pose``: ``generated``, ``still``, or a file written by ``write_tracks`` whose head motion is used.
+    Sub-seeds keep the parts independent: without head motion the blinks stay where they were.
+    """
+    n_frames = len(speech)
+    rest = resting_face(portrait)
+    face = controls.with_mouth_gain(models.s2l.predict(speech.features, rest, emotion), rest, taste.mouth_gain)
+    closure = controls.blink_track(n_frames, np.random.default_rng([seed, 1]), taste.blinks_per_min)
+    gaze = controls.gaze_track(n_frames, np.random.default_rng([seed, 2]), taste.at_camera_share)
+    face = controls.with_gaze(controls.with_blinks(face, closure), gaze)
+    return Motion(face, head_track(models.posegen, portrait, speech, seed, taste, limits, pose))
+
+
+def head_track(
+    posegen: PoseGen, portrait: Portrait, speech: Speech, seed: int, taste: Animate, limits: Warp, pose: str
+) -> PoseTrack:
+    """Pose per frame; see ``make_motion``."""
+    if pose == "still":
+        return PoseTrack.from_array(np.repeat(portrait.pose.as_array(), len(speech), 0))
+    if pose != "generated":
+        return read_pose(Path(pose), portrait, len(speech))
+    bounds = np.array(
+        [limits.max_yaw_deg, limits.max_pitch_deg, limits.max_roll_deg, TRAVEL_LIMIT_IOD, TRAVEL_LIMIT_IOD, SCALE_LIMIT]
+    )
+    offsets = posegen.generate(speech.features, np.random.default_rng([seed, 0]), bounds, taste.pose_strength)
+    return apply_pose(offsets, portrait.pose)
+
+
+def read_pose(path: Path, portrait: Portrait, n_frames: int) -> PoseTrack:
+    """Head motion of a track file, relative to its first frame, for ``portrait``; held at its end if it is shorter.
+
+    Raises:
+        SpaceError: neither a mode nor a file, or an empty track.
+    """
+    if not path.is_file():
+        raise SpaceError(f"pose {str(path)!r}: need 'generated', 'still' or a file written by --tracks")
+    rows = read_table(path, TrackFrame)
+    if not rows:
+        raise SpaceError(f"{path}: no frames in this track")
+    track = PoseTrack.from_array(np.stack([row.pose for row in rows]))
+    offsets = relative_pose(track)
+    offsets = (offsets - offsets[:1])[np.minimum(np.arange(n_frames), len(offsets) - 1)]
+    return apply_pose(offsets, portrait.pose)
+
+
+def render(
+    renderer: str, portrait: Portrait, motion: Motion, speech: Speech, emotion: NDArray[np.float32], params: Params, models: Path
+) -> Iterator[NDArray[np.uint8]]:
+    """Frames of ``motion`` by the named renderer, lazily.
+
+    Raises:
+        SpaceError: no such renderer.
+    """
+    if renderer == "warp":
+        warp = WarpGenerator(params.warp)
+        return warp.render(warp.prepare(portrait), motion.posed)
+    if renderer == "compact":
+        from space_models.generators.compact import load_compact
+        from space_models.l2l import load_l2l
+
+        compact = load_compact(models / "compact")
+        keypoints = load_l2l(models / "l2l").predict(motion.posed, speech.features, emotion, portrait)
+        return compact.render(compact.prepare(portrait), keypoints)
+    raise SpaceError(f"renderer {renderer!r}: need one of {', '.join(RENDERERS)}")
+
+
+def write_tracks(path: Path, motion: Motion) -> None:
+    """Landmarks and pose per frame, to look at, edit, or use as ``pose`` of another run."""
+    pose = motion.pose.as_array()
+    write_table(path, [TrackFrame(i, n.ravel(), pose[i]) for i, n in enumerate(motion.normalised)], TrackFrame)
+
+
+def animate(
+    *,
+    image: Path,
+    audio: Path,
+    out: Path,
+    params: Params,
+    emotion: str = "neutral",
+    seed: int = 0,
+    pose: str = "generated",
+    renderer: str = "warp",
+    tracks: Path | None = None,
+    models: Path = ASSETS,
+) -> str:
+    """Make ``out`` (512x512, 25 fps, H.264 + AAC) from a portrait and speech; returns a line that says what was made.
+
+    Raises:
+        SpaceError: anything wrong with the inputs, the options or the output folder, before the work begins.
+    """
+    mixture = controls.parse_emotion(emotion)
+    if out.suffix.lower() != ".mp4":
+        raise SpaceError(f"{out}: need a name that ends in .mp4")
+    speech = load_speech(audio)
+    portrait = load_portrait(image)
+    make_folder(out.parent)
+    motion = make_motion(load_motion_models(models), portrait, speech, mixture, seed, params.animate, params.warp, pose)
+    frames = render(renderer, portrait, motion, speech, mixture, params, models)
+    with progress.stopwatch() as elapsed_s:
+        write_video(out, progress.track(frames, "render", len(speech)), audio=speech.audio, comment=COMMENT)
+        seconds = elapsed_s()
+    if tracks is not None:
+        write_tracks(tracks, motion)
+    length_s = frame_start_s(len(speech))
+    return f"{out}: {len(speech)} frames, {length_s:.1f} s, rendered at {len(speech) / max(seconds, 1e-9):.0f} frames/s"
