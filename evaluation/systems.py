@@ -42,11 +42,15 @@ class Assignment:
 
 @dataclass(frozen=True)
 class Rendering:
-    """Frames, lazily, and the landmarks they were made from: `normalised` (T, 78, 3) and `pose`, where the system has any."""
+    """Frames, lazily, and the landmarks they were made from: `normalised` (T, 78, 3) and `pose`, where the system has any.
+
+    `comment` goes into the file: generated videos of people say that they are.
+    """
 
     frames: Iterator[RgbImage]
     normalised: NDArray[np.float32] | None = None
     pose: PoseTrack | None = None
+    comment: str = ""
 
 
 class System(Protocol):

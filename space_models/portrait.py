@@ -68,17 +68,38 @@ def load_portrait(picture: Path | str | NDArray[np.uint8], name: str = "portrait
     box = crop_box(mesh[None], width, height)
     crop = box.apply(rgb, CROP_SIZE_PX, padding="soft")
     in_crop = mesh_of_image(crop)  # more exact: the face always has the same size here
-    source_px = int(min(max(box.side, CROP_SIZE_PX), SOURCE_MAX_PX))
     if in_crop is None:
         in_crop = box.transform(mesh)
     warnings = _warnings(faces, mesh, width, height, box)
+    return _measured(name, box, rgb, in_crop, warnings)
+
+
+def portrait_of_crop(rgb: NDArray[np.uint8], name: str = "portrait") -> Portrait:
+    """A portrait from a picture that the crop rule made already (a frame of an aligned clip, square): not cropped again, so that
+    generated frames lie on the clip's own pixels.
+
+    Raises:
+        SpaceError: no square picture, or no face in it.
+    """
+    if rgb.shape[0] != rgb.shape[1]:
+        raise SpaceError(f"{name}: {rgb.shape[1]}x{rgb.shape[0]} px, need a square crop (use load_portrait for other pictures)")
+    box = CropBox(0, 0, rgb.shape[0])
+    mesh = mesh_of_image(box.apply(rgb, CROP_SIZE_PX))
+    if mesh is None:
+        raise SpaceError(f"{name}: no face found in the crop (is it of another clip?)")
+    return _measured(name, box, rgb, mesh, [])
+
+
+def _measured(name: str, box: CropBox, rgb: NDArray[np.uint8], in_crop: NDArray[np.float32], warnings: list[str]) -> Portrait:
+    """The portrait of the face with mesh `in_crop` (478, 3), in the square `box` of `rgb`; warnings are logged."""
+    source_px = int(min(max(box.side, CROP_SIZE_PX), SOURCE_MAX_PX))
     pose = estimate_pose(in_crop[None])
-    warnings += _pose_warnings(pose)
+    warnings = warnings + _pose_warnings(pose)
     for warning in warnings:
         logger.warning("%s: %s", name, warning)
     landmarks = mesh_to_landmarks(in_crop[None])
     return Portrait(
-        rgb=crop,
+        rgb=box.apply(rgb, CROP_SIZE_PX, padding="soft"),
         source_rgb=box.apply(rgb, source_px, padding="soft"),
         mesh=in_crop,
         landmarks=landmarks[0],

@@ -10,7 +10,7 @@ from space_data.crop import CROP_SIZE_PX, FACE_SHARE
 from space_data.errors import SpaceError
 from space_data.landmarks import lip_gap, posed
 from space_data.media import write_image
-from space_models.portrait import load_portrait
+from space_models.portrait import load_portrait, portrait_of_crop
 
 
 def test_astronaut_is_cropped_and_measured(astronaut):
@@ -79,3 +79,19 @@ def test_doubtful_real_portraits_carry_a_warning(shared_media, name, word):
 @pytest.mark.parametrize("name", ["obama_half_body.jpg", "bw_photo_2048.jpg"])
 def test_good_real_portraits_carry_none(shared_media, name):
     assert load_portrait(shared_media / name).warnings == ()
+
+
+def test_a_crop_is_not_cropped_again(astronaut):
+    crop = load_portrait(astronaut).rgb
+    portrait = portrait_of_crop(crop)
+    assert (portrait.rgb == crop).all() and (portrait.box.x0, portrait.box.y0, portrait.box.side) == (0, 0, 512)
+    np.testing.assert_allclose(portrait.landmarks, load_portrait(astronaut).landmarks, atol=1.5)
+    small = portrait_of_crop(crop[::2, ::2])
+    assert small.rgb.shape == (512, 512, 3) and abs(small.landmarks - portrait.landmarks).mean() < 4
+
+
+def test_a_crop_must_be_square_and_hold_a_face(astronaut):
+    with pytest.raises(SpaceError, match="square"):
+        portrait_of_crop(astronaut[:, :300])
+    with pytest.raises(SpaceError, match="no face"):
+        portrait_of_crop(np.zeros((512, 512, 3), np.uint8))

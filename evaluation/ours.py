@@ -1,0 +1,59 @@
+"""Our systems: exactly what `space animate` runs (`space_models.animate`), on a portrait that is cropped already."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from evaluation.systems import Assignment, Rendering
+from space_data.errors import SpaceError
+from space_data.files import sha256_of
+from space_data.params import Params
+from space_models.animate import COMMENT, load_motion_models, make_motion, render, speech_features
+from space_models.checkpoints import CARD_FILE, WEIGHTS_FILE
+from space_models.portrait import portrait_of_crop
+
+MODEL_NAMES = {"warp": ("s2l", "posegen"), "compact": ("s2l", "posegen", "l2l", "compact")}
+"""Models that each renderer's system needs."""
+RENDERERS = {"ours_warp": "warp", "ours_compact": "compact"}
+
+
+@dataclass(frozen=True)
+class Models:
+    """The pipeline's trained models and the settings that rendering reads."""
+
+    folder: Path
+    params: Params
+
+    def content(self, renderer: str) -> str:
+        """Hash of everything that a system's frames depend on beside its input.
+
+        Raises:
+            SpaceError: a model is missing.
+        """
+        parts: list[object] = [self.params.warp.model_dump(mode="json"), self.params.animate.model_dump(mode="json")]
+        for name in MODEL_NAMES[renderer]:
+            for file in (self.folder / name / CARD_FILE, self.folder / name / WEIGHTS_FILE):
+                if not file.is_file():
+                    raise SpaceError(f"{file}: no such file, system {renderer} needs model {name} (run `dvc repro`)")
+                parts.append(sha256_of(file))
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+class Ours:
+    """Speech and portrait to motion, motion to frames."""
+
+    def __init__(self, name: str, models: Models) -> None:
+        self.name = name
+        self._models = models
+
+    def render(self, assignment: Assignment) -> Rendering:
+        """Head motion, blinks and gaze are generated from the assignment's seed, never taken from the recording."""
+        params, folder = self._models.params, self._models.folder
+        portrait = portrait_of_crop(assignment.portrait, assignment.clip_id)
+        speech = speech_features(assignment.speech)
+        motion = make_motion(
+            load_motion_models(folder), portrait, speech, assignment.emotion, assignment.seed, params.animate, params.warp
+        )
+        frames = render(RENDERERS[self.name], portrait, motion, speech, assignment.emotion, params, folder)
+        return Rendering(frames, motion.normalised, motion.pose, COMMENT)

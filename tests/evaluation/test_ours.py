@@ -1,0 +1,89 @@
+"""Our systems are `space animate`: the same portrait, speech, emotion and seed give the same tracks and the same video."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evaluation import ours
+from evaluation.ours import Models, Ours
+from evaluation.systems import Assignment
+from space_data.landmarks import INNER_LIP_PAIRS
+from space_data.media import decode_audio, decode_video, write_image, write_video, write_wav
+from space_data.params import load_params
+from space_data.schema import TrackFrame, emotion_vector
+from space_data.tables import read_table
+from space_data.timebase import frames_to_samples
+from space_models import animate
+from space_models.portrait import load_portrait, portrait_of_crop
+from space_models.posegen import PoseGen, PoseGenConfig
+
+N_FRAMES = 20
+PARAMS = load_params(Path(__file__).resolve().parents[2] / "params.yaml")
+
+
+class LoudMouth:
+    """An S2L that opens the mouth with the sound's level."""
+
+    def predict(self, features, rest, emotion):
+        face = np.repeat(rest[None], len(features), axis=0)
+        level = features.mean(axis=1)
+        for _, lower in INNER_LIP_PAIRS:
+            face[:, lower, 1] += 0.05 * (level - level.min()) / max(float(np.ptp(level)), 1e-6)
+        return face
+
+
+@pytest.fixture(autouse=True)
+def small_models(monkeypatch):
+    """Models that need no training, for both ways in."""
+    import torch
+
+    torch.manual_seed(0)
+    models = animate.MotionModels(LoudMouth(), PoseGen(PoseGenConfig(8, (1.0,) * 6, (0.2,) * 6)).eval())
+    monkeypatch.setattr(animate, "load_motion_models", lambda folder: models)
+    monkeypatch.setattr(ours, "load_motion_models", lambda folder: models)
+
+
+@pytest.fixture(scope="module")
+def crop(astronaut):
+    return load_portrait(astronaut).rgb
+
+
+def test_ours_equals_animate(crop, tmp_path, monkeypatch, rng):
+    envelope = np.abs(np.sin(np.arange(frames_to_samples(N_FRAMES)) / 3000))
+    write_wav(tmp_path / "speech.wav", (0.2 * envelope * rng.normal(size=len(envelope))).astype(np.float32))
+    write_image(tmp_path / "portrait.png", crop)
+    monkeypatch.setattr(animate, "load_portrait", lambda path: portrait_of_crop(crop))
+    animate.animate(
+        image=tmp_path / "portrait.png", audio=tmp_path / "speech.wav", out=tmp_path / "animate.mp4", params=PARAMS,
+        emotion="happy:0.5", seed=3, tracks=tmp_path / "tracks.parquet",
+    )  # fmt: skip
+
+    speech = decode_audio(tmp_path / "speech.wav")
+    clip = Assignment("set/a/1", crop, speech, emotion_vector("happy", 0.5), N_FRAMES, 3, None, tmp_path / "none.mp4")
+    rendering = Ours("ours_warp", Models(tmp_path, PARAMS)).render(clip)
+    write_video(tmp_path / "ours.mp4", rendering.frames, audio=speech)
+
+    rows = read_table(tmp_path / "tracks.parquet", TrackFrame)
+    np.testing.assert_array_equal(np.stack([r.normalised for r in rows]).reshape(-1, 78, 3), rendering.normalised)
+    np.testing.assert_array_equal(np.stack([r.pose for r in rows]), rendering.pose.as_array())
+    for a, b in zip(decode_video(tmp_path / "animate.mp4"), decode_video(tmp_path / "ours.mp4"), strict=True):
+        np.testing.assert_array_equal(a.rgb, b.rgb)
+
+
+def test_another_seed_moves_otherwise(crop, tmp_path, rng):
+    speech = rng.normal(0, 0.1, frames_to_samples(N_FRAMES)).astype(np.float32)
+    poses = [
+        Ours("ours_warp", Models(tmp_path, PARAMS))
+        .render(Assignment("c", crop, speech, emotion_vector("neutral", 1.0), N_FRAMES, seed, None, tmp_path / "none.mp4"))
+        .pose.as_array()
+        for seed in (1, 1, 2)
+    ]
+    np.testing.assert_array_equal(poses[0], poses[1])
+    assert np.abs(poses[0] - poses[2]).max() > 0.01
+
+
+def test_generated_video_says_so(crop, tmp_path, rng):
+    speech = rng.normal(0, 0.1, frames_to_samples(5)).astype(np.float32)
+    clip = Assignment("c", crop, speech, emotion_vector("neutral", 1.0), 5, 1, None, tmp_path / "none.mp4")
+    assert "Generated" in Ours("ours_warp", Models(tmp_path, PARAMS)).render(clip).comment

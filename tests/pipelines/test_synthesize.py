@@ -1,0 +1,159 @@
+"""Which clips are rendered, what each system gets, and that a result lands where its row says."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from evaluation.ours import Models
+from evaluation.systems import SYSTEM_NAMES, Rendering
+from pipelines import synthesize
+from pipelines.job import Outcome
+from pipelines.layout import Layout
+from pipelines.synthesize import RenderUnit, choose_clips, looped, place_result, render_one, units_of, wrong_speaker
+from space_data.errors import SpaceError
+from space_data.media import decode_audio, decode_video, write_video, write_wav
+from space_data.params import Synthesize, load_params
+from space_data.schema import FAILED, KEPT, AlignedClip, SynthesizedFrame
+from space_data.tables import read_table
+from space_data.timebase import frames_to_samples
+from space_models.checkpoints import CARD_FILE, WEIGHTS_FILE
+
+ROOT = Path(__file__).resolve().parents[2]
+
+SETTINGS = Synthesize(max_clips=4, max_frames=25, seed=1)
+
+
+def clip(subject: str, number: int, split: str = "test", n_frames: int = 40, folder: Path = Path(".")) -> AlignedClip:
+    return AlignedClip(
+        clip_id=f"set/{subject}/{number}", source_clip_id=f"set/{subject}/{number}", dataset="set", subject=subject,
+        emotion="happy", intensity=0.5, language="en", split=split, video=str(folder / f"{subject}{number}.mp4"),
+        audio=str(folder / f"{subject}{number}.wav"), n_frames=n_frames, size_px=64, start_s=0.0, crop_x0_px=0.0,
+        crop_y0_px=0.0, crop_side_px=64.0, applied_offset_frames=0.0,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def recorded(tmp_path, rng) -> list[AlignedClip]:
+    clips = [clip("a", 1, folder=tmp_path), clip("b", 1, folder=tmp_path)]
+    for one in clips:
+        frames = rng.integers(0, 255, (one.n_frames, 8, 8, 3)).astype(np.uint8).repeat(8, axis=1).repeat(8, axis=2)
+        sound = rng.uniform(-0.5, 0.5, frames_to_samples(one.n_frames)).astype(np.float32)
+        write_video(one.video, frames)
+        write_wav(one.audio, sound)
+    return clips
+
+
+@pytest.fixture
+def models(tmp_path) -> Models:
+    """Files where models should be; their content is never read here."""
+    for name in ("s2l", "posegen", "l2l", "compact"):
+        (tmp_path / "models" / name).mkdir(parents=True)
+        for file in (CARD_FILE, WEIGHTS_FILE):
+            (tmp_path / "models" / name / file).write_text(name)
+    return Models(tmp_path / "models", load_params(ROOT / "params.yaml"))
+
+
+def test_identities_take_turns_and_only_test_clips_count():
+    clips = [clip("a", i) for i in range(5)] + [clip("b", 0), clip("c", 0, split="train"), clip("c", 1, split="val")]
+    assert [c.clip_id for c in choose_clips(clips, 3)] == ["set/a/0", "set/a/1", "set/b/0"]
+    assert choose_clips(clips[::-1], 3) == choose_clips(clips, 3), "the order of the table does not matter"
+    assert len(choose_clips(clips, 99)) == 6
+
+
+def test_no_test_identity_is_an_error_that_names_the_key():
+    with pytest.raises(SpaceError, match=r"data\.splits"):
+        choose_clips([clip("a", 1, split="train")], 3)
+
+
+def test_shuffled_audio_prefers_another_speaker():
+    clips = [clip("a", 0), clip("a", 1), clip("b", 0)]
+    assert wrong_speaker(clips[0], clips) == clips[2]
+    assert wrong_speaker(clips[2], clips) == clips[0]
+    assert wrong_speaker(clips[0], clips[:2]) == clips[1], "better the same speaker's other words than none"
+    assert wrong_speaker(clips[0], clips[:1]) is None
+
+
+def test_short_speech_is_looped_not_padded():
+    short = np.arange(1, 641, dtype=np.float32)
+    long = looped(short, 3)
+    assert len(long) == frames_to_samples(3) and (long[640:1280] == short).all()
+    with pytest.raises(SpaceError, match="no sound"):
+        looped(np.zeros(0, np.float32), 3)
+
+
+def test_every_system_gets_every_clip_capped(recorded, models):
+    units = units_of(recorded, models, SETTINGS)
+    assert {u.unit_id for u in units} == {f"{s}/{c.clip_id}" for s in SYSTEM_NAMES for c in recorded}
+    assert {u.value.n_frames for u in units} == {25}
+    heard = {u.value.system for u in units if u.value.other_audio}
+    assert heard == {"shuffled_audio"}
+
+
+def test_content_follows_what_a_system_reads(recorded, models):
+    before = {u.unit_id: u.content for u in units_of(recorded, models, SETTINGS)}
+    (models.folder / "l2l" / WEIGHTS_FILE).write_text("trained again")
+    retrained = {u.unit_id: u.content for u in units_of(recorded, models, SETTINGS)}
+    assert {u.split("/")[0] for u in before if before[u] != retrained[u]} == {"ours_compact"}
+    before = retrained
+    Path(recorded[1].audio).write_bytes(Path(recorded[0].audio).read_bytes())
+    new_sound = {u.unit_id: u.content for u in units_of(recorded, models, SETTINGS)}
+    changed = {u for u in before if before[u] != new_sound[u]}
+    assert "shuffled_audio/set/a/1" in changed and "ours_warp/set/a/1" not in changed
+
+
+@pytest.mark.parametrize("system", ["ground_truth", "still"])
+def test_sanity_systems_render_to_files(recorded, models, tmp_path, system):
+    unit = RenderUnit(system, recorded[0], None, 25, models)
+    (tmp_path / "out").mkdir()
+    render_one(unit, SETTINGS, tmp_path / "out")
+    frames = list(decode_video(tmp_path / "out" / synthesize.VIDEO_FILE))
+    assert len(frames) == 25 and frames[0].rgb.shape == (64, 64, 3)
+    truth = next(decode_video(recorded[0].video)).rgb
+    assert np.abs(frames[0].rgb.astype(int) - truth).mean() < 8
+    moves = np.abs(frames[-1].rgb.astype(int) - frames[0].rgb).mean()
+    assert moves > 20 if system == "ground_truth" else moves < 3
+    sound, recording = decode_audio(tmp_path / "out" / synthesize.VIDEO_FILE), decode_audio(recorded[0].audio)
+    n = frames_to_samples(24)
+    assert np.corrcoef(sound[:n], recording[:n])[0, 1] > 0.5, "the identical sound is in the file, at the same time"
+    assert json.loads((tmp_path / "out" / synthesize.TIMING_FILE).read_text())["seconds"] > 0
+
+
+def test_tracks_of_a_system_that_has_them_are_kept(recorded, models, tmp_path, monkeypatch, rng):
+    from space_data.features import canonical_pose
+
+    points = rng.normal(size=(25, 78, 3)).astype(np.float32)
+
+    class Fake:
+        name = "ours_warp"
+
+        def render(self, assignment):
+            return Rendering(iter([assignment.portrait] * assignment.n_frames), points, canonical_pose(25, 64))
+
+    monkeypatch.setattr(synthesize, "system_named", lambda *_: Fake())
+    (tmp_path / "out").mkdir()
+    render_one(RenderUnit("ours_warp", recorded[0], None, 25, models), SETTINGS, tmp_path / "out")
+    rows = read_table(tmp_path / "out" / synthesize.TRACK_FILE, SynthesizedFrame)
+    np.testing.assert_array_equal(np.stack([r.normalised for r in rows]).reshape(25, 78, 3), points)
+
+
+def test_results_are_placed_and_failures_become_rows(recorded, models, tmp_path):
+    units = units_of(recorded[:1], models, SETTINGS)
+    layout = replace(Layout(), data=tmp_path / "data")
+    unit = next(u for u in units if u.value.system == "still")
+    folder = tmp_path / "unit"
+    folder.mkdir()
+    (folder / synthesize.VIDEO_FILE).write_bytes(b"video")
+    kept = place_result(unit, Outcome(unit.unit_id, KEPT, folder=folder), layout)
+    assert kept.status == KEPT and Path(kept.video).read_bytes() == b"video" and kept.driving_audio == ""
+    alone = next(u for u in units if u.value.system == "shuffled_audio")
+    failed = place_result(alone, Outcome(alone.unit_id, FAILED, "error", "the only test clip"), layout)
+    assert (failed.status, failed.video, failed.detail) == (FAILED, "", "the only test clip")
+
+
+def test_a_missing_model_is_named(recorded, models):
+    (models.folder / "posegen" / CARD_FILE).unlink()
+    with pytest.raises(SpaceError, match=r"posegen.*dvc repro"):
+        units_of(recorded, models, SETTINGS)
