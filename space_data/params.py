@@ -89,6 +89,14 @@ class FilterStage(Section):
     tolerated_offset_frames: Annotated[int, Field(ge=0)]
 
 
+class AlignStage(Section):
+    """The videos that models learn from."""
+
+    size_px: Annotated[int, Field(ge=64, multiple_of=2)]
+    crf: Annotated[int, Field(ge=0, le=40)]
+    min_frames: Count
+
+
 class Warp(Section):
     """The training-free renderer."""
 
@@ -179,6 +187,7 @@ class Params(Section):
     job: Job
     measure: MeasureStage
     filter: FilterStage
+    align: AlignStage
     warp: Warp
     posegen: PoseGenStage
     animate: Animate

@@ -1,0 +1,105 @@
+"""Stage ``features``: normalised landmarks, pose, gaze, eye opening and speech features per 25 fps frame.
+
+Aligned clips go through the same functions as ``space animate`` (``space_data.features``). The default corpus also has speech
+with exact landmark tracks but no pictures; it joins the same tables as ``kind = speech_only``.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+
+from pipelines.job import Layout, Unit, content_hash, ledger_rows, run_units, stage_clock, stage_main, write_ledger
+from pipelines.readers import list_utterances
+from pipelines.readers.listing import Utterance
+from space_data.features import FaceTrack, canonical_pose, face_track, feature_rows, speech_track
+from space_data.files import sha256_of
+from space_data.media import decode_audio, decode_video
+from space_data.params import Params
+from space_data.schema import KEPT, AlignedClip, FeatureClip, FeatureFrame, emotion_vector
+from space_data.tables import merge_shards, read_table, write_table
+from space_data.timebase import samples_to_frames
+
+STAGE = "features"
+FRAMES_FILE = "frames.parquet"
+
+
+@dataclass(frozen=True)
+class FeatureUnit:
+    """An aligned clip, or an utterance with its landmark track."""
+
+    clip: AlignedClip | None
+    utterance: Utterance | None
+    size_px: int
+
+
+def features_of(unit: FeatureUnit, settings: None, folder: Path) -> None:
+    """Write ``frames.parquet`` of one clip or utterance."""
+    if unit.clip is not None:
+        face = face_track(frame.rgb for frame in decode_video(unit.clip.video))
+        clip_id, audio = unit.clip.clip_id, decode_audio(unit.clip.audio)
+    else:
+        assert unit.utterance is not None
+        clip_id, audio = unit.utterance.clip_id, decode_audio(unit.utterance.audio)
+        normalised = unit.utterance.landmarks()
+        n_frames = min(len(normalised), samples_to_frames(len(audio)))
+        pose = canonical_pose(n_frames, unit.size_px)
+        face = FaceTrack(normalised[:n_frames], pose, interpolated=np.zeros(n_frames, bool))
+    write_table(folder / FRAMES_FILE, feature_rows(clip_id, face, speech_track(audio, len(face))), FeatureFrame)
+
+
+def clip_row(unit: FeatureUnit, n_frames: int) -> FeatureClip:
+    """The line a loader reads."""
+    source = unit.clip or unit.utterance
+    assert source is not None
+    return FeatureClip(
+        clip_id=source.clip_id,
+        kind="video" if unit.clip else "speech_only",
+        dataset=source.dataset,
+        subject=source.subject,
+        language=source.language,
+        split=source.split,
+        emotion=emotion_vector(source.emotion, source.intensity),
+        n_frames=n_frames,
+        video=unit.clip.video if unit.clip else "",
+        audio=str(source.audio),
+    )
+
+
+def units_of(params: Params, layout: Layout) -> list[Unit]:
+    """Aligned clips, then utterances."""
+    clips = [
+        Unit(clip.clip_id, content_hash(sha256_of(clip.video), sha256_of(clip.audio)), FeatureUnit(clip, None, clip.size_px))
+        for clip in read_table(layout.aligned_clips, AlignedClip)
+    ]
+    spoken = [
+        Unit(u.clip_id, content_hash(sha256_of(u.audio), sha256_of(u.track)), FeatureUnit(None, u, params.align.size_px))
+        for u in list_utterances(params.data.reader, Path(params.data.raw), params.data.splits)
+    ]
+    return clips + spoken
+
+
+def run(params: Params, layout: Layout) -> None:
+    """Write ``features/frames/``, ``features/clips.parquet`` and the stage's ledger."""
+    with stage_clock(layout, STAGE) as clock:
+        units = units_of(params, layout)
+        outcomes = run_units(STAGE, units, features_of, None, layout, params.job)
+        files = {o.unit_id: o.folder / FRAMES_FILE for o in outcomes if o.status == KEPT and o.folder is not None}
+        merge_shards(layout.feature_frames, files, FeatureFrame, params.job.shards)
+        lengths = frame_counts(files)
+        rows = [clip_row(unit.value, lengths[unit.unit_id]) for unit in units if unit.unit_id in files]
+        write_table(layout.feature_clips, rows, FeatureClip)
+        clock.notes = {kind: str(n) for kind, n in sorted(Counter(row.kind for row in rows).items())}
+        clock.counts = write_ledger(layout, STAGE, [unit.unit_id for unit in units], ledger_rows(STAGE, outcomes))
+        clock.clips, clock.computed = len(outcomes), sum(outcome.computed for outcome in outcomes)
+
+
+def frame_counts(files: dict[str, Path]) -> dict[str, int]:
+    """Number of frames per unit, from the files' own metadata."""
+    return {unit_id: pq.read_metadata(file).num_rows for unit_id, file in files.items()}
+
+
+if __name__ == "__main__":
+    stage_main(run)
