@@ -269,6 +269,15 @@ class MediaGrid:
 
 
 @dataclass(frozen=True)
+class Strips:
+    """Film strips under each other, each a picture of its own shape with a label to its left: one time axis, many systems."""
+
+    strips: Sequence[Media]
+    title: str = ""
+    kind: str = field(default="strips", init=False)
+
+
+@dataclass(frozen=True)
 class Note:
     """A paragraph; with a tone, a coloured box."""
 
@@ -277,7 +286,7 @@ class Note:
     kind: str = field(default="note", init=False)
 
 
-Block = Stats | Bars | Table | Figure | Figures | Gallery | MediaGrid | Note
+Block = Stats | Bars | Table | Figure | Figures | Gallery | MediaGrid | Strips | Note
 
 
 @dataclass

@@ -1,7 +1,7 @@
 """The benchmark page, assembled from `BenchmarkData`: pure, so that equal tables give equal bytes."""
 
 from evaluation import metrics
-from evaluation.html import Figures, Gallery, Media, MediaGrid, MediaRow, Note, Page, Provenance, Stat, Tone
+from evaluation.html import Figures, Gallery, Media, MediaGrid, MediaRow, Note, Page, Provenance, Stat, Strips, Tone
 from evaluation.report_data import BenchmarkData
 from evaluation.report_plots import against, lip_traces, strips, training_curves
 from evaluation.report_tables import (
@@ -25,7 +25,7 @@ from evaluation.report_tables import (
 from space_data.params import Report
 from space_data.timebase import frame_start_s
 
-SHEET_TILE_PX = 900
+SHEET_CLIPS = 3
 SHORT_DIGITS = 3
 
 
@@ -125,16 +125,16 @@ def _side_by_side(page: Page, data: BenchmarkData, samples: list[str]) -> None:
         clip = facts[clip_id]
         rows.append(MediaRow(clip_id, media, f"{clip.emotion} {clip.intensity:.1f}, {frame_start_s(clip.n_frames):.1f} s"))
     section.add(MediaGrid([entry.title for entry in data.systems], rows))
-    for clip_id, strips_of_clip in data.sheets.items():
-        section.add(
-            Gallery([Media(source, title) for title, source in strips_of_clip], SHEET_TILE_PX, title=f"{clip_id}, frame by frame")
-        )
+    for clip_id in samples[:SHEET_CLIPS]:
+        for title, found in (("equal times", data.sheets), ("mouths, every 80 ms, while the recording's move most", data.mouths)):
+            if clip_id in found:
+                section.add(Strips([Media(source, label) for label, source in found[clip_id]], f"{clip_id}: {title}"))
 
 
 def _lips(page: Page, data: BenchmarkData, samples: list[str]) -> None:
     section = page.section(
         "Lips",
-        "The inner-lip opening, in inter-ocular distances: what the recording does, what our model meant, what our video shows.",
+        "The inner-lip opening, in inter-ocular distances: what the recording does, what our model meant, what is seen in our video.",
     )
     section.add(Figures(lip_traces(data, samples)))
     section.add(

@@ -15,6 +15,7 @@ from space_data.timebase import frame_start_s
 
 COLOURS = {WARP: SERIES[0], COMPACT: SERIES[4], SHUFFLED: SERIES[1], STILL: SERIES[7], TRUTH: SERIES[2]}
 TRUTH_LINE = SERIES[2]
+SHORT_NAMES = {TRUTH: "truth", WARP: "warp", COMPACT: "compact", SHUFFLED: "shuffled", STILL: "still"}
 LEGEND = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
 ROOM_FOR_LEGEND = {"l": 52, "r": 16, "t": 40, "b": 44}
 
@@ -27,7 +28,7 @@ def lip_traces(data: BenchmarkData, clip_ids: Sequence[str]) -> list[Figure]:
             ("recording", data.gaps.get((REFERENCE, clip_id)), {"color": TRUTH_LINE, "width": 2.5}),
             ("ours, meant", data.meant_gaps.get((WARP, clip_id)), {"color": COLOURS[WARP], "width": 2}),
             (
-                "ours, measured in the video",
+                "ours, seen",
                 data.gaps.get((WARP, clip_id)),
                 {"color": COLOURS[WARP], "width": 1.5, "dash": "dot"},
             ),
@@ -95,7 +96,8 @@ def strips(data: BenchmarkData, metric: Metric) -> Figure:
     ticks = list(range(len(data.systems)))
     unit = f" ({metric.unit})" if metric.unit else ""
     figure.update_layout(
-        xaxis={"tickvals": ticks, "ticktext": [entry.title for entry in data.systems]}, yaxis_title=f"{metric.title}{unit}"
+        xaxis={"tickvals": ticks, "ticktext": [SHORT_NAMES[entry.name] for entry in data.systems]},
+        yaxis_title=f"{metric.title}{unit}",
     )
     return Figure(figure, "Each point is a clip, the bar the mean.", 320, metric.title)
 

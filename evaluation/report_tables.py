@@ -15,6 +15,12 @@ ARROWS = {"lower": "↓", "higher": "↑", "reference": "≈"}
 TRUTH, STILL, SHUFFLED, WARP, COMPACT = "ground_truth", "still", "shuffled_audio", "ours_warp", "ours_compact"
 OURS = (WARP, COMPACT)
 SANITY = (TRUTH, STILL, SHUFFLED)
+SHORT_TITLES = {
+    "lmd_mouth_norm": "LMD mouth", "lmd_face_norm": "LMD face", "lvd_mouth_norm": "LVD mouth", "lip_gap_corr": "lip r",
+    "lip_amplitude_ratio": "lip amp.", "pose_deg": "pose", "head_motion_deg": "motion", "blinks_per_min": "blinks",
+    "av_at_zero": "A/V at 0", "av_confidence": "A/V conf.", "av_offset_frames": "A/V off.", "psnr_db": "PSNR", "ssim": "SSIM",
+}  # fmt: skip
+"""For wide tables, by the first part of the metric's id."""
 HEADLINE = (metrics.LMD_MOUTH, metrics.LIP_CORRELATION, metrics.AV_AT_ZERO)
 
 
@@ -114,7 +120,9 @@ def comparison_table(data: BenchmarkData) -> Table:
         others = [name for name in (STILL, SHUFFLED) if name in present]
         for baseline, metric, result, adjusted in comparisons(data.scores, ours, others, HEADLINE, data.draws, data.seed):
             d = result.difference
-            interval = f"[{number(d.low, metric.digits, True)}, {number(d.high, metric.digits, True)}]" if d.n_ok else ""
+            if not d.n_ok:
+                continue
+            interval = f"[{number(d.low, metric.digits, True)}, {number(d.high, metric.digits, True)}]"
             rows.append(
                 [
                     titles[ours], titles[baseline], f"{metric.title} {ARROWS[metric.better]}",
@@ -136,7 +144,9 @@ def clip_table(data: BenchmarkData) -> Table:
     """Every system on every clip."""
     shown = [m for m in data.columns if m is not metrics.LVD_FACE]
     columns = [Column("clip", "code"), Column("emotion"), Column("system")]
-    columns += [Column(f"{m.title} {ARROWS[m.better]}", "number", m.digits, help=m.metric_id) for m in shown]
+    for m in shown:
+        title = SHORT_TITLES.get(m.metric_id.split("/")[0], m.title)
+        columns.append(Column(f"{title} {ARROWS[m.better]}", "number", min(m.digits, 3), help=f"{m.title}: {m.metric_id}"))
     facts = {(clip.system, clip.clip_id): clip for clip in data.clips}
     rows: list[list[Cell | str | float | None]] = []
     for clip_id in data.clip_ids:

@@ -104,7 +104,8 @@ def absences(settings: Evaluate) -> list[str]:
     """What is not measured because published weights are absent, and what to do about it."""
     folder = Path(settings.weights)
     if weights.find(weights.INCEPTION, folder) is None:
-        return [weights.absence(weights.INCEPTION, folder).capitalize() + "."]
+        line = weights.absence(weights.INCEPTION, folder)
+        return [f"{line[0].upper()}{line[1:]}."]
     return []
 
 

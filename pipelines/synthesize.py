@@ -62,7 +62,8 @@ def run(params: Params, layout: Layout) -> None:
         write_table(layout.synthesized_tracks, tracks, SynthesizedFrame)
         clock.clips = len(outcomes)
         clock.computed = sum(outcome.computed for outcome in outcomes)
-        clock.notes = {"frames_per_s": ", ".join(f"{name} {rate:.0f}" for name, rate in render_rates(units, outcomes).items())}
+        rates = render_rates(units, outcomes)
+        clock.notes = {f"{renderer}_fps": f"{rates[name]:.0f}" for name, renderer in RENDERERS.items() if name in rates}
         clock.counts = write_ledger(layout, STAGE, [unit.unit_id for unit in units], ledger_rows(STAGE, outcomes))
 
 

@@ -13,7 +13,7 @@ class PublishedSystem:
     status: str
 
 
-NOT_INSTALLED = "not installed: needs its published checkpoints, which are not fetched by default"
+NOT_INSTALLED = "not installed: its checkpoints are not fetched"
 
 PUBLISHED = (
     PublishedSystem("SPACE", "Gururani et al., arXiv 2211.09809", "never released", "paper value: not transcribed"),

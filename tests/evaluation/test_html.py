@@ -26,6 +26,7 @@ from evaluation.html import (
     Segment,
     Stat,
     Stats,
+    Strips,
     Table,
     address,
     provenance,
@@ -50,6 +51,7 @@ def every_block() -> Page:
         Figure(figure, HOSTILE),
         Figures([Figure(figure), Figure(figure)]),
         Gallery([Media("a.png", HOSTILE, [HOSTILE], HOSTILE)], title=HOSTILE, caption=HOSTILE),
+        Strips([Media("a.png", HOSTILE)], HOSTILE),
         MediaGrid([HOSTILE], [MediaRow(HOSTILE, [Media("a b.mp4", HOSTILE, [HOSTILE])], HOSTILE), MediaRow("none", [None])]),
     )
     page.provenance = provenance({HOSTILE: HOSTILE}, {"key": HOSTILE})
