@@ -134,7 +134,7 @@ def _side_by_side(page: Page, data: BenchmarkData, samples: list[str]) -> None:
 def _lips(page: Page, data: BenchmarkData, samples: list[str]) -> None:
     section = page.section(
         "Lips",
-        "The inner-lip opening, in inter-ocular distances: what the recording does, what our model meant, what is seen in our video.",
+        "The inner-lip opening, in inter-ocular distances: what the recording does, what our model meant, what our video shows.",
     )
     section.add(Figures(lip_traces(data, samples)))
     section.add(

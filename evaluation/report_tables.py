@@ -163,13 +163,14 @@ def failure_table(data: BenchmarkData) -> Table | None:
     for score in data.scores:
         if score.status != OK:
             key = (score.system, score.clip_id, score.status, score.detail)
-            grouped.setdefault(key, []).append(score.metric.split("/")[0])
+            grouped.setdefault(key, []).append(SHORT_TITLES.get(score.metric.split("/")[0], score.metric))
     if not grouped:
         return None
-    rows: list[list[Cell | str]] = [
-        [system, clip, Cell(status, tone="warn"), ", ".join(names), detail]
-        for (system, clip, status, detail), names in sorted(grouped.items())
-    ]
+    titles = {entry.name: entry.title for entry in data.systems}
+    rows: list[list[Cell | str]] = []
+    for (system, clip, status, detail), names in sorted(grouped.items()):
+        which = "all" if len(names) == len(data.columns) else ", ".join(names)
+        rows.append([titles[system], clip, Cell(status, tone="warn"), which, detail])
     columns = [Column("system"), Column("clip", "code"), Column("status", "badge"), Column("metrics"), Column("why")]
     return Table(columns, rows, searchable=len(rows) > 20)
 

@@ -5,7 +5,7 @@ omission, so that every average can say how much it rests on. Nothing here knows
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice, zip_longest
 from pathlib import Path
 
@@ -43,6 +43,8 @@ class ClipToScore:
     n_frames: int
     size_px: int
     videos: Mapping[str, Path | None]
+    absent: Mapping[str, str] = field(default_factory=dict)
+    """why a video could not be made, by system"""
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ def score_clip(clip: ClipToScore, sync: SyncScorer, features: FrameFeatures, set
     for system, path in clip.videos.items():
         add = _RowMaker(system, clip, clip_metrics(clip.size_px, settings))
         if path is None:
-            rows += add.failures(NOT_AVAILABLE, "not synthesized")
+            rows += add.failures(NOT_AVAILABLE, clip.absent.get(system, "not synthesized"))
             continue
         try:
             video = _measure(_frames(path, None), _frames(clip.reference, clip.n_frames), features, settings)

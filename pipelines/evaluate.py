@@ -79,9 +79,10 @@ def units_of(videos: list[SynthesizedClip], scorer: Path) -> list[Unit]:
         if len(facts) > 1:
             raise SpaceError(f"clip {clip_id}: its systems disagree on recording, length or size: {sorted(facts)}")
         paths = {row.system: Path(row.video) if row.status == KEPT else None for row in rows}
-        clip = ClipToScore(clip_id, first.subject, Path(first.reference), first.n_frames, first.size_px, paths)
+        absent = {row.system: f"not synthesized: {last_line(row.detail)}" for row in rows if row.status != KEPT}
+        clip = ClipToScore(clip_id, first.subject, Path(first.reference), first.n_frames, first.size_px, paths, absent)
         files = [Path(first.reference), Path(first.audio), scorer, *(path for path in paths.values() if path)]
-        content = content_hash(first.n_frames, sorted(paths), [sha256_of(path) for path in files])
+        content = content_hash(first.n_frames, sorted(paths), absent, [sha256_of(path) for path in files])
         units.append(Unit(clip_id, content, EvaluateUnit(clip, first.audio, str(scorer))))
     return units
 
@@ -104,7 +105,7 @@ def collect(
     features: dict[str, dict[str, np.ndarray]] = {}
     for outcome in outcomes:
         if outcome.folder is None or outcome.status != KEPT:
-            logger.warning("clip %s: not scored (%s)", outcome.unit_id, outcome.detail.strip().splitlines()[-1])
+            logger.warning("clip %s: not scored (%s)", outcome.unit_id, last_line(outcome.detail) or outcome.reason)
             scores += failed_clip([v for v in videos if v.clip_id == outcome.unit_id], outcome, settings)
             continue
         scores += read_table(outcome.folder / "scores.parquet", Score)
@@ -116,12 +117,17 @@ def collect(
 
 def failed_clip(videos: list[SynthesizedClip], outcome: Outcome, settings: Evaluate) -> list[Score]:
     """A row per system and metric for a clip that could not be scored at all."""
-    detail = outcome.detail.strip().splitlines()[-1] if outcome.detail else outcome.reason
+    detail = last_line(outcome.detail) or outcome.reason
     return [
         Score(video.system, video.clip_id, video.subject, metric.metric_id, None, 0, NOT_AVAILABLE, detail)
         for video in videos
         for metric in clip_metrics(video.size_px, settings)
     ]
+
+
+def last_line(text: str) -> str:
+    """Where a traceback says what happened; empty of nothing."""
+    return text.strip().splitlines()[-1] if text.strip() else ""
 
 
 def aggregate_all(

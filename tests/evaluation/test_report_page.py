@@ -57,7 +57,7 @@ def test_coverage_shows_the_failed_clip(data):
     table = report_tables.results_table(data)
     assert table.rows[0][-1] == f"{len(CLIPS) - 1} / {len(CLIPS)}"
     failures = report_tables.failure_table(data)
-    assert failures is not None and [row[:2] for row in failures.rows] == [list(FAILED_CELL)]
+    assert failures is not None and [row[:2] for row in failures.rows] == [["Ours, compact", FAILED_CELL[1]]]
     complete = replace(data, scores=[s for s in data.scores if (s.system, s.clip_id) != FAILED_CELL])
     assert report_tables.failure_table(complete) is None
 

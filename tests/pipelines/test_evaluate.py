@@ -69,7 +69,9 @@ def test_a_unit_holds_all_systems_of_a_clip(videos, scorer):
 
 
 def test_a_failed_rendering_stays_in_as_absent(videos, scorer):
-    failed = [replace(v, status=FAILED, video="") if v.system == "still" else v for v in videos]
+    trace = "Traceback\nValueError: no luck"
+    failed = [replace(v, status=FAILED, video="", detail=trace) if v.system == "still" else v for v in videos]
+    assert units_of(failed, scorer)[0].value.clip.absent == {"still": "not synthesized: ValueError: no luck"}
     assert units_of(failed, scorer)[0].value.clip.videos["still"] is None
     assert units_of(failed, scorer)[0].content != units_of(videos, scorer)[0].content
 
