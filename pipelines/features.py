@@ -11,14 +11,17 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
+from pipelines.ingest import split_of
 from pipelines.job import Layout, Unit, content_hash, ledger_rows, run_units, stage_clock, stage_main, write_ledger
 from pipelines.readers import list_utterances
 from pipelines.readers.listing import Utterance
 from space_data.features import FaceTrack, canonical_pose, face_track, feature_rows, speech_track
 from space_data.files import sha256_of
+from space_data.landmarks import N_LANDMARKS
 from space_data.media import decode_audio, decode_video
 from space_data.params import Params
 from space_data.schema import KEPT, AlignedClip, FeatureClip, FeatureFrame, emotion_vector
+from space_data.synthetic.performance import TrackFrame
 from space_data.tables import merge_shards, read_table, write_table
 from space_data.timebase import samples_to_frames
 
@@ -32,6 +35,7 @@ class FeatureUnit:
 
     clip: AlignedClip | None
     utterance: Utterance | None
+    split: str
     size_px: int
 
 
@@ -43,7 +47,8 @@ def features_of(unit: FeatureUnit, settings: None, folder: Path) -> None:
     else:
         assert unit.utterance is not None
         clip_id, audio = unit.utterance.clip_id, decode_audio(unit.utterance.audio)
-        normalised = unit.utterance.landmarks()
+        rows = read_table(unit.utterance.track, TrackFrame)
+        normalised = np.stack([row.normalised for row in rows]).reshape(len(rows), N_LANDMARKS, 3)
         n_frames = min(len(normalised), samples_to_frames(len(audio)))
         pose = canonical_pose(n_frames, unit.size_px)
         face = FaceTrack(normalised[:n_frames], pose, interpolated=np.zeros(n_frames, bool))
@@ -60,7 +65,7 @@ def clip_row(unit: FeatureUnit, n_frames: int) -> FeatureClip:
         dataset=source.dataset,
         subject=source.subject,
         language=source.language,
-        split=source.split,
+        split=unit.split,
         emotion=emotion_vector(source.emotion, source.intensity),
         n_frames=n_frames,
         video=unit.clip.video if unit.clip else "",
@@ -71,12 +76,20 @@ def clip_row(unit: FeatureUnit, n_frames: int) -> FeatureClip:
 def units_of(params: Params, layout: Layout) -> list[Unit]:
     """Aligned clips, then utterances."""
     clips = [
-        Unit(clip.clip_id, content_hash(sha256_of(clip.video), sha256_of(clip.audio)), FeatureUnit(clip, None, clip.size_px))
+        Unit(
+            clip.clip_id,
+            content_hash(sha256_of(clip.video), sha256_of(clip.audio)),
+            FeatureUnit(clip, None, clip.split, clip.size_px),
+        )
         for clip in read_table(layout.aligned_clips, AlignedClip)
     ]
     spoken = [
-        Unit(u.clip_id, content_hash(sha256_of(u.audio), sha256_of(u.track)), FeatureUnit(None, u, params.align.size_px))
-        for u in list_utterances(params.data.reader, Path(params.data.raw), params.data.splits)
+        Unit(
+            u.clip_id,
+            content_hash(sha256_of(u.audio), sha256_of(u.track), params.align.size_px),
+            FeatureUnit(None, u, split_of(u.subject, params.data.splits), params.align.size_px),
+        )
+        for u in list_utterances(params.data.reader, Path(params.data.raw))
     ]
     return clips + spoken
 

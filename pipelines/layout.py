@@ -19,6 +19,11 @@ class Layout:
         return Layout(data=out, reports=out, cache=out / ".cache", models=out / "models")
 
     @property
+    def corpus(self) -> Path:
+        """The default corpus (corpus)."""
+        return self.data / "raw" / "synthetic"
+
+    @property
     def clips(self) -> Path:
         """``Clip`` rows of the readable clips (ingest)."""
         return self.data / "clips.parquet"

@@ -41,6 +41,17 @@ class Job(Section):
     beam: tuple[str, ...]
 
 
+class Corpus(Section):
+    """Size of the default corpus."""
+
+    identities: Annotated[int, Field(ge=2)]
+    clips_per_identity: Count
+    size_px: Annotated[int, Field(ge=64, multiple_of=2)]
+    speech_only_identities: Count
+    speech_only_minutes: Annotated[float, Field(ge=0)]
+    seed: Annotated[int, Field(ge=0)]
+
+
 class MeasureStage(Section):
     """What ``measure`` needs to know to measure; thresholds belong to ``filter``."""
 
@@ -106,7 +117,7 @@ class Warp(Section):
     max_roll_deg: Annotated[float, Field(gt=0, le=45)]
 
 
-class GeneratorStage(Section):
+class CompactStage(Section):
     """The `compact` generator: which weights, and how new ones are trained."""
 
     source: Literal["shipped", "train"]
@@ -114,6 +125,7 @@ class GeneratorStage(Section):
     width: Annotated[int, Field(ge=4)]
     frames_per_clip: Annotated[int, Field(ge=2)]
     steps: Count
+    interval_steps: Count
     batch: Count
     learning_rate: Positive
     seed: int
@@ -185,13 +197,14 @@ class Params(Section):
 
     data: Data
     job: Job
+    corpus: Corpus
     measure: MeasureStage
     filter: FilterStage
     align: AlignStage
     warp: Warp
     posegen: PoseGenStage
     animate: Animate
-    generator: GeneratorStage
+    generator: CompactStage
     l2l: L2L
     synthesize: Synthesize
     evaluate: Evaluate

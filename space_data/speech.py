@@ -43,6 +43,11 @@ def _mel_filters() -> NDArray[np.float64]:
     return np.clip(np.minimum(rising, falling), 0.0, None)
 
 
+def mel_centres_hz() -> NDArray[np.float64]:
+    """Centre frequency of each mel band, (MEL_BANDS,)."""
+    return np.fft.rfftfreq(FFT_SIZE, 1.0 / AUDIO_HZ)[_mel_filters().argmax(axis=1)]
+
+
 def mel_power(audio: NDArray[np.float32]) -> NDArray[np.float64]:
     """Mel-band power of 16 kHz ``audio`` (samples,): (samples // 160, 40), no logarithm, no floor."""
     n_features = len(audio) // SAMPLES_PER_FEATURE

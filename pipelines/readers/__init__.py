@@ -5,10 +5,10 @@ To add a corpus, write ``list_clips(root)`` in a file of this folder and name it
 
 from pathlib import Path
 
-from pipelines.readers.listing import Listing, Source
+from pipelines.readers.listing import Listing, Source, Utterance
 from space_data.errors import SpaceError
 
-__all__ = ["Listing", "Source", "list_sources"]
+__all__ = ["Listing", "Source", "Utterance", "list_sources", "list_utterances"]
 
 
 def list_sources(reader: str, root: Path) -> Listing:
@@ -29,3 +29,10 @@ def list_sources(reader: str, root: Path) -> Listing:
         ignored = ", ".join(f"{n} {suffix}" for suffix, n in sorted(listing.ignored.items())) or "nothing else either"
         raise SpaceError(f"{root}: no video in this folder ({ignored})")
     return listing
+
+
+def list_utterances(reader: str, root: Path) -> list[Utterance]:
+    """Speech with landmark tracks but no pictures; only the default corpus has any."""
+    from pipelines.readers import synthetic
+
+    return synthetic.list_utterances(root) if reader == "synthetic" else []

@@ -32,6 +32,21 @@ class Source:
 
 
 @dataclass(frozen=True)
+class Utterance:
+    """Speech with an exact landmark track but no picture (the default corpus has them)."""
+
+    clip_id: str
+    audio: Path
+    track: Path
+    """``TrackFrame`` rows: normalised landmarks per 25 fps frame"""
+    dataset: str
+    subject: str
+    emotion: str
+    intensity: float
+    language: str
+
+
+@dataclass(frozen=True)
 class Listing:
     """The clips of a corpus, sorted by id, and how many other files lay beside them, by suffix."""
 

@@ -1,38 +1,53 @@
-"""The default corpus, as ``pipelines.corpus`` lays it out: ``manifest.csv`` names every clip with its labels.
+"""The default corpus (``space_data.synthetic.corpus``): filmed clips and planted defects, and speech with landmark tracks.
 
-The reader takes labels only, never the truth tables beside the clips: those are for tests.
+Made by ``python -m pipelines.corpus``; no download, no real person; licence of this repository.
 """
 
+import csv
 from pathlib import Path
 
-from pipelines.readers.listing import Listing, Source, check_labels, read_csv
+from pipelines.readers.listing import Listing, Source, Utterance
 from space_data.errors import SpaceError
 
-MANIFEST = "manifest.csv"
-REQUIRED = {"clip", "subject", "emotion", "intensity"}
-OPTIONAL = {"view", "language", "sex", "split", "voice", "kind", "defect", "value", "seconds", "detail", "text"}
+DATASET = "synthetic"
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    if not path.is_file():
+        raise SpaceError(f"{path}: no such list (make the corpus: `python -m pipelines.corpus`)")
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
 
 
 def list_clips(root: Path) -> Listing:
-    """The clips of ``manifest.csv``.
-
-    Raises:
-        SpaceError: no manifest, or a clip it names is not there.
-    """
-    manifest = root / MANIFEST
-    if not manifest.is_file():
-        raise SpaceError(f"{manifest}: no such file (make the default corpus with `python -m pipelines.corpus`)")
-    sources = []
-    for row in read_csv(manifest, REQUIRED, OPTIONAL):
-        path = root / row["clip"]
-        if not path.is_file():
-            raise SpaceError(f"{manifest}: clip {row['clip']!r} is not there (run `python -m pipelines.corpus` again)")
-        emotion, intensity, split = check_labels(f"{manifest}: clip {row['clip']}", row["emotion"], row["intensity"], "")
-        sources.append(
-            Source(
-                clip_id=f"synthetic/{Path(row['clip']).with_suffix('').as_posix()}", path=path, dataset="synthetic",
-                subject=f"synthetic/{row['subject']}", emotion=emotion, intensity=intensity, view=row.get("view", ""),
-                language=row.get("language", ""), sex=row.get("sex", ""), split=row.get("split", "") or split,
-            )
-        )  # fmt: skip
+    """All filmed clips, those with planted defects among them (as subjects of their own: they are no second look at a person)."""
+    sources = [
+        Source(
+            clip_id=f"{DATASET}/{row['clip']}",
+            path=root / f"{row['clip']}.mp4",
+            dataset=DATASET,
+            subject=f"defect-{row['defect']}" if row["defect"] else row["subject"],
+            emotion=row["emotion"],
+            intensity=float(row["intensity"]),
+            language=row["language"],
+        )
+        for row in _rows(root / "manifest.csv")
+    ]
     return Listing(sorted(sources, key=lambda source: source.clip_id))
+
+
+def list_utterances(root: Path) -> list[Utterance]:
+    """The speech-only part."""
+    return [
+        Utterance(
+            clip_id=f"{DATASET}/{row['clip']}",
+            audio=root / f"{row['clip']}.wav",
+            track=root / f"{row['clip']}.parquet",
+            dataset=DATASET,
+            subject=row["subject"],
+            emotion=row["emotion"],
+            intensity=float(row["intensity"]),
+            language=row["language"],
+        )
+        for row in _rows(root / "speech_only.csv")
+    ]

@@ -39,7 +39,7 @@ _MIRROR = np.array([-1.0, 1.0, 1.0])
 
 @dataclass(frozen=True)
 class Cage:
-    """`vertices` (468, 3) float64 cm in landmark order; `triangles` (852, 3) int32, wound clockwise as seen on the screen."""
+    """`vertices` (468, 3) float64 cm in landmark order; `triangles` (852, 3) int32, counter-clockwise seen from outside."""
 
     vertices: np.ndarray
     triangles: np.ndarray

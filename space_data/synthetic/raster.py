@@ -4,7 +4,7 @@ Only visibility is decided here: which triangle covers which sample, and where i
 that buffer (`space_data.synthetic.shade`), once per sample or pixel, so that hidden surfaces are never shaded.
 
 Conventions: pixel centres at integer + 0.5, x to the right, y down; depth is stored as 1/distance (larger = nearer).
-Triangles whose projected winding is clockwise on the screen face the camera; the others are culled unless two-sided.
+Triangles seen counter-clockwise on the screen face the camera; the others are culled unless two-sided.
 Everything is float32 (a bare float literal would make numba compute in float64 and cost a third of the speed).
 """
 
@@ -52,7 +52,7 @@ def _rasterise(points, triangles, two_sided, masked, uv, alpha, threshold, trian
         bx, by, bz = points[b, 0], points[b, 1], points[b, 2]
         cx, cy, cz = points[c, 0], points[c, 1], points[c, 2]
         area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
-        if area < _ZERO and not two_sided[t]:
+        if area > _ZERO and not two_sided[t]:  # y points down: counter-clockwise has negative area
             continue
         if abs(area) < _MIN_AREA_PX2:
             continue
