@@ -294,7 +294,7 @@ class CompactNet(nn.Module):
         self.motion = MotionField(config)
         self.painter = Painter(config)
 
-    def forward(self, source: Tensor, source_kp: Tensor, driving_kp: Tensor, features: list[Tensor] | None = None) -> Drawn:
+    def draw(self, source: Tensor, source_kp: Tensor, driving_kp: Tensor, features: list[Tensor] | None = None) -> Drawn:
         """Draw the source (B, 3, S, S) in [0, 1] with the driving keypoints (B, K, 3); features from ``painter.features``."""
         side = source.shape[-1]
         flow = self.motion(resize(source, side // 2), source_kp, driving_kp)
@@ -303,3 +303,20 @@ class CompactNet(nn.Module):
             features = self.painter.features(source)
         painted, shown = self.painter(features, warped, flow, driving_kp)
         return Drawn(shown * warped + (1 - shown) * painted, warped, painted, shown, flow)
+
+    def forward(
+        self, source: Tensor, driving: Tensor, source_anchors: Tensor, driving_anchors: Tensor, trust: float
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """For training: keypoints of source and driving pictures (2 B, K, 3); the one drawn as the other; the bare warp.
+
+        A pair is drawn with the detector's own keypoints once they are within ``trust`` of the anchors (mean over x and y of
+        both pictures), with the anchors until then: nothing is learnt from a flow that points anywhere.
+        """
+        batch = len(source)
+        found = self.detector(torch.cat([source, driving]))
+        anchors = torch.cat([source_anchors, driving_anchors])
+        error = (found - anchors)[..., :2].detach().abs().mean((1, 2))
+        good = torch.maximum(error[:batch], error[batch:]) < trust
+        used = torch.where(good.repeat(2)[:, None, None], found, anchors)
+        drawn = self.draw(source, used[:batch], used[batch:])
+        return found, drawn.picture, drawn.warped

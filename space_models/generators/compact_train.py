@@ -6,33 +6,31 @@ which takes the place of the equivariance and spread losses of unsupervised keyp
 download, and 2 cores must do.
 """
 
-import logging
-import math
-from collections.abc import Callable, Sequence
+import hashlib
+import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from space_data import progress
 from space_data.errors import SpaceError
-from space_data.params import GeneratorStage
+from space_data.params import CompactStage
 from space_models.generators.compact_nets import (
     DETAIL_KEYPOINTS,
     KEYPOINT_LANDMARKS,
     CompactConfig,
     CompactNet,
-    Drawn,
     anchor_matrix,
     heat_maps,
     pixel_grid,
     resize,
 )
-
-logger = logging.getLogger(__name__)
+from space_models.trainer import Result, Schedule, train
 
 PYRAMID_LEVELS = 3
 DETAIL_SIGMA = 0.10  # reach of the extra weight around eyes and mouth, in half pictures
@@ -45,9 +43,11 @@ ZOOM_RANGE = (0.8, 1.25)
 MAX_SHIFT = 0.12
 GAIN_RANGE = (0.75, 1.25)  # of the whole picture
 TINT = 0.08  # standard deviation of the gain per colour
-EMA_DECAY = 0.998
-WARM_UP_SHARE = 0.05
+TRUST = 0.03  # half pictures: see CompactNet.forward
+WEIGHT_DECAY = 1e-4
+RISE_SHARE = 0.1
 MAX_GRADIENT_NORM = 1.0
+VALIDATION_PAIRS = 32
 
 
 @dataclass(frozen=True)
@@ -72,18 +72,12 @@ def mirror_order() -> list[int]:
     return [names.index("_".join(swap.get(part, part) for part in name.split("_"))) for name in names]
 
 
-@dataclass(frozen=True)
-class Pairs:
-    """A batch: pictures (B, 3, S, S) in [0, 1] and their anchors (B, K, 3)."""
+def draw_pairs(clips: Sequence[Footage], batch: int, rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
+    """Two frames each of `batch` random clips, moved, mirrored and tinted alike.
 
-    source: Tensor
-    driving: Tensor
-    source_anchors: Tensor
-    driving_anchors: Tensor
-
-
-def draw_pairs(clips: Sequence[Footage], batch: int, rng: np.random.Generator) -> Pairs:
-    """Two frames each of `batch` random clips, moved, mirrored and tinted alike."""
+    Returns:
+        `source` and `driving`, pictures (B, 3, S, S) in [0, 1], with `source_anchors` and `driving_anchors` (B, K, 3).
+    """
     chosen = [clips[i] for i in rng.integers(len(clips), size=batch)]
     frames = [rng.integers(len(clip.pictures), size=2) for clip in chosen]
     pictures = torch.from_numpy(np.stack([clip.pictures[t] for clip, t in zip(chosen, frames, strict=True)]))
@@ -98,35 +92,20 @@ def draw_pairs(clips: Sequence[Footage], batch: int, rng: np.random.Generator) -
     mirrored = each(rng.integers(2, size=batch)) > 0.5
     gain = each(rng.uniform(*GAIN_RANGE, (batch, 1)) * np.exp(rng.normal(0, TINT, (batch, 3))))
 
-    sign = torch.where(mirrored, -1.0, 1.0)
-    scale = torch.stack([zoom * sign, zoom], -1)  # picture p shows what was at (p - shift) / scale
+    scale = torch.stack([torch.where(mirrored, -zoom, zoom), zoom], -1)  # the point p of a picture lands at scale p + shift
     grid = (pixel_grid(flat.shape[-1]) - shift[:, None, None]) / scale[:, None, None]
     moved = F.grid_sample(flat, grid, padding_mode="reflection", align_corners=False)
     moved = (moved * gain[:, :, None, None]).clamp(0, 1)
 
     points = anchors.flatten(0, 1)
     points = torch.where(mirrored[:, None, None], points[:, mirror_order()], points)
-    depth = points[..., 2:] * zoom[:, None, None]
-    points = torch.cat([points[..., :2] * scale[:, None] + shift[:, None], depth], -1)
-    return Pairs(moved[0::2], moved[1::2], points[0::2], points[1::2])
-
-
-def losses(net: CompactNet, pairs: Pairs) -> tuple[Tensor, dict[str, float], Drawn]:
-    """Total loss, its parts for the log, and the drawing of one batch."""
-    batch = len(pairs.source)
-    found = net.detector(torch.cat([pairs.source, pairs.driving]))
-    drawn = net(pairs.source, found[:batch], found[batch:])
-    side = pairs.driving.shape[-1]
-    detail = heat_maps(pairs.driving_anchors[:, DETAIL_KEYPOINTS], pixel_grid(side // 2), DETAIL_SIGMA).amax(1, keepdim=True)
-    weight = 1 + DETAIL_WEIGHT * resize(detail, side)
-    anchors = torch.cat([pairs.source_anchors, pairs.driving_anchors])
-    parts = {
-        "picture": picture_loss(drawn.picture, pairs.driving, weight),
-        "warped": WARPED_WEIGHT * picture_loss(drawn.warped, pairs.driving, weight),
-        "anchor": ANCHOR_WEIGHT * anchor_loss(found, anchors),
+    points = torch.cat([points[..., :2] * scale[:, None] + shift[:, None], points[..., 2:] * zoom[:, None, None]], -1)
+    return {
+        "source": moved[0::2].numpy(),
+        "driving": moved[1::2].numpy(),
+        "source_anchors": points[0::2].numpy(),
+        "driving_anchors": points[1::2].numpy(),
     }
-    total = torch.stack(list(parts.values())).sum()
-    return total, {name: float(value.detach()) for name, value in parts.items()}, drawn
 
 
 def picture_loss(drawn: Tensor, wanted: Tensor, weight: Tensor) -> Tensor:
@@ -149,51 +128,82 @@ def anchor_loss(found: Tensor, anchors: Tensor) -> Tensor:
     return (F.smooth_l1_loss(found, anchors, beta=ANCHOR_SLACK, reduction="none") * weight).mean()
 
 
-def learning_rate_share(step: int, steps: int) -> float:
-    """Linear warm-up, then half a cosine to 1 % of the peak."""
-    warm = max(1, round(WARM_UP_SHARE * steps))
-    if step < warm:
-        return (step + 1) / warm
-    done = (step - warm) / max(1, steps - warm)
-    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done))
+class CompactTask:
+    """What the training loop (`space_models.trainer.Task`) learns: pairs of frames of the training clips."""
+
+    def __init__(self, clips: Sequence[Footage], held_out: Sequence[Footage], settings: CompactStage) -> None:
+        self._clips = [clip for clip in clips if len(clip.pictures) >= 2]
+        self._held_out = [clip for clip in held_out if len(clip.pictures) >= 2]
+        if not self._clips:
+            raise SpaceError(
+                f"generator: {len(clips)} clips, none of two frames or more (are there aligned clips in split train?)"
+            )
+        self._batch = settings.batch
+        self.fingerprint = hashlib.sha256(
+            json.dumps([data_hash([*clips, *held_out]), settings.model_dump(mode="json")]).encode()
+        ).hexdigest()
+
+    def batch(self, rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
+        """See `draw_pairs`."""
+        return draw_pairs(self._clips, self._batch, rng)
+
+    def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Picture, warped picture and anchors."""
+        found, picture, warped = model(**batch, trust=TRUST)
+        driving, side = batch["driving"], batch["driving"].shape[-1]
+        points = batch["driving_anchors"][:, DETAIL_KEYPOINTS]
+        detail = heat_maps(points, pixel_grid(side // 2, driving.device), DETAIL_SIGMA).amax(1, keepdim=True)
+        weight = 1 + DETAIL_WEIGHT * resize(detail, side)
+        parts = {
+            "picture": picture_loss(picture, driving, weight),
+            "warped": WARPED_WEIGHT * picture_loss(warped, driving, weight),
+            "anchor": ANCHOR_WEIGHT * anchor_loss(found, torch.cat([batch["source_anchors"], batch["driving_anchors"]])),
+        }
+        return torch.stack(list(parts.values())).sum(), parts
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """On fixed pairs of held-out clips: L1 of the drawing and of the still source, keypoint error in half pictures."""
+        if not self._held_out:
+            return {}
+        device = next(model.parameters()).device
+        pairs = draw_pairs(self._held_out, VALIDATION_PAIRS, np.random.default_rng(0))
+        tensors = {name: torch.from_numpy(array).to(device) for name, array in pairs.items()}
+        found, picture, _ = model(**tensors, trust=float("inf"))
+        anchors = torch.cat([tensors["source_anchors"], tensors["driving_anchors"]])
+        return {
+            "val_l1": float((picture - tensors["driving"]).abs().mean()),
+            "val_still_l1": float((tensors["source"] - tensors["driving"]).abs().mean()),
+            "val_keypoint_error": float((found - anchors)[..., :2].abs().mean()),
+        }
 
 
-def train(
-    clips: Sequence[Footage],
-    settings: GeneratorStage,
-    on_step: Callable[[int, dict[str, float], CompactNet], None] | None = None,
-    every: int = 500,
-) -> CompactNet:
-    """Train on `clips`; the averaged weights are returned, in evaluation mode.
+def data_hash(clips: Sequence[Footage]) -> str:
+    """Hash of the pictures and anchors trained on."""
+    digest = hashlib.sha256()
+    for clip in clips:
+        digest.update(clip.clip_id.encode() + clip.pictures.tobytes() + clip.anchors.tobytes())
+    return digest.hexdigest()
 
-    The same clips and settings give the same weights on one machine and one thread. `on_step` sees step, losses and the
-    averaged network every `every` steps and after the last.
+
+def train_compact(
+    clips: Sequence[Footage], held_out: Sequence[Footage], settings: CompactStage, state_file: Path | None
+) -> tuple[CompactNet, Result]:
+    """Train a generator on `clips`; the same clips and settings give the same weights on one machine.
 
     Raises:
-        SpaceError: no clip of two frames or more, or the loss is no longer finite.
+        SpaceError: no clip of two frames or more.
     """
-    usable = [clip for clip in clips if len(clip.pictures) >= 2]
-    if not usable:
-        raise SpaceError(f"generator: {len(clips)} clips, none of two frames or more (are there aligned clips in split train?)")
     torch.manual_seed(settings.seed)
-    net = CompactNet(CompactConfig(settings.size_px, settings.width)).train()
+    net = CompactNet(CompactConfig(settings.size_px, settings.width))
     net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    averaged = torch.optim.swa_utils.AveragedModel(
-        net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(EMA_DECAY), use_buffers=True
+    schedule = Schedule(
+        steps=settings.steps,
+        learning_rate=settings.learning_rate,
+        weight_decay=WEIGHT_DECAY,
+        rise_share=RISE_SHARE,
+        gradient_clip=MAX_GRADIENT_NORM,
+        interval_steps=settings.interval_steps,
+        seed=settings.seed,
     )
-    optimiser = torch.optim.AdamW(net.parameters(), lr=settings.learning_rate, betas=(0.9, 0.99), weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: learning_rate_share(step, settings.steps))
-    for step in progress.track(range(1, settings.steps + 1), "generator"):
-        pairs = draw_pairs(usable, settings.batch, np.random.default_rng([settings.seed, step]))
-        total, parts, _ = losses(net, pairs)
-        if not math.isfinite(float(total)):
-            raise SpaceError(f"generator: loss {parts} at step {step}, finite needed (learning_rate too high?)")
-        optimiser.zero_grad(set_to_none=True)
-        total.backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), MAX_GRADIENT_NORM)
-        optimiser.step()
-        schedule.step()
-        averaged.update_parameters(net)
-        if on_step is not None and (step % every == 0 or step == settings.steps):
-            on_step(step, parts, averaged.module)
-    return averaged.module.eval()
+    result = train("compact", net, CompactTask(clips, held_out, settings), schedule, state_file)
+    return net, result
