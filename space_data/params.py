@@ -131,6 +131,21 @@ class CompactStage(Section):
     seed: int
 
 
+class S2LStage(Section):
+    """Speech2Landmarks."""
+
+    channels: Count
+    hidden: Count
+    lookahead_frames: Annotated[int, Field(ge=0, le=10)]
+    batch: Count
+    frames: Annotated[int, Field(ge=25)]
+    steps: Count
+    learning_rate: Positive
+    weight_decay: Annotated[float, Field(ge=0)]
+    noise_below_peak_db: tuple[float, float]
+    seed: int
+
+
 class PoseGenStage(Section):
     """Head pose from speech."""
 
@@ -202,6 +217,7 @@ class Params(Section):
     filter: FilterStage
     align: AlignStage
     warp: Warp
+    s2l: S2LStage
     posegen: PoseGenStage
     animate: Animate
     generator: CompactStage

@@ -26,16 +26,13 @@ from space_models import controls
 from space_models.generators.warp import WarpGenerator
 from space_models.portrait import Portrait, load_portrait
 from space_models.posegen import PoseGen, apply_pose, load_posegen, relative_pose
-from space_models.retarget import close_smile
-from space_models.s2l import S2L, load_s2l
+from space_models.s2l import S2L, load_s2l, relaxed
 
 logger = logging.getLogger(__name__)
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 SILENCE_DB = -60.0
 LEAST_SPEECH_S = 0.2
-REST_GAP_IOD, REST_WIDTH_IOD = 0.01, 0.58
-"""Mouth of a resting face, to which a photo's open smile is brought before it speaks."""
 TRAVEL_LIMIT_IOD, SCALE_LIMIT = 0.15, 0.06
 """How far generated motion may move the head: a portrait has nothing to show where the head leaves."""
 RENDERERS = ("warp", "compact")
@@ -107,11 +104,6 @@ def load_motion_models(folder: Path = ASSETS) -> MotionModels:
     return MotionModels(load_s2l(folder / "s2l"), load_posegen(folder / "posegen"))
 
 
-def resting_face(portrait: Portrait) -> NDArray[np.float32]:
-    """The portrait's normalised face (78, 3) with an open smile brought to rest."""
-    return close_smile(portrait.normalised, REST_GAP_IOD, REST_WIDTH_IOD)
-
-
 def make_motion(
     models: MotionModels,
     portrait: Portrait,
@@ -128,7 +120,7 @@ def make_motion(
     Sub-seeds keep the parts independent: without head motion the blinks stay where they were.
     """
     n_frames = len(speech)
-    rest = resting_face(portrait)
+    rest = relaxed(portrait.normalised)
     face = controls.with_mouth_gain(models.s2l.predict(speech.features, rest, emotion), rest, taste.mouth_gain)
     closure = controls.blink_track(n_frames, np.random.default_rng([seed, 1]), taste.blinks_per_min)
     gaze = controls.gaze_track(n_frames, np.random.default_rng([seed, 2]), taste.at_camera_share)

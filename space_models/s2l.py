@@ -1,0 +1,255 @@
+"""Speech2Landmarks: speech and emotion to the landmarks of a given face in normalised space (paper, section 3.1).
+
+As far as the paper's design is known: short unidirectional temporal convolutions, an LSTM, FiLM conditioning on the emotion.
+Our choices (docs/departures.md): the network predicts the *displacement* from the portrait's own resting face, sees that face, and may
+look ``lookahead_frames`` ahead. It is causal otherwise and can run as a stream.
+"""
+
+from collections import defaultdict
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from space_data import landmarks as lm
+from space_data.schema import EMOTIONS
+from space_data.speech import FLOOR_BELOW_PEAK_DB, MEL_BANDS, PEAK_PERCENTILE, mean_normalise
+from space_data.timebase import FEATURES_PER_FRAME
+from space_models.checkpoints import load_card, load_weights
+from space_models.dataset import TrackClip, by_frame, resting_faces
+from space_models.film import FiLM
+from space_models.retarget import close_smile, neutral_of
+
+N_OUT = lm.N_LANDMARKS * 3
+NEUTRAL = EMOTIONS.index("neutral")
+FACE_CODE = 32
+MOUTH_WEIGHT, OTHER_WEIGHT = 6.0, 1.0
+LIDS = np.array([37, 38, 40, 41, 43, 44, 46, 47])
+CLOSED_GAP_IOD = 0.012
+UPPER_INNER, LOWER_INNER = (np.array(side) for side in zip(*lm.INNER_LIP_PAIRS, strict=True))
+REST_GAP_IOD, REST_WIDTH_IOD = 0.01, 0.58
+"""Mouth of a resting face, to which a portrait's open mouth is brought before it speaks."""
+
+
+@dataclass(frozen=True)
+class S2LConfig:
+    """Size of the network."""
+
+    channels: int
+    hidden: int
+    lookahead_frames: int
+
+
+class CausalConv(nn.Module):
+    """Convolution over time that sees no later than its own last sample: (batch, in, time) -> (batch, out, time / stride)."""
+
+    def __init__(self, n_in: int, n_out: int, kernel: int, stride: int = 1) -> None:
+        super().__init__()
+        self.left = kernel - stride
+        self.conv = nn.Conv1d(n_in, n_out, kernel, stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Pad on the left so that output k covers input up to (k + 1) * stride."""
+        return self.conv(F.pad(x, (self.left, 0)))
+
+
+class S2L(nn.Module):
+    """Displacement of normalised landmarks from a resting face.
+
+    Shapes: log_mel (batch, 4 T, 40), mean-normalised; face (batch, 78 * 3); emotion (batch, 9); out (batch, T, 78, 3), in IOD.
+    """
+
+    def __init__(self, config: S2LConfig) -> None:
+        super().__init__()
+        self.config = config
+        c = config.channels
+        self.convs = nn.ModuleList([CausalConv(MEL_BANDS, c, 5, 2), CausalConv(c, c, 5, 2), CausalConv(c, c, 3)])
+        self.films = nn.ModuleList([FiLM(len(EMOTIONS), c) for _ in self.convs])
+        self.face = nn.Sequential(nn.Linear(N_OUT, FACE_CODE), nn.GELU())
+        self.lstm = nn.LSTM(c + FACE_CODE, config.hidden, batch_first=True)
+        self.film_out = FiLM(len(EMOTIONS), config.hidden)
+        self.out = nn.Linear(config.hidden, N_OUT)
+        nn.init.normal_(self.out.weight, std=1e-3)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, log_mel: Tensor, face: Tensor, emotion: Tensor) -> Tensor:
+        """See the class."""
+        # "Neutral" is the absence of emotion: a mixture that leaves it out means the same.
+        mixture = emotion.clone()
+        mixture[:, NEUTRAL] = 0.0
+        ahead = self.config.lookahead_frames * FEATURES_PER_FRAME
+        x = F.pad(log_mel, (0, 0, 0, ahead), mode="replicate" if ahead else "constant").transpose(1, 2)
+        for conv, film in zip(self.convs, self.films, strict=True):
+            x = F.gelu(film(conv(x), mixture))
+        x = x.transpose(1, 2)
+        code = self.face(face)[:, None].expand(-1, x.shape[1], -1)
+        hidden, _ = self.lstm(torch.cat([x, code], -1))
+        hidden = self.film_out(hidden.transpose(1, 2), mixture).transpose(1, 2)
+        out = self.out(hidden)[:, self.config.lookahead_frames :]
+        return out.reshape(len(out), -1, lm.N_LANDMARKS, 3)
+
+    @torch.no_grad()
+    def predict(
+        self, features: NDArray[np.float32], face: NDArray[np.float32], emotion: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Normalised landmarks (T, 78, 3) of ``face`` (78, 3) saying ``features`` (T, 160) with ``emotion`` (9,)."""
+        log_mel = torch.from_numpy(np.ascontiguousarray(features.reshape(1, -1, MEL_BANDS)))
+        moved = self(log_mel, torch.from_numpy(face.reshape(1, -1)), torch.from_numpy(emotion[None].astype(np.float32)))
+        return face[None] + moved[0].numpy()
+
+
+def load_s2l(folder: Path) -> S2L:
+    """The trained model in ``folder``, ready to predict."""
+    card = load_card(folder, "s2l")
+    model = S2L(S2LConfig(**card.config))
+    load_weights(folder, card, model)
+    return model.eval()
+
+
+def relaxed(face: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A portrait's normalised face (78, 3) with an open mouth brought to rest."""
+    return close_smile(face, REST_GAP_IOD, REST_WIDTH_IOD)
+
+
+def augmented(log_mel: NDArray[np.float32], rng: np.random.Generator, noise_db: tuple[float, float]) -> NDArray[np.float32]:
+    """Features (F, 40) as another room and voice would give them, mean-normalised.
+
+    Steady coloured noise at a random level below the peak (half of the time), a shift of up to 1.5 bands (vocal tract), and one
+    masked band and one masked stretch (SpecAugment, Park et al. 2019).
+    """
+    out = log_mel.astype(np.float64)
+    shift = rng.uniform(-1.5, 1.5)
+    bands = np.arange(MEL_BANDS)
+    low = np.clip(np.floor(bands + shift), 0, MEL_BANDS - 1).astype(int)
+    part = (bands + shift) - np.floor(bands + shift)
+    out = out[:, low] * (1 - part) + out[:, np.minimum(low + 1, MEL_BANDS - 1)] * part
+    peak = np.percentile(out, PEAK_PERCENTILE)
+    if rng.random() < 0.5:
+        level = peak - rng.uniform(*noise_db) * np.log(10) / 10
+        colour = np.interp(bands, [0, 13, 26, 39], rng.normal(0, 1.0, 4))
+        out = np.logaddexp(out, level + colour + rng.normal(0, 0.4, out.shape))
+        out = np.maximum(out, np.percentile(out, PEAK_PERCENTILE) - FLOOR_BELOW_PEAK_DB * np.log(10) / 10)
+    out = mean_normalise(out.astype(np.float32))
+    band, stretch = int(rng.integers(0, MEL_BANDS - 6)), int(rng.integers(0, max(1, len(out) - 12)))
+    out[:, band : band + int(rng.integers(0, 7))] = 0.0
+    out[stretch : stretch + int(rng.integers(0, 13))] = 0.0
+    return out
+
+
+class S2LTask:
+    """Windows of speech with the landmarks that go with them (``trainer.Task``)."""
+
+    def __init__(
+        self,
+        train: list[TrackClip],
+        held_out: list[TrackClip],
+        batch: int,
+        frames: int,
+        noise_db: tuple[float, float],
+        fingerprint: str,
+    ) -> None:
+        self._train, self._held_out = train, held_out
+        self._batch, self._frames, self._noise_db = batch, frames, noise_db
+        self._rest = resting_faces(train)
+        self._own_rest = {c.clip.clip_id: neutral_of(c.normalised) for c in train}
+        self.fingerprint = fingerprint
+
+    def batch(self, rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
+        """One batch: ``log_mel``, ``face``, ``emotion``, ``target`` (batch, T, 78, 3) displacement, ``mask`` (batch, T).
+
+        The face shown is the subject's resting one, or (half of the time) that of the clip itself: a portrait may already wear
+        the emotion, which must not be put on twice.
+        """
+        rows = [self._window(self._train[i], rng) for i in rng.integers(0, len(self._train), self._batch)]
+        return {name: np.stack([row[name] for row in rows]).astype(np.float32) for name in rows[0]}
+
+    def _window(self, clip: TrackClip, rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
+        n = self._frames
+        begin = int(rng.integers(0, max(1, len(clip) - n + 1)))
+        points = clip.normalised[begin : begin + n]
+        sound = by_frame(augmented(clip.log_mel, rng, self._noise_db))[begin : begin + n]
+        short = n - len(points)
+        own = rng.random() < 0.5
+        face = self._own_rest[clip.clip.clip_id] if own else self._rest[clip.clip.subject]
+        return {
+            "log_mel": np.pad(sound, ((0, short), (0, 0))).reshape(-1, MEL_BANDS),
+            "face": face.ravel(),
+            "emotion": clip.clip.emotion,
+            "target": np.pad(points - face, ((0, short), (0, 0), (0, 0))),
+            "mask": (np.arange(n) < len(points)).astype(np.float32),
+        }
+
+    def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
+        """Squared error of positions and of velocities, mouth first; lips that should meet; lids by absolute error.
+
+        Absolute error makes the lids follow their median: blinks cannot be heard, and their mean would leave the eyes half shut.
+        """
+        out, target, mask = model(batch["log_mel"], batch["face"], batch["emotion"]), batch["target"], batch["mask"]
+        weight = torch.full((lm.N_LANDMARKS, 1), OTHER_WEIGHT, device=out.device)
+        weight[lm.MOUTH], weight[LIDS], weight[lm.IRISES] = MOUTH_WEIGHT, 0.0, 0.0
+        error = (out - target) * mask[..., None, None]
+        moved = (error[:, 1:] - error[:, :-1]) * mask[:, 1:, None, None]
+        count = mask.sum() * lm.N_LANDMARKS
+        position = (weight * error**2).sum() / count
+        velocity = (weight * moved**2).sum() / count
+        lids = error[:, :, LIDS].abs().sum() / count
+        irises = (out[:, :, lm.IRISES] ** 2).sum() / count
+        gap = out[..., LOWER_INNER, 1].mean(-1) - out[..., UPPER_INNER, 1].mean(-1)
+        true_gap = target[..., LOWER_INNER, 1].mean(-1) - target[..., UPPER_INNER, 1].mean(-1)
+        closed = (true_gap < CLOSED_GAP_IOD).float() * mask
+        contact = (F.relu(gap - true_gap) ** 2 * closed).sum() / mask.sum()
+        parts = {"position": position, "velocity": velocity, "lids": lids, "contact": contact}
+        return position + 2.0 * velocity + 0.02 * lids + irises + contact, parts
+
+    def validate(self, model: nn.Module) -> dict[str, float]:
+        """Mouth distance and lip-gap correlation on held-out identities."""
+        device = next(model.parameters()).device
+        figures = evaluate(model.to("cpu"), self._held_out) if self._held_out else {}  # type: ignore[arg-type]
+        model.to(device)
+        return {name: figures[name] for name in ("lmd_mouth", "lip_gap_r") if name in figures}
+
+
+def mouth_distance(predicted: NDArray[np.float32], truth: NDArray[np.float32]) -> float:
+    """Mean distance of the mouth's landmarks, IOD, (T, 78, 3) each."""
+    return float(np.linalg.norm(predicted[:, lm.MOUTH, :2] - truth[:, lm.MOUTH, :2], axis=-1).mean())
+
+
+def correlation(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
+    """Pearson's r; 0 where one of them does not move."""
+    return float(np.corrcoef(a, b)[0, 1]) if a.std() > 1e-9 and b.std() > 1e-9 else 0.0
+
+
+def evaluate(model: S2L, clips: list[TrackClip], mean_displacement: NDArray[np.float32] | None = None) -> dict[str, float]:
+    """Normalised mouth landmark distance and lip-gap correlation, means over clips.
+
+    As in ``animate``, the face shown is the clip's first frame. ``lmd_mouth_still`` repeats that frame; ``lmd_mouth_mean`` is the
+    first frame brought to rest + the training set's mean displacement.
+    """
+    rows: dict[str, list[float]] = defaultdict(list)
+    for clip in clips:
+        first, truth = clip.normalised[0], clip.normalised
+        rest = relaxed(first)
+        predicted = model.predict(by_frame(mean_normalise(clip.log_mel)), rest, clip.clip.emotion)
+        rows["lmd_mouth"].append(mouth_distance(predicted, truth))
+        rows["lmd_mouth_still"].append(mouth_distance(np.broadcast_to(first, truth.shape), truth))
+        rows["lip_gap_r"].append(correlation(lm.lip_gap(predicted), lm.lip_gap(truth)))
+        rows["lip_width_r"].append(correlation(lm.lip_width(predicted), lm.lip_width(truth)))
+        rows["lip_gap_sd_ratio"].append(float(lm.lip_gap(predicted).std() / max(lm.lip_gap(truth).std(), 1e-6)))
+        if mean_displacement is not None:
+            rows["lmd_mouth_mean"].append(mouth_distance(np.broadcast_to(rest + mean_displacement, truth.shape), truth))
+    return {name: float(np.mean(values)) for name, values in rows.items()}
+
+
+def mean_displacement_of(clips: list[TrackClip]) -> NDArray[np.float32]:
+    """Mean displacement from the subjects' resting faces, (78, 3): what a model that hears nothing would predict."""
+    faces = resting_faces(clips)
+    return np.mean([(c.normalised - faces[c.clip.subject]).mean(0) for c in clips], axis=0).astype(np.float32)
+
+
+def config_of(model: S2L) -> dict[str, int]:
+    """Constructor arguments for the card."""
+    return asdict(model.config)
