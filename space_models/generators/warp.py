@@ -50,20 +50,25 @@ SEAM_JUMP_PX = 3.0
 SHARPEN_SIGMA_PX = 1.0
 SHARPEN_FULL_AT_PX = 0.5
 TYPICAL_SHIFT_PX = 0.125  # half way to the worst phase of the doubled photo
+TURNED_PHOTO_DEG = (20.0, 50.0)  # yaw of the photo over which the yaw limit shrinks ...
+LEAST_YAW_SHARE = 0.2  # ... to this share
 SOFT_CLIP_KNEE = 0.75  # of a limit: angles below pass unchanged
 
 
 @dataclass(frozen=True)
 class WarpState:
-    """Everything that depends on the portrait only. `photo2x` is the photo at twice its size, `pivot` (3,) the middle of the
-    head at ear depth in photo pixels, about which angles are held back; `sharpen` the unsharp amount that makes up for resampling
-    this photo."""
+    """Everything that depends on the portrait only.
+
+    `photo2x` is the photo at twice its size; `pivot` (3,), photo pixels, the middle of the head at ear depth, about which angles
+    are held back to within `limits_deg` (yaw, pitch, roll); `sharpen` the unsharp amount that makes up for resampling this photo.
+    """
 
     photo2x: NDArray[np.uint8]
     mesh: WarpMesh
     mouth: MouthLayer
     eyes: tuple[EyeLayer, EyeLayer]
     pivot: NDArray[np.float64]
+    limits_deg: tuple[float, float, float]
     sharpen: float
 
 
@@ -104,6 +109,11 @@ class WarpGenerator:
             mouth=build_mouth(mesh.vertices, portrait.rgb),
             eyes=build_eyes(mesh.vertices, mesh.landmarks),
             pivot=np.append(oval[:, :2].mean(axis=0), oval[:, 2].max()),
+            limits_deg=(
+                self._params.max_yaw_deg * hidden_side_factor(float(portrait.pose.yaw_deg[0])),
+                self._params.max_pitch_deg,
+                self._params.max_roll_deg,
+            ),
             sharpen=lost_sharpness(portrait.rgb, photo2x, self._params.sharpen),
         )
 
@@ -131,7 +141,7 @@ class WarpGenerator:
         scale, rotation, translation = similarity(mesh.landmarks[STABLE_78], target[None, STABLE_78])
         seen = _Pose(float(scale[0]), rotation[0], translation[0])
         unposed = seen.remove(target)
-        pose = self._limited(seen, state.pivot)
+        pose = _limited(seen, state.pivot, state.limits_deg)
 
         controls = clamp_controls(unposed, mesh.landmarks, mesh.down)
         shaped = mesh.vertices + mesh.operator @ (controls - mesh.landmarks)[:68]
@@ -145,14 +155,6 @@ class WarpGenerator:
         if state.sharpen > 0:
             sharpen_moved(frame, _blurred(frame), map_xy, state.sharpen, SHARPEN_FULL_AT_PX)
         return frame
-
-    def _limited(self, pose: _Pose, pivot: NDArray[np.float64]) -> _Pose:
-        """The pose with its angles softly held within the limits, turned about the middle of the head."""
-        limits = (self._params.max_yaw_deg, self._params.max_pitch_deg, self._params.max_roll_deg)
-        angles = [soft_clip(float(a), limit) for a, limit in zip(angles_deg(pose.rotation), limits, strict=True)]
-        rotation = rotation_matrix(*(np.asarray(a) for a in angles))
-        translation = pose.apply(pivot) - pose.scale * rotation @ pivot
-        return _Pose(pose.scale, rotation, translation)
 
     def _paint_layers(
         self,
@@ -175,6 +177,13 @@ class WarpGenerator:
         for eye in state.eyes:
             lids = (moved[LID_UPPER[eye.side], :2], moved[LID_LOWER[eye.side], :2])
             paint_eye(frame, state.photo2x, eye, lids, to_photo(eye.depth_px), gaze)
+
+
+def _limited(pose: _Pose, pivot: NDArray[np.float64], limits_deg: tuple[float, float, float]) -> _Pose:
+    """The pose with its angles softly held within the limits, turned about the middle of the head."""
+    angles = [soft_clip(float(a), limit) for a, limit in zip(angles_deg(pose.rotation), limits_deg, strict=True)]
+    rotation = rotation_matrix(*(np.asarray(a) for a in angles))
+    return _Pose(pose.scale, rotation, pose.apply(pivot) - pose.scale * rotation @ pivot)
 
 
 def _source_map(
@@ -229,6 +238,12 @@ def lost_sharpness(rgb: NDArray[np.uint8], photo2x: NDArray[np.uint8], most: flo
     sharpen_moved(shifted, _blurred(shifted), map_xy + 1, most, SHARPEN_FULL_AT_PX)
     gain = energy(shifted) - before
     return float(np.clip(most * (target - before) / gain, 0.0, most)) if gain > 0 else 0.0
+
+
+def hidden_side_factor(photo_yaw_deg: float) -> float:
+    """How much of the yaw limit is left for a head that the photo shows turned: its far side is not in the picture."""
+    first, last = TURNED_PHOTO_DEG
+    return float(np.clip((last - abs(photo_yaw_deg)) / (last - first), LEAST_YAW_SHARE, 1.0))
 
 
 def soft_clip(value: float, limit: float) -> float:

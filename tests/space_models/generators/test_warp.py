@@ -20,7 +20,7 @@ from space_data.landmarks import (
 )
 from space_data.params import Warp
 from space_models.generators import Generator
-from space_models.generators.warp import WarpGenerator, soft_clip, upsample_aligned
+from space_models.generators.warp import WarpGenerator, hidden_side_factor, soft_clip, upsample_aligned
 from space_models.generators.warp_mesh import LIP_LOWER, LIP_UPPER
 from space_models.portrait import Portrait, load_portrait
 from space_models.retarget import HEAD_PIVOT, LID_PAIRS, close_smile
@@ -186,3 +186,9 @@ def test_soft_clip_is_the_identity_then_saturates():
     assert soft_clip(-15.0, 20.0) == -15.0
     assert 15 < soft_clip(18.0, 20.0) < 18
     assert soft_clip(-90.0, 20.0) == pytest.approx(-20.0, abs=0.01)
+
+
+def test_a_turned_photo_turns_less():
+    assert hidden_side_factor(-15.0) == 1.0
+    assert hidden_side_factor(35.0) == pytest.approx(0.5)
+    assert hidden_side_factor(-80.0) == pytest.approx(0.2)
