@@ -14,6 +14,8 @@ FEATURE_HZ = 100
 SAMPLES_PER_FRAME = AUDIO_HZ // VIDEO_FPS
 FEATURES_PER_FRAME = FEATURE_HZ // VIDEO_FPS
 SAMPLES_PER_FEATURE = AUDIO_HZ // FEATURE_HZ
+CLOCK_SLACK_S = 1e-6
+"""Times closer than this are equal: sums of binary fractions must not decide between two frames."""
 
 
 def frame_start_s(frame: int) -> float:
@@ -28,7 +30,7 @@ def frame_centre_s(frame: int) -> float:
 
 def frames_in(duration_s: float) -> int:
     """Number of whole video frames in ``duration_s`` seconds (a rounding slack of a microsecond is forgiven)."""
-    return max(0, int(np.floor(duration_s * VIDEO_FPS + 1e-6)))
+    return max(0, int(np.floor(duration_s * VIDEO_FPS + CLOCK_SLACK_S)))
 
 
 def frames_to_samples(frames: int) -> int:
@@ -49,6 +51,11 @@ def seconds_to_samples(duration_s: float) -> int:
 def samples_to_seconds(samples: int) -> float:
     """Duration of ``samples`` 16 kHz samples, in seconds."""
     return samples / AUDIO_HZ
+
+
+def frames_to_seconds(frames: float) -> float:
+    """Duration of ``frames`` (may be fractional, may be negative) video frames, in seconds."""
+    return frames / VIDEO_FPS
 
 
 def frames_to_ms(frames: float) -> float:
@@ -77,7 +84,7 @@ def nearest_frames(pts_s: NDArray[np.float64], start_s: float, n_frames: int) ->
         frame, that is the last one whose presentation time is not later than it (the first one before any began).
     """
     centres = start_s + (np.arange(n_frames) + 0.5) / VIDEO_FPS
-    return np.clip(np.searchsorted(pts_s, centres, side="right") - 1, 0, len(pts_s) - 1)
+    return np.clip(np.searchsorted(pts_s, centres + CLOCK_SLACK_S, side="right") - 1, 0, len(pts_s) - 1)
 
 
 def fit_samples(audio: NDArray[np.float32], n_frames: int) -> NDArray[np.float32]:
