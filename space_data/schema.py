@@ -249,10 +249,12 @@ class AlignedClip:
     language: str
     split: str
     video: str
+    """path as opened from the working directory, as is ``audio``"""
     audio: str
     n_frames: int
     size_px: int
     start_s: float
+    """time of the first aligned frame on the source's clock"""
     crop_x0_px: float
     crop_y0_px: float
     crop_side_px: float
