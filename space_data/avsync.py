@@ -47,7 +47,7 @@ HIGH_PASS_HZ = 0.6
 VOWEL_BAND_HZ = (1000.0, 2500.0)
 """Where the loudness of speech follows the opening of the lips best."""
 DEFAULT_NULL = 0.65
-"""Confidence * sqrt(seconds) that mismatched sound exceeds in 5 % of cases: 0.47, 0.33, 0.29, 0.21 at 2, 4, 5, 8 s in the study."""
+"""Confidence * sqrt(seconds) that mismatched sound exceeds in 5 % of cases (study: 0.47, 0.33, 0.29, 0.21 at 2, 4, 5, 8 s)."""
 ROUNDS = 3
 
 
@@ -147,7 +147,7 @@ class Scorer:
 
     def threshold(self, n_frames: int) -> float:
         """Confidence that mismatched sound of this length reaches in 5 % of cases."""
-        return self.null / float(np.sqrt(max(n_frames, 1) / VIDEO_FPS))
+        return self.null / float(np.sqrt(frame_start_s(max(n_frames, 1))))
 
     def save(self, path: Path | str) -> None:
         """Write to an ``.npz`` file (no pickles, no time stamps)."""
@@ -325,5 +325,5 @@ def null_level(tracks: Sequence[Track], folds: NDArray[np.int64], scorers: Seque
             n = min(len(track), len(other))
             if n >= 2 * MAX_LAG_FRAMES + SHORTEST_OVERLAP_FRAMES:
                 curve = scorers[folds[i]].curve(track.lips[:n], other.mel[:n])
-                values.append(read_curve(curve).confidence * np.sqrt(n / VIDEO_FPS))
+                values.append(read_curve(curve).confidence * np.sqrt(frame_start_s(n)))
     return float(np.percentile(values, 95)) if len(values) >= 20 else DEFAULT_NULL

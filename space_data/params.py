@@ -69,6 +69,20 @@ class Bound(Section):
     reject: float | None
 
 
+class SyncStage(Section):
+    """How ``sync`` looks for audio-visual offsets, and which clips it may fit its scorer on."""
+
+    window_s: Annotated[float, Field(ge=2)]
+    hop_s: Positive
+    least_speech: Fraction01
+    folds: Annotated[int, Field(ge=2)]
+    fit_speech_s: Positive
+    fit_length_s: Positive
+    fit_face_width_px: Positive
+    fit_yaw_deg: Positive
+    fit_lip_motion: Positive
+
+
 class FilterStage(Section):
     """Bounds of the filter; ``pipelines.filter.RULES`` says which measure and which side each one limits."""
 
@@ -106,6 +120,12 @@ class AlignStage(Section):
     size_px: Annotated[int, Field(ge=64, multiple_of=2)]
     crf: Annotated[int, Field(ge=0, le=40)]
     min_frames: Count
+
+
+class FeaturesStage(Section):
+    """What ``features`` accepts."""
+
+    max_lost_share: Annotated[float, Field(ge=0, lt=1)]
 
 
 class Warp(Section):
@@ -214,8 +234,10 @@ class Params(Section):
     job: Job
     corpus: Corpus
     measure: MeasureStage
+    sync: SyncStage
     filter: FilterStage
     align: AlignStage
+    features: FeaturesStage
     warp: Warp
     s2l: S2LStage
     posegen: PoseGenStage
