@@ -20,13 +20,13 @@ def _rows(path: Path) -> list[dict[str, str]]:
 
 
 def list_clips(root: Path) -> Listing:
-    """All filmed clips, those with planted defects among them (as subjects of their own: they are no second look at a person)."""
+    """All filmed clips, those with planted defects among them, each under the head it shows: splits are by identity."""
     sources = [
         Source(
             clip_id=f"{DATASET}/{row['clip']}",
             path=root / f"{row['clip']}.mp4",
             dataset=DATASET,
-            subject=f"defect-{row['defect']}" if row["defect"] else row["subject"],
+            subject=row["subject"],
             emotion=row["emotion"],
             intensity=float(row["intensity"]),
             language=row["language"],
