@@ -12,14 +12,15 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from pipelines.ingest import split_of
-from pipelines.job import Layout, Unit, content_hash, ledger_rows, run_units, stage_clock, stage_main, write_ledger
+from pipelines.job import Layout, Rejected, Unit, content_hash, ledger_rows, run_units, stage_clock, stage_main, write_ledger
 from pipelines.readers import list_utterances
 from pipelines.readers.listing import Utterance
-from space_data.features import FaceTrack, canonical_pose, face_track, feature_rows, speech_track
+from space_data.facemesh import track_faces
+from space_data.features import FaceTrack, canonical_pose, feature_rows, speech_track, track_of_meshes
 from space_data.files import sha256_of
 from space_data.landmarks import N_LANDMARKS
 from space_data.media import decode_audio, decode_video
-from space_data.params import Params
+from space_data.params import FeaturesStage, Params
 from space_data.schema import KEPT, AlignedClip, FeatureClip, FeatureFrame, emotion_vector
 from space_data.synthetic.performance import TrackFrame
 from space_data.tables import merge_shards, read_table, write_table
@@ -39,10 +40,14 @@ class FeatureUnit:
     size_px: int
 
 
-def features_of(unit: FeatureUnit, settings: None, folder: Path) -> None:
-    """Write ``frames.parquet`` of one clip or utterance."""
+def features_of(unit: FeatureUnit, settings: FeaturesStage, folder: Path) -> None:
+    """Write ``frames.parquet`` of one clip or utterance.
+
+    Raises:
+        Rejected: ``no_face`` or ``face_lost``, when the tracker loses the face of an aligned clip too often.
+    """
     if unit.clip is not None:
-        face = face_track(frame.rgb for frame in decode_video(unit.clip.video))
+        face = aligned_face(unit.clip, settings)
         clip_id, audio = unit.clip.clip_id, decode_audio(unit.clip.audio)
     else:
         assert unit.utterance is not None
@@ -53,6 +58,17 @@ def features_of(unit: FeatureUnit, settings: None, folder: Path) -> None:
         pose = canonical_pose(n_frames, unit.size_px)
         face = FaceTrack(normalised[:n_frames], pose, interpolated=np.zeros(n_frames, bool))
     write_table(folder / FRAMES_FILE, feature_rows(clip_id, face, speech_track(audio, len(face))), FeatureFrame)
+
+
+def aligned_face(clip: AlignedClip, settings: FeaturesStage) -> FaceTrack:
+    """The face track of an aligned clip, as ``features.face_track`` makes it, unless too much of it would be interpolated."""
+    meshes = track_faces(frame.rgb for frame in decode_video(clip.video))
+    lost = int(np.isnan(meshes).any(axis=(1, 2)).sum())
+    share = lost / max(len(meshes), 1)
+    if share > settings.max_lost_share:
+        reason = "no_face" if lost == len(meshes) else "face_lost"
+        raise Rejected(reason, f"{lost} of {len(meshes)} aligned frames without a face", share, settings.max_lost_share)
+    return track_of_meshes(meshes)
 
 
 def clip_row(unit: FeatureUnit, n_frames: int) -> FeatureClip:
@@ -98,7 +114,7 @@ def run(params: Params, layout: Layout) -> None:
     """Write ``features/frames/``, ``features/clips.parquet`` and the stage's ledger."""
     with stage_clock(layout, STAGE) as clock:
         units = units_of(params, layout)
-        outcomes = run_units(STAGE, units, features_of, None, layout, params.job)
+        outcomes = run_units(STAGE, units, features_of, params.features, layout, params.job)
         files = {o.unit_id: o.folder / FRAMES_FILE for o in outcomes if o.status == KEPT and o.folder is not None}
         merge_shards(layout.feature_frames, files, FeatureFrame, params.job.shards)
         lengths = frame_counts(files)

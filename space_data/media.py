@@ -171,6 +171,34 @@ def decode_video(path: Path | str) -> Iterator[Frame]:
             raise MediaError(f"{path}: video breaks off after {count} frames ({_reason(error)})") from error
 
 
+def picture_at(path: Path | str, time_s: float) -> RgbImage:
+    """The picture on screen at ``time_s`` (the last one of the video beyond its end), found by seeking: cheap in long files.
+
+    Raises:
+        MediaError: no video stream, or nothing can be decoded there.
+    """
+    with _open(path) as container:
+        if not container.streams.video:
+            raise MediaError(f"{path}: no video stream")
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1
+        target_s = time_s + _zero_s(container)
+        shown = None
+        try:
+            if time_s > 0:
+                container.seek(int(target_s / stream.time_base), stream=stream, backward=True)
+            for frame in container.decode(stream):
+                if shown is not None and frame.pts is not None and float(frame.pts * frame.time_base) > target_s:
+                    break
+                shown = frame
+        except av.FFmpegError as error:
+            if shown is None:
+                raise MediaError(f"{path}: no picture at {time_s:.2f} s ({_reason(error)})") from error
+        if shown is None:
+            raise MediaError(f"{path}: no picture at {time_s:.2f} s")
+        return _upright(shown, stream)
+
+
 def _upright(frame: Any, stream: Any) -> RgbImage:
     width = _square_width(frame, stream)
     if width != frame.width:

@@ -138,3 +138,10 @@ def test_real_containers_decode_upright_with_square_pixels(shared_media: Path) -
 def test_a_stream_that_starts_late_keeps_its_place(shared_media: Path) -> None:
     first = next(media.decode_video(shared_media / "stage_cuts_audience_360p.mp4"))
     assert first.pts_s == pytest.approx(0.844, abs=0.01)
+
+
+@pytest.mark.parametrize(("time_s", "frame"), [(0.0, 0), (0.5, 12), (1.19, 29), (99.0, 29)])
+def test_picture_at_a_time_is_the_one_on_screen(tmp_path: Path, time_s: float, frame: int) -> None:
+    path = tmp_path / "clip.mp4"
+    media.write_video(path, grey_steps(30), crf=1)
+    assert abs(float(media.picture_at(path, time_s).mean()) - (20 + 5 * frame)) < 2
