@@ -89,14 +89,20 @@ def _tracks_of_shard(frames_file: Path, sound_file: Path, by_source: dict[str, l
                 yield track
 
 
-def fit_on_set(tracks: Sequence[Track], settings: SyncStage, name: str) -> tuple[dict[str, Scorer], Scorer]:
+def fit_on_set(
+    tracks: Sequence[Track], settings: SyncStage, name: str, zero: Scorer | None
+) -> tuple[dict[str, Scorer], Scorer]:
     """Fit in speaker-disjoint folds.
+
+    Args:
+        zero: the scorer that says what "in sync" is; None for a corpus most of whose clips are in sync by construction.
 
     Returns:
         scorer per speaker (the one that has not seen that speaker), and one fitted on all; both with the set's own null level.
     """
     folds = avsync.folds_of(tracks, settings.folds)
-    scorers = avsync.fit_aligned(tracks, folds, name)
+    reference = [0 if zero is None else avsync.read_curve(zero.curve(t.lips, t.mel)).offset_frames for t in tracks]
+    scorers = avsync.fit_aligned(tracks, folds, name, np.array(reference))
     null = avsync.null_level(tracks, folds, scorers)
     scorers = [replace(scorer, null=null) for scorer in scorers]
     offsets = [avsync.read_curve(scorers[f].curve(t.lips, t.mel)).offset_frames for t, f in zip(tracks, folds, strict=True)]
@@ -113,7 +119,7 @@ def choose_scorer(eligible: Sequence[Track], settings: SyncStage) -> tuple[Calla
     """Scorer by speaker, and the one to keep: fitted on the set if it has enough speech and speakers, else the shipped one."""
     found_s, speakers = speech_seconds(eligible), len({track.subject for track in eligible})
     if found_s >= settings.fit_speech_s and speakers >= settings.folds:
-        by_subject, everything = fit_on_set(eligible, settings, "own set")
+        by_subject, everything = fit_on_set(eligible, settings, "own set", shipped_scorer())
         logger.info("sync: scorer fitted on %d clips of %d speakers, %.0f s of speech", len(eligible), speakers, found_s)
         return lambda subject: by_subject.get(subject, everything), everything
     shipped = replace(shipped_scorer(), fitted_on="shipped")
@@ -179,6 +185,8 @@ def run(params: Params, layout: Layout) -> None:
 def export(params: Params, layout: Layout, folder: Path) -> None:
     """Fit the two shipped scorers on disjoint halves of the set's speakers and write them to ``folder``.
 
+    The set must be in sync by construction, but for a minority, as the default corpus is: its median offset becomes zero.
+
     Raises:
         SpaceError: a half has too little speech or too few speakers.
     """
@@ -193,7 +201,7 @@ def export(params: Params, layout: Layout, folder: Path) -> None:
                 f"{name}: {found_s:.0f} s of speech by {speakers} speakers in this half of the set, "
                 f"need {params.sync.fit_speech_s:g} s by {params.sync.folds} (make a larger corpus)"
             )
-        _, scorer = fit_on_set(tracks, params.sync, f"{speakers} speakers, {found_s:.0f} s of speech")
+        _, scorer = fit_on_set(tracks, params.sync, f"{speakers} speakers, {found_s:.0f} s of speech", zero=None)
         with atomic_file(folder / name) as part:
             scorer.save(part)
         logger.info("%s: fitted on %s, null %.2f", name, scorer.fitted_on, scorer.null)

@@ -244,14 +244,17 @@ def folds_of(tracks: Sequence[Track], count: int) -> NDArray[np.int64]:
     return np.array([fold[track.subject] for track in tracks], np.int64)
 
 
-def fit_aligned(tracks: Sequence[Track], folds: NDArray[np.int64], fitted_on: str) -> list[Scorer]:
+def fit_aligned(
+    tracks: Sequence[Track], folds: NDArray[np.int64], fitted_on: str, reference_frames: NDArray[np.int64]
+) -> list[Scorer]:
     """One scorer per fold, each fitted on the other folds' tracks, whose offsets are found on the way (EM).
 
     Starts from ``untrained_curve``. A scorer cannot know absolute time (training clips that are all late teach it that late is
-    right), so after each round the offsets are moved back as a whole to the untrained pairing's median.
+    right), so after each round the offsets are moved as a whole until they agree, in the median, with ``reference_frames`` (n,):
+    another scorer's offsets, or zeros for a corpus that is known to be in sync. The untrained pairing is no such reference: it
+    finds the default corpus, whose truth is 0, at -1.
     """
-    start = np.array([int(LAGS[untrained_curve(t.lips, t.mel).argmax()]) for t in tracks])
-    offsets = start.copy()
+    offsets = np.array([int(LAGS[untrained_curve(t.lips, t.mel).argmax()]) for t in tracks])
     scorers: list[Scorer] = []
     for _ in range(ROUNDS):
         pairs = [track.shifted(int(offset)) for track, offset in zip(tracks, offsets, strict=True)]
@@ -263,7 +266,7 @@ def fit_aligned(tracks: Sequence[Track], folds: NDArray[np.int64], fitted_on: st
         found = LAGS[curves.argmax(axis=1)]
         sure = curves.max(axis=1) - np.median(curves, axis=1)
         trusted = sure >= np.median(sure)
-        drift = int(np.round(np.median((found - start)[trusted])))
+        drift = int(np.round(np.median((found - reference_frames)[trusted])))
         offsets = np.clip(found - drift, -MAX_LAG_FRAMES, MAX_LAG_FRAMES)
     return scorers
 
