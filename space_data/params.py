@@ -187,7 +187,7 @@ class Animate(Section):
     pose_strength: Annotated[float, Field(ge=0, le=1.5)]
 
 
-class L2L(Section):
+class L2LStage(Section):
     """Landmarks to latents; the three switches are the paper's ablations."""
 
     use_audio: bool
@@ -243,7 +243,7 @@ class Params(Section):
     posegen: PoseGenStage
     animate: Animate
     generator: CompactStage
-    l2l: L2L
+    l2l: L2LStage
     synthesize: Synthesize
     evaluate: Evaluate
     report: Report

@@ -176,8 +176,9 @@ def render(
         from space_models.l2l import load_l2l
 
         compact = load_compact(models / "compact")
-        keypoints = load_l2l(models / "l2l").predict(motion.posed, speech.features, emotion, portrait)
-        return compact.render(compact.prepare(portrait), keypoints)
+        state = compact.prepare(portrait)
+        l2l = load_l2l(models / "l2l")
+        return compact.render(state, l2l.predict(motion.posed, speech.features, emotion, portrait, state.keypoints))
     raise SpaceError(f"renderer {renderer!r}: need one of {', '.join(RENDERERS)}")
 
 

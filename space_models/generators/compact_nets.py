@@ -183,8 +183,8 @@ class MotionField(nn.Module):
     """Source and driving keypoints -> backward flow (B, F, F, 2): per pixel a mixture of K + 2 candidate motions.
 
     Candidates (first-order motion model, eq. 4, without Jacobians): the head's affine motion shifted to agree with each
-    keypoint, that motion itself, and no motion. Their weights start as Gaussians around the driving keypoints; a small hourglass that sees
-    the source so warped corrects them and adds a bounded residual.
+    keypoint, that motion itself, and no motion. Their weights start as Gaussians around the driving keypoints; a small hourglass
+    that sees the source so warped corrects them and adds a bounded residual.
     """
 
     def __init__(self, config: CompactConfig) -> None:

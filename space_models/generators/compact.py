@@ -1,0 +1,122 @@
+"""`compact`: the small keypoint-driven generator of our own, with weights trained by our recipe (`compact_train`).
+
+Flow and painted parts are computed at the working size (128 px); the photo itself is warped at full size, so what moves stays
+as sharp as the photo, and only what has to be invented (open mouth, lids, uncovered background) is soft.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from space_data.crop import CROP_SIZE_PX
+from space_data.errors import SpaceError
+from space_models.checkpoints import load_card, load_weights
+from space_models.generators import Needs
+from space_models.generators.compact_nets import N_KEYPOINTS, CompactConfig, CompactNet, Drawn, resize, resize_flow, warp
+from space_models.portrait import Portrait
+
+MODEL = "compact"
+CHUNK_FRAMES = 8  # fixed, so that a result does not depend on how a clip is cut
+
+
+@dataclass(frozen=True)
+class CompactState:
+    """What depends on the portrait only: `photo` (1, 3, 512, 512) and `small` (1, 3, S, S) in [0, 1], appearance maps,
+    and the portrait's own `keypoints` (K, 3)."""
+
+    photo: Tensor
+    small: Tensor
+    features: list[Tensor]
+    keypoints: NDArray[np.float32]
+
+
+class CompactGenerator:
+    """The `Generator` that warps and repaints the photo as latent keypoints say.
+
+    Keypoints are (K, 3): x right, y down in [-1, 1] from edge to edge of the crop, z away from the camera in the same unit.
+    """
+
+    name = MODEL
+    needs: Needs = "keypoints"
+    keypoints: int | None = N_KEYPOINTS
+    size_px = CROP_SIZE_PX
+
+    def __init__(self, net: CompactNet) -> None:
+        self._net = net.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def extract(self, frames: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
+        """Keypoints (T, K, 3) of cropped RGB frames (square, of any size), lazily read."""
+        size_px = self._net.config.size_px
+        small = (_shrink(frame, size_px) for frame in frames)
+        found = []
+        while chunk := list(islice(small, CHUNK_FRAMES)):
+            with torch.inference_mode():
+                found.append(self._net.detector(_tensor(np.stack(chunk))).numpy())
+        return np.concatenate(found) if found else np.zeros((0, N_KEYPOINTS, 3), np.float32)
+
+    def prepare(self, portrait: Portrait) -> CompactState:
+        """Appearance and keypoints of a portrait."""
+        return self.prepare_picture(portrait.rgb)
+
+    def prepare_picture(self, rgb: NDArray[np.uint8]) -> CompactState:
+        """As `prepare`, for a picture (H, H, 3) that is cropped already."""
+        if rgb.shape[0] != rgb.shape[1]:
+            raise SpaceError(f"compact: picture of {rgb.shape[1]}x{rgb.shape[0]} px, a square crop needed (space_data.crop)")
+        photo = cv2.resize(rgb, (self.size_px, self.size_px), interpolation=cv2.INTER_CUBIC)
+        small = _tensor(_shrink(rgb, self._net.config.size_px)[None])
+        with torch.inference_mode():
+            features = self._net.painter.features(small)
+        return CompactState(_tensor(np.asarray(photo, np.uint8)[None]), small, features, self.extract([rgb])[0])
+
+    def render(self, state: CompactState, driving: NDArray[np.float32]) -> Iterator[NDArray[np.uint8]]:
+        """Frames (512, 512, 3) for driving keypoints (T, K, 3).
+
+        Raises:
+            SpaceError: keypoints of another shape, or not finite.
+        """
+        if driving.ndim != 3 or driving.shape[1:] != (N_KEYPOINTS, 3):
+            raise SpaceError(f"compact: driving keypoints of shape {driving.shape}, need (frames, {N_KEYPOINTS}, 3)")
+        if not np.isfinite(driving).all():
+            raise SpaceError("compact: driving keypoints are not all finite (were the landmarks interpolated?)")
+        source_kp = torch.from_numpy(state.keypoints)[None]
+        for row in np.asarray(driving, np.float32):
+            with torch.inference_mode():
+                drawn = self._net.draw(state.small, source_kp, torch.from_numpy(row)[None], state.features)
+                frame = self._at_full_size(state.photo, drawn)
+            yield frame
+
+    def _at_full_size(self, photo: Tensor, drawn: Drawn) -> NDArray[np.uint8]:
+        """Blend the full-size warp with the enlarged painted parts."""
+        warped = warp(photo, resize_flow(drawn.flow, self.size_px))
+        shown = resize(drawn.shown, self.size_px)
+        picture = shown * warped + (1 - shown) * resize(drawn.painted, self.size_px)
+        return (picture[0].clamp(0, 1) * 255 + 0.5).to(torch.uint8).permute(1, 2, 0).contiguous().numpy()
+
+
+def _shrink(rgb: NDArray[np.uint8], size_px: int) -> NDArray[np.uint8]:
+    method = cv2.INTER_AREA if rgb.shape[0] > size_px else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(rgb, (size_px, size_px), interpolation=method), np.uint8)
+
+
+def _tensor(pictures: NDArray[np.uint8]) -> Tensor:
+    """Pictures (T, H, W, 3) as (T, 3, H, W) in [0, 1]."""
+    return torch.from_numpy(pictures).permute(0, 3, 1, 2).float() / 255
+
+
+def load_compact(folder: Path) -> CompactGenerator:
+    """The generator whose weights and card lie in `folder`.
+
+    Raises:
+        SpaceError: nothing there, another model, or weights that are not those the card describes.
+    """
+    card = load_card(folder, MODEL)
+    net = CompactNet(CompactConfig(**card.config))
+    load_weights(folder, card, net)
+    return CompactGenerator(net)
