@@ -4,6 +4,7 @@ Assembled from the tables that the stages left; only the thumbnails (one frame p
 after later stages have added their ledgers; what is not there yet is left out.
 """
 
+import csv
 import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
@@ -33,7 +34,7 @@ from evaluation.html import (
 )
 from pipelines.job import REASONS, Layout
 from space_data.files import atomic_file
-from space_data.media import MediaError, decode_video
+from space_data.media import MediaError, picture_at
 from space_data.params import Bound, Params
 from space_data.schema import FAILED, KEPT, REJECTED, Clip, Decision, LedgerRow, Measure, SegmentSync
 from space_data.tables import read_table
@@ -44,6 +45,8 @@ THUMBNAIL_PX = 176
 SHOWN_KEPT, SHOWN_PER_REASON = 18, 6
 LOOK_SHARE = 0.4
 """Where in a segment the thumbnail is taken: past a fade-in, before the end."""
+DETAIL_SHOWN = 160
+"""Characters of a ledger's detail in the table; the tool tip has all of it."""
 HOUR_S = 3600.0
 DISTRIBUTIONS = (
     ("length_s", "length_s", "length, s"),
@@ -78,9 +81,7 @@ class Audit:
             measures={row.clip_id: row for row in read_table(layout.measures, Measure)},
             decisions=read_table(layout.decisions, Decision),
             sync={row.clip_id: row for row in sync},
-            ledgers={
-                stage: read_table(layout.ledger(stage), LedgerRow) for stage in STAGES if layout.ledger(stage).is_file()
-            },
+            ledgers={stage: read_table(layout.ledger(stage), LedgerRow) for stage in STAGES if layout.ledger(stage).is_file()},
         )
 
     def seconds(self, segment_id: str) -> float:
@@ -102,11 +103,29 @@ class Audit:
 
 
 def write_audit(params: Params, layout: Layout) -> None:
-    """Write ``audit/index.html`` and ``audit/metrics.json`` from the tables under ``layout``."""
+    """Write ``audit/index.html``, ``audit/metrics.json`` and ``audit/plots/`` from the tables under ``layout``."""
     audit = Audit.read(layout)
     audit_page(audit, params).write(layout.audit / "index.html")
     with atomic_file(layout.audit / "metrics.json") as part:
         part.write_text(json.dumps(audit_metrics(audit), indent=1) + "\n")
+    write_plots(audit, layout)
+
+
+def write_plots(audit: Audit, layout: Layout) -> None:
+    """Write ``audit/plots/reasons.csv`` and ``offsets.csv`` for ``dvc plots``, which compares them between revisions."""
+    reasons = [{"reason": reason, "units": len(rows)} for reason, rows in _losses(audit).items()]
+    offsets = [
+        {"offset_frames": row.offset_frames, "confidence": round(row.confidence, 4), "clip_id": row.clip_id}
+        for row in sorted(audit.sync.values(), key=lambda row: row.clip_id)
+    ]
+    for name, columns, rows in (
+        ("reasons", ("reason", "units"), reasons),
+        ("offsets", ("offset_frames", "confidence", "clip_id"), offsets),
+    ):
+        with atomic_file(layout.audit / "plots" / f"{name}.csv") as part, part.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, columns, lineterminator="\n")
+            writer.writeheader()
+            writer.writerows(rows)
 
 
 def audit_metrics(audit: Audit) -> dict[str, float | int]:
@@ -120,7 +139,9 @@ def audit_metrics(audit: Audit) -> dict[str, float | int]:
         "segments": len(audit.decisions),
         "segments_kept": status[KEPT],
         "segments_rejected": status[REJECTED],
+        "units_failed": sum(rows[0].status == FAILED for units in audit.files().values() for rows in units.values()),
         "hours_kept": round(kept_s / HOUR_S, 4),
+        "hours_measured": round(sum(measure.length_s for measure in audit.measures.values()) / HOUR_S, 4),
         "offsets_corrected": sum(d.offset_frames != 0 for d in audit.decisions if d.status == KEPT),
     }
 
@@ -132,7 +153,10 @@ def audit_page(audit: Audit, params: Params) -> Page:
     page.stats = [
         Stat("files", f"{figures['files']}", f"{figures['files_unreadable']} could not be read", "plain"),
         Stat("segments kept", f"{figures['segments_kept']}", f"of {figures['segments']}", "good"),
-        Stat("video kept", f"{figures['hours_kept'] * 60:.1f} min", f"{figures['offsets_corrected']} offsets corrected", "accent"),
+        Stat("failed", f"{figures['units_failed']}", "in all stages together", "bad" if figures["units_failed"] else "plain"),
+        Stat(
+            "video kept", f"{figures['hours_kept'] * 60:.1f} min", f"{figures['offsets_corrected']} offsets corrected", "accent"
+        ),
     ]
     _funnel(page, audit)
     _reasons(page, audit)
@@ -207,7 +231,7 @@ def _reasons(page: Page, audit: Audit) -> None:
 
 def _groups(page: Page, audit: Audit) -> None:
     """Does the filter change the set? Kept shares by whatever the labels say."""
-    section = page.section("Who is lost", "Share of segments kept, by label: a filter can bias a set.")
+    section = page.section("Who is lost", "Share of segments kept, by label, the worst first: a filter can bias a set.")
     tables = []
     for label in ("dataset", "subject", "emotion", "language", "sex"):
         groups: dict[str, Counter[str]] = defaultdict(Counter)
@@ -216,17 +240,19 @@ def _groups(page: Page, audit: Audit) -> None:
             value = str(getattr(clip, label)) if clip is not None else ""
             groups[value or "(not labelled)"][decision.status] += 1
         if len(groups) > 1:
-            rows = [
+            rows: list[Sequence[Cell | str | float | int | None]] = [
                 [name, Cell(n[KEPT] / n.total(), f"{n[KEPT] / n.total():.0%}"), n[KEPT], n.total()]
-                for name, n in sorted(groups.items())
+                for name, n in sorted(groups.items(), key=lambda item: (item[1][KEPT] / item[1].total(), item[0]))
             ]
             columns = [Column(label), Column("kept", "number"), Column("segments kept", "number", 0), Column("of", "number", 0)]
-            tables.append(Table(columns, rows, page_rows=20))
-    section.add(*(tables or [Note("The clips carry no labels that tell them apart.")]))
+            tables.append(Table(columns, rows, page_rows=10))
+    section.add(*tables) if tables else section.add(Note("The clips carry no labels that tell them apart."))
 
 
 def _distributions(page: Page, audit: Audit, params: Params) -> None:
-    section = page.section("Measures", "All scores are stored before anything is decided. Lines: noted (dotted), dropped (solid).")
+    section = page.section(
+        "Measures", "All scores are stored before anything is decided. Lines: noted (dotted), dropped (solid)."
+    )
     status = {decision.clip_id: decision.status for decision in audit.decisions}
     figures = []
     for measure, bound_name, title in DISTRIBUTIONS:
@@ -271,9 +297,22 @@ def _offsets(page: Page, audit: Audit) -> None:
         )  # fmt: skip
     figure.add_vline(x=float(np.median([row.threshold for row in audit.sync.values()])), line_dash="dot", line_color="#c2447c")
     figure.update_layout(xaxis_title="confidence", yaxis_title="offset, frames")
-    section.add(Figure(figure, height_px=380))
+    section.add(Figures([Figure(_offset_histogram(audit, status), height_px=360), Figure(figure, height_px=360)]))
     scorers = Counter(row.scorer.split(",")[0] for row in audit.sync.values())
     section.add(Stats([Stat("scorer", name, f"{n} segments") for name, n in sorted(scorers.items())]))
+
+
+def _offset_histogram(audit: Audit, status: dict[str, str]) -> go.Figure:
+    """How many segments lie at each offset; the dotted line is the median of the segments that were kept."""
+    figure = go.Figure()
+    for state, colour in ((KEPT, "#1a9c78"), (REJECTED, "#e08a1e")):
+        at = Counter(row.offset_frames for row in audit.sync.values() if status.get(row.clip_id) == state)
+        figure.add_bar(x=sorted(at), y=[at[offset] for offset in sorted(at)], name=state, marker_color=colour)
+    kept = [row.offset_frames for row in audit.sync.values() if status.get(row.clip_id) == KEPT]
+    if kept:
+        figure.add_vline(x=float(np.median(kept)), line_dash="dot", line_color="#c2447c")
+    figure.update_layout(barmode="stack", xaxis_title="offset, frames (+ = sound late)", yaxis_title="segments")
+    return figure
 
 
 def _pictures(page: Page, audit: Audit) -> None:
@@ -285,55 +324,64 @@ def _pictures(page: Page, audit: Audit) -> None:
     for decision in audit.decisions:
         if decision.status == REJECTED:
             by_reason[decision.reasons.split()[0]].append(decision)
-    for reason, rows in sorted(by_reason.items()):
-        shown = rows[:SHOWN_PER_REASON]
-        title = f"{reason} ({len(shown)} of {len(rows)}): {REASONS.get(reason, '')}"
-        section.add(Gallery([_picture(audit, d, d.reasons, "warn") for d in shown], title=title))
+    shown = [(reason, d) for reason, rows in sorted(by_reason.items()) for d in rows[:SHOWN_PER_REASON]]
+    title = f"rejected ({len(shown)} of {sum(map(len, by_reason.values()))}, at most {SHOWN_PER_REASON} per first reason)"
+    section.add(Gallery([_picture(audit, d, reason, "warn") for reason, d in shown], title=title))
 
 
 def _picture(audit: Audit, decision: Decision, badge: str, tone: Tone) -> Media:
     clip = audit.clips[decision.source_clip_id]
     at_s = decision.start_s + LOOK_SHARE * (decision.end_s - decision.start_s)
-    rgb = np.full((THUMBNAIL_PX, THUMBNAIL_PX, 3), 128, np.uint8)
     try:
-        for frame in decode_video(clip.path):
-            rgb = frame.rgb
-            if frame.pts_s >= at_s:
-                break
+        rgb = picture_at(clip.path, at_s)
     except MediaError as error:
+        rgb = np.full((THUMBNAIL_PX, THUMBNAIL_PX, 3), 128, np.uint8)
         badge = f"{badge} ({error})"
-    lines = [f"{audit.seconds(decision.clip_id):.1f} s"]
-    if decision.offset_frames:
-        lines.append(f"sound moved by {-decision.offset_frames:+.0f} frames")
+    moved = (
+        f", sound moved by {-decision.offset_frames:+.0f} frames" if decision.offset_frames and decision.status == KEPT else ""
+    )
+    lines = [f"{audit.seconds(decision.clip_id):.1f} s{moved}"]
+    broken = [row for row in audit.ledgers.get("filter", []) if row.clip_id == decision.clip_id and row.status != KEPT]
+    for row in broken:
+        measured = (
+            f" ({row.value:.3g} against {row.threshold:.3g})" if row.value is not None and row.threshold is not None else ""
+        )
+        lines.append(f"{REASONS.get(row.reason, row.reason)}{measured}")
     return Media(thumbnail(rgb, THUMBNAIL_PX), decision.clip_id, lines, badge, tone)
 
 
 def _every_clip(page: Page, audit: Audit) -> None:
-    section = page.section("Every clip", "Click a header to sort; type to search. The same rows are in the ledgers.")
+    section = page.section(
+        "Every clip", "Where each clip ended. Click a header to sort; type to search. The ledgers hold the same rows."
+    )
+    noted = {decision.clip_id: decision.warnings for decision in audit.decisions}
+    files = audit.files()
+    lost = {unit for units in files.values() for unit, found in units.items() if found[0].status != KEPT}
     rows: list[Sequence[Cell | str | float | int | None]] = []
-    for stage in ("ingest", "measure"):
-        for unit, found in sorted(audit.files().get(stage, {}).items()):
-            if found[0].status != KEPT:
-                state = Cell(found[0].status, tone=TONES[found[0].status])
-                rows.append([unit, state, stage, found[0].reason, *_value(found), "", None, None])
-    broken = audit.files().get("filter", {})
-    for decision in audit.decisions:
-        sync = audit.sync.get(decision.clip_id)
+
+    def add(unit: str, stage: str, found: list[LedgerRow]) -> None:
+        sync = audit.sync.get(unit)
+        status = found[0].status if found else KEPT
+        detail = found[0].detail if found else ""
         rows.append(
             [
-                decision.clip_id,
-                Cell(decision.status, tone=TONES[decision.status]),
-                "filter",
-                decision.reasons,
-                *_value(broken.get(decision.clip_id, [])),
-                decision.warnings,
-                sync.offset_frames if sync else None,
-                sync.confidence if sync else None,
+                unit, Cell(status, tone=TONES[status]), stage, " ".join(row.reason for row in found), *_value(found),
+                Cell(detail[:DETAIL_SHOWN], title=detail), noted.get(unit, ""),
+                sync.offset_frames if sync else None, sync.confidence if sync else None,
             ]
-        )
+        )  # fmt: skip
+
+    for stage, units in files.items():
+        for unit, found in sorted(units.items()):
+            if found[0].status != KEPT:
+                add(unit, stage, found)
+    for decision in audit.decisions:
+        if decision.status == KEPT and decision.clip_id not in lost:
+            add(decision.clip_id, "", [])
     columns = [
         Column("clip", "code"), Column("status", "badge"), Column("stage"), Column("reasons"), Column("value", "number", 3),
-        Column("bound", "number", 3), Column("noted"), Column("offset", "number", 0, "frames"), Column("confidence", "number", 2),
+        Column("bound", "number", 3), Column("detail"), Column("noted"), Column("offset", "number", 0, "frames"),
+        Column("confidence", "number", 2),
     ]  # fmt: skip
     section.add(Table(columns, rows, searchable=True))
 
