@@ -1,0 +1,146 @@
+"""The audio-visual scorer on made-up speech: lips that follow known sound, so every offset is known by hand."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from space_data import avsync
+from space_data.avsync import LAGS, LIP_POINTS, MAX_LAG_FRAMES, Scorer, Track
+from space_data.errors import SpaceError
+from space_data.landmarks import MOUTH
+from space_data.speech import MEL_BANDS
+
+N_POINTS = len(LIP_POINTS)
+
+
+def talker(name: str, n_frames: int, late_frames: int, rng: np.random.Generator) -> Track:
+    """Two hidden signals drive two lip movements and two groups of bands; the sound comes ``late_frames`` after the lips."""
+    white = rng.normal(size=(n_frames + 80, 2))
+    hidden = np.stack([np.convolve(w, np.hanning(5), "same") for w in white.T], axis=1)
+    lips_hidden, mel_hidden = hidden[40 : 40 + n_frames], hidden[40 - late_frames : 40 - late_frames + n_frames]
+    lips = rng.normal(scale=0.01, size=(n_frames, N_POINTS, 2))
+    lower = MOUTH[7] <= LIP_POINTS
+    lips[:, lower, 1] += 0.05 * lips_hidden[:, :1]
+    lips[:, :, 0] += 0.03 * lips_hidden[:, 1:] * np.linspace(-1, 1, N_POINTS)
+    mel = rng.normal(scale=0.3, size=(n_frames, MEL_BANDS))
+    mel[:, 12:30] += mel_hidden[:, :1]
+    mel[:, 30:] += mel_hidden[:, 1:]
+    return Track(f"{name}/clip", name, lips.astype(np.float32), mel.astype(np.float32), np.ones(n_frames, bool))
+
+
+@pytest.fixture(scope="module")
+def scorer() -> Scorer:
+    rng = np.random.default_rng(1)
+    tracks = [talker(f"t{i}", 250, 0, rng) for i in range(6)]
+    return avsync.fit([track.shifted(0) for track in tracks], "test")
+
+
+@pytest.mark.parametrize("late_frames", [-9, -3, 0, 1, 6, 12])
+def test_planted_offset_is_found_with_its_sign(scorer: Scorer, rng: np.random.Generator, late_frames: int) -> None:
+    track = talker("new", 150, late_frames, rng)
+    score = avsync.score_clip(track.lips, track.mel, scorer)
+    assert score.offset_frames == late_frames  # + = audio late
+    assert score.confidence > scorer.threshold(len(track))
+    untrained = avsync.read_curve(avsync.untrained_curve(track.lips, track.mel))
+    assert untrained.offset_frames == late_frames
+
+
+def test_at_zero_tells_in_sync_from_out_of_sync(scorer: Scorer, rng: np.random.Generator) -> None:
+    good, off = talker("a", 150, 1, rng), talker("a", 150, 6, rng)
+    assert avsync.score_clip(good.lips, good.mel, scorer).at_zero > 0.5
+    assert avsync.score_clip(off.lips, off.mel, scorer).at_zero < 0.3
+
+
+def test_shifted_takes_the_offset_out(scorer: Scorer, rng: np.random.Generator) -> None:
+    track = talker("a", 150, 5, rng)
+    lips, mel = track.shifted(5)
+    assert len(lips) == len(mel) == 145
+    assert avsync.score_clip(lips, mel, scorer).offset_frames == 0
+
+
+def test_unknown_offsets_are_found_while_fitting(rng: np.random.Generator) -> None:
+    late = [0, 3, 0, -4, 0, 8, 0, 0, 2, 0]
+    tracks = [talker(f"t{i}", 200, d, rng) for i, d in enumerate(late)]
+    folds = avsync.folds_of(tracks, 3)
+    scorers = avsync.fit_aligned(tracks, folds, "test", np.zeros(len(tracks), np.int64))
+    found = [avsync.read_curve(scorers[f].curve(t.lips, t.mel)).offset_frames for t, f in zip(tracks, folds, strict=True)]
+    assert found == late
+
+
+def test_the_zero_comes_from_the_reference(rng: np.random.Generator) -> None:
+    tracks = [talker(f"t{i}", 200, 2, rng) for i in range(6)]
+    folds = avsync.folds_of(tracks, 2)
+    for reference in (2, 0):  # all 2 late, against a reference that knows, and one that says they are in sync
+        scorers = avsync.fit_aligned(tracks, folds, "test", np.full(6, reference))
+        assert avsync.score_clip(tracks[0].lips, tracks[0].mel, scorers[folds[0]]).offset_frames == reference
+
+
+def test_mismatched_sound_stays_below_the_threshold(rng: np.random.Generator) -> None:
+    tracks = [talker(f"t{i}", 150, 0, rng) for i in range(8)]
+    folds = avsync.folds_of(tracks, 2)
+    scorers = avsync.fit_aligned(tracks, folds, "test", np.zeros(8, np.int64))
+    null = avsync.null_level(tracks, folds, scorers)
+    wrong = [
+        avsync.score_clip(a.lips, b.mel, scorers[0]).confidence * np.sqrt(150 / 25) > null
+        for a in tracks for b in tracks if a is not b
+    ]  # fmt: skip
+    own = [avsync.score_clip(t.lips, t.mel, scorers[f]) for t, f in zip(tracks, folds, strict=True)]
+    right = [score.confidence * np.sqrt(150 / 25) > null for score in own]
+    assert np.mean(wrong) < 0.15 and all(right)
+
+
+def test_folds_keep_speakers_together(rng: np.random.Generator) -> None:
+    tracks = [talker(name, 30 + 10 * i, 0, rng) for i, name in enumerate("abcabdeab")]
+    folds = avsync.folds_of(tracks, 2)
+    assert set(folds) == {0, 1}
+    assert all(len({f for t, f in zip(tracks, folds, strict=True) if t.subject == s}) == 1 for s in "abcde")
+
+
+def test_threshold_falls_with_the_square_root_of_length(scorer: Scorer) -> None:
+    assert scorer.threshold(100) == pytest.approx(scorer.threshold(400) * 2)
+
+
+def test_saved_scorer_gives_the_same_curve(scorer: Scorer, rng: np.random.Generator, tmp_path: Path) -> None:
+    track = talker("a", 120, 3, rng)
+    scorer.save(tmp_path / "a.npz")
+    scorer.save(tmp_path / "b.npz")
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+    again = Scorer.load(tmp_path / "a.npz")
+    np.testing.assert_allclose(again.curve(track.lips, track.mel), scorer.curve(track.lips, track.mel), atol=1e-5)
+    assert again.fitted_on == "test"
+
+
+def test_lag_curve_of_a_shifted_copy_is_one_at_its_lag(rng: np.random.Generator) -> None:
+    signal = rng.normal(size=(200, 1))
+    curve = avsync.lag_curve(signal[20:180], signal[16:176], np.ones(1))
+    assert LAGS[curve.argmax()] == 4 and curve.max() == pytest.approx(1.0)
+
+
+def test_silence_has_no_offset(scorer: Scorer) -> None:
+    curve = scorer.curve(np.zeros((100, N_POINTS, 2), np.float32), np.zeros((100, MEL_BANDS), np.float32))
+    assert avsync.read_curve(curve).confidence == 0
+
+
+def test_windows() -> None:
+    assert avsync.window_starts(300, 125, 62) == [0, 62, 124]
+    assert avsync.window_starts(80, 125, 62) == [0]
+
+
+def test_bad_input_is_named(scorer: Scorer, tmp_path: Path) -> None:
+    lips, mel = np.zeros((100, N_POINTS, 2), np.float32), np.zeros((99, MEL_BANDS), np.float32)
+    with pytest.raises(SpaceError, match="lips .* and mel"):
+        avsync.score_clip(lips, mel, scorer)
+    with pytest.raises(SpaceError, match="10 frames, need 20"):
+        avsync.score_clip(lips[:10], mel[:10], scorer)
+    with pytest.raises(SpaceError, match="no such scorer"):
+        Scorer.load(tmp_path / "none.npz")
+
+
+def test_shipped_scorers_are_two() -> None:
+    from pipelines.sync import SHIPPED_EVALUATION, shipped_scorer
+
+    one, other = shipped_scorer(), shipped_scorer(SHIPPED_EVALUATION)
+    assert not np.allclose(one.lip_map, other.lip_map)
+    assert 0.3 < one.null < 1.0 and 0.3 < other.null < 1.0
+    assert len(LAGS) == 2 * MAX_LAG_FRAMES + 1

@@ -1,0 +1,93 @@
+"""Measures with answers known by hand, and on a portrait degraded on purpose."""
+
+import cv2
+import numpy as np
+import pytest
+
+from space_data import measures as m
+from space_data.landmarks import PoseTrack
+
+
+def test_reblur_ratio_ranks_sharpness_and_forgets_size(astronaut: np.ndarray) -> None:
+    face = cv2.cvtColor(astronaut[40:220, 150:300], cv2.COLOR_RGB2GRAY).astype(np.float32)
+    soft = cv2.resize(cv2.resize(face, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA), face.shape[::-1])
+    softer = cv2.GaussianBlur(face, (0, 0), 4)
+    assert m.reblur_ratio(face) < 0.25  # the study: originals 0.12-0.29, upscaled by 2 0.34-0.54
+    assert 0.3 < m.reblur_ratio(soft) < m.reblur_ratio(softer)
+    assert m.reblur_ratio(np.full((32, 32), 7, np.float32)) == 1.0
+
+
+def test_luma_of_a_flat_picture() -> None:
+    assert m.luma(np.full((10, 10), 40, np.float32)) == (40.0, 0.0)
+
+
+def test_cut_is_found_and_a_pan_is_not(astronaut: np.ndarray) -> None:
+    other = astronaut[::-1, ::-1, ::-1]
+    finder = m.CutFinder(3.0)
+    for i in range(60):
+        source = astronaut if i < 30 else other
+        finder.feed(m.small_picture(np.ascontiguousarray(np.roll(source, 2 * i, axis=1))))
+    assert finder.cuts == [30]
+
+
+def test_small_picture_keeps_what_is_small() -> None:
+    small = np.zeros((100, 192, 3), np.uint8)
+    assert m.small_picture(small) is small
+    assert m.small_picture(np.zeros((1080, 1920, 3), np.uint8)).shape == (108, 192, 3)
+
+
+def test_segments_follow_cuts() -> None:
+    shot = m.shot_numbers([3, 5], 7)
+    assert shot.tolist() == [0, 0, 0, 1, 1, 2, 2]
+    assert m.segments(shot) == [(0, 3), (3, 5), (5, 7)]
+    assert m.segments(m.shot_numbers([], 4)) == [(0, 4)]
+
+
+@pytest.mark.parametrize(("box", "outside"), [([0, 0, 64, 48], False), ([-1, 5, 20, 20], True), ([5, 5, 20, 49], True)])
+def test_box_that_leaves_the_picture(box: list[float], outside: bool) -> None:
+    assert m.is_outside(np.array(box, np.float32), 64, 48) is outside
+
+
+def test_face_grey_clips_to_the_picture_and_gives_up_outside() -> None:
+    rgb = np.zeros((50, 50, 3), np.uint8)
+    grey = m.face_grey(rgb, np.array([-10, 20, 30, 80], np.float32))
+    assert grey is not None and grey.shape == (30, 30)
+    assert m.face_grey(rgb, np.array([60, 60, 90, 90], np.float32)) is None
+
+
+def test_second_face_share() -> None:
+    boxes = np.array([[0, 0, 100, 120, 0.9], [200, 0, 250, 60, 0.8], [300, 0, 310, 10, 0.7]], np.float32)
+    assert m.second_face_share(boxes) == pytest.approx(0.5)
+    assert m.second_face_share(boxes[:1]) == 0.0
+
+
+def test_irregular_share_of_a_variable_rate() -> None:
+    rate, share = m.irregular_share(np.array([0, 0.04, 0.08, 0.12, 0.20]))
+    assert rate == pytest.approx(25.0) and share == pytest.approx(0.25)
+    assert m.irregular_share(np.array([0.0])) == (0.0, 0.0)
+
+
+def test_angles_are_absolute_and_skip_lost_frames() -> None:
+    yaw = np.array([-30, -30, np.nan, 30, 10], np.float32)
+    pose = PoseTrack(yaw, np.zeros(5, np.float32), np.zeros(5, np.float32), np.ones(5, np.float32), np.zeros((5, 3), np.float32))
+    found = m.angle_range(pose)
+    assert found is not None and found.yaw_median_deg == pytest.approx(30) and found.pitch_p95_deg == 0
+    assert m.angle_range(pose[np.array([2])]) is None
+
+
+def test_sound_levels() -> None:
+    speech = np.zeros(200, bool)
+    speech[50:150] = True
+    loudness = np.where(speech, -20, -60).astype(np.float32)
+    found = m.sound_measures(speech, loudness)
+    assert (found.speech_share, found.speech_s, found.speech_level_db, found.speech_over_noise_db) == (0.5, 1.0, -20.0, 40.0)
+    assert m.sound_measures(np.ones(200, bool), loudness).speech_over_noise_db is None
+    assert m.sound_measures(np.zeros(0, bool), np.zeros(0, np.float32)).peak_level_db == m.SILENCE_DB
+
+
+def test_clipped_share_and_lip_motion() -> None:
+    assert m.clipped_share(np.array([0, 1, -1, 0.5], np.float32)) == 0.5
+    height = np.array([0, 2, 0, 2, 0, 2, np.nan, 99], np.float32)
+    speech = np.array([1, 1, 1, 1, 1, 1, 1, 0], bool)
+    assert m.lip_motion(height, speech) == pytest.approx(1.0)
+    assert m.lip_motion(height, np.zeros(8, bool)) is None
