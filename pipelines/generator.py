@@ -20,8 +20,8 @@ from space_data.schema import AlignedClip, FeatureFrame
 from space_data.tables import by_clip, read_arrow, read_table, vectors
 from space_models.checkpoints import Card, load_card, load_weights, save_model
 from space_models.generators.compact import MODEL
-from space_models.generators.compact_nets import CompactConfig, CompactNet
-from space_models.generators.compact_train import Footage, anchors_of, data_hash, train_compact
+from space_models.generators.compact_nets import CompactConfig, CompactNet, anchors_of
+from space_models.generators.compact_train import Footage, data_hash, train_compact
 from space_models.trainer import write_curves, write_metrics
 
 STAGE = "generator"

@@ -14,7 +14,7 @@ from space_data.speech import MEL_BANDS, mean_normalise
 from space_data.tables import by_clip, read_arrow, read_table, vectors
 from space_models.checkpoints import Card, save_model
 from space_models.generators.compact_nets import N_KEYPOINTS
-from space_models.l2l import MODEL, L2L, L2LConfig, L2LTask, LatentClip, data_hash, evaluate
+from space_models.l2l import L2L, MODEL, L2LConfig, L2LTask, LatentClip, data_hash, evaluate
 from space_models.trainer import Schedule, train, write_curves, write_metrics
 
 STAGE = "train_l2l"

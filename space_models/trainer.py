@@ -196,7 +196,7 @@ def _keep(path: Path, fingerprint: str, step: int, curves: list[Row], model: nn.
     tensors = {f"model/{name}": tensor for name, tensor in plain_state(model).items()}
     for name, parameter in model.named_parameters():
         for key, value in optimizer.state[parameter].items():
-            tensors[f"adam/{key}/{name}"] = value.detach().cpu().clone()
+            tensors[f"adam/{key}/{name}"] = value.detach().cpu().clone(memory_format=torch.contiguous_format)
     facts = {"fingerprint": fingerprint, "step": step, "curves": curves}
     with atomic_file(path) as part:
         save_file(tensors, part, metadata={"facts": json.dumps(facts)})

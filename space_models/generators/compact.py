@@ -19,7 +19,16 @@ from space_data.crop import CROP_SIZE_PX
 from space_data.errors import SpaceError
 from space_models.checkpoints import load_card, load_weights
 from space_models.generators import Needs
-from space_models.generators.compact_nets import N_KEYPOINTS, CompactConfig, CompactNet, Drawn, resize, resize_flow, warp
+from space_models.generators.compact_nets import (
+    N_KEYPOINTS,
+    CompactConfig,
+    CompactNet,
+    Drawn,
+    anchors_of,
+    resize,
+    resize_flow,
+    warp,
+)
 from space_models.portrait import Portrait
 
 MODEL = "compact"
@@ -51,29 +60,42 @@ class CompactGenerator:
     def __init__(self, net: CompactNet) -> None:
         self._net = net.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
-    def extract(self, frames: Iterable[NDArray[np.uint8]]) -> NDArray[np.float32]:
-        """Keypoints (T, K, 3) of cropped RGB frames (square, of any size), lazily read."""
+    def extract(self, frames: Iterable[NDArray[np.uint8]], landmarks_px: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Keypoints (T, K, 3) of cropped RGB frames (square, of any size, lazily read) with landmarks (T, 78, 3) in their pixels.
+
+        Raises:
+            SpaceError: not as many frames as landmarks.
+        """
         size_px = self._net.config.size_px
-        small = (_shrink(frame, size_px) for frame in frames)
-        found = []
-        while chunk := list(islice(small, CHUNK_FRAMES)):
+        found: list[NDArray[np.float32]] = []
+        pending = iter(frames)
+        while chunk := list(islice(pending, CHUNK_FRAMES)):
+            first = len(found) * CHUNK_FRAMES
+            anchors = anchors_of(landmarks_px[first : first + len(chunk)], chunk[0].shape[0])
+            if len(anchors) != len(chunk):
+                raise SpaceError(f"compact: more frames than the {len(landmarks_px)} landmarks (of another clip?)")
             with torch.inference_mode():
-                found.append(self._net.detector(_tensor(np.stack(chunk))).numpy())
-        return np.concatenate(found) if found else np.zeros((0, N_KEYPOINTS, 3), np.float32)
+                pictures = _tensor(np.stack([_shrink(frame, size_px) for frame in chunk]))
+                found.append(self._net.refiner(pictures, torch.from_numpy(anchors)).numpy())
+        keypoints = np.concatenate(found) if found else np.zeros((0, N_KEYPOINTS, 3), np.float32)
+        if len(keypoints) != len(landmarks_px):
+            raise SpaceError(f"compact: {len(keypoints)} frames, landmarks for {len(landmarks_px)}, need the same number")
+        return keypoints
 
     def prepare(self, portrait: Portrait) -> CompactState:
         """Appearance and keypoints of a portrait."""
-        return self.prepare_picture(portrait.rgb)
+        return self.prepare_picture(portrait.rgb, portrait.landmarks)
 
-    def prepare_picture(self, rgb: NDArray[np.uint8]) -> CompactState:
-        """As `prepare`, for a picture (H, H, 3) that is cropped already."""
+    def prepare_picture(self, rgb: NDArray[np.uint8], landmarks_px: NDArray[np.float32]) -> CompactState:
+        """As `prepare`, for a picture (H, H, 3) that is cropped already and its landmarks (78, 3) in its pixels."""
         if rgb.shape[0] != rgb.shape[1]:
             raise SpaceError(f"compact: picture of {rgb.shape[1]}x{rgb.shape[0]} px, a square crop needed (space_data.crop)")
         photo = cv2.resize(rgb, (self.size_px, self.size_px), interpolation=cv2.INTER_CUBIC)
         small = _tensor(_shrink(rgb, self._net.config.size_px)[None])
         with torch.inference_mode():
             features = self._net.painter.features(small)
-        return CompactState(_tensor(np.asarray(photo, np.uint8)[None]), small, features, self.extract([rgb])[0])
+        keypoints = self.extract([rgb], landmarks_px[None])[0]
+        return CompactState(_tensor(np.asarray(photo, np.uint8)[None]), small, features, keypoints)
 
     def render(self, state: CompactState, driving: NDArray[np.float32]) -> Iterator[NDArray[np.uint8]]:
         """Frames (512, 512, 3) for driving keypoints (T, K, 3).

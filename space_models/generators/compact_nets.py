@@ -5,7 +5,7 @@ cores can train. Departures, all for the sake of little training (`docs/departur
 
 * the flow acts on the picture and on 2-D features instead of on a 3-D feature volume; the keypoints stay 3-D, and depth enters
   through the flow network. The source can then be warped at any resolution, which keeps its identity and sharpness;
-* each keypoint is loosely anchored to a group of landmarks instead of being found without supervision;
+* each keypoint is a group of landmarks plus a small learnt offset, instead of being found without supervision;
 * the candidate motions are *one affine head motion plus a local shift per keypoint*, so that an untrained network already
   moves the face about right.
 
@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -64,6 +65,8 @@ HEAT_SIGMA = 0.08  # of the keypoint heat maps, in units of half the picture
 SHIFT_SIGMA = 0.10  # starting reach of a keypoint's local shift
 AFFINE_LOGIT, STILL_LOGIT = -1.0, -5.0  # starting weights of the head's motion and of the unmoved background
 MAX_RESIDUAL_FLOW = 0.2
+MAX_OFFSET = 0.05  # of a keypoint from its anchor, half pictures: about a lip's thickness
+OFFSET_CELLS = 2
 MASK_BIAS = 2.0  # an untrained network shows the warped source
 
 
@@ -83,6 +86,12 @@ def anchor_matrix() -> np.ndarray:
     for row, indices in enumerate(KEYPOINT_LANDMARKS.values()):
         matrix[row, list(indices)] = 1 / len(indices)
     return matrix
+
+
+def anchors_of(landmarks_px: NDArray[np.floating], side_px: int) -> NDArray[np.float32]:
+    """Keypoint anchors (T, K, 3) in [-1, 1] of landmarks (T, 78, 3) in pixels of a square picture of `side_px`."""
+    unit = np.asarray(landmarks_px, np.float64) * (2 / side_px) - np.array([1.0, 1.0, 0.0])
+    return (anchor_matrix() @ unit).astype(np.float32)
 
 
 def pixel_grid(side: int, device: torch.device | str = "cpu") -> Tensor:
@@ -150,33 +159,25 @@ def _up(x: Tensor) -> Tensor:
     return F.interpolate(x, scale_factor=2, mode="nearest")
 
 
-class KeypointDetector(nn.Module):
-    """Picture (B, 3, S, S) in [0, 1] -> keypoints (B, K, 3): heat maps for x and y, a regression for depth."""
+class KeypointRefiner(nn.Module):
+    """Picture (B, 3, S, S) in [0, 1] and landmark anchors (B, K, 3) -> latent keypoints (B, K, 3).
 
-    SHARPNESS = 8.0  # of the soft arg max: logits of order 1 must be able to name a single cell
+    The face mesh says where the anchors are, better than a small network would; what is learnt is a bounded offset per
+    keypoint, by which the picture tells the generator more than landmarks do. It starts at zero.
+    """
 
     def __init__(self, config: CompactConfig) -> None:
         super().__init__()
         w = config.width
-        self.fine = nn.Sequential(_conv(3, w, 2), _conv(w, 2 * w, 2), _Residual(2 * w))
-        self.coarse = nn.Sequential(_conv(2 * w, 4 * w, 2), _Residual(4 * w))
-        self.coarsest = nn.Sequential(_conv(4 * w, 4 * w, 2), _Residual(4 * w))
-        self.up_coarse = _conv(4 * w, 4 * w)
-        self.up_fine = _conv(4 * w, 2 * w, kernel=1)
-        self.merge = _conv(2 * w, 2 * w)
-        self.heat = nn.Conv2d(2 * w, N_KEYPOINTS, 3, 1, 1)
-        self.depth = nn.Linear(4 * w, N_KEYPOINTS)
+        self.body = nn.Sequential(_conv(3, w, 2), _conv(w, 2 * w, 2), _conv(2 * w, 4 * w, 2), _conv(4 * w, 4 * w, 2))
+        self.offset = nn.Linear(4 * w * OFFSET_CELLS**2, N_KEYPOINTS * 3)
+        nn.init.zeros_(self.offset.weight)
+        nn.init.zeros_(self.offset.bias)
 
-    def forward(self, picture: Tensor) -> Tensor:
-        fine = self.fine(picture * 2 - 1)
-        coarse = self.coarse(fine)
-        coarsest = self.coarsest(coarse)
-        coarse = self.up_coarse(coarse + _up(coarsest))
-        fine = self.merge(fine + _up(self.up_fine(coarse)))
-        logits = self.heat(fine) * self.SHARPNESS
-        share = logits.flatten(2).softmax(-1)
-        xy = share @ pixel_grid(logits.shape[-1], picture.device).reshape(-1, 2)
-        return torch.cat([xy, self.depth(coarsest.mean((2, 3)))[..., None]], -1)
+    def forward(self, picture: Tensor, anchors: Tensor) -> Tensor:
+        seen = F.adaptive_avg_pool2d(self.body(picture * 2 - 1), OFFSET_CELLS)
+        offset = self.offset(seen.flatten(1)).unflatten(1, (N_KEYPOINTS, 3))
+        return anchors + MAX_OFFSET * torch.tanh(offset)
 
 
 class MotionField(nn.Module):
@@ -285,12 +286,12 @@ class Drawn:
 
 
 class CompactNet(nn.Module):
-    """Detector, motion field and painter together."""
+    """Keypoint refiner, motion field and painter together."""
 
     def __init__(self, config: CompactConfig) -> None:
         super().__init__()
         self.config = config
-        self.detector = KeypointDetector(config)
+        self.refiner = KeypointRefiner(config)
         self.motion = MotionField(config)
         self.painter = Painter(config)
 
@@ -305,18 +306,10 @@ class CompactNet(nn.Module):
         return Drawn(shown * warped + (1 - shown) * painted, warped, painted, shown, flow)
 
     def forward(
-        self, source: Tensor, driving: Tensor, source_anchors: Tensor, driving_anchors: Tensor, trust: float
+        self, source: Tensor, driving: Tensor, source_anchors: Tensor, driving_anchors: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """For training: keypoints of source and driving pictures (2 B, K, 3); the one drawn as the other; the bare warp.
-
-        A pair is drawn with the detector's own keypoints once they are within ``trust`` of the anchors (mean over x and y of
-        both pictures), with the anchors until then: nothing is learnt from a flow that points anywhere.
-        """
+        """For training: keypoints of source and driving pictures (2 B, K, 3); the one drawn as the other; the bare warp."""
         batch = len(source)
-        found = self.detector(torch.cat([source, driving]))
-        anchors = torch.cat([source_anchors, driving_anchors])
-        error = (found - anchors)[..., :2].detach().abs().mean((1, 2))
-        good = torch.maximum(error[:batch], error[batch:]) < trust
-        used = torch.where(good.repeat(2)[:, None, None], found, anchors)
-        drawn = self.draw(source, used[:batch], used[batch:])
+        found = self.refiner(torch.cat([source, driving]), torch.cat([source_anchors, driving_anchors]))
+        drawn = self.draw(source, found[:batch], found[batch:])
         return found, drawn.picture, drawn.warped
