@@ -35,7 +35,7 @@ class EspeakError(SpaceError):
 
 @dataclass(frozen=True)
 class Voice:
-    """What speaks: ``language`` (espeak-ng code), ``variant`` (file of ``voices/!v``, or empty), words per minute, pitch and its range 0-99."""
+    """What speaks: ``language`` (espeak-ng code), ``variant`` (file of ``voices/!v``, or empty); pitch and its range are 0-99."""
 
     language: str
     variant: str = ""
@@ -116,7 +116,9 @@ class _Library:
         self._espeak.espeak_ng_SetRandSeed(ctypes.c_long(NOISE_SEED))
         self._espeak.espeak_SetSynthCallback(self._callback)
         if self._espeak.espeak_SetVoiceByName(voice.name.encode()) != 0:
-            raise EspeakError(f"espeak-ng: unknown voice {voice.name!r}, need a language code, optionally + a variant (as en-US+f3)")
+            raise EspeakError(
+                f"espeak-ng: unknown voice {voice.name!r}, need a language code, optionally + a variant (as en-us+f3)"
+            )
         for parameter, value in ((_RATE, voice.rate_wpm), (_VOLUME, 100), (_PITCH, voice.pitch), (_RANGE, voice.pitch_range)):
             self._espeak.espeak_SetParameter(parameter, value, 0)
         data = text.encode()
@@ -154,7 +156,7 @@ def speak(text: str, voice: Voice) -> Utterance:
         EspeakError: unknown voice, or nothing was said.
     """
     samples, events, rate_hz = _say_from_scratch(text, voice)
-    if not len(samples) or not events:
+    if not len(samples) or not any(bare_symbol(mnemonic) for _, mnemonic in events):
         raise EspeakError(f"espeak-ng: voice {voice.name!r} says nothing for {text!r}")
     common = gcd(AUDIO_HZ, rate_hz)
     audio = resample_poly(samples.astype(np.float32) / 32768.0, AUDIO_HZ // common, rate_hz // common)

@@ -113,7 +113,8 @@ def draw_motion(rng: np.random.Generator, speaking: Track, blinking: bool = True
     # the head's yaw is + to the image left, the gaze's x + to the image right: turning the eyes back means the same sign
     gaze[:, 0] += VESTIBULAR_GAIN * np.deg2rad(angles[:, 0])
     gaze = np.clip(gaze, -np.array(GAZE_LIMIT_RAD), GAZE_LIMIT_RAD)
-    return Motion(*angles.T, shift, blink, *gaze.T, intervals)
+    yaw, pitch, roll = angles.T
+    return Motion(yaw, pitch, roll, shift, blink, gaze[:, 0], gaze[:, 1], intervals)
 
 
 def blink_times_s(blinks: tuple[tuple[int, int], ...]) -> list[tuple[float, float]]:

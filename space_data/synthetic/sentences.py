@@ -141,13 +141,15 @@ _WORDS = {
     "schmetterling spiegel straße stühle tisch übung vogel wasser wolke würfel zeit zug zwiebel",
     "fr": "abeille amour arbre automne bateau beurre bonjour bouche café chambre chemin cheval ciel cuisine demain eau "
     "enfant feuille fille fleur fromage genou hiver horloge jardin jaune juillet lapin lumière lune maison matin montagne "
-    "neige nuage oiseau orange oeuf pain parapluie peur plage poisson pomme printemps rivière rouge soleil sucre vent vigne voiture",
+    "neige nuage oiseau orange oeuf pain parapluie peur plage poisson pomme printemps rivière rouge soleil sucre "
+    "vent vigne voiture",
     "es": "abrazo agua amarillo amigo árbol arroz barco bosque calle camino canción ciudad cuchara dulce espejo fiesta "
     "flor fuego gato guitarra hermano hoja huevo invierno jamón jueves lápiz leche libro luna llave lluvia mañana mesa "
     "montaña naranja niño nube oveja pájaro perro playa puente queso reloj río rojo sombra tierra uva vaca viento zapato",
     "it": "acqua albero amico arancia barca bosco bottiglia cavallo chiave cielo cucina dolce estate fiore foglia "
     "formaggio fuoco gatto ghiaccio giardino giorno gnocchi inverno isola latte libro luna mano mare montagna neve nuvola "
-    "occhio ombra pane pesce pioggia ponte porta quadro ragazzo sabbia sciarpa scuola sedia sole spiaggia strada uovo vento zucchero",
+    "occhio ombra pane pesce pioggia ponte porta quadro ragazzo sabbia sciarpa scuola sedia sole spiaggia strada uovo "
+    "vento zucchero",
     "pt-br": "abelha água amanhã amigo árvore azul barco bolo cachorro café caminho chuva cidade coração doce escola espelho "
     "estrela feijão flor fogo gato homem ilha inverno irmão jardim janela laranja leite livro lua maçã manhã mar melão "
     "montanha nuvem olho pão pássaro peixe ponte porta praia rio roxo sapato sol tempo uva velho vento vizinho",
@@ -212,7 +214,8 @@ WORDS: dict[str, tuple[str, ...]] = {language: tuple(words.split()) for language
 def random_words(rng: np.random.Generator, language: str, n_words: int) -> str:
     """``n_words`` words of ``language`` in random order, in one to three breath groups separated by commas."""
     words = [str(word) for word in rng.choice(WORDS[language], n_words)]
-    for position in sorted(rng.choice(np.arange(1, max(2, n_words)), size=min(n_words - 1, int(rng.integers(0, 3))), replace=False)):
+    n_commas = min(n_words - 1, int(rng.integers(0, 3)))
+    for position in rng.choice(np.arange(1, max(2, n_words)), size=n_commas, replace=False):
         words[position - 1] += ","
     return " ".join(words) + "."
 
