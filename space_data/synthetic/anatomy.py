@@ -78,7 +78,7 @@ def head_topology() -> HeadTopology:
     part = np.concatenate([np.full(len(t), p) for t, p in pieces])
     triangles = oriented(np.concatenate([t for t, _ in pieces]), surround(cage.vertices))
     # BFS keeps the winding of the first triangle; the cage decides which side is outside
-    if not np.array_equal(np.sort(triangles[0]), np.sort(cage.triangles[0])) or not _same_winding(triangles[0], cage.triangles[0]):
+    if not _same_winding(triangles[0], cage.triangles[0]):
         triangles = triangles[:, ::-1].copy()
     fine = loop_subdivision(triangles, N_HEAD_VERTICES)
     interpolate = splu(fine.matrix[:N_HEAD_VERTICES].tocsc())
@@ -133,7 +133,7 @@ def surround(face: np.ndarray) -> np.ndarray:
     lower = np.isin(regions.INNER_LIP, regions.LIP_RINGS_LOWER[3])[:, None]
     spread = np.array([0.0, 1.0, 0.0]) * (upper * 1.0 - lower * 1.0)
     # behind the lips the cavity is wider than their gap: it has to hold the teeth
-    front = (lip - middle) * (0.97, 1, 0.8) + middle - (0, 0, _CAVITY_DEPTHS_CM[0]) + 0.5 * spread
+    front = (lip - middle) * (0.97, 1, 0.8) + middle - (0, 0, _CAVITY_DEPTHS_CM[0]) + 0.12 * spread
     back = (lip - middle) * (0.75, 1, 0.3) + middle - (0, 0, _CAVITY_DEPTHS_CM[1]) + 1.2 * spread
     throat = (middle - (0, 0, _CAVITY_DEPTHS_CM[2]))[None]
     return np.concatenate([face, _skull(face), *rims, front, back, throat])

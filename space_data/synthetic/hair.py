@@ -10,15 +10,17 @@ Units: cm, head coordinates (y up, +z to the camera, +x to the image right).
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.interpolate import LinearNDInterpolator
 
 from space_data.synthetic.anatomy import N_OVAL, SKULL_CENTRE_CM, SKULL_RADII_CM, SKULL_RINGS, SKULL_START
+from space_data.synthetic.cage import N_CAGE_VERTICES
 from space_data.synthetic.identity import Identity
 from space_data.synthetic.mesh import grid_triangles
 from space_data.synthetic.parts import Part, neck_weight
 from space_data.synthetic.regions import OVAL
 
-_COLUMNS = 144
-_CAP_ROWS = 22
+_COLUMNS = 120
+_CAP_ROWS = 18
 # where the hair starts, as a function of the place on the oval (0 = middle of the forehead, 18 = chin): in skull rings,
 # negative = inside the face. Passes before the temples, behind the ears, and along the nape.
 _HAIRLINE_PLACES = (0.0, 1.5, 3.0, 4.3, 5.4, 6.4, 7.2, 8.0, 9.2, 10.5, 12.0, 14.0, 18.0)
@@ -75,8 +77,13 @@ class SkullSurface:
         rings = [head[SKULL_START + k * N_OVAL : SKULL_START + (k + 1) * N_OVAL] for k in range(len(SKULL_RINGS))]
         border = head[list(OVAL)]
         inside = border + (head[151] - border) * 0.16  # one ring inside the face, towards its upper middle
+        self._face_depth = LinearNDInterpolator(head[:N_CAGE_VERTICES, :2], head[:N_CAGE_VERTICES, 2], fill_value=-np.inf)
         pole = np.repeat(head[SKULL_START + len(SKULL_RINGS) * N_OVAL][None], N_OVAL, 0)
         self._table = np.stack([inside, border, *rings, pole])  # ring -1, 0, 1..6, 7
+
+    def face_depth(self, points: np.ndarray) -> np.ndarray:
+        """z (...) of the face behind or before points (..., 3); -inf beside it."""
+        return self._face_depth(points[..., 0], points[..., 1])
 
     def at(self, place: np.ndarray, ring: np.ndarray) -> np.ndarray:
         """Points (..., 3): Catmull-Rom along the oval, linear along the rings."""
@@ -128,9 +135,10 @@ def _sheet(points: np.ndarray, u: np.ndarray, v: np.ndarray, tint: np.ndarray, c
 
 def _cap(skull: SkullSurface, style: Style, identity: Identity, rng: np.random.Generator, depth: float) -> HairSheet:
     """The sheet on the skull; `depth` 1 for the outer layer, smaller for layers below it."""
-    column = np.arange(_COLUMNS + 1) / _COLUMNS
+    n_columns, n_rows = (_COLUMNS, _CAP_ROWS) if depth == 1.0 else (_COLUMNS // 2, _CAP_ROWS // 2)
+    column = np.arange(n_columns + 1) / n_columns
     place = column * N_OVAL
-    t = np.linspace(0, 1, _CAP_ROWS)[:, None] ** 1.25  # more rows near the hairline
+    t = np.linspace(0, 1, n_rows)[:, None] ** 1.25  # more rows near the hairline
     start = hairline_rings(place)[None] + 0.10 * _waves(rng, column, 17)[None]
     start = start + (1 - depth) * 0.12
     ring = start + (_CROWN - start) * t
@@ -162,24 +170,26 @@ def _cap(skull: SkullSurface, style: Style, identity: Identity, rng: np.random.G
 def _fringe(skull: SkullSurface, style: Style, identity: Identity, rng: np.random.Generator) -> HairSheet:
     """Hair from above the forehead down over it, ending in points above the brows."""
     n_columns, n_rows = 56, 14
-    column = np.linspace(-1, 1, n_columns)
+    column = np.linspace(1, -1, n_columns)  # from the image right, so that the outside of the sheet faces outwards
     t = np.linspace(0, 1, n_rows)[:, None]
     spread = 4.6 * column
     root = skull.at(spread * 0.75, np.full(n_columns, 1.9))
     hairline = skull.at(spread, np.full(n_columns, -0.1))
     length = style.fringe * (1 + 0.10 * _waves(rng, column / 2, 9)) * (1 - 0.18 * np.abs(column))
     part = identity.hair_part * 0.12 * style.fringe * (column + identity.hair_part) ** 2
-    end = hairline + np.stack([0.06 * spread + 0.9 * np.sign(identity.hair_part) * 0.5, -length + part, 0.55 - 0.5 * np.abs(column) ** 3], -1)
+    aside = 0.06 * spread + 0.45 * np.sign(identity.hair_part)
+    end = hairline + np.stack([aside, -length + part, 0.55 - 0.5 * np.abs(column) ** 3], -1)
     volume = 0.62 * style.thickness * identity.hair_volume
     middle = hairline + _outward(hairline) * (0.5 + 0.6 * volume) + (0, 0.5, 0)
     start = root + _outward(root) * volume
     curve = (1 - t)[..., None] ** 2 * start + 2 * (t * (1 - t))[..., None] * middle + t[..., None] ** 2 * end
-    # a quadratic curve would cut through the forehead: keep every point outside of it
-    clearance = 0.28 + 0.10 * _waves(rng, (column[None] + 1) / 2, 12, shift=2 * t)
-    forehead = skull.at(spread[None] * (0.75 + 0.25 * t), np.clip(1.9 - 2.0 * t / 0.55, -1, 1.9))
-    push = np.maximum(0.0, clearance - ((curve - forehead) * _outward(forehead)).sum(-1)) * (t < 0.6)
-    points = curve + _outward(forehead) * push[..., None]
     waves = _waves(rng, (column[None] + 1) / 2, 12, shift=2 * t)
+    # the curve would cut through cap and forehead: keep it above the cap down to the hairline, and in front of the face below
+    cap_top = style.lift + style.lock + 0.22
+    forehead = skull.at(spread[None] * (0.75 + 0.25 * t), np.clip(1.9 - 2.0 * t / 0.5, -0.1, 1.9))
+    push = np.maximum(0.0, cap_top + 0.5 * volume * (1 - t) - ((curve - forehead) * _outward(forehead)).sum(-1)) * (t < 0.55)
+    points = curve + _outward(forehead) * push[..., None]
+    points[..., 2] = np.maximum(points[..., 2], skull.face_depth(points) + cap_top - 0.5 * np.clip((t - 0.55) / 0.45, 0, 1))
     points[..., 2] += 0.10 * waves * t
     u = np.broadcast_to((column[None] + 1) * 0.55, points.shape[:2])
     v = np.broadcast_to(0.12 + 0.88 * t, points.shape[:2])
@@ -189,16 +199,15 @@ def _fringe(skull: SkullSurface, style: Style, identity: Identity, rng: np.rando
 
 def _curtain(skull: SkullSurface, style: Style, identity: Identity, rng: np.random.Generator) -> HairSheet:
     """Hair that falls from the crown over ears and nape and hangs down, open at the face."""
-    n_columns, n_rows = 120, 26
-    column = np.linspace(0, 1, n_columns)
+    n_columns, n_rows = 88, 20
+    column = np.linspace(1, 0, n_columns)  # from the image left round the back: the outside of the sheet faces outwards
     t = np.linspace(0, 1, n_rows)[:, None]
     first, last = 4.6, N_OVAL - 4.6
     place = first + (last - first) * column
-    root = skull.at(place, np.full(n_columns, 1.7))
+    root = skull.at(place, 1.7 + 3.4 * np.sin(np.pi * column) ** 0.8)
     volume = 0.8 * style.thickness * identity.hair_volume
     # from the side of the head to hanging: x and z widen a little, then fall straight
     around = (column - 0.5) * 2  # -1 image right temple .. 1 image left temple
-    heading = np.stack([np.sin(np.pi * (1 - np.abs(around))) * 0, np.zeros(n_columns), np.zeros(n_columns)], -1)
     waves = _waves(rng, column[None], round(style.locks * 0.6), shift=1.5 * t)
     side = np.sign(root[:, 0])
     temple = np.abs(around) ** 2.5
@@ -211,7 +220,7 @@ def _curtain(skull: SkullSurface, style: Style, identity: Identity, rng: np.rand
     z = z - 0.9 * np.sin(np.pi * t) * (1 - temple) * 0.4
     length = (style.curtain + 6.0) * (1 - 0.05 * _waves(rng, column, 21)) * (1 - 0.10 * temple)
     y = root[None, :, 1] + volume * 0.4 * (1 - hang) - (length - 0.5 * (root[:, 1].max() - root[:, 1])) * t
-    points = np.stack([x, y, z], -1) + heading
+    points = np.stack([x, y, z], -1)
     outward = np.stack([points[..., 0], np.zeros_like(x), points[..., 2] + 4.5], -1)
     outward /= np.linalg.norm(outward, axis=-1, keepdims=True) + 1e-9
     sway = style.lock * 1.3 * waves * _smoothstep(t / 0.2) + 0.22 * np.sin(2 * np.pi * (1.6 * t + column * 3)) * t

@@ -27,11 +27,12 @@ from space_data.synthetic.anatomy import (
 from space_data.synthetic.cage import N_CAGE_VERTICES
 from space_data.synthetic.identity import Identity, draw_identities, draw_identity, face_vertices
 from space_data.synthetic.mesh import vertex_normals
-from space_data.synthetic.model import HeadModel, head_model, light_axes, light_coordinates
+from space_data.synthetic.model import HeadModel, head_model, light_axes, light_table
+from space_data.synthetic.placing import N_ATTRIBUTES, TANGENT, TINT, UV, Motion, fill_rows, place
 from space_data.synthetic.raster import rasterise
 from space_data.synthetic.rig import CONTROL_RANGES, CONTROLS, control_array, deform, jaw_turn
 from space_data.synthetic.scene import Camera, Scene, camera_of, draw_scene, lights_of, paint_background
-from space_data.synthetic.shade import Surface, shade
+from space_data.synthetic.shade import Surface, shade, tone_mapped
 
 __all__ = [
     "CONTROLS",
@@ -106,11 +107,7 @@ def _iris_points(centres: np.ndarray, gaze: np.ndarray) -> np.ndarray:
     s, c = np.sin(IRIS_ANGLE_RAD), np.cos(IRIS_ANGLE_RAD)
     local = EYE_RADIUS_CM * np.array([(0, 0, 1), (s, 0, c), (0, s, c), (-s, 0, c), (0, -s, c)])
     turned = np.einsum("tij,nj->tni", gaze, local)
-    left, right = turned + centres[0], turned[:, _IRIS_ORDER_RIGHT] + centres[1]
-    return np.concatenate([left, right], axis=1)
-
-
-_IRIS_ORDER_RIGHT = [0, 1, 2, 3, 4]
+    return np.concatenate([turned + centres[0], turned + centres[1]], axis=1)
 
 
 def _landmarks(net: np.ndarray, points: np.ndarray, controls: np.ndarray, rotations: np.ndarray, shifts: np.ndarray,
@@ -166,12 +163,13 @@ class HeadRenderer:
         self._samples = samples
         self._shadow = shadow
         self._camera = camera_of(scene, size_px)
-        self._sample_camera = camera_of(scene, size_px * samples)
+        fine = camera_of(scene, size_px * samples)
+        self._camera_table = np.array([fine.focal_px, fine.centre_px, fine.x_cm, fine.y_cm, fine.distance_cm], np.float32)
         self._lights = lights_of(scene)
-        self._light_axes = light_axes(self._lights.key)
+        self._light = light_table(light_axes(self._lights.key), _SHADOW_TEXELS_PER_CM)
         self._background = paint_background(scene, size_px)
+        self._empty = tone_mapped(self._background)
         self._casters = self._model.triangles[self._model.casts]
-        self._casters_two_sided = np.ones(len(self._casters), np.bool_)
 
     def frame(
         self,
@@ -188,8 +186,8 @@ class HeadRenderer:
         shift = np.array([shift_cm], np.float64)
         mesh = _landmarks(self._model.net, net, array, rotation, shift, self._camera)[0]
         vertices, tint = self._at_rest_pose(net[0], dict(zip(CONTROLS, array[0], strict=True)))
-        posed = self._pose(vertices, rotation[0], shift[0], yaw_deg, roll_deg)
-        return self._picture(posed, tint), FrameTruth(mesh, float(yaw_deg), float(pitch_deg), float(roll_deg))
+        head, torso = self._motions(rotation[0], shift[0], yaw_deg, roll_deg)
+        return self._picture(vertices, tint, head, torso), FrameTruth(mesh, float(yaw_deg), float(pitch_deg), float(roll_deg))
 
     def _at_rest_pose(self, net: np.ndarray, c: dict[str, float]) -> tuple[np.ndarray, np.ndarray]:
         """All vertices (V, 3) and tints (V, 3) under the controls, head upright."""
@@ -222,31 +220,27 @@ class HeadRenderer:
         t = np.clip(below / _LID_SHADE_CM, 0, 1)
         return _LID_SHADE_FLOOR + (1 - _LID_SHADE_FLOOR) * t * t * (3 - 2 * t)
 
-    def _pose(self, vertices: np.ndarray, rotation: np.ndarray, shift: np.ndarray, yaw_deg: float, roll_deg: float) -> np.ndarray:
-        """Vertices (V, 3) float32 with the head turned and the shoulders following a little."""
+    def _motions(self, rotation: np.ndarray, shift: np.ndarray, yaw_deg: float, roll_deg: float) -> tuple[Motion, Motion]:
+        """How the head moves, and the shoulders that follow a little."""
         offset = np.array([*shift, 0.0])
-        head = (vertices - HEAD_PIVOT_CM) @ rotation.T + (HEAD_PIVOT_CM + offset)
         follow = _rotations(np.array(_TORSO_YAW * yaw_deg), np.array(0.0), np.array(_TORSO_ROLL * roll_deg))
-        torso = (vertices - TORSO_PIVOT_CM) @ follow.T + (TORSO_PIVOT_CM + _TORSO_SHIFT * offset)
-        weight = self._model.head_weight[:, None]
-        return (torso + weight * (head - torso)).astype(np.float32)
+        return Motion(rotation, HEAD_PIVOT_CM, offset), Motion(follow, TORSO_PIVOT_CM, _TORSO_SHIFT * offset)
 
-    def _picture(self, posed: np.ndarray, tint: np.ndarray) -> np.ndarray:
-        model = self._model
-        normals = vertex_normals(posed, model.triangles)
-        tangents = np.zeros_like(posed)
+    def _picture(self, vertices: np.ndarray, tint: np.ndarray, head: Motion, torso: Motion) -> np.ndarray:
+        model, samples = self._model, self.size_px * self._samples
+        posed, screen, from_light = place(vertices, model.head_weight, head, torso, self._camera_table, self._light)
+        rows = np.zeros((len(posed), N_ATTRIBUTES), np.float32)
+        fill_rows(rows, vertex_normals(posed, model.triangles), from_light, self._light, _SHADOW_OFFSET_CM)
+        rows[:, UV : UV + 2] = model.uv
+        rows[:, TINT : TINT + 3] = tint
         hair = posed[model.hair]
-        tangents[model.hair] = hair[model.next_row] - hair
-        samples = self.size_px * self._samples
-        screen = _projected(posed, self._sample_camera)
-        screen[:, 2] = 1 / (self._sample_camera.distance_cm - posed[:, 2])
-        seen = rasterise(screen.astype(np.float32), model.triangles, samples, samples, model.two_sided, model.cutout)
+        rows[model.hair, TANGENT : TANGENT + 3] = hair[model.next_row] - hair
+        seen = rasterise(screen, model.triangles, samples, samples, model.two_sided, model.cutout)
         shadow_map = None
         if self._shadow:
-            place = light_coordinates(posed, self._light_axes, _SHADOW_TEXELS_PER_CM)
-            shadow_map = rasterise(place, self._casters, _SHADOW_MAP_PX, _SHADOW_MAP_PX, self._casters_two_sided).inv_depth
-        lookup = light_coordinates(posed + _SHADOW_OFFSET_CM * normals, self._light_axes, _SHADOW_TEXELS_PER_CM)
-        surface = Surface(normals, model.uv, tint, lookup, tangents, model.triangles, model.material)
+            shadow_map = rasterise(from_light, self._casters, _SHADOW_MAP_PX, _SHADOW_MAP_PX).inv_depth
+        surface = Surface(rows, model.triangles, model.material)
         return shade(
-            seen, self._samples, surface, model.materials, model.atlas.colour, shadow_map, self._lights, self._background
+            seen, self._samples, surface, model.materials, model.atlas.colour, shadow_map, self._lights, self._background,
+            self._empty,
         )

@@ -31,7 +31,8 @@ HAIR_COLOURS = (
 DARK_SKIN_FROM, DARK_HAIR_COUNT = 4, 3
 """From this skin tone on, hair is one of the first DARK_HAIR_COUNT colours or grey."""
 IRIS_COLOURS = (
-    (0.075, 0.035, 0.018), (0.14, 0.070, 0.030), (0.20, 0.125, 0.050), (0.13, 0.16, 0.075), (0.15, 0.24, 0.32), (0.24, 0.29, 0.32),
+    (0.075, 0.035, 0.018), (0.14, 0.070, 0.030), (0.20, 0.125, 0.050),
+    (0.13, 0.16, 0.075), (0.15, 0.24, 0.32), (0.24, 0.29, 0.32),
 )  # fmt: skip
 """Dark brown, brown, hazel, green, blue, grey."""
 HAIR_STYLES = ("bald", "buzz", "short", "side", "fringe", "curly", "bob", "long", "bun")
@@ -75,11 +76,11 @@ class Shape:
 
 _SHAPE_SD = Shape(
     width=0.05, upper_height=0.05, lower_height=0.06, jaw_width=0.09, chin_length=0.55, chin_depth=0.45, cheekbone=0.30,
-    forehead=0.40, nose_length=0.35, nose_width=0.13, nose_bridge=0.28, nose_tip=0.38, nose_upturn=0.22, eye_spacing=0.16,
+    forehead=0.40, nose_length=0.35, nose_width=0.105, nose_bridge=0.28, nose_tip=0.28, nose_upturn=0.22, eye_spacing=0.16,
     eye_size=0.07, eye_height=0.16, eye_tilt=0.05, lid_opening=0.07, brow_height=0.20, mouth_width=0.09, lip_thickness=0.20,
     mouth_height=0.25, asymmetry_x=0.05, asymmetry_y=0.05,
 )  # fmt: skip
-_SHAPE_MEAN = {"lower_height": -0.025, "nose_length": -0.25, "nose_tip": -0.15, "nose_width": -0.05, "lip_thickness": 0.30}
+_SHAPE_MEAN = {"lower_height": -0.025, "nose_length": -0.25, "nose_tip": -0.40, "nose_width": -0.10, "lip_thickness": 0.30}
 """The bootstrapped cage has its primitive parent's long nose, long chin and thin lips: the mean person is moved off them."""
 
 
@@ -176,6 +177,8 @@ def draw_shape(rng: np.random.Generator) -> Shape:
         values[field.name] = _SHAPE_MEAN.get(field.name, 0.0) + AMPLITUDE * deviation * getattr(_SHAPE_SD, field.name)
     # geometry that would let the lids swallow the eye or the lips vanish
     values["lid_opening"] = float(np.clip(values["lid_opening"], -0.06, 0.22))
+    values["chin_depth"] = float(np.clip(values["chin_depth"], -0.7, 1.3))  # a flatter chin would bare the roots of the teeth
+    values["chin_length"] = float(np.clip(values["chin_length"], -0.6, 1.3))
     values["lip_thickness"] = float(np.clip(values["lip_thickness"], -0.15, 0.85))
     return Shape(**values)
 

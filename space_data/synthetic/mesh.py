@@ -62,7 +62,8 @@ class HarmonicSolver:
     """Smooth interpolation of values given at some vertices over a mesh: discrete harmonic functions with 1 / length weights."""
 
     def __init__(self, vertices: np.ndarray, triangles: np.ndarray) -> None:
-        edges = np.unique(np.sort(np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]]), axis=1), axis=0)
+        sides = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
+        edges = np.unique(np.sort(sides, axis=1), axis=0)
         # vertices that coincide (the closed lips) would make infinite weights
         weight = 1 / np.maximum(np.linalg.norm(vertices[edges[:, 0]] - vertices[edges[:, 1]], axis=1), 0.05)
         n = len(vertices)

@@ -161,6 +161,14 @@ def light_coordinates(points: np.ndarray, axes: np.ndarray, texels_per_cm: float
     ).astype(np.float32)
 
 
+def light_table(axes: np.ndarray, texels_per_cm: float) -> np.ndarray:
+    """`light_coordinates` as an affine map (3, 4) float32."""
+    linear = axes * np.array([[texels_per_cm], [-texels_per_cm], [1.0]])
+    half = 0.5 * _OCCLUSION_SPAN_CM * texels_per_cm
+    shift = np.array([half, half, _DEPTH_OFFSET_CM]) - linear @ _OCCLUSION_CENTRE_CM
+    return np.concatenate([linear, shift[:, None]], axis=1).astype(np.float32)
+
+
 @dataclass(frozen=True)
 class _Assembly:
     parts: list[tuple[Part, int]]
@@ -195,7 +203,7 @@ def head_model(identity: Identity) -> HeadModel:
     parts += [(replace(eye, vertices=eye.vertices + c), M_EYE) for c in centres]
     parts += [(upper_teeth, M_TEETH), (lower_teeth, M_TEETH), (tongue_part, M_TEETH)]
     parts += [(e, M_BODY) for e in _ears(net)]
-    parts += [(neck(girth), M_BODY), (shoulders(identity.collar), M_CLOTH)]
+    parts += [(neck(girth), M_BODY), (shoulders(identity.collar, girth), M_CLOTH)]
     n_fixed = len(parts)
     parts += [(_hair_part(sheet), M_HAIR) for sheet in sheets]
     assembly = _Assembly(parts)

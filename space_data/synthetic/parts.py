@@ -46,7 +46,8 @@ def eyeball(uv_centre: tuple[float, float], uv_radius: float) -> Part:
     """Front of an eyeball about the origin, looking along +z; texels are polar about `uv_centre`."""
     around = np.linspace(0, 2 * np.pi, _EYE_COLUMNS, endpoint=False)
     ring, angle = np.meshgrid(EYE_RINGS_RAD, around, indexing="ij")
-    vertices = EYE_RADIUS_CM * np.stack([np.sin(ring) * np.cos(angle), np.sin(ring) * np.sin(angle), np.cos(ring)], -1).reshape(-1, 3)
+    unit = np.stack([np.sin(ring) * np.cos(angle), np.sin(ring) * np.sin(angle), np.cos(ring)], -1)
+    vertices = EYE_RADIUS_CM * unit.reshape(-1, 3)
     radius = uv_radius * ring / EYE_TEXTURE_ANGLE_RAD
     uv = np.stack([uv_centre[0] + radius * np.cos(angle), uv_centre[1] - radius * np.sin(angle)], -1).reshape(-1, 2)
     triangles = grid_triangles(len(EYE_RINGS_RAD), _EYE_COLUMNS, closed=True)[:, ::-1]
@@ -82,7 +83,7 @@ def teeth(edge_cm: tuple[float, float], upper: bool, scale: float = 1.0) -> Part
     arch_x, arch_z = _ARCH_HALF_WIDTH_CM * scale * np.sin(angle), _ARCH_DEPTH_CM * (np.cos(angle) - 1)
     outward = np.stack([np.sin(angle), np.zeros_like(angle), np.cos(angle)], -1)
     bulge = np.sin(np.pi * phase)
-    rows = np.array([0.0, 0.10, 0.35, 0.7, 1.0, 1.35, 2.0])  # 0 biting edge, 1 gum line, then gum; in crown heights
+    rows = np.array([0.0, 0.10, 0.35, 0.7, 1.0, 1.35, 1.7])  # 0 biting edge, 1 gum line, then gum; in crown heights
     crown = np.array([1.0, 0.92, 0.98, 0.85, 0.8, 0.8])[tooth] * (0.95 if upper else 0.8) * scale
     direction = 1.0 if upper else -1.0
     vertices, tint = [], []
@@ -91,8 +92,9 @@ def teeth(edge_cm: tuple[float, float], upper: bool, scale: float = 1.0) -> Part
         rounding = 0.10 * (1 - bulge) ** 2 if row < 0.05 else 0.0
         push = (0.16 * bulge**0.6 + 0.02) * np.sin(np.pi * min(0.25 + 0.6 * row, 0.9)) if on_tooth else 0.08 + 0.06 * bulge
         height = edge_cm[0] + direction * (row * crown + rounding)
-        point = np.stack([arch_x, height, edge_cm[1] + arch_z], -1) + outward * np.asarray(push).reshape(-1, 1)
-        gap = 0.62 + 0.38 * np.clip(bulge * 2.2, 0, 1)
+        recede = 0.0 if upper else 0.7 * max(row - 0.7, 0.0)  # the roots stay clear of the chin
+        point = np.stack([arch_x, height, edge_cm[1] + arch_z - recede], -1) + outward * np.asarray(push).reshape(-1, 1)
+        gap = 0.84 + 0.16 * np.clip(bulge * 2.2, 0, 1)
         colour = np.where(on_tooth, _ENAMEL, _GUM)[None] * (gap[:, None] if on_tooth else 1.0)
         depth = np.clip(1.0 + 0.42 * arch_z, 0.25, 1.0)[:, None]  # the side teeth stand in the shade of the cheeks
         vertices.append(point)
@@ -121,7 +123,7 @@ _EAR_COLUMNS = 36
 _EAR_RADII = np.array([0.0, 0.16, 0.30, 0.42, 0.52, 0.62, 0.72, 0.82, 0.90, 0.96, 1.0])
 
 
-def ear(side: float, root_cm: np.ndarray, height_cm: float = 6.3, flare_rad: float = 0.42) -> Part:
+def ear(side: float, root_cm: np.ndarray, height_cm: float = 6.3, flare_rad: float = 0.30) -> Part:
     """An outer ear; side -1 image left, +1 right; root_cm: where its front border meets the head at mid height.
 
     Drawn in a plane (u backwards, v up) as relief over a polar grid: helix, scapha, antihelix, concha, tragus and lobe.
@@ -186,7 +188,7 @@ def neck(width: float) -> Part:
     y = np.linspace(NECK_TOP_CM, SHOULDER_CM - 3.0, 16)
     yy, phi = np.meshgrid(y, around, indexing="ij")
     t = (NECK_TOP_CM - yy) / (NECK_TOP_CM - SHOULDER_CM)
-    flare = 1.0 + 0.55 * np.clip(t - 0.72, 0, 2) ** 1.5 * 2.0
+    flare = 1.0 + 0.25 * np.clip(t - 0.80, 0, 2) ** 1.5
     rx = 5.1 * width * flare * (1 - 0.05 * np.sin(np.pi * np.clip(t, 0, 1)))
     rz = 4.9 * width * flare
     centre_z = -3.6 - 0.9 * t
@@ -200,13 +202,14 @@ def neck(width: float) -> Part:
     return _part(vertices, triangles, head_weight=neck_weight(vertices[:, 1]))
 
 
-def shoulders(collar: float) -> Part:
-    """Clothed shoulders: rings from the neckline down; collar 0 (round neck) to 1 (high collar)."""
+def shoulders(collar: float, width: float) -> Part:
+    """Clothed shoulders: rings from the neckline down; collar 0 (round neck) to 1 (high collar); `width` as the neck's."""
     around = np.linspace(0, 2 * np.pi, 72, endpoint=False)
-    top = SHOULDER_CM + 0.2 + 3.2 * collar
+    top = SHOULDER_CM + 0.2 + 2.2 * collar
     # (ring) half width, half depth, height, for round-neck clothes; the collar raises the first rings
     profile = np.array([
-        (5.6, 5.1, top - 0.5), (5.95, 5.45, top), (6.35, 5.8, top - 0.25), (7.2, 6.2, SHOULDER_CM - 0.35),
+        (5.75 * width, 5.6 * width, top - 0.6), (6.05 * width, 5.95 * width, top), (6.45 * width, 6.3 * width, top - 0.25),
+        (7.3, 6.7, SHOULDER_CM - 0.35),
         (9.5, 6.9, SHOULDER_CM - 1.2), (13.0, 7.4, SHOULDER_CM - 2.3), (17.0, 7.8, SHOULDER_CM - 3.8),
         (20.0, 8.0, SHOULDER_CM - 6.5), (21.0, 8.6, SHOULDER_CM - 11.0), (21.0, 9.5, SHOULDER_CM - 20.0),
     ])  # fmt: skip
@@ -217,7 +220,7 @@ def shoulders(collar: float) -> Part:
     sin, cos = np.sin(around), np.cos(around)
     dip = np.clip(1 - (ring[:, 0] - 5.6) / 6.0, 0, 1) ** 2  # the neckline is lower in front
     x = ring[:, :1] * sin
-    y = ring[:, 2:] - 1.9 * (1 - 0.75 * collar) * dip[:, None] * np.clip(cos, 0, 1) ** 1.5
+    y = ring[:, 2:] - 1.5 * (1 - 0.75 * collar) * dip[:, None] * np.clip(cos, 0, 1) ** 1.5
     z = -4.9 + ring[:, 1:2] * np.sign(cos) * np.abs(cos) ** 0.9
     vertices = np.stack([x, y, np.broadcast_to(z, x.shape)], -1).reshape(-1, 3)
     hem = 1 - 0.25 * ((fine > 1.2) & (fine < 1.6))[:, None] * np.ones_like(x)

@@ -13,7 +13,16 @@ import numpy as np
 
 from space_data.errors import SpaceError
 from space_data.synthetic import regions
-from space_data.synthetic.anatomy import EYE_RADIUS_CM, LID_THICKNESS_CM, eye_centres, head_topology, surround
+from space_data.synthetic.anatomy import (
+    EYE_RADIUS_CM,
+    LID_THICKNESS_CM,
+    N_OVAL,
+    POLE,
+    SKULL_START,
+    eye_centres,
+    head_topology,
+    surround,
+)
 from space_data.synthetic.cage import load_cage
 from space_data.synthetic.mesh import HarmonicSolver
 
@@ -59,6 +68,8 @@ _WIDE_EYE_LIFT = 0.32
 _LID_FOLLOWS_GAZE = 0.85
 """Share of a vertical gaze that the upper lid follows."""
 _LID_CLEARANCE_CM = EYE_RADIUS_CM + LID_THICKNESS_CM
+_FIRST_STILL_RING = 2
+"""Skull ring from which on the jaw moves nothing."""
 _EYE_NEIGHBOURHOOD_CM = 2.6
 
 
@@ -91,7 +102,8 @@ def _mouth_fields(solver: HarmonicSolver) -> dict[str, np.ndarray]:
     """Fields (V,) of upper lip, lower lip, whole mouth, and the two corners."""
     calm = _zeros(regions.OVAL, _EYES, regions.NOSE)
     upper = solver.field(calm | _zeros(regions.NOSE_BASE) | _lip_values(1.0, 0.0, 0.0) | {152: 0.0})
-    lower = solver.field(calm | _zeros(regions.NOSE_BASE) | _lip_values(0.0, 1.0, 0.0) | {18: 0.62, 200: 0.34, 199: 0.15, 175: 0.04})
+    chin = {18: 0.62, 200: 0.34, 199: 0.15, 175: 0.04}
+    lower = solver.field(calm | _zeros(regions.NOSE_BASE) | _lip_values(0.0, 1.0, 0.0) | chin)
     whole = {i: 1.0 for ring in (*regions.LIP_RINGS_UPPER, *regions.LIP_RINGS_LOWER) for i in ring}
     whole |= dict.fromkeys((*regions.LIP_CORNERS_LEFT, *regions.LIP_CORNERS_RIGHT), 1.0)
     mouth = solver.field(calm | _zeros(regions.NOSE_BASE) | whole | {199: 0.1, 175: 0.0})
@@ -170,6 +182,7 @@ def _jaw_weights(solver: HarmonicSolver) -> np.ndarray:
     values = _zeros(regions.FOREHEAD_TOP, regions.NOSE, regions.NOSE_BASE, _EYES)
     values |= _zeros(tuple(i for ring in regions.LIP_RINGS_UPPER for i in ring), (*regions.CHEEK[0], *regions.CHEEK[1]))
     values |= _zeros(tuple(i for i in regions.OVAL if load_cage().vertices[i, 1] > 0))
+    values |= _zeros(tuple(range(SKULL_START + _FIRST_STILL_RING * N_OVAL, POLE + 1)))  # the skull stays, the throat gives way
     for i, weight in regions.JAW_OVAL_WEIGHTS.items():
         values |= {i: weight, regions.mirrored((i,))[0]: weight}
     values |= dict.fromkeys(regions.CHIN, 1.0)

@@ -13,7 +13,8 @@ FOCAL_HEIGHTS = 2.15
 CAMERA_Y_CM = -1.2
 BACKGROUNDS = ("wall", "lights", "room", "window")
 _BACKGROUND_COLOURS = (
-    (0.30, 0.33, 0.34), (0.36, 0.33, 0.28), (0.20, 0.26, 0.31), (0.24, 0.29, 0.24), (0.42, 0.41, 0.39), (0.13, 0.15, 0.18), (0.33, 0.27, 0.25),
+    (0.30, 0.33, 0.34), (0.36, 0.33, 0.28), (0.20, 0.26, 0.31), (0.24, 0.29, 0.24),
+    (0.42, 0.41, 0.39), (0.13, 0.15, 0.18), (0.33, 0.27, 0.25),
 )  # fmt: skip
 _BACKGROUND_SIZE_PX = 256
 """Backgrounds are painted at this size and enlarged, so that a scene looks alike at every picture size."""
@@ -114,7 +115,7 @@ def paint_background(scene: Scene, size_px: int) -> np.ndarray:
         for _ in range(int(rng.integers(14, 26))):
             spot = np.zeros((n, n), np.float32)
             centre = tuple(int(v) for v in rng.uniform(0, n, 2))
-            cv2.circle(spot, centre, int(rng.uniform(7, 20)), 1.0, -1, cv2.LINE_AA)
+            cv2.circle(spot, centre, int(rng.uniform(7, 20)), (1.0,), -1, cv2.LINE_AA)
             hue = base * 0.6 + rng.uniform(0.15, 0.55) * np.array([1.0, rng.uniform(0.6, 0.95), rng.uniform(0.35, 0.9)])
             picture = picture + 0.35 * _blur(spot, 1.6)[..., None] * hue.astype(np.float32)
     elif scene.background == "room":

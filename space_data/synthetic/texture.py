@@ -53,7 +53,7 @@ def face_uv(points: np.ndarray) -> np.ndarray:
 
 def hair_uv(uv: np.ndarray) -> np.ndarray:
     """Texels (N, 2) of hair coordinates (u wraps by mirroring, v 0 root .. 1 tip)."""
-    u = np.abs(((uv[:, 0] + 1) % 2) - 1)  # a mirrored repeat keeps interpolation continuous... within a sheet
+    u = np.abs(((uv[:, 0] + 1) % 2) - 1)  # mirrored, so that the repeat has no seam
     return np.stack([FACE_PX + 1 + u * (HAIR_WIDTH_PX - 3), 1 + np.clip(uv[:, 1], 0, 1) * (HAIR_HEIGHT_PX - 3)], -1)
 
 
@@ -88,19 +88,19 @@ class _Canvas:
 
     def polygon(self, points: np.ndarray, blur_cm: float) -> np.ndarray:
         mask = np.zeros((FACE_PX, FACE_PX), np.uint8)
-        cv2.fillPoly(mask, [_fixed(points)], 255, cv2.LINE_AA, _SHIFT_BITS)
+        cv2.fillPoly(mask, [_fixed(points)], (255,), cv2.LINE_AA, _SHIFT_BITS)
         return self._soft(mask, blur_cm)
 
     def line(self, points: np.ndarray, width_cm: float, blur_cm: float) -> np.ndarray:
         mask = np.zeros((FACE_PX, FACE_PX), np.uint8)
         thickness = max(1, round(width_cm * self.scale))
-        cv2.polylines(mask, [_fixed(points)], False, 255, thickness, cv2.LINE_AA, _SHIFT_BITS)
+        cv2.polylines(mask, [_fixed(points)], False, (255,), thickness, cv2.LINE_AA, _SHIFT_BITS)
         return self._soft(mask, blur_cm)
 
     def strokes(self, segments: np.ndarray, width_px: int = 1) -> np.ndarray:
         """Mask of many open polylines (K, M, 2)."""
         mask = np.zeros((FACE_PX, FACE_PX), np.uint8)
-        cv2.polylines(mask, list(_fixed(segments)), False, 255, width_px, cv2.LINE_AA, _SHIFT_BITS)
+        cv2.polylines(mask, list(_fixed(segments)), False, (255,), width_px, cv2.LINE_AA, _SHIFT_BITS)
         return mask.astype(np.float32) / 255
 
     def _soft(self, mask: np.ndarray, blur_cm: float) -> np.ndarray:
@@ -150,7 +150,7 @@ def _paint_skin(canvas: _Canvas, identity: Identity, rng: np.random.Generator) -
         places = np.concatenate([uv[i] + rng.normal(0, 1.5 * canvas.scale, (n // 3, 2)) for i in (50, 280, 5)])
         dots = np.zeros(shape, np.uint8)
         for place, radius in zip(places, rng.uniform(0.03, 0.08, len(places)) * canvas.scale, strict=True):
-            cv2.circle(dots, tuple(_fixed(place)), int(radius * (1 << _SHIFT_BITS)), 255, -1, cv2.LINE_AA, _SHIFT_BITS)
+            cv2.circle(dots, tuple(_fixed(place)), int(radius * (1 << _SHIFT_BITS)), (255,), -1, cv2.LINE_AA, _SHIFT_BITS)
         canvas.multiply(0.34 * cv2.GaussianBlur(dots.astype(np.float32) / 255, (0, 0), 1.0), (0.78, 0.55, 0.40))
 
 
@@ -159,10 +159,12 @@ def _paint_folds(canvas: _Canvas, identity: Identity, rng: np.random.Generator) 
     for chain in ((129, 203, 206, 216), (358, 423, 426, 436)):
         fold = canvas.line(_smooth(uv[list(chain)]), 0.10, 0.10)
         canvas.multiply((0.12 + 0.45 * age) * fold, (0.66, 0.54, 0.52))
-    canvas.multiply((0.25 + 0.25 * age) * canvas.line(_smooth(uv[[182, 18, 406]] + (0, -0.1 * canvas.scale)), 0.35, 0.25), (0.72, 0.62, 0.60))
+    hollow = canvas.line(_smooth(uv[[182, 18, 406]] + (0, -0.1 * canvas.scale)), 0.35, 0.25)
+    canvas.multiply((0.25 + 0.25 * age) * hollow, (0.72, 0.62, 0.60))
     if age > 0.45:
         for row, lift in ((9, 0.0), (151, 0.1), (151, 0.75)):
-            start, end = uv[row] + (-2.6 * canvas.scale, -lift * canvas.scale), uv[row] + (2.6 * canvas.scale, -lift * canvas.scale)
+            half = np.array([2.6, 0.0]) * canvas.scale
+            start, end = (uv[row] - (0.0, lift * canvas.scale) + sign * half for sign in (-1, 1))
             x = np.linspace(0, 1, 14)[:, None]
             wrinkle = start + (end - start) * x + np.stack([np.zeros(14), rng.normal(0, 0.05, 14) * canvas.scale], -1)
             canvas.multiply(0.55 * (age - 0.3) * canvas.line(_smooth(wrinkle), 0.05, 0.06), (0.68, 0.56, 0.53))
@@ -180,12 +182,13 @@ def _paint_lips(canvas: _Canvas, identity: Identity, rng: np.random.Generator) -
     natural = skin * (0.86, 0.56, 0.58) + (0.02, 0.0, 0.0)
     painted = np.array([0.45, 0.06, 0.08]) * (0.55 + 0.45 * skin[0])
     colour = natural * (1 - 0.75 * identity.lip_tint) + painted * 0.75 * identity.lip_tint
-    outline = np.concatenate([_smooth(uv[[61, *regions.LIP_RINGS_UPPER[0], 291]]), _smooth(uv[[291, *regions.LIP_RINGS_LOWER[0][::-1], 61]])])
+    above, below = uv[[61, *regions.LIP_RINGS_UPPER[0], 291]], uv[[291, *regions.LIP_RINGS_LOWER[0][::-1], 61]]
+    outline = np.concatenate([_smooth(above), _smooth(below)])
     mask = canvas.polygon(outline, 0.055)
-    creases = 1 + 0.05 * _noise(rng, mask.shape, (40, 3))
+    creases = 1 + 0.05 * _noise(rng, (FACE_PX, FACE_PX), (40, 3))
     canvas.blend((0.88 + 0.1 * identity.lip_tint) * mask, colour)
     canvas.colour *= 1 + mask[..., None] * (creases[..., None] - 1)
-    upper = canvas.polygon(np.concatenate([uv[[61, *regions.LIP_RINGS_UPPER[0], 291]], uv[list(regions.LIP_RINGS_UPPER[3])][::-1]]), 0.05)
+    upper = canvas.polygon(np.concatenate([above, uv[list(regions.LIP_RINGS_UPPER[3])][::-1]]), 0.05)
     canvas.multiply(0.35 * upper, (0.72, 0.62, 0.64))
     highlight = canvas.line(_smooth(uv[list(regions.LIP_RINGS_LOWER[1][2:7])]), 0.22, 0.12)
     canvas.multiply(0.5 * highlight, (1.16, 1.14, 1.13))
@@ -262,14 +265,14 @@ def _paint_beard(canvas: _Canvas, identity: Identity, rng: np.random.Generator) 
     uv = canvas.uv
     cheek_line = uv[[127, 234, 93, 147, 187, 205, 206, 165, 164, 391, 426, 425, 411, 376, 323, 454, 356]]
     jaw_line = uv[[361, 435, 288, 397, 365, 379, 378, 400, 377, 152, 148, 176, 149, 150, 136, 172, 58, 215, 132]]
-    throat = jaw_line + (jaw_line - uv[NOSE_POINT]) * 0.16
+    throat = jaw_line + (jaw_line - uv[regions.NOSE_TIP]) * 0.16
     area = canvas.polygon(np.concatenate([cheek_line[2:-2], throat]), 0.32)
     area = np.maximum(area, canvas.polygon(uv[[98, 97, 2, 326, 327, 410, 291, 0, 61, 186]], 0.14))
     lips = canvas.polygon(_smooth(uv[list(regions.OUTER_LIP)]), 0.10)
     area = area * (1 - np.clip(1.3 * lips, 0, 1))
     for i in (83, 313):
         area = area * (1 - 0.55 * canvas.spot(uv[i], 0.35))
-    ragged = np.clip(area * (1 + 0.22 * _noise(rng, area.shape, 14)), 0, 1)
+    ragged = np.clip(area * (1 + 0.22 * _noise(rng, (FACE_PX, FACE_PX), 14)), 0, 1)
     colour = np.array(identity.hair) * 0.8 + 0.006
     stubble = identity.beard < 0.9
     canvas.blend((0.16 + 0.16 * identity.beard if stubble else 0.60) * ragged, colour * (1.6 if stubble else 0.9) + 0.01)
@@ -282,9 +285,6 @@ def _paint_beard(canvas: _Canvas, identity: Identity, rng: np.random.Generator) 
         canvas.blend(0.25 * glints, colour * 2.6 + 0.03)
 
 
-NOSE_POINT = regions.NOSE_TIP
-
-
 def _paint_scalp(canvas: _Canvas, identity: Identity, head: np.ndarray, rng: np.random.Generator) -> None:
     """Hair on the skull itself: all of a buzz cut, and the dark ground under any other hair."""
     skull = SkullSurface(head)
@@ -292,7 +292,7 @@ def _paint_scalp(canvas: _Canvas, identity: Identity, head: np.ndarray, rng: np.
     edge = face_uv(skull.at(place, hairline_rings(place) + 0.05))
     inside = canvas.polygon(edge, 0.22)
     scalp = np.clip(1 - inside, 0, 1)
-    ragged = np.clip(scalp * (1 + 0.15 * _noise(rng, scalp.shape, 9)), 0, 1)
+    ragged = np.clip(scalp * (1 + 0.15 * _noise(rng, (FACE_PX, FACE_PX), 9)), 0, 1)
     colour = np.array(identity.hair) * 0.8 + 0.006
     if identity.hair_style == "buzz":
         hairs = _hair_strokes(canvas, _scatter(ragged, 90000, rng), rng, (0.04, 0.12))
@@ -307,7 +307,8 @@ def _hair_texture(identity: Identity, rng: np.random.Generator) -> tuple[np.ndar
     shape = (HAIR_HEIGHT_PX, HAIR_WIDTH_PX)
     curly = identity.hair_style == "curly"
     stretch = 10.0 if curly else 170.0
-    streaks = 0.5 * _noise(rng, shape, (stretch, 2.0)) + 0.45 * _noise(rng, shape, (stretch * 1.4, 6.0)) + 0.45 * _noise(rng, shape, (stretch * 2, 22.0))
+    layers = ((0.5, 1.0, 2.0), (0.45, 1.4, 6.0), (0.45, 2.0, 22.0))
+    streaks = sum(weight * _noise(rng, shape, (stretch * length, width)) for weight, length, width in layers)
     grey_strands = np.clip(_noise(rng, shape, (stretch * 2, 1.5)) - 1.5, 0, 1) * (0.5 if identity.age > 0.55 else 0.0)
     level = np.clip(1 + 0.30 * streaks, 0.30, 2.1)
     warm = 1 + 0.05 * _noise(rng, shape, (stretch * 2, 30.0))[..., None] * np.array([1.0, 0.2, -0.6], np.float32)
@@ -329,7 +330,7 @@ def _eye_texture(identity: Identity, rng: np.random.Generator) -> np.ndarray:
     axis = (np.arange(EYE_PX) + 0.5 - EYE_PX / 2) / EYE_UV_RADIUS * EYE_TEXTURE_ANGLE_RAD
     x, y = np.meshgrid(axis, -axis)
     angle, turn = np.hypot(x, y), np.arctan2(y, x)
-    sclera = np.stack([0.74 - 0.10 * np.clip(angle - 0.7, 0, 1), 0.70 - 0.20 * np.clip(angle - 0.7, 0, 1), 0.68 - 0.20 * np.clip(angle - 0.7, 0, 1)], -1)
+    sclera = np.array([0.74, 0.70, 0.68]) - np.array([0.10, 0.20, 0.20]) * np.clip(angle - 0.7, 0, 1)[..., None]
     fibres = np.zeros_like(angle)
     for n in (11, 17, 29, 43, 61):
         fibres += np.cos(n * turn + rng.uniform(0, 2 * np.pi) + 2.0 * angle) / 5**0.5
