@@ -1,0 +1,68 @@
+"""Readers: what is a clip, what it is called, and labels that are checked."""
+
+from pathlib import Path
+
+import pytest
+
+from pipelines.readers import list_sources
+from space_data.errors import SpaceError
+
+
+def touch(root: Path, *names: str) -> Path:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).write_bytes(b"x")
+    return root
+
+
+def test_folder_finds_videos_and_counts_the_rest(tmp_path: Path) -> None:
+    root = touch(tmp_path / "set", "ann/1.mp4", "ann/2.MOV", "bob.webm", "photo.jpg", "s.wav", "t.wav", ".trash/x.mp4", ".y.mp4")
+    listing = list_sources("folder", root)
+    assert [(s.clip_id, s.subject) for s in listing.sources] == [
+        ("set/ann/1", "set/ann"),
+        ("set/ann/2", "set/ann"),
+        ("set/bob", "set/bob"),
+    ]
+    assert listing.ignored == {".jpg": 1, ".wav": 2}
+
+
+def test_same_name_with_other_suffix_is_another_clip(tmp_path: Path) -> None:
+    listing = list_sources("folder", touch(tmp_path / "set", "a.mp4", "a.mov", "b.mp4"))
+    assert [s.clip_id for s in listing.sources] == ["set/a.mov", "set/a.mp4", "set/b"]
+
+
+def test_labels(tmp_path: Path) -> None:
+    root = touch(tmp_path / "set", "a.mp4", "b.mp4")
+    (root / "labels.csv").write_text("clip,subject,emotion,intensity,split\na.mp4,ann,happy,0.5,test\n")
+    a, b = list_sources("folder", root).sources
+    assert (a.subject, a.emotion, a.intensity, a.split) == ("set/ann", "happy", 0.5, "test")
+    assert (b.subject, b.emotion, b.intensity, b.split) == ("set/b", "neutral", 0.0, "")
+
+
+@pytest.mark.parametrize(
+    ("csv", "message"),
+    [
+        ("clip,emotion\na.mp4,joyful\n", "emotion 'joyful', need one of neutral"),
+        ("clip,intensity\na.mp4,1.5\n", "intensity '1.5', need a number from 0 to 1"),
+        ("clip,split\na.mp4,training\n", "split 'training'"),
+        ("clip,mood\na.mp4,happy\n", "unknown column 'mood'"),
+        ("file,emotion\na.mp4,happy\n", "column 'clip' is missing"),
+        ("clip\na.mp4\na.mp4\n", "'a.mp4' has two rows"),
+    ],
+)
+def test_bad_labels_are_named(tmp_path: Path, csv: str, message: str) -> None:
+    root = touch(tmp_path / "set", "a.mp4")
+    (root / "labels.csv").write_text(csv)
+    with pytest.raises(SpaceError, match=message):
+        list_sources("folder", root)
+
+
+def test_nothing_to_read_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(SpaceError, match="no such folder"):
+        list_sources("folder", tmp_path / "none")
+    with pytest.raises(SpaceError, match="no video in this folder \\(2 .jpg\\)"):
+        list_sources("folder", touch(tmp_path / "set", "a.jpg", "b.jpg"))
+    with pytest.raises(SpaceError, match="data.reader: 'voxceleb'"):
+        list_sources("voxceleb", tmp_path)
+    with pytest.raises(SpaceError, match="manifest.csv: no such list"):
+        list_sources("synthetic", tmp_path)
