@@ -21,8 +21,7 @@ from space_data.files import sha256_of
 from space_data.landmarks import N_LANDMARKS
 from space_data.media import decode_audio, decode_video
 from space_data.params import FeaturesStage, Params
-from space_data.schema import KEPT, AlignedClip, FeatureClip, FeatureFrame, emotion_vector
-from space_data.synthetic.performance import TrackFrame
+from space_data.schema import KEPT, AlignedClip, FeatureClip, FeatureFrame, UtteranceFrame, emotion_vector
 from space_data.tables import merge_shards, read_table, write_table
 from space_data.timebase import samples_to_frames
 
@@ -52,7 +51,7 @@ def features_of(unit: FeatureUnit, settings: FeaturesStage, folder: Path) -> Non
     else:
         assert unit.utterance is not None
         clip_id, audio = unit.utterance.clip_id, decode_audio(unit.utterance.audio)
-        rows = read_table(unit.utterance.track, TrackFrame)
+        rows = read_table(unit.utterance.track, UtteranceFrame)
         normalised = np.stack([row.normalised for row in rows]).reshape(len(rows), N_LANDMARKS, 3)
         n_frames = min(len(normalised), samples_to_frames(len(audio)))
         pose = canonical_pose(n_frames, unit.size_px)

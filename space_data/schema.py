@@ -341,6 +341,14 @@ class TrackFrame:
 
 
 @dataclass(frozen=True)
+class UtteranceFrame:
+    """``corpus``: exact normalised landmarks of one frame of a speech-only utterance."""
+
+    frame: int
+    normalised: Landmarks
+
+
+@dataclass(frozen=True)
 class TraceFrame:
     """``evaluate``: what the detector saw in one frame of a system's video (system ``reference``: in the recording)."""
 

@@ -38,7 +38,7 @@ class Utterance:
     clip_id: str
     audio: Path
     track: Path
-    """``TrackFrame`` rows: normalised landmarks per 25 fps frame"""
+    """``UtteranceFrame`` rows: normalised landmarks per 25 fps frame"""
     dataset: str
     subject: str
     emotion: str

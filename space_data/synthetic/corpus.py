@@ -21,11 +21,11 @@ import numpy as np
 from space_data.files import atomic_file
 from space_data.media import write_video, write_wav
 from space_data.params import Corpus
-from space_data.schema import EMOTIONS
+from space_data.schema import EMOTIONS, UtteranceFrame
 from space_data.synthetic.defects import DEFECTS, PROFILE_YAW_DEG, Take, plant
 from space_data.synthetic.head import draw_scene
 from space_data.synthetic.motion import blink_times_s
-from space_data.synthetic.performance import Performance, TrackFrame, TruthFrame, exact_normalised, film, people, perform
+from space_data.synthetic.performance import Performance, TruthFrame, exact_normalised, film, people, perform
 from space_data.tables import write_table
 from space_data.timebase import frame_start_s
 
@@ -99,7 +99,7 @@ def make(plan: Plan, settings: Corpus, folder: Path) -> None:
         performance = perform(person, plan.emotion, plan.intensity, rng, any_language=True)
         track = exact_normalised(person.identity, performance.controls)
         write_wav(folder / "clip.wav", performance.audio)
-        write_table(folder / "clip.parquet", [TrackFrame(i, n.ravel()) for i, n in enumerate(track)], TrackFrame)
+        write_table(folder / "clip.parquet", [UtteranceFrame(i, n.ravel()) for i, n in enumerate(track)], UtteranceFrame)
         _write_json(folder / "clip.json", _facts(plan, performance))
         return
     cast = people(settings.seed, settings.identities, FILMED_PREFIX)

@@ -93,14 +93,6 @@ class TruthFrame:
     landmarks_px: Landmarks
 
 
-@dataclass(frozen=True)
-class TrackFrame:
-    """Exact normalised landmarks of one frame of a speech-only utterance."""
-
-    frame: int
-    normalised: Landmarks
-
-
 @lru_cache(maxsize=4)
 def people(seed: int, n: int, prefix: str) -> tuple[Person, ...]:
     """``n`` people with distinct faces; voices and main languages in turn, so that all are used."""

@@ -13,8 +13,7 @@ from space_data.features import canonical_pose, face_track, speech_track
 from space_data.landmarks import N_LANDMARKS, PoseTrack, estimate_pose, mesh_to_landmarks, posed
 from space_data.media import decode_audio, decode_video, write_video, write_wav
 from space_data.params import load_params
-from space_data.schema import EMOTIONS, KEPT, REJECTED, AlignedClip, FeatureClip, FeatureFrame, LedgerRow
-from space_data.synthetic.performance import TrackFrame
+from space_data.schema import EMOTIONS, KEPT, REJECTED, AlignedClip, FeatureClip, FeatureFrame, LedgerRow, UtteranceFrame
 from space_data.tables import by_clip, read_arrow, read_table, vectors, write_table
 from space_data.timebase import frames_to_samples
 
@@ -104,7 +103,7 @@ def test_speech_only_tracks_join_with_the_canonical_pose(
     layout: Layout, tmp_path: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     track = rng.normal(0, 0.3, (20, N_LANDMARKS * 3)).astype(np.float32)
-    write_table(tmp_path / "u.parquet", [TrackFrame(i, row) for i, row in enumerate(track)], TrackFrame)
+    write_table(tmp_path / "u.parquet", [UtteranceFrame(i, row) for i, row in enumerate(track)], UtteranceFrame)
     sound = rng.normal(0, 0.05, frames_to_samples(18)).astype(np.float32)  # two frames shorter than the track
     write_wav(tmp_path / "u.wav", sound)
     spoken = Utterance("set/u", tmp_path / "u.wav", tmp_path / "u.parquet", "set", "voice-1", "sad", 1.0, "fr")

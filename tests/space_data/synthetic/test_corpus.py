@@ -12,10 +12,10 @@ from space_data.errors import SpaceError
 from space_data.landmarks import N_LANDMARKS, lip_gap
 from space_data.media import decode_audio, decode_video, probe
 from space_data.params import Corpus
-from space_data.schema import EMOTIONS
+from space_data.schema import EMOTIONS, UtteranceFrame
 from space_data.synthetic.corpus import CLIP_KIND, SPEECH_KIND, Plan, make, plans, write_lists
 from space_data.synthetic.defects import DEFECTS
-from space_data.synthetic.performance import CLIP_S, TrackFrame, TruthFrame, people, perform
+from space_data.synthetic.performance import CLIP_S, TruthFrame, people, perform
 from space_data.tables import read_table
 from space_data.timebase import AUDIO_HZ, VIDEO_FPS, frames_to_samples
 
@@ -90,7 +90,7 @@ def test_truth_table_is_consistent(filmed: Path) -> None:
 
 
 def test_speech_only_utterance_has_sound_and_exact_landmarks(heard: Path) -> None:
-    track = np.stack([row.normalised.reshape(N_LANDMARKS, 3) for row in read_table(heard / "clip.parquet", TrackFrame)])
+    track = np.stack([row.normalised.reshape(N_LANDMARKS, 3) for row in read_table(heard / "clip.parquet", UtteranceFrame)])
     audio = decode_audio(heard / "clip.wav")
     assert len(audio) == frames_to_samples(len(track))
     outer = track[:, 45, :2] - track[:, 36, :2]
@@ -100,7 +100,7 @@ def test_speech_only_utterance_has_sound_and_exact_landmarks(heard: Path) -> Non
 
 
 def test_lips_move_with_the_phonemes(heard: Path) -> None:
-    gap = lip_gap(np.stack([r.normalised.reshape(N_LANDMARKS, 3) for r in read_table(heard / "clip.parquet", TrackFrame)]))
+    gap = lip_gap(np.stack([r.normalised.reshape(N_LANDMARKS, 3) for r in read_table(heard / "clip.parquet", UtteranceFrame)]))
     facts = json.loads((heard / "clip.json").read_text())
     centres = (np.arange(len(gap)) + 0.5) / VIDEO_FPS
 
