@@ -1,0 +1,99 @@
+"""S2L: causality and look-ahead, conditioning, its task, and that it learns lips that follow a sound whose answer is known."""
+
+import numpy as np
+import pytest
+import torch
+
+from space_data import landmarks as lm
+from space_data.schema import EMOTIONS, FeatureClip, emotion_vector
+from space_models import s2l
+from space_models.dataset import TrackClip
+from space_models.s2l import S2L, S2LConfig, S2LTask
+from space_models.trainer import Schedule, train
+
+
+@pytest.fixture
+def face() -> np.ndarray:
+    """The template's landmarks with pupils in the middle of the eyes, (78, 3)."""
+    points = np.vstack([lm.template_mesh(), np.zeros((10, 3))])[lm.MESH_TO_78].astype(np.float32)
+    points[lm.IRIS_LEFT] = points[[36, 39]].mean(0)
+    points[lm.IRIS_RIGHT] = points[[42, 45]].mean(0)
+    return points
+
+
+def network(lookahead_frames: int = 2) -> S2L:
+    """An untrained network whose output is large enough to compare."""
+    torch.manual_seed(0)
+    net = S2L(S2LConfig(channels=16, hidden=24, lookahead_frames=lookahead_frames)).eval()
+    torch.nn.init.normal_(net.out.weight, std=0.2)
+    return net
+
+
+@pytest.mark.parametrize("lookahead_frames", [0, 1, 2])
+def test_it_hears_no_further_ahead_than_it_says(lookahead_frames: int, face: np.ndarray, rng: np.random.Generator) -> None:
+    net, calm = network(lookahead_frames), emotion_vector("neutral", 0.0)
+    sound = rng.normal(size=(40, 160)).astype(np.float32)
+    changed = sound.copy()
+    changed[25] += 1.0
+    moved = np.abs(net.predict(sound, face, calm) - net.predict(changed, face, calm)).max((1, 2))
+    assert moved.shape == (40,)
+    assert (moved[: 25 - lookahead_frames] == 0).all()
+    assert moved[25 - lookahead_frames] > 0
+
+
+def test_neutral_is_the_absence_of_emotion(face: np.ndarray, rng: np.random.Generator) -> None:
+    net, sound = network(), rng.normal(size=(10, 160)).astype(np.float32)
+    silent = net.predict(sound, face, np.zeros(len(EMOTIONS), np.float32))
+    assert (net.predict(sound, face, emotion_vector("neutral", 1.0)) == silent).all()
+    assert np.abs(net.predict(sound, face, emotion_vector("happy", 1.0)) - silent).max() > 0
+
+
+def test_a_smiling_photo_is_brought_to_rest_and_a_closed_mouth_is_left(face: np.ndarray) -> None:
+    smile = face.copy()
+    smile[[65, 66, 67], 1] += 0.12
+    assert lm.lip_gap(s2l.relaxed(smile)) == pytest.approx(s2l.REST_GAP_IOD, abs=1e-3)
+    closed = face.copy()
+    closed[[65, 66, 67], 1] = closed[[63, 62, 61], 1]
+    assert s2l.relaxed(closed) == pytest.approx(closed, abs=1e-6)
+
+
+def clips(face: np.ndarray, n: int, rng: np.random.Generator, emotion: str = "neutral") -> list[TrackClip]:
+    """Utterances in which the lower lip and chin drop with the loudness of the same frame, and a smile widens the mouth."""
+    found = []
+    for i in range(n):
+        loud = np.clip(np.convolve(rng.normal(size=64), np.ones(5) / 2, "same"), 0, None).astype(np.float32)
+        points = np.repeat(face[None], 60, 0)
+        upper, lower = (np.array(side) for side in zip(*lm.INNER_LIP_PAIRS, strict=True))
+        points[:, lower, 1] = points[:, upper, 1] + 0.1 * loud[2:62, None]
+        points[:, 54, 0] += 0.1 * (emotion == "happy")
+        log_mel = np.repeat(loud[2:62], 4)[:, None] * np.linspace(1, 3, 40) + rng.normal(0, 0.1, (240, 40))
+        row = FeatureClip(f"{emotion}{i}", "video", "made", f"s{i % 3}", "en", "train", emotion_vector(emotion, 1.0), 60, "", "")
+        found.append(TrackClip(row, points, np.zeros((60, 7), np.float32), log_mel.astype(np.float32), loud[2:62] > 0))
+    return found
+
+
+def test_it_learns_lips_that_follow_sound_and_emotion(face: np.ndarray, rng: np.random.Generator) -> None:
+    learnt = clips(face, 12, rng) + clips(face, 12, rng, "happy")
+    torch.manual_seed(0)
+    net = S2L(S2LConfig(channels=24, hidden=32, lookahead_frames=2))
+    task = S2LTask(learnt, [], batch=12, frames=40, noise_db=(30.0, 60.0), fingerprint="test")
+    train("s2l", net, task, Schedule(120, 5e-3, 0.0, 0.3, 1.0, 60, seed=1), state_file=None)
+    figures = s2l.evaluate(net, clips(face, 4, rng), s2l.mean_displacement_of(learnt))
+    assert figures["lip_gap_r"] > 0.8
+    assert figures["lmd_mouth"] < figures["lmd_mouth_still"]
+    sound = np.zeros((50, 160), np.float32)
+    wider = [lm.lip_width(net.predict(sound, face, emotion_vector(e, 1.0))).mean() for e in ("neutral", "happy")]
+    assert wider[1] - wider[0] > 0.02
+
+
+def test_batches_repeat_with_their_generator_and_short_clips_are_masked(face: np.ndarray, rng: np.random.Generator) -> None:
+    task = S2LTask(clips(face, 4, rng), [], batch=3, frames=80, noise_db=(12.0, 50.0), fingerprint="test")
+    first, again = (task.batch(np.random.default_rng(5)) for _ in range(2))
+    assert all((first[name] == again[name]).all() for name in first)
+    assert first["log_mel"].shape == (3, 320, 40) and first["target"].shape == (3, 80, 78, 3)
+    assert (first["mask"].sum(1) == 60).all() and np.isfinite(first["log_mel"]).all()
+    # What is masked has no influence on the loss.
+    tensors = {name: torch.from_numpy(value) for name, value in first.items()}
+    loss = float(task.loss(network(), tensors)[0].detach())
+    tensors["target"][:, 60:] += 1.0
+    assert float(task.loss(network(), tensors)[0].detach()) == pytest.approx(loss)
