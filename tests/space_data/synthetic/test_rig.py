@@ -80,7 +80,7 @@ def test_blink_closes_one_eye_only(rest: np.ndarray):
     shut = moved(rest, blink_left=1.0)
     for upper, lower in zip(regions.LID_UPPER[0], regions.LID_LOWER[0], strict=True):
         assert distance(shut, upper, lower) < 0.08
-    assert distance(shut, 386, 374) == pytest.approx(distance(rest, 386, 374), abs=0.01)
+    assert distance(shut, 386, 374) == pytest.approx(distance(moved(rest), 386, 374), abs=0.01)
 
 
 def test_lids_stay_outside_the_eyeball(rest: np.ndarray):
