@@ -32,7 +32,8 @@ def landmarks_picture() -> None:
     low, high = points[0, :, :2].min(0) - 18, points[0, :, :2].max(0) + 18
     left.imshow(rgb, interpolation="bicubic")
     left.set(xlim=(low[0], high[0]), ylim=(high[1], low[1]))
-    left.set_title(f"78 landmarks (pixels)   yaw {pose.yaw_deg[0]:+.0f}°, pitch {pose.pitch_deg[0]:+.0f}°, roll {pose.roll_deg[0]:+.0f}°")
+    angles = f"yaw {pose.yaw_deg[0]:+.0f}°, pitch {pose.pitch_deg[0]:+.0f}°, roll {pose.roll_deg[0]:+.0f}°"
+    left.set_title(f"78 landmarks (pixels)   {angles}")
     left.axis("off")
     for label, (group, colour) in GROUPS.items():
         left.scatter(*points[0, group, :2].T, s=26, color=colour, edgecolors="white", linewidths=0.5, label=label)

@@ -23,6 +23,7 @@ from space_data.speech import log_mel, loudness_db, mean_normalise, seconds_of, 
 from space_data.tables import read_table, write_table
 from space_data.timebase import AUDIO_HZ, fit_samples, frame_start_s, samples_to_frames
 from space_models import controls
+from space_models.dataset import by_frame
 from space_models.generators.warp import WarpGenerator
 from space_models.portrait import Portrait, load_portrait
 from space_models.posegen import PoseGen, apply_pose, load_posegen, relative_pose
@@ -75,7 +76,7 @@ def speech_features(audio: NDArray[np.float32]) -> Speech:
     """Features of 16 kHz ``audio``, cut to whole frames."""
     n_frames = samples_to_frames(len(audio))
     whole = fit_samples(audio, n_frames)
-    return Speech(whole, mean_normalise(log_mel(whole)).reshape(n_frames, -1))
+    return Speech(whole, by_frame(mean_normalise(log_mel(whole))))
 
 
 def load_speech(path: Path) -> Speech:

@@ -89,4 +89,4 @@ def resting_faces(clips: Iterable[TrackClip]) -> dict[str, NDArray[np.float32]]:
 
 def by_frame(log_mel: NDArray[np.float32]) -> NDArray[np.float32]:
     """Features (4 T, 40) grouped by video frame, (T, 160)."""
-    return log_mel.reshape(-1, FEATURES_PER_FRAME * log_mel.shape[1])
+    return log_mel.reshape(len(log_mel) // FEATURES_PER_FRAME, FEATURES_PER_FRAME * log_mel.shape[1])

@@ -1,8 +1,8 @@
 """Speech2Landmarks: speech and emotion to the landmarks of a given face in normalised space (paper, section 3.1).
 
 As far as the paper's design is known: short unidirectional temporal convolutions, an LSTM, FiLM conditioning on the emotion.
-Our choices (docs/departures.md): the network predicts the *displacement* from the portrait's own resting face, sees that face, and may
-look ``lookahead_frames`` ahead. It is causal otherwise and can run as a stream.
+Our choices (docs/departures.md): the network predicts the *displacement* from the portrait's own resting face, sees that face, and
+may look ``lookahead_frames`` ahead. It is causal otherwise and can run as a stream.
 """
 
 from collections import defaultdict
@@ -133,11 +133,11 @@ def augmented(log_mel: NDArray[np.float32], rng: np.random.Generator, noise_db: 
         colour = np.interp(bands, [0, 13, 26, 39], rng.normal(0, 1.0, 4))
         out = np.logaddexp(out, level + colour + rng.normal(0, 0.4, out.shape))
         out = np.maximum(out, np.percentile(out, PEAK_PERCENTILE) - FLOOR_BELOW_PEAK_DB * np.log(10) / 10)
-    out = mean_normalise(out.astype(np.float32))
+    masked = mean_normalise(out.astype(np.float32))
     band, stretch = int(rng.integers(0, MEL_BANDS - 6)), int(rng.integers(0, max(1, len(out) - 12)))
-    out[:, band : band + int(rng.integers(0, 7))] = 0.0
-    out[stretch : stretch + int(rng.integers(0, 13))] = 0.0
-    return out
+    masked[:, band : band + int(rng.integers(0, 7))] = 0.0
+    masked[stretch : stretch + int(rng.integers(0, 13))] = 0.0
+    return masked
 
 
 class S2LTask:

@@ -29,6 +29,8 @@ WIDTH_IOD = dict(
     aa=0.026, E=0.027, ih=0.029, oh=-0.120, ou=-0.065, er=-0.034, ax=0.018,
 )  # fmt: skip
 """Distance between the mouth corners, fitted likewise."""
+WIDTH_GAIN = 1.4
+"""On the fitted widths: least squares on uncertain phonemes shrinks them, and the detector needs more than two pixels."""
 ROUNDING = dict(CH=0.45, oh=0.25, ou=0.55, RR=0.25, er=0.15, SS=0.05)
 """Funnel control: lips forward and open. MediaPipe compresses lip depth, so depth is chosen for looks, not fitted."""
 LIP_SHARE = dict(sil=0.5, TH=0.45, DD=0.45, kk=0.3, CH=0.4, SS=0.65, nn=0.4, aa=0.15, E=0.2, ih=0.35, ax=0.25)
@@ -172,7 +174,7 @@ def mouth_track(phonemes: tuple[Phoneme, ...], n_frames: int) -> MouthTrack:
     opened = 1.0 - CLOSURE_DEPTH * closure
     tracks = {
         "gap_iod": np.maximum(soft_weights @ _row(GAP_IOD), floor) * opened,
-        "width_iod": soft_weights @ _row(WIDTH_IOD),
+        "width_iod": WIDTH_GAIN * (soft_weights @ _row(WIDTH_IOD)),
         "funnel": soft @ _row(ROUNDING) * opened,
         "lip_share": soft @ _row(LIP_SHARE, DEFAULT_LIP_SHARE),
         "press": PRESS * np.clip(CLOSURE_GAIN * _smooth(hot[:, VISEMES.index("PP")], CLOSURE_SMOOTHING_S), 0.0, 1.0),

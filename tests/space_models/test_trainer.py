@@ -11,9 +11,7 @@ from torch import nn
 
 from space_models.trainer import Schedule, generator_for, learning_rate_at, train, write_curves, write_metrics
 
-SCHEDULE = Schedule(
-    steps=40, learning_rate=0.05, weight_decay=0.0, rise_share=0.3, gradient_clip=1.0, interval_steps=10, seed=3
-)
+SCHEDULE = Schedule(steps=40, learning_rate=0.05, weight_decay=0.0, rise_share=0.3, gradient_clip=1.0, interval_steps=10, seed=3)
 
 
 class Line:

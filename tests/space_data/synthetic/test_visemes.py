@@ -11,6 +11,7 @@ from space_data.synthetic.visemes import (
     GAP_IOD,
     LEAD_S,
     VISEMES,
+    WIDTH_GAIN,
     WIDTH_IOD,
     activations,
     mouth_controls,
@@ -55,7 +56,7 @@ def test_activations_are_one_hot_and_late_by_the_lead() -> None:
 def test_held_vowel_reaches_its_targets() -> None:
     track = mouth_track(_held("A"), 35)
     assert track.gap_iod[MIDDLE] == pytest.approx(GAP_IOD["aa"], abs=1e-3)
-    assert track.width_iod[MIDDLE] == pytest.approx(WIDTH_IOD["aa"], abs=1e-3)
+    assert track.width_iod[MIDDLE] == pytest.approx(WIDTH_GAIN * WIDTH_IOD["aa"], abs=1e-3)
 
 
 def test_closures_shut_the_lips_even_between_open_vowels() -> None:
@@ -94,7 +95,7 @@ def test_controls_realise_gap_and_width_on_faces() -> None:
             track = mouth_track(_held(symbol), 35)
             shown = exact_normalised(identity, mouth_controls(track, gains))[MIDDLE]
             assert lip_gap(shown) - lip_gap(rest)[0] == pytest.approx(GAP_IOD[viseme], abs=0.025), viseme
-            assert lip_width(shown) - lip_width(rest)[0] == pytest.approx(WIDTH_IOD[viseme], abs=0.02), viseme
+            assert lip_width(shown) - lip_width(rest)[0] == pytest.approx(WIDTH_GAIN * WIDTH_IOD[viseme], abs=0.03), viseme
 
 
 def test_closed_lips_touch_on_faces() -> None:

@@ -1,0 +1,124 @@
+"""`animate` end to end on the public-domain portrait with small untrained networks: shape, sound, seeds, controls, bad input."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from space_data.errors import SpaceError
+from space_data.media import decode_audio, decode_video, write_image, write_wav
+from space_data.params import load_params
+from space_data.schema import TrackFrame
+from space_data.tables import read_table
+from space_models.animate import animate, load_speech
+from space_models.checkpoints import Card, save_model
+from space_models.posegen import PoseGen, PoseGenConfig
+from space_models.s2l import S2L, S2LConfig, config_of
+
+PARAMS = load_params(Path(__file__).resolve().parents[2] / "params.yaml")
+N_FRAMES = 20
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with tiny networks as the training stages leave them."""
+    folder = tmp_path_factory.mktemp("models")
+    torch.manual_seed(0)
+    s2l = S2L(S2LConfig(channels=8, hidden=8, lookahead_frames=2))
+    save_model(folder / "s2l", s2l, Card("s2l", config_of(s2l), "", "test"))
+    config = {"hidden": 8, "pose_sd": (4.0, 3.0, 2.0, 0.03, 0.03, 0.01), "step_sd": (1.0, 1.0, 1.0, 0.01, 0.01, 0.005)}
+    posegen = PoseGen(PoseGenConfig(**config))
+    save_model(folder / "posegen", posegen, Card("posegen", config, "", "test"))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory: pytest.TempPathFactory, astronaut: np.ndarray) -> tuple[Path, Path]:
+    """The portrait as a file, and 0.8 s of a voiced buzz in syllables."""
+    folder = tmp_path_factory.mktemp("inputs")
+    write_image(folder / "portrait.png", astronaut)
+    time_s = np.arange(N_FRAMES * 640) / 16_000
+    buzz = np.sign(np.sin(2 * np.pi * 120 * time_s)) * 0.3 * np.clip(np.sin(2 * np.pi * 4 * time_s), 0, None)
+    write_wav(folder / "speech.wav", buzz.astype(np.float32))
+    return folder / "portrait.png", folder / "speech.wav"
+
+
+def run(inputs: tuple[Path, Path], models: Path, out: Path, **options: object) -> list[TrackFrame]:
+    """Animate, and read the tracks back."""
+    image, audio = inputs
+    tracks = out.with_suffix(".parquet")
+    animate(image=image, audio=audio, out=out, params=PARAMS, models=models, tracks=tracks, **options)  # type: ignore[arg-type]
+    return read_table(tracks, TrackFrame)
+
+
+def normalised(rows: list[TrackFrame]) -> np.ndarray:
+    return np.stack([row.normalised for row in rows])
+
+
+def pose(rows: list[TrackFrame]) -> np.ndarray:
+    return np.stack([row.pose for row in rows])
+
+
+def test_a_video_with_its_sound_comes_out_and_repeats_with_its_seed(inputs, models: Path, tmp_path: Path) -> None:
+    first = run(inputs, models, tmp_path / "a.mp4", seed=3)
+    frames = list(decode_video(tmp_path / "a.mp4"))
+    assert len(frames) == N_FRAMES and frames[0].rgb.shape == (512, 512, 3)
+    heard, said = decode_audio(tmp_path / "a.mp4")[: N_FRAMES * 640], decode_audio(inputs[1])
+    assert np.corrcoef(heard, said[: len(heard)])[0, 1] > 0.9  # AAC, in sync
+    again = run(inputs, models, tmp_path / "b.mp4", seed=3)
+    assert (normalised(first) == normalised(again)).all() and (pose(first) == pose(again)).all()
+    assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+
+
+def test_pose_modes_and_emotion_reach_the_tracks(inputs, models: Path, tmp_path: Path) -> None:
+    moved = run(inputs, models, tmp_path / "a.mp4", seed=1)
+    other = run(inputs, models, tmp_path / "b.mp4", seed=2, pose="still", emotion="happy:1")
+    copied = run(inputs, models, tmp_path / "c.mp4", seed=5, pose=str(tmp_path / "a.parquet"))
+    assert np.ptp(pose(moved), axis=0)[:3].max() > 0.1
+    assert np.ptp(pose(other), axis=0).max() == 0
+    assert pose(copied) == pytest.approx(pose(moved), abs=0.05)
+    assert np.abs(normalised(other) - normalised(moved)).max() > 0
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"emotion": "joyful:0.5"}, "need one of neutral, calm, happy"),
+        ({"emotion": "happy:1.5"}, "need 0 to 1"),
+        ({"out": "movie.avi"}, "need a name that ends in .mp4"),
+        ({"audio": "none.wav"}, "no such file"),
+        ({"image": "none.png"}, "no such file"),
+        ({"image": "blank.png"}, "no face found"),
+        ({"audio": "silent.wav"}, "silent"),
+        ({"audio": "empty.wav"}, "empty"),
+        ({"audio": "short.wav"}, "need at least one frame"),
+        ({"pose": "sideways"}, "need 'generated', 'still' or a file"),
+        ({"models": "nowhere"}, "no such model"),
+    ],
+)
+def test_bad_input_is_said_before_the_work(change: dict[str, str], words: str, inputs, models: Path, tmp_path: Path) -> None:
+    write_image(tmp_path / "blank.png", np.full((300, 300, 3), 128, np.uint8))
+    write_wav(tmp_path / "silent.wav", np.zeros(16_000, np.float32))
+    write_wav(tmp_path / "short.wav", np.full(300, 0.1, np.float32))
+    (tmp_path / "empty.wav").touch()
+    options: dict[str, object] = {"image": inputs[0], "audio": inputs[1], "out": tmp_path / "o.mp4", "models": models}
+    options |= {key: value if key in ("emotion", "pose") else tmp_path / value for key, value in change.items()}
+    with pytest.raises(SpaceError, match=words):
+        animate(params=PARAMS, **options)  # type: ignore[arg-type]
+    assert not list(tmp_path.glob("*.mp4")) and not list(tmp_path.glob("*.part*"))
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")
+def test_an_output_folder_that_cannot_be_written_is_named(inputs, models: Path, tmp_path: Path) -> None:
+    (tmp_path / "locked").mkdir(mode=0o500)
+    with pytest.raises(SpaceError, match="output folder cannot be written"):
+        run(inputs, models, tmp_path / "locked" / "o.mp4")
+
+
+def test_telephone_sound_is_accepted_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    time_s = np.arange(8000) / 8000
+    write_wav(tmp_path / "phone.wav", (0.3 * np.sin(2 * np.pi * 300 * time_s)).astype(np.float32), rate_hz=8000)
+    assert len(load_speech(tmp_path / "phone.wav")) == 25
+    assert "recorded at 8000 Hz" in caplog.text
