@@ -1,8 +1,8 @@
 """Speech2Landmarks: speech and emotion to the landmarks of a given face in normalised space (paper, section 3.1).
 
 As far as the paper's design is known: short unidirectional temporal convolutions, an LSTM, FiLM conditioning on the emotion.
-Our choices (docs/departures.md): the network predicts the *displacement* from the portrait's own resting face, sees that face, and
-may look ``lookahead_frames`` ahead. It is causal otherwise and can run as a stream.
+Our choices (docs/departures.md): the network predicts the *displacement* from the portrait's own resting face, sees that face,
+and may look ``lookahead_frames`` ahead. It is causal otherwise and can run as a stream.
 """
 
 from collections import defaultdict

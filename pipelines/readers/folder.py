@@ -41,8 +41,8 @@ def list_clips(root: Path) -> Listing:
         sources.append(
             Source(
                 clip_id=f"{dataset}/{name.as_posix()}", path=path, dataset=dataset, subject=f"{dataset}/{subject}",
-                emotion=emotion, intensity=intensity, view=label.get("view", ""), language=label.get("language", ""), sex=label.get("sex", ""),
-                split=split,
+                emotion=emotion, intensity=intensity, view=label.get("view", ""), language=label.get("language", ""),
+                sex=label.get("sex", ""), split=split,
             )
         )  # fmt: skip
     if labels:

@@ -108,7 +108,7 @@ class CompactGenerator:
         if not np.isfinite(driving).all():
             raise SpaceError("compact: driving keypoints are not all finite (were the landmarks interpolated?)")
         source_kp = torch.from_numpy(state.keypoints)[None]
-        for row in np.asarray(driving, np.float32):
+        for row in np.array(driving, np.float32):  # a copy: tables are read-only
             with torch.inference_mode():
                 drawn = self._net.draw(state.small, source_kp, torch.from_numpy(row)[None], state.features)
                 frame = self._at_full_size(state.photo, drawn)

@@ -8,9 +8,11 @@ download, and 2 cores must do.
 
 import hashlib
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -75,10 +77,10 @@ def draw_pairs(clips: Sequence[Footage], batch: int, rng: np.random.Generator) -
     anchors = torch.from_numpy(np.stack([clip.anchors[t] for clip, t in zip(chosen, frames, strict=True)]))
     flat = pictures.flatten(0, 1).permute(0, 3, 1, 2).float() / 255  # (2 B, 3, S, S): source, driving, source, ...
 
-    def each(values: NDArray[np.floating]) -> Tensor:
+    def each(values: NDArray[Any]) -> Tensor:
         return torch.from_numpy(np.repeat(values.astype(np.float32), 2, axis=0))
 
-    zoom = each(np.exp(rng.uniform(*np.log(ZOOM_RANGE), batch)))
+    zoom = each(np.exp(rng.uniform(math.log(ZOOM_RANGE[0]), math.log(ZOOM_RANGE[1]), batch)))
     shift = each(rng.uniform(-MAX_SHIFT, MAX_SHIFT, (batch, 2)))
     mirrored = each(rng.integers(2, size=batch)) > 0.5
     gain = each(rng.uniform(*GAIN_RANGE, (batch, 1)) * np.exp(rng.normal(0, TINT, (batch, 3))))
