@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.signal import lfilter
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from space_data import landmarks as lm
 from space_data.schema import EMOTIONS
-from space_data.speech import FLOOR_BELOW_PEAK_DB, MEL_BANDS, PEAK_PERCENTILE, mean_normalise
-from space_data.timebase import FEATURES_PER_FRAME
+from space_data.speech import MEL_BANDS, PEAK_PERCENTILE, mean_normalise
+from space_data.timebase import FEATURE_HZ, FEATURES_PER_FRAME
 from space_models.checkpoints import load_card, load_weights
 from space_models.dataset import TrackClip, by_frame, resting_faces
 from space_models.film import FiLM
@@ -27,6 +28,14 @@ from space_models.retarget import close_smile, neutral_of
 N_OUT = lm.N_LANDMARKS * 3
 NEUTRAL = EMOTIONS.index("neutral")
 FACE_CODE = 32
+DROPOUT = 0.25
+NEPERS_PER_DB = np.log(10) / 10
+HEARD_RANGE_DB = 40.0
+LEAST_BAND_SD = 0.3
+"""Input is floored this far below its peak and each band scaled to unit s.d.: espeak-ng's voices are cleaner than any room (s.d.
+3.5-4.0 nepers against 1.5-3.4), and few; without both the network does worse on real speech than a linear map."""
+LIPS_WEIGHT = 3.0
+OWN_FACE_SHARE = 0.2
 MOUTH_WEIGHT, OTHER_WEIGHT = 6.0, 1.0
 LIDS = np.array([37, 38, 40, 41, 43, 44, 46, 47])
 CLOSED_GAP_IOD = 0.012
@@ -60,7 +69,7 @@ class CausalConv(nn.Module):
 class S2L(nn.Module):
     """Displacement of normalised landmarks from a resting face.
 
-    Shapes: log_mel (batch, 4 T, 40), mean-normalised; face (batch, 78 * 3); emotion (batch, 9); out (batch, T, 78, 3), in IOD.
+    Shapes: log_mel (batch, 4 T, 40), ``standardised``; face (batch, 78 * 3); emotion (batch, 9); out (batch, T, 78, 3), in IOD.
     """
 
     def __init__(self, config: S2LConfig) -> None:
@@ -70,11 +79,14 @@ class S2L(nn.Module):
         self.convs = nn.ModuleList([CausalConv(MEL_BANDS, c, 5, 2), CausalConv(c, c, 5, 2), CausalConv(c, c, 3)])
         self.films = nn.ModuleList([FiLM(len(EMOTIONS), c) for _ in self.convs])
         self.face = nn.Sequential(nn.Linear(N_OUT, FACE_CODE), nn.GELU())
+        self.drop = nn.Dropout(DROPOUT)
         self.lstm = nn.LSTM(c + FACE_CODE, config.hidden, batch_first=True)
         self.film_out = FiLM(len(EMOTIONS), config.hidden)
         self.out = nn.Linear(config.hidden, N_OUT)
         nn.init.normal_(self.out.weight, std=1e-3)
         nn.init.zeros_(self.out.bias)
+        self.expression = nn.Linear(len(EMOTIONS), N_OUT, bias=False)
+        nn.init.zeros_(self.expression.weight)
 
     def forward(self, log_mel: Tensor, face: Tensor, emotion: Tensor) -> Tensor:
         """See the class."""
@@ -84,12 +96,14 @@ class S2L(nn.Module):
         ahead = self.config.lookahead_frames * FEATURES_PER_FRAME
         x = F.pad(log_mel, (0, 0, 0, ahead), mode="replicate" if ahead else "constant").transpose(1, 2)
         for conv, film in zip(self.convs, self.films, strict=True):
-            x = F.gelu(film(conv(x), mixture))
+            x = self.drop(F.gelu(film(conv(x), mixture)))
         x = x.transpose(1, 2)
         code = self.face(face)[:, None].expand(-1, x.shape[1], -1)
         hidden, _ = self.lstm(torch.cat([x, code], -1))
         hidden = self.film_out(hidden.transpose(1, 2), mixture).transpose(1, 2)
-        out = self.out(hidden)[:, self.config.lookahead_frames :]
+        out = self.out(self.drop(hidden))[:, self.config.lookahead_frames :]
+        # An emotion's lasting part (brows, lids, corners); FiLM then only has to change how speech looks with it.
+        out = out + self.expression(mixture)[:, None]
         return out.reshape(len(out), -1, lm.N_LANDMARKS, 3)
 
     @torch.no_grad()
@@ -97,7 +111,7 @@ class S2L(nn.Module):
         self, features: NDArray[np.float32], face: NDArray[np.float32], emotion: NDArray[np.float32]
     ) -> NDArray[np.float32]:
         """Normalised landmarks (T, 78, 3) of ``face`` (78, 3) saying ``features`` (T, 160) with ``emotion`` (9,)."""
-        log_mel = torch.from_numpy(np.ascontiguousarray(features.reshape(1, -1, MEL_BANDS)))
+        log_mel = torch.from_numpy(standardised(features.reshape(-1, MEL_BANDS))[None])
         moved = self(log_mel, torch.from_numpy(face.reshape(1, -1)), torch.from_numpy(emotion[None].astype(np.float32)))
         return face[None] + moved[0].numpy()
 
@@ -115,11 +129,27 @@ def relaxed(face: NDArray[np.float32]) -> NDArray[np.float32]:
     return close_smile(face, REST_GAP_IOD, REST_WIDTH_IOD)
 
 
-def augmented(log_mel: NDArray[np.float32], rng: np.random.Generator, noise_db: tuple[float, float]) -> NDArray[np.float32]:
-    """Features (F, 40) as another room and voice would give them, mean-normalised.
+def standardised(log_mel: NDArray[np.floating]) -> NDArray[np.float32]:
+    """Log-mel of an utterance (F, 40) as the network hears it: quiet parts floored, each band of zero mean and unit s.d."""
+    floored = np.maximum(log_mel, np.percentile(log_mel, PEAK_PERCENTILE) - HEARD_RANGE_DB * NEPERS_PER_DB)
+    centred = floored - floored.mean(axis=0)
+    return (centred / np.maximum(centred.std(axis=0), LEAST_BAND_SD)).astype(np.float32)
 
-    Steady coloured noise at a random level below the peak (half of the time), a shift of up to 1.5 bands (vocal tract), and one
-    masked band and one masked stretch (SpecAugment, Park et al. 2019).
+
+def reverberant(log_mel: NDArray[np.float64], rng: np.random.Generator) -> NDArray[np.float64]:
+    """Features (F, 40) with the exponential tail of a room of 0.2-0.6 s reverberation time, in the power domain."""
+    decay = 10.0 ** (-6.0 / (FEATURE_HZ * rng.uniform(0.2, 0.6)))  # 60 dB per reverberation time
+    peak = log_mel.max()
+    power = np.exp(log_mel - peak)
+    tail = lfilter([0.0, 1.0], [1.0, -decay], power, axis=0)
+    return np.log(power + rng.uniform(0, 0.25) * np.asarray(tail) + 1e-9) + peak
+
+
+def augmented(log_mel: NDArray[np.float32], rng: np.random.Generator, noise_db: tuple[float, float]) -> NDArray[np.float32]:
+    """Features (F, 40) as another room and voice would give them, standardised.
+
+    Steady coloured noise at a random level below the peak (half of the time), a reverberant tail (likewise), a shift of up to
+    1.5 bands (vocal tract), and masked bands and one masked stretch (SpecAugment, Park et al. 2019).
     """
     out = log_mel.astype(np.float64)
     shift = rng.uniform(-1.5, 1.5)
@@ -129,13 +159,16 @@ def augmented(log_mel: NDArray[np.float32], rng: np.random.Generator, noise_db: 
     out = out[:, low] * (1 - part) + out[:, np.minimum(low + 1, MEL_BANDS - 1)] * part
     peak = np.percentile(out, PEAK_PERCENTILE)
     if rng.random() < 0.5:
-        level = peak - rng.uniform(*noise_db) * np.log(10) / 10
+        level = peak - rng.uniform(*noise_db) * NEPERS_PER_DB
         colour = np.interp(bands, [0, 13, 26, 39], rng.normal(0, 1.0, 4))
         out = np.logaddexp(out, level + colour + rng.normal(0, 0.4, out.shape))
-        out = np.maximum(out, np.percentile(out, PEAK_PERCENTILE) - FLOOR_BELOW_PEAK_DB * np.log(10) / 10)
-    masked = mean_normalise(out.astype(np.float32))
-    band, stretch = int(rng.integers(0, MEL_BANDS - 6)), int(rng.integers(0, max(1, len(out) - 12)))
-    masked[:, band : band + int(rng.integers(0, 7))] = 0.0
+    if rng.random() < 0.5:
+        out = reverberant(out, rng)
+    masked = standardised(out)
+    stretch = int(rng.integers(0, max(1, len(out) - 12)))
+    for most in (6, 8):
+        band = int(rng.integers(0, MEL_BANDS - most))
+        masked[:, band : band + int(rng.integers(0, most + 1))] = 0.0
     masked[stretch : stretch + int(rng.integers(0, 13))] = 0.0
     return masked
 
@@ -161,7 +194,7 @@ class S2LTask:
     def batch(self, rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
         """One batch: ``log_mel``, ``face``, ``emotion``, ``target`` (batch, T, 78, 3) displacement, ``mask`` (batch, T).
 
-        The face shown is the subject's resting one, or (half of the time) that of the clip itself: a portrait may already wear
+        The face shown is the subject's resting one, or (sometimes) that of the clip itself: a portrait may already wear
         the emotion, which must not be put on twice.
         """
         rows = [self._window(self._train[i], rng) for i in rng.integers(0, len(self._train), self._batch)]
@@ -173,7 +206,7 @@ class S2LTask:
         points = clip.normalised[begin : begin + n]
         sound = by_frame(augmented(clip.log_mel, rng, self._noise_db))[begin : begin + n]
         short = n - len(points)
-        own = rng.random() < 0.5
+        own = rng.random() < OWN_FACE_SHARE
         face = self._own_rest[clip.clip.clip_id] if own else self._rest[clip.clip.subject]
         return {
             "log_mel": np.pad(sound, ((0, short), (0, 0))).reshape(-1, MEL_BANDS),
@@ -184,9 +217,10 @@ class S2LTask:
         }
 
     def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Squared error of positions and of velocities, mouth first; lips that should meet; lids by absolute error.
+        """Squared error of positions and of velocities, mouth first; the lip gap and its velocity; lips that should meet.
 
-        Absolute error makes the lids follow their median: blinks cannot be heard, and their mean would leave the eyes half shut.
+        The lids by absolute error, which makes them follow their median: blinks cannot be heard, and their mean would leave the
+        eyes half shut.
         """
         out, target, mask = model(batch["log_mel"], batch["face"], batch["emotion"]), batch["target"], batch["mask"]
         weight = torch.full((lm.N_LANDMARKS, 1), OTHER_WEIGHT, device=out.device)
@@ -202,8 +236,11 @@ class S2LTask:
         true_gap = target[..., LOWER_INNER, 1].mean(-1) - target[..., UPPER_INNER, 1].mean(-1)
         closed = (true_gap < CLOSED_GAP_IOD).float() * mask
         contact = (F.relu(gap - true_gap) ** 2 * closed).sum() / mask.sum()
-        parts = {"position": position, "velocity": velocity, "lids": lids, "contact": contact}
-        return position + 2.0 * velocity + 0.02 * lids + irises + contact, parts
+        gap_error = (gap - true_gap) * mask
+        gap_moved = (gap_error[:, 1:] - gap_error[:, :-1]) * mask[:, 1:]
+        lips = ((gap_error**2).sum() + (gap_moved**2).sum()) / mask.sum()
+        parts = {"position": position, "velocity": velocity, "lips": lips, "lids": lids, "contact": contact}
+        return position + 2.0 * velocity + LIPS_WEIGHT * lips + 0.02 * lids + irises + contact, parts
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Mouth distance and lip-gap correlation on held-out identities."""
