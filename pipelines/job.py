@@ -22,14 +22,11 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
-
-from rich.console import Console
-from rich.table import Table
 
 from pipelines.code_version import code_version
 from pipelines.isolate import Answer, Died, FunctionName, Raised, Returned, TimedOut
@@ -92,6 +89,8 @@ REASONS = {
 
 DETAIL_CHARACTERS = 4000
 OUTCOME_FILE = "outcome.json"
+STAGE_FACTS = ("stage", "clips", "computed", "seconds", "clips_per_s", *STATUSES)
+"""What every stage tells of itself; anything else in its line is a note of its own."""
 
 
 class Rejected(Exception):
@@ -338,6 +337,14 @@ class StageClock:
     notes: dict[str, str] = field(default_factory=dict)
 
 
+def stage_line(facts: Mapping[str, Any]) -> str:
+    """A stage's facts as text, e.g. ``115 clips in 5.5 s (21.1/s); kept 112, rejected 3, failed 0``."""
+    fates = ", ".join(f"{status} {facts[status]}" for status in STATUSES)
+    kept_before = f", {facts['clips'] - facts['computed']} from earlier runs" if facts["computed"] < facts["clips"] else ""
+    notes = "".join(f"; {name} {value}" for name, value in facts.items() if name not in STAGE_FACTS)
+    return f"{facts['clips']} clips in {facts['seconds']:.1f} s ({facts['clips_per_s']:.1f}/s{kept_before}); {fates}{notes}"
+
+
 @contextmanager
 def stage_clock(layout: Layout, stage: str) -> Iterator[StageClock]:
     """Time a stage: fill in the ``StageClock``; at the end its line is printed and kept in ``reports/stages/<stage>.json``."""
@@ -353,9 +360,8 @@ def stage_clock(layout: Layout, stage: str) -> Iterator[StageClock]:
     with atomic_file(layout.timing(stage)) as part:
         part.write_text(json.dumps(facts, indent=1) + "\n")
     if not progress.is_quiet():
-        table = Table(*facts)
-        table.add_row(*(str(value) for value in facts.values()))
-        Console().print(table)
+        # One line, so that it also reads well in a log; `report` prints all stages as one table.
+        print(f"{stage}: {stage_line(facts)}")
 
 
 def stage_main(run: Callable[[Params, Layout], None], argv: Sequence[str] | None = None) -> None:

@@ -3,7 +3,7 @@
 Everything is drawn from one generator per performance, so that clips do not depend on each other or on their order.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -31,6 +31,15 @@ Track = NDArray[np.float64]
 
 VARIANTS = ("m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "f1", "f2", "f3", "f4", "f5")
 """Natural-sounding voices of espeak-ng; the robotic ones are left out."""
+HEARD_VARIANTS = VARIANTS + (
+    "Alex", "Alicia", "Andrea", "Andy", "Annie", "Denis", "Diogo", "Gene", "Gene2", "Henrique", "Hugo", "Jacky", "Lee",
+    "Marco", "Mario", "Michael", "Mike", "Nguyen", "Reed", "Storm", "adam", "anika", "announcer", "antonio", "aunty",
+    "belinda", "benjamin", "boris", "caleb", "david", "ed", "edward", "edward2", "grandma", "grandpa", "gustave", "ian",
+    "iven", "iven2", "iven3", "iven4", "john", "linda", "marcelo", "max", "michel", "miguel", "mike2", "norbert", "pablo",
+    "paul", "pedro", "quincy", "rob", "robert", "sandro", "shelby", "steph", "steph2", "steph3", "travis", "victor", "zac",
+)  # fmt: skip
+"""Voices of the speech-only part: what is learnt about lips must not hang on a few of them."""
+HEARD_RATE_WPM, HEARD_PITCH = (120, 220), (10, 90)
 CLIP_S = (3.0, 6.0)
 MARGIN_S = (0.15, 0.45)
 """Silence before and after the speech."""
@@ -141,6 +150,9 @@ def _say(
     for _ in range(TRIES):
         if any_language:
             language = str(rng.choice(LANGUAGES))
+            variant = str(rng.choice(HEARD_VARIANTS))
+            rate, pitch = int(rng.integers(*HEARD_RATE_WPM)), int(rng.integers(*HEARD_PITCH))
+            person = replace(person, variant=variant, rate_wpm=rate, pitch=pitch)
         else:
             language = person.language if rng.random() < 0.5 else "en-us"
         text = utterance_text(rng, language, sentence_share=0.3 if any_language else 0.9)
@@ -156,7 +168,7 @@ def perform(
     """Draw what ``person`` says and how the head moves while saying it.
 
     Args:
-        any_language: speech-only utterances roam through all languages; filmed people keep to theirs and English.
+        any_language: speech-only utterances roam through all languages and voices; filmed people keep to theirs and English.
     """
     language, text, said = _say(person, emotion, intensity, rng, any_language)
     before_s, after_s = rng.uniform(*MARGIN_S, 2)
