@@ -1,7 +1,9 @@
-"""Draws the pictures of `docs/` that are made by code: `python docs/make_pictures.py`."""
+"""Draws the pictures of `docs/`: `python docs/make_pictures.py`, after `dvc repro` (one of them shows the default corpus)."""
 
+import tempfile
 from pathlib import Path
 
+import cv2
 import matplotlib
 
 matplotlib.use("Agg")
@@ -11,6 +13,10 @@ from skimage.data import astronaut
 
 from space_data import landmarks as lm
 from space_data.facemesh import mesh_of_image
+from space_data.media import decode_video, picture_at, write_image, write_wav
+from space_data.params import load_params
+from space_data.synthetic.espeak import Voice, speak
+from space_models.animate import animate
 
 HERE = Path(__file__).parent / "img"
 GROUPS = {
@@ -58,7 +64,35 @@ def landmarks_picture() -> None:
     figure.savefig(HERE / "landmarks.png")
 
 
+def animated_picture() -> None:
+    """Frames of `space animate` on the same portrait, saying an English sentence neutrally, happily and sadly."""
+    sentence = "My brother keeps a blue parrot that whistles whenever the phone rings."
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        photo, speech = Path(folder) / "portrait.png", Path(folder) / "speech.wav"
+        write_image(photo, astronaut())
+        write_wav(speech, speak(sentence, Voice("en-us", "f2")).audio)
+        for emotion in ("neutral", "happy:1.0", "sad:1.0"):
+            out = Path(folder) / "out.mp4"
+            animate(image=photo, audio=speech, out=out, params=load_params(), emotion=emotion, seed=3)
+            frames = [frame.rgb for frame in decode_video(out)]
+            shown = np.linspace(6, len(frames) - 8, 7).astype(int)
+            rows.append(np.concatenate([cv2.resize(frames[i], (220, 220), interpolation=cv2.INTER_AREA) for i in shown], 1))
+    write_image(HERE / "animated.jpg", np.concatenate(rows))
+
+
+def corpus_picture() -> None:
+    """A frame of each of twelve people of the default corpus, under different emotions."""
+    clips = sorted(Path("data/raw/synthetic/clips").glob("*/*/*.mp4"))
+    people = sorted({clip.parts[-3] for clip in clips})[:12]
+    chosen = [[c for c in clips if c.parts[-3] == person][i % 6] for i, person in enumerate(people)]
+    tiles = [picture_at(clip, 1.6) for clip in chosen]
+    write_image(HERE / "corpus.jpg", np.concatenate([np.concatenate(tiles[i : i + 6], 1) for i in (0, 6)]))
+
+
 if __name__ == "__main__":
     HERE.mkdir(exist_ok=True)
     np.set_printoptions(precision=3)
     landmarks_picture()
+    animated_picture()
+    corpus_picture()
