@@ -42,7 +42,7 @@ class Cutout:
     threshold: float = 0.5
 
 
-@njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True, error_model="numpy")
 def _rasterise(points, triangles, two_sided, masked, uv, alpha, threshold, triangle, weight_b, weight_c, inv_depth):
     height, width = triangle.shape
     alpha_height, alpha_width = alpha.shape
@@ -56,10 +56,11 @@ def _rasterise(points, triangles, two_sided, masked, uv, alpha, threshold, trian
             continue
         if abs(area) < _MIN_AREA_PX2:
             continue
-        x0 = max(int(min(ax, bx, cx)), 0)
-        x1 = min(int(max(ax, bx, cx)) + 1, width)
-        y0 = max(int(min(ay, by, cy)), 0)
-        y1 = min(int(max(ay, by, cy)) + 1, height)
+        # the samples whose centres lie in the triangle's box; small triangles often have none
+        x0, x1 = max(int(min(ax, bx, cx) + _HALF), 0), min(int(max(ax, bx, cx) + _HALF), width)
+        y0, y1 = max(int(min(ay, by, cy) + _HALF), 0), min(int(max(ay, by, cy) + _HALF), height)
+        if x0 >= x1 or y0 >= y1:
+            continue
         scale = _ONE / area
         # weights are affine in x and y: start values and steps
         b_dx, b_dy = (cy - ay) * scale, (ax - cx) * scale
@@ -70,9 +71,11 @@ def _rasterise(points, triangles, two_sided, masked, uv, alpha, threshold, trian
             dx = np.float32(x0) + _HALF - ax
             wb = dx * b_dx + dy * b_dy
             wc = dx * c_dx + dy * c_dy
+            entered = False
             for x in range(x0, x1):
                 wa = _ONE - wb - wc
                 if wa >= _ZERO and wb >= _ZERO and wc >= _ZERO:
+                    entered = True
                     z = wa * az + wb * bz + wc * cz
                     if z > inv_depth[y, x]:
                         seen = True
@@ -87,6 +90,8 @@ def _rasterise(points, triangles, two_sided, masked, uv, alpha, threshold, trian
                             triangle[y, x] = t
                             weight_b[y, x] = wb
                             weight_c[y, x] = wc
+                elif entered:
+                    break
                 wb += b_dx
                 wc += c_dx
 
