@@ -221,17 +221,16 @@ def film(
     performance: Performance, scene: Scene, size_px: int, yaw_offset_deg: float = 0.0
 ) -> tuple[list[NDArray[np.uint8]], list[TruthFrame]]:
     """Render a performance: frames (size_px, size_px, 3) and their truth."""
-    camera = HeadRenderer(performance.person.identity, scene, size_px)
-    motion = performance.motion
+    camera, motion = HeadRenderer(performance.person.identity, scene, size_px), performance.motion
+    pose = {
+        "yaw_deg": motion.yaw_deg + yaw_offset_deg,
+        "pitch_deg": motion.pitch_deg,
+        "roll_deg": motion.roll_deg,
+        "shift_x_cm": motion.shift_cm[:, 0],
+        "shift_y_cm": motion.shift_cm[:, 1],
+    }
     frames, meshes = [], []
-    for t in range(performance.n_frames):
-        rgb, truth = camera.frame(
-            {name: float(track[t]) for name, track in performance.controls.items()},
-            float(motion.yaw_deg[t] + yaw_offset_deg),
-            float(motion.pitch_deg[t]),
-            float(motion.roll_deg[t]),
-            (float(motion.shift_cm[t, 0]), float(motion.shift_cm[t, 1])),
-        )
+    for rgb, truth in camera.frames(performance.controls, pose):
         frames.append(rgb)
         meshes.append(truth.mesh_px)
     return frames, _truth(performance, np.stack(meshes), yaw_offset_deg)

@@ -51,8 +51,9 @@ class Lights:
     ambient_colour: np.ndarray
 
     def table(self) -> np.ndarray:
-        """(7, 3) float32 rows in the order of the fields."""
-        return np.stack(astuple(self)).astype(np.float32)
+        """(8, 3) float32 rows in the order of the fields, then the direction half-way between the key light and the camera."""
+        half = self.key + (0.0, 0.0, 1.0)
+        return np.stack([*astuple(self), half / np.linalg.norm(half)]).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -90,12 +91,19 @@ def _lit(shadow_map, x, y, depth):
 
 
 @njit(cache=True, nogil=True, error_model="numpy", inline="always")
-def _strand(tangent_dot_half, exponent):
-    sine = np.sqrt(max(_F0, _F1 - tangent_dot_half * tangent_dot_half))
-    return sine**exponent
+def _power(base, exponent):
+    """base ** exponent for whole exponents > 0, in float32."""
+    result = _F1
+    left = int(exponent)
+    while left > 0:
+        if left & 1:
+            result *= base
+        base *= base
+        left >>= 1
+    return result
 
 
-@njit(cache=True, nogil=True, error_model="numpy")
+@njit(cache=True, nogil=True, error_model="numpy", inline="always")
 def _shade_group(a, material, atlas, shadow_map, use_shadow, lights, out):
     """Linear colour `out` (3,) of averaged attributes a (14,): normal 3, uv 2, tint 3, shadow 3, tangent 3."""
     nx, ny, nz = a[0], a[1], a[2]
@@ -120,24 +128,24 @@ def _shade_group(a, material, atlas, shadow_map, use_shadow, lights, out):
 
     kx, ky, kz = lights[0, 0], lights[0, 1], lights[0, 2]
     key = nx * kx + ny * ky + nz * kz
-    fill = max(_F0, (nx * lights[2, 0] + ny * lights[2, 1] + nz * lights[2, 2] + _FH) / np.float32(1.5))
+    fill = max(_F0, (nx * lights[2, 0] + ny * lights[2, 1] + nz * lights[2, 2] + _FH) * np.float32(1 / 1.5))
     back = max(_F0, nx * lights[4, 0] + ny * lights[4, 1] + nz * lights[4, 2])
     facing = max(nz, _F0)
     edge = (_F1 - facing) * (_F1 - facing)
     back = back * edge
     ambient = _AMBIENT_FLOOR + _AMBIENT_SLOPE * ny
-    hx, hy, hz = kx, ky, kz + _F1
-    hs = _F1 / np.sqrt(hx * hx + hy * hy + hz * hz)
+    hx, hy, hz = lights[7, 0], lights[7, 1], lights[7, 2]
     spec = _F0
     if material[11] > _FH:
         tx, ty, tz = a[11], a[12], a[13]
         ts = _F1 / np.sqrt(tx * tx + ty * ty + tz * tz + np.float32(1e-12))
-        along = (tx * hx + ty * hy + tz * hz) * hs * ts
-        spec = material[3] * _strand(along + np.float32(0.08), material[4]) * max(_F0, np.float32(0.3) + np.float32(0.7) * key)
+        along = (tx * hx + ty * hy + tz * hz) * ts + np.float32(0.08)
+        sine = np.sqrt(max(_F0, _F1 - along * along))
+        spec = material[3] * _power(sine, material[4]) * max(_F0, np.float32(0.3) + np.float32(0.7) * key)
     elif key > -np.float32(0.2):
-        toward = (nx * hx + ny * hy + nz * hz) * hs
+        toward = nx * hx + ny * hy + nz * hz
         if toward > np.float32(0.5):  # below, no exponent in use leaves anything to see
-            spec = material[3] * toward ** material[4]
+            spec = material[3] * _power(toward, material[4])
     spec *= lit
     rim = material[5] * edge * (_F1 - facing)
     for k in range(3):
