@@ -32,7 +32,8 @@ M_FACE, M_BODY, M_CAVITY, M_LID, M_EYE, M_TEETH, M_HAIR, M_CLOTH = range(8)
 _CAVITY_TINTS = (0.42, 0.06, 0.03)
 """Brightness of the mouth cavity from front to back."""
 _HAIR_ALPHA = 0.5
-_KEEP_MODELS = 4
+_KEEP_MODELS = 16
+"""About 11 MB each. Clips come in any order: with fewer, a worker would paint the same person again and again."""
 
 _OCCLUSION_DIRECTIONS = 40
 _OCCLUSION_MAP_PX = 144
