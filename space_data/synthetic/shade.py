@@ -16,6 +16,8 @@ _BYTE = np.float32(255.0)
 _AMBIENT_FLOOR, _AMBIENT_SLOPE = np.float32(0.76), np.float32(0.24)
 _KNEE = np.float32(0.70)
 """Linear value above which highlights are compressed."""
+_INSIDE = np.float32(0.6)
+"""Brightness of the inner side of hair."""
 
 
 @dataclass(frozen=True)
@@ -109,9 +111,11 @@ def _shade_group(a, material, atlas, shadow_map, use_shadow, lights, out):
     nx, ny, nz = a[0], a[1], a[2]
     scale = _F1 / np.sqrt(nx * nx + ny * ny + nz * nz + np.float32(1e-12))
     nx, ny, nz = nx * scale, ny * scale, nz * scale
-    if nz < _F0 and material[11] > _FH:  # hair sheets are seen from both sides
-        nx, ny, nz = -nx, -ny, -nz
     r, g, b = a[5] * material[6], a[6] * material[7], a[7] * material[8]
+    inside = nz < _F0 and material[11] > _FH
+    if inside:  # hair sheets are seen from both sides; inside, other hair that is not modelled takes most of the light
+        nx, ny, nz = -nx, -ny, -nz
+        r, g, b = _INSIDE * r, _INSIDE * g, _INSIDE * b
     if material[9] > _FH:
         u, v = a[3] - _FH, a[4] - _FH
         iu, iv = int(np.floor(u)), int(np.floor(v))
@@ -146,7 +150,7 @@ def _shade_group(a, material, atlas, shadow_map, use_shadow, lights, out):
         toward = nx * hx + ny * hy + nz * hz
         if toward > np.float32(0.5):  # below, no exponent in use leaves anything to see
             spec = material[3] * _power(toward, material[4])
-    spec *= lit
+    spec = _F0 if inside else spec * lit
     rim = material[5] * edge * (_F1 - facing)
     for k in range(3):
         wrap = material[k]
