@@ -184,6 +184,7 @@ class HeadRenderer:
         self._background = paint_background(scene, size_px)
         self._empty = tone_mapped(self._background)
         self._casters = self._model.triangles[self._model.casts]
+        self._hair_from = int((self._model.triangles < self._model.hair.start).all(1).sum())
 
     def frame(
         self,
@@ -257,7 +258,7 @@ class HeadRenderer:
         rows[:, TINT : TINT + 3] = tint
         hair = posed[model.hair]
         rows[model.hair, TANGENT : TANGENT + 3] = hair[model.next_row] - hair
-        seen = rasterise(screen, model.triangles, samples, samples, model.two_sided, model.cutout)
+        seen = rasterise(screen, model.triangles, samples, samples, model.two_sided, model.cutout, self._hair_from)
         shadow_map = None
         if self._shadow:
             shadow_map = rasterise(from_light, self._casters, _SHADOW_MAP_PX, _SHADOW_MAP_PX).inv_depth
