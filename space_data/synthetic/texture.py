@@ -295,10 +295,10 @@ def _paint_beard(canvas: _Canvas, identity: Identity, rng: np.random.Generator) 
     area = np.maximum(area, canvas.polygon(uv[[98, 97, 2, 326, 327, 410, 291, 0, 61, 186]], 0.14))
     # a bare margin round the red, widest at the corners: lip corners lost in hair are lost to any detector
     outline = _smooth(uv[[*regions.OUTER_LIP, regions.OUTER_LIP[0]]])
-    lips = np.maximum(canvas.polygon(outline, 0.10), canvas.line(outline, 0.36, 0.08))
+    lips = np.maximum(canvas.polygon(outline, 0.10), canvas.line(outline, 0.46, 0.10))
     area = area * (1 - np.clip(1.3 * lips, 0, 1))
     for i in MOUTH_CORNERS:
-        area = area * (1 - np.clip(1.2 * canvas.spot(uv[i], 0.26), 0, 1))
+        area = area * (1 - np.clip(1.4 * canvas.spot(uv[i], 0.40), 0, 1))
     for i in (83, 313):
         area = area * (1 - 0.55 * canvas.spot(uv[i], 0.35))
     ragged = np.clip(area * (1 + 0.22 * _noise(rng, (FACE_PX, FACE_PX), 14)), 0, 1)
