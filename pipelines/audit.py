@@ -254,7 +254,8 @@ def _groups(page: Page, audit: Audit) -> None:
 
 def _distributions(page: Page, audit: Audit, params: Params) -> None:
     section = page.section(
-        "Measures", "All scores are stored before anything is decided. Lines: noted (dotted), dropped (solid)."
+        "Measures",
+        "All scores are stored before anything is decided. Green: kept, orange: dropped; lines: noted (dotted), dropped (solid).",
     )
     status = {decision.clip_id: decision.status for decision in audit.decisions}
     figures = []

@@ -7,6 +7,7 @@ it grows by about 1 kB per frame.
 """
 
 import logging
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from pipelines.job import Layout, Rejected, Unit, content_hash, ledger_rows, run_units, stage_clock, stage_main, write_ledger
 from space_data import measures as m
+from space_data.errors import SpaceError
 from space_data.facemesh import FaceFinder, FaceMeshTracker
 from space_data.landmarks import (
     N_LANDMARKS,
@@ -286,6 +288,9 @@ def run(params: Params, layout: Layout) -> None:
         outcomes = run_units(STAGE, units, measure_clip, params.measure, layout, params.job)
         folders = {o.unit_id: o.folder for o in outcomes if o.status == KEPT and o.folder is not None}
         rows = [row for folder in folders.values() for row in read_table(folder / "measures.parquet", Measure)]
+        repeated = [clip_id for clip_id, n in Counter(row.clip_id for row in rows).items() if n > 1]
+        if repeated:
+            raise SpaceError(f"{STAGE}: segment id {repeated[0]!r} occurs twice (rename the file that ends in # and a number)")
         write_table(layout.measures, rows, Measure)
         for target, row_class in ((layout.frames, FrameRow), (layout.sound, SoundRow), (layout.thumbnails, Thumbnail)):
             files = {clip_id: folder / f"{target.name}.parquet" for clip_id, folder in folders.items()}

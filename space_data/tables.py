@@ -129,14 +129,17 @@ def read_arrow(
         clip_ids: only the rows of these clips; what holds others is not even read from the disk.
 
     Raises:
-        SpaceError: nothing there, another table, or another version of the schema.
+        SpaceError: nothing there, not Parquet, another table, or another version of the schema.
     """
     path = Path(path)
     files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
     if not files or not files[0].exists():
         raise SpaceError(f"{path}: no such table (run the stage that writes it: `dvc repro`)")
     for file in files:
-        metadata = pq.read_schema(file).metadata or {}
+        try:
+            metadata = pq.read_schema(file).metadata or {}
+        except pa.ArrowInvalid as error:
+            raise SpaceError(f"{file}: not a readable Parquet file (damaged? delete it and run `dvc repro`)") from error
         name, version = metadata.get(b"space.table", b"?").decode(), metadata.get(b"space.version", b"?").decode()
         if name != row_class.__name__ or version != str(SCHEMA_VERSION):
             raise SpaceError(

@@ -63,6 +63,14 @@ def test_only_the_rows_of_some_clips(tmp_path: Path) -> None:
     assert len(tables.read_arrow(tmp_path / "t", schema.SoundRow, clip_ids=[])) == 0
 
 
+def test_a_damaged_table_is_named(tmp_path: Path) -> None:
+    tables.write_table(tmp_path / "t.parquet", frame_rows(), schema.SoundRow)
+    content = (tmp_path / "t.parquet").read_bytes()
+    (tmp_path / "t.parquet").write_bytes(content[: len(content) // 2])
+    with pytest.raises(SpaceError, match="t.parquet: not a readable Parquet file"):
+        tables.read_arrow(tmp_path / "t.parquet", schema.SoundRow)
+
+
 def test_by_clip_yields_each_clip_once(tmp_path: Path) -> None:
     tables.write_sharded(tmp_path / "t", frame_rows(), schema.SoundRow, 2)
     groups = dict(tables.by_clip(tables.read_arrow(tmp_path / "t", schema.SoundRow)))
