@@ -1,5 +1,6 @@
 """The command ``space``: animate a portrait, curate a folder of video."""
 
+import signal
 import sys
 from enum import StrEnum
 from importlib.metadata import version
@@ -47,7 +48,7 @@ def animate(
     emotion: Annotated[
         str, typer.Option(help=f"Label:intensity in 0..1, several joined by '+', e.g. happy:0.8. Labels: {', '.join(EMOTIONS)}.")
     ] = "neutral",
-    seed: Annotated[int, typer.Option(help="Head motion, blinks and gaze: same seed, same video.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Head motion, blinks and gaze: same seed, same video.")] = 0,
     pose: Annotated[
         str, typer.Option(help="'generated' from the speech, 'still', or a Parquet file of a track written by --tracks.")
     ] = "generated",
@@ -105,14 +106,16 @@ def _options(
 
 
 def main() -> None:
-    """Entry point: a ``SpaceError`` becomes one red line and exit status 2, Ctrl-C status 130."""
+    """Entry point: a ``SpaceError`` becomes one red line and exit status 2; Ctrl-C gives status 130, ``kill`` 143.
+
+    Both of these unwind the stack, so that half-written files are removed.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         app()
     except SpaceError as error:
         progress.console.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True, highlight=False)
         sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
 
 
 if __name__ == "__main__":

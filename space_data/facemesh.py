@@ -6,8 +6,8 @@ detector is the short-range one and misses second faces; ``FaceFinder`` is the f
 """
 
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from contextlib import nullcontext
 from types import TracebackType
 from typing import Any
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from space_data.landmarks import N_MESH
+from space_data.native_noise import quiet_stderr
 
 os.environ.setdefault("GLOG_minloglevel", "2")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -35,20 +36,6 @@ def _points(landmarks: Any) -> NDArray[np.float32]:
     return np.array([(p.x, p.y, p.z) for p in landmarks.landmark], np.float32)
 
 
-@contextmanager
-def _quiet_stderr() -> Iterator[None]:
-    """Hide what the native libraries print while a graph is built; they ignore Python's logging."""
-    saved = os.dup(2)
-    devnull = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(devnull, 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(devnull)
-        os.close(saved)
-
-
 class FaceMeshTracker:
     """Follow the largest face through the frames of *one* clip; make a new one per clip so that no state passes on.
 
@@ -56,7 +43,7 @@ class FaceMeshTracker:
     """
 
     def __init__(self, still: bool = False) -> None:
-        with _quiet_stderr():
+        with quiet_stderr():
             from mediapipe.python.solutions.face_mesh import FaceMesh
 
             self._mesh = FaceMesh(
@@ -67,10 +54,14 @@ class FaceMeshTracker:
                 min_tracking_confidence=DETECTION_CONFIDENCE,
             )
             self._mesh.process(np.zeros((64, 64, 3), np.uint8))
+        self._looked = False
 
     def __call__(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32] | None:
         """Mesh (478, 3) of ``rgb`` in pixels (x, y and z, which MediaPipe gives in units of the width), or None."""
-        found = self._mesh.process(rgb).multi_face_landmarks
+        # On its first face the graph tells standard error about pictures that are not square.
+        with nullcontext() if self._looked else quiet_stderr():
+            found = self._mesh.process(rgb).multi_face_landmarks
+        self._looked = self._looked or bool(found)
         if not found:
             return None
         height, width = rgb.shape[:2]
@@ -104,7 +95,7 @@ def mesh_of_image(rgb: NDArray[np.uint8]) -> NDArray[np.float32] | None:
 
 def person_matte(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Where there is a person: (height, width) in [0, 1], from MediaPipe's bundled selfie segmentation (general model)."""
-    with _quiet_stderr():
+    with quiet_stderr():
         from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation
 
         with SelfieSegmentation(model_selection=0) as segmenter:
@@ -115,7 +106,7 @@ class FaceFinder:
     """Full-range face detector for single pictures: how many faces, where, how large."""
 
     def __init__(self, confidence: float = DETECTION_CONFIDENCE) -> None:
-        with _quiet_stderr():
+        with quiet_stderr():
             from mediapipe.python.solutions.face_detection import FaceDetection
 
             self._detector: Any = FaceDetection(min_detection_confidence=confidence, model_selection=1)

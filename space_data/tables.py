@@ -127,7 +127,10 @@ def read_arrow(path: Path | str, row_class: type, columns: list[str] | None = No
     if not files or not files[0].exists():
         raise SpaceError(f"{path}: no such table (run the stage that writes it: `dvc repro`)")
     for file in files:
-        metadata = pq.read_schema(file).metadata or {}
+        try:
+            metadata = pq.read_schema(file).metadata or {}
+        except pa.ArrowInvalid as error:
+            raise SpaceError(f"{file}: not a Parquet file, need table {row_class.__name__}") from error
         name, version = metadata.get(b"space.table", b"?").decode(), metadata.get(b"space.version", b"?").decode()
         if name != row_class.__name__ or version != str(SCHEMA_VERSION):
             raise SpaceError(
