@@ -3,7 +3,7 @@
     python -m benchmarks.animate_sync [FOLDER] [--speech-per-portrait 2] [--emotion happy:0.8] [--keep DIR]
 
 FOLDER holds portraits, speech and a ``MANIFEST.csv`` (columns file, kind, n_faces); without it the public-domain portrait of
-scikit-image speaks an espeak-ng sentence. Every portrait with one face is animated, each with the next few speech files in turn,
+scikit-image speaks an espeak-ng sentence. Every portrait with one face that `animate` accepts is animated, each with the next few speech files in turn,
 and each written file is decoded again: FaceMesh measures lips and eyes, the shipped audio-visual scorer, which has seen neither,
 judges lips against the sound of the file, and the sound is laid over the input. Exit status 1 if a file is out of sync.
 """
@@ -25,6 +25,7 @@ from rich.table import Table
 from scipy.signal import correlate
 
 from space_data.avsync import Scorer, lip_points, mel_frames, score_clip
+from space_data.errors import SpaceError
 from space_data.facemesh import track_faces
 from space_data.features import track_of_meshes
 from space_data.landmarks import PoseTrack, eye_aspect_ratio, lip_gap, posed
@@ -207,6 +208,13 @@ def main() -> int:
         portraits, speeches = inputs_of(arguments.folder, Path(scratch))
         count = min(arguments.speech_per_portrait, len(speeches))
         pairs = [(p, speeches[(i * count + k) % len(speeches)]) for i, p in enumerate(portraits) for k in range(count)]
+        portraits_of: dict[Path, Portrait] = {}
+        for image in portraits:
+            try:
+                portraits_of[image] = load_portrait(image)
+            except SpaceError as error:
+                print(f"refused: {error}")
+        pairs = [(image, sound) for image, sound in pairs if image in portraits_of]
         for seed, (image, sound) in enumerate(track(pairs, "animate and measure")):
             out = folder / f"{image.stem}-{sound.stem}.mp4"
             tracks = out.with_suffix(".parquet")
@@ -214,7 +222,7 @@ def main() -> int:
                 image=image, audio=sound, out=out, params=params, seed=seed, tracks=tracks,
                 emotion=arguments.emotion, pose=arguments.pose, renderer=arguments.renderer,
             )  # fmt: skip
-            portrait = load_portrait(image)
+            portrait = portraits_of[image]
             rows.append(measure(out, load_speech(sound).audio, tracks, portrait, scorer))
             fps = frames_per_cpu_s(portrait, tracks, params, Path(scratch) / "timed.mp4")
             table.add_row(image.stem, sound.stem, *shown(rows[-1], fps))

@@ -130,7 +130,7 @@ def read_arrow(path: Path | str, row_class: type, columns: list[str] | None = No
         try:
             metadata = pq.read_schema(file).metadata or {}
         except pa.ArrowInvalid as error:
-            raise SpaceError(f"{file}: not a Parquet file, need table {row_class.__name__}") from error
+            raise SpaceError(f"{file}: not a readable Parquet file (damaged? delete it and run `dvc repro`)") from error
         name, version = metadata.get(b"space.table", b"?").decode(), metadata.get(b"space.version", b"?").decode()
         if name != row_class.__name__ or version != str(SCHEMA_VERSION):
             raise SpaceError(

@@ -105,7 +105,7 @@ def test_pose_modes_and_emotion_reach_the_tracks(inputs, models: Path, tmp_path:
         ({"audio": "short.wav"}, "need at least one frame"),
         ({"audio": "header.wav"}, "not a readable media file"),
         ({"audio": "blank.png"}, "no audio stream"),
-        ({"pose": "PATH/silent.wav"}, "not a Parquet file"),
+        ({"pose": "PATH/silent.wav"}, "not a readable Parquet file"),
         ({"pose": "sideways"}, "need 'generated', 'still' or a file"),
         ({"models": "nowhere"}, "no such model"),
     ],
