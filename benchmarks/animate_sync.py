@@ -2,10 +2,11 @@
 
     python -m benchmarks.animate_sync [FOLDER] [--speech-per-portrait 2] [--emotion happy:0.8] [--keep DIR]
 
-FOLDER holds portraits, speech and a ``MANIFEST.csv`` (columns file, kind, n_faces); without it the public-domain portrait of
-scikit-image speaks an espeak-ng sentence. Every portrait with one face that `animate` accepts is animated, each with the next few speech files in turn,
-and each written file is decoded again: FaceMesh measures lips and eyes, the shipped audio-visual scorer, which has seen neither,
-judges lips against the sound of the file, and the sound is laid over the input. Exit status 1 if a file is out of sync.
+FOLDER holds portraits, speech and a ``MANIFEST.csv`` (columns file, kind, n_faces, has_speech); without it the public-domain
+portrait of scikit-image speaks an espeak-ng sentence. Every portrait with one face that `animate` accepts is animated, each with
+the next few speech files in turn, and each written file is decoded again: FaceMesh measures lips and eyes, the shipped
+audio-visual scorer, which has seen neither, judges lips against the sound of the file, and the sound is laid over the input. Exit
+status 1 if a file is out of sync.
 """
 
 import argparse

@@ -33,6 +33,7 @@ STRIP_MOMENTS = 8
 EMOTIONS_SHOWN = ("neutral", "happy:0.8", "sad:0.9", "angry", "surprised:0.8", "disgusted:0.8")
 EMOTION_QUANTILE = 0.6  # of the lip opening: the moment in which the emotions are compared
 SEED = 3
+ENVELOPE_SAMPLES = 80
 GROUPS = {
     "jaw 0-16": (lm.JAW, "#4C78A8"), "brows 17-26": (lm.BROWS, "#F58518"), "nose 27-35": (lm.NOSE, "#54A24B"),
     "eyes 36-47": (lm.EYES, "#E45756"), "outer lip 48-59": (lm.MOUTH_OUTER, "#B279A2"),
@@ -80,8 +81,8 @@ def landmarks_picture() -> None:
 
 def animated_picture() -> None:
     """`space animate` on the same portrait: moments of a sentence over its sound and lip opening; one moment in emotions."""
-    figure = plt.figure(figsize=(15, 8.6), dpi=110, facecolor="white")
-    rows = figure.add_gridspec(3, 1, height_ratios=(2.0, 0.9, 2.35), hspace=0.12, left=0.01, right=0.99, top=0.99, bottom=0.01)
+    figure = plt.figure(figsize=(15, 7.1), dpi=110, facecolor="white")
+    rows = figure.add_gridspec(3, 1, height_ratios=(2.05, 0.8, 2.7), hspace=0.1, left=0.01, right=0.99, top=0.96, bottom=0.0)
     with tempfile.TemporaryDirectory() as folder:
         photo, speech = Path(folder) / "portrait.png", Path(folder) / "speech.wav"
         sound = speak(SENTENCE, Voice("en-us", "f2")).audio
@@ -118,7 +119,7 @@ def talking(photo: Path, speech: Path, emotion: str, pose: str) -> tuple[list[Rg
 def _face_of(rgb: RgbImage) -> RgbImage:
     """Head and shoulders of a frame that the crop rule placed."""
     side = rgb.shape[0]
-    return rgb[: int(0.80 * side), int(0.12 * side) : int(0.88 * side)]
+    return rgb[: int(0.76 * side), int(0.13 * side) : int(0.89 * side)]
 
 
 def _telling_moments(gap: NDArray[np.float32], count: int) -> list[int]:
@@ -130,7 +131,8 @@ def _telling_moments(gap: NDArray[np.float32], count: int) -> list[int]:
 def _draw_sound(axes: Axes, sound: NDArray[np.float32], gap: NDArray[np.float32], moments: list[int]) -> None:
     """The waveform, the lip opening over it, and where the frames of the strip lie."""
     seconds = frame_centre_s(len(gap) - 1)
-    axes.fill_between(np.linspace(0, seconds, len(sound)), sound, -sound, color="#B9C4DC", linewidth=0)
+    envelope = np.abs(sound[: len(sound) // ENVELOPE_SAMPLES * ENVELOPE_SAMPLES]).reshape(-1, ENVELOPE_SAMPLES).max(axis=1)
+    axes.fill_between(np.linspace(0, seconds, len(envelope)), envelope, -envelope, color="#AEBBD8", linewidth=0)
     times_s = [frame_centre_s(frame) for frame in range(len(gap))]
     lips = axes.twinx()
     lips.plot(times_s, gap, color="#C2447C", linewidth=2)
@@ -138,8 +140,8 @@ def _draw_sound(axes: Axes, sound: NDArray[np.float32], gap: NDArray[np.float32]
     for frame in moments:
         axes.axvline(times_s[frame], color="#444444", linewidth=0.8, linestyle=":")
         lips.plot(times_s[frame], gap[frame], "o", color="#C2447C")
-    axes.text(0.005, 0.9, "speech", color="#6B7FA8", fontsize=11, transform=axes.transAxes, va="top", weight="bold")
-    axes.text(0.055, 0.9, "opening of the lips", color="#C2447C", fontsize=11, transform=axes.transAxes, va="top", weight="bold")
+    axes.text(0.005, 1.12, "speech", color="#6B7FA8", fontsize=11, transform=axes.transAxes, va="top", weight="bold")
+    axes.text(0.06, 1.12, "opening of the lips", color="#C2447C", fontsize=11, transform=axes.transAxes, va="top", weight="bold")
     axes.set(xlim=(0, seconds), ylim=(-1.1 * np.abs(sound).max(), 1.1 * np.abs(sound).max()))
     axes.axis("off")
     lips.axis("off")

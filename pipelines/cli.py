@@ -68,7 +68,7 @@ def animate(
         renderer=renderer.value, tracks=tracks,
     )  # fmt: skip
     if not quiet:
-        progress.console.print(escape(str(done)))
+        progress.console.print(escape(str(done)), soft_wrap=True, highlight=False)
 
 
 @data.command()

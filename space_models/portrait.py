@@ -4,7 +4,6 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,7 +17,7 @@ logger = logging.getLogger(__name__)
 
 SOURCE_MAX_PX = 1024
 SECOND_FACE_SHARE = 0.4  # of the main face's width: smaller ones are passers-by
-MARGIN_SHARE, MID_GREY = 0.5, (127, 127, 127)  # of the longer side, around a picture whose face may fill it
+MARGIN_SHARE, MID_GREY = 0.5, 127  # of the longer side, around a picture whose face may fill it
 LOOK_SIDES = 2.4  # face boxes around a detected face that the mesh is fitted in: it wants the whole head
 SHARP_FACE_PX = 160  # mesh width below which a 512-pixel crop is visibly upsampled
 LEAST_FACE_PX = 40  # ... and below which the mesh is guesswork
@@ -136,8 +135,8 @@ def _faces(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
         if len(faces):
             return faces
         margin = int(MARGIN_SHARE * max(rgb.shape[:2]))
-        framed = cv2.copyMakeBorder(rgb, *[margin] * 4, cv2.BORDER_CONSTANT, value=MID_GREY)
-        faces = finder.boxes(np.asarray(framed, np.uint8))
+        framed = np.pad(rgb, ((margin, margin), (margin, margin), (0, 0)), constant_values=MID_GREY)
+        faces = finder.boxes(framed)
         faces[:, :4] -= margin
         return faces
 
