@@ -17,7 +17,9 @@ from space_data.schema import EMOTIONS
 
 app = typer.Typer(
     help="Speech-driven portrait animation with controllable expression, and the curation of the video it learns from.",
+    epilog="`space COMMAND --help` says more. Errors are one line and exit status 2; Ctrl-C leaves no half-written file.",
     no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
 )
 data = typer.Typer(help="Look at, filter and prepare folders of video.", no_args_is_help=True)
@@ -40,11 +42,23 @@ class Renderer(StrEnum):
     compact = "compact"
 
 
-@app.command()
+@app.command(
+    epilog="Examples: `space animate --image portrait.jpg --audio speech.wav --out out.mp4`; with a smile and a head kept "
+    "still: add `--emotion happy:0.8 --pose still`; two feelings at once: `--emotion happy:0.5+surprised:0.3`."
+)
 def animate(
-    image: Annotated[Path, typer.Option(help="Portrait: a picture with one face.")],
-    audio: Annotated[Path, typer.Option(help="Speech: any sound file, or a video whose sound is taken.")],
-    out: Annotated[Path, typer.Option(help="The .mp4 to make, 512x512 at 25 frames per second with the speech.")],
+    image: Annotated[
+        Path,
+        typer.Option(
+            help="Portrait (PNG, JPEG, WebP, BMP, TIFF): one face from the front, 160 pixels wide or more, with hair and chin. "
+            "Of several faces the largest is taken."
+        ),
+    ],
+    audio: Annotated[
+        Path,
+        typer.Option(help="Speech: any sound file, or a video whose sound is taken. The video gets it in mono, at its own rate."),
+    ],
+    out: Annotated[Path, typer.Option(help="The .mp4 to make: 512x512, 25 frames per second, as long as the speech.")],
     emotion: Annotated[
         str, typer.Option(help=f"Label:intensity in 0..1, several joined by '+', e.g. happy:0.8. Labels: {', '.join(EMOTIONS)}.")
     ] = "neutral",
@@ -59,7 +73,11 @@ def animate(
     params: ParamsFile = default_params(),
     quiet: Quiet = False,
 ) -> None:
-    """Make a portrait speak."""
+    """Make a portrait speak: the mouth follows the speech, the head moves, the eyes blink.
+
+    Works in a fresh clone with the small models that are shipped. Please animate only people who agree to it
+    (docs/responsible-use.md).
+    """
     progress.setup(quiet)
     from space_models.animate import animate as run
 
