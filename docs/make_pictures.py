@@ -1,24 +1,39 @@
-"""Draws the pictures of `docs/`: `python docs/make_pictures.py`, after `dvc repro` (one of them shows the default corpus)."""
+"""Draws the pictures of `docs/img`: `python -m docs.make_pictures`, after `dvc repro` (one of them shows the default corpus).
 
+They show the public-domain portrait that scikit-image ships and the default corpus, nobody else. `animated` and `landmarks` need
+no pipeline run; names after the command draw only these: `python -m docs.make_pictures animated`.
+"""
+
+import sys
 import tempfile
 from pathlib import Path
 
-import cv2
 import matplotlib
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
+from numpy.typing import NDArray
 from skimage.data import astronaut
 
 from space_data import landmarks as lm
 from space_data.facemesh import mesh_of_image
-from space_data.media import decode_video, picture_at, write_image, write_wav
+from space_data.media import RgbImage, decode_video, picture_at, write_image, write_wav
 from space_data.params import load_params
+from space_data.schema import TrackFrame
 from space_data.synthetic.espeak import Voice, speak
+from space_data.tables import read_table
+from space_data.timebase import frame_centre_s
 from space_models.animate import animate
 
 HERE = Path(__file__).parent / "img"
+SENTENCE = "My brother keeps a blue parrot that whistles whenever the phone rings."
+STRIP_MOMENTS = 8
+EMOTIONS_SHOWN = ("neutral", "happy:0.8", "sad:0.9", "angry", "surprised:0.8", "disgusted:0.8")
+EMOTION_QUANTILE = 0.6  # of the lip opening: the moment in which the emotions are compared
+SEED = 3
+ENVELOPE_SAMPLES = 80
 GROUPS = {
     "jaw 0-16": (lm.JAW, "#4C78A8"), "brows 17-26": (lm.BROWS, "#F58518"), "nose 27-35": (lm.NOSE, "#54A24B"),
     "eyes 36-47": (lm.EYES, "#E45756"), "outer lip 48-59": (lm.MOUTH_OUTER, "#B279A2"),
@@ -65,20 +80,71 @@ def landmarks_picture() -> None:
 
 
 def animated_picture() -> None:
-    """Frames of `space animate` on the same portrait, saying an English sentence neutrally, happily and sadly."""
-    sentence = "My brother keeps a blue parrot that whistles whenever the phone rings."
-    rows = []
+    """`space animate` on the same portrait: moments of a sentence over its sound and lip opening; one moment in emotions."""
+    figure = plt.figure(figsize=(15, 7.1), dpi=110, facecolor="white")
+    rows = figure.add_gridspec(3, 1, height_ratios=(2.05, 0.8, 2.7), hspace=0.1, left=0.01, right=0.99, top=0.96, bottom=0.0)
     with tempfile.TemporaryDirectory() as folder:
         photo, speech = Path(folder) / "portrait.png", Path(folder) / "speech.wav"
+        sound = speak(SENTENCE, Voice("en-us", "f2")).audio
         write_image(photo, astronaut())
-        write_wav(speech, speak(sentence, Voice("en-us", "f2")).audio)
-        for emotion in ("neutral", "happy:1.0", "sad:1.0"):
-            out = Path(folder) / "out.mp4"
-            animate(image=photo, audio=speech, out=out, params=load_params(), emotion=emotion, seed=3)
-            frames = [frame.rgb for frame in decode_video(out)]
-            shown = np.linspace(6, len(frames) - 8, 7).astype(int)
-            rows.append(np.concatenate([cv2.resize(frames[i], (220, 220), interpolation=cv2.INTER_AREA) for i in shown], 1))
-    write_image(HERE / "animated.jpg", np.concatenate(rows))
+        write_wav(speech, sound)
+        frames, gap = talking(photo, speech, "neutral", "generated")
+        moments = _telling_moments(gap, STRIP_MOMENTS)
+        strip = rows[0].subgridspec(1, STRIP_MOMENTS, wspace=0.03)
+        for column, frame in enumerate(moments):
+            axes = figure.add_subplot(strip[column])
+            axes.imshow(_face_of(frames[frame]), interpolation="bicubic")
+            axes.set_title(f"{frame_centre_s(frame):.1f} s", fontsize=10)
+            axes.axis("off")
+        _draw_sound(figure.add_subplot(rows[1]), sound, gap, moments)
+        emotions = rows[2].subgridspec(1, len(EMOTIONS_SHOWN), wspace=0.03)
+        for column, emotion in enumerate(EMOTIONS_SHOWN):
+            frames, gap = talking(photo, speech, emotion, "still")
+            axes = figure.add_subplot(emotions[column])
+            axes.imshow(_face_of(frames[int(np.argsort(gap)[int(EMOTION_QUANTILE * len(gap))])]), interpolation="bicubic")
+            axes.set_title(emotion, fontsize=11)
+            axes.axis("off")
+    figure.savefig(HERE / "animated.jpg", pil_kwargs={"quality": 90})
+
+
+def talking(photo: Path, speech: Path, emotion: str, pose: str) -> tuple[list[RgbImage], NDArray[np.float32]]:
+    """Frames of the written video, and its lip gap (frames,) as commanded, IOD."""
+    with tempfile.TemporaryDirectory() as folder:
+        out, tracks = Path(folder) / "out.mp4", Path(folder) / "tracks.parquet"
+        animate(image=photo, audio=speech, out=out, tracks=tracks, params=load_params(), emotion=emotion, pose=pose, seed=SEED)
+        normalised = np.stack([row.normalised for row in read_table(tracks, TrackFrame)]).reshape(-1, lm.N_LANDMARKS, 3)
+        return [frame.rgb for frame in decode_video(out)], lm.lip_gap(normalised)
+
+
+def _face_of(rgb: RgbImage) -> RgbImage:
+    """Head and shoulders of a frame that the crop rule placed."""
+    side = rgb.shape[0]
+    return rgb[: int(0.76 * side), int(0.13 * side) : int(0.89 * side)]
+
+
+def _telling_moments(gap: NDArray[np.float32], count: int) -> list[int]:
+    """One frame from each of ``count`` equal stretches, by turns the one with the most open and the most closed mouth."""
+    stretches = np.array_split(np.arange(len(gap)), count)
+    return [int(s[gap[s].argmax() if i % 2 else gap[s].argmin()]) for i, s in enumerate(stretches)]
+
+
+def _draw_sound(axes: Axes, sound: NDArray[np.float32], gap: NDArray[np.float32], moments: list[int]) -> None:
+    """The waveform, the lip opening over it, and where the frames of the strip lie."""
+    seconds = frame_centre_s(len(gap) - 1)
+    envelope = np.abs(sound[: len(sound) // ENVELOPE_SAMPLES * ENVELOPE_SAMPLES]).reshape(-1, ENVELOPE_SAMPLES).max(axis=1)
+    axes.fill_between(np.linspace(0, seconds, len(envelope)), envelope, -envelope, color="#AEBBD8", linewidth=0)
+    times_s = [frame_centre_s(frame) for frame in range(len(gap))]
+    lips = axes.twinx()
+    lips.plot(times_s, gap, color="#C2447C", linewidth=2)
+    lips.set_ylim(-0.02, 1.15 * float(gap.max()))
+    for frame in moments:
+        axes.axvline(times_s[frame], color="#444444", linewidth=0.8, linestyle=":")
+        lips.plot(times_s[frame], gap[frame], "o", color="#C2447C")
+    axes.text(0.005, 1.12, "speech", color="#6B7FA8", fontsize=11, transform=axes.transAxes, va="top", weight="bold")
+    axes.text(0.06, 1.12, "opening of the lips", color="#C2447C", fontsize=11, transform=axes.transAxes, va="top", weight="bold")
+    axes.set(xlim=(0, seconds), ylim=(-1.1 * np.abs(sound).max(), 1.1 * np.abs(sound).max()))
+    axes.axis("off")
+    lips.axis("off")
 
 
 def corpus_picture() -> None:
@@ -90,9 +156,10 @@ def corpus_picture() -> None:
     write_image(HERE / "corpus.jpg", np.concatenate([np.concatenate(tiles[i : i + 6], 1) for i in (0, 6)]))
 
 
+PICTURES = {"landmarks": landmarks_picture, "animated": animated_picture, "corpus": corpus_picture}
+
 if __name__ == "__main__":
     HERE.mkdir(exist_ok=True)
     np.set_printoptions(precision=3)
-    landmarks_picture()
-    animated_picture()
-    corpus_picture()
+    for name in sys.argv[1:] or PICTURES:
+        PICTURES[name]()

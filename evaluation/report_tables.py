@@ -108,7 +108,7 @@ def expectations_table(data: BenchmarkData) -> Table:
     rows: list[list[Cell | str]] = [
         [Cell(badges[ok][0], tone=badges[ok][1]), text, figures] for text, ok, figures in expectations(data)
     ]
-    return Table([Column("", "badge"), Column("what must hold"), Column("means")], rows)
+    return Table([Column("order", "badge"), Column("what must hold"), Column("means")], rows)
 
 
 def comparison_table(data: BenchmarkData) -> Table:

@@ -1,5 +1,6 @@
 """The command ``space``: animate a portrait, curate a folder of video."""
 
+import signal
 import sys
 from enum import StrEnum
 from importlib.metadata import version
@@ -16,7 +17,9 @@ from space_data.schema import EMOTIONS
 
 app = typer.Typer(
     help="Speech-driven portrait animation with controllable expression, and the curation of the video it learns from.",
+    epilog="`space COMMAND --help` says more. Errors are one line and exit status 2; Ctrl-C leaves no half-written file.",
     no_args_is_help=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
 )
 data = typer.Typer(help="Look at, filter and prepare folders of video.", no_args_is_help=True)
@@ -39,15 +42,27 @@ class Renderer(StrEnum):
     compact = "compact"
 
 
-@app.command()
+@app.command(
+    epilog="Examples: `space animate --image portrait.jpg --audio speech.wav --out out.mp4`; with a smile and a head kept "
+    "still: add `--emotion happy:0.8 --pose still`; two feelings at once: `--emotion happy:0.5+surprised:0.3`."
+)
 def animate(
-    image: Annotated[Path, typer.Option(help="Portrait: a picture with one face.")],
-    audio: Annotated[Path, typer.Option(help="Speech: any sound file, or a video whose sound is taken.")],
-    out: Annotated[Path, typer.Option(help="The .mp4 to make, 512x512 at 25 frames per second with the speech.")],
+    image: Annotated[
+        Path,
+        typer.Option(
+            help="Portrait (PNG, JPEG, WebP, BMP, TIFF): one face from the front, 160 pixels wide or more, with hair and chin. "
+            "Of several faces the largest is taken."
+        ),
+    ],
+    audio: Annotated[
+        Path,
+        typer.Option(help="Speech: any sound file, or a video whose sound is taken. The video gets it in mono, at its own rate."),
+    ],
+    out: Annotated[Path, typer.Option(help="The .mp4 to make: 512x512, 25 frames per second, as long as the speech.")],
     emotion: Annotated[
         str, typer.Option(help=f"Label:intensity in 0..1, several joined by '+', e.g. happy:0.8. Labels: {', '.join(EMOTIONS)}.")
     ] = "neutral",
-    seed: Annotated[int, typer.Option(help="Head motion, blinks and gaze: same seed, same video.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Head motion, blinks and gaze: same seed, same video.")] = 0,
     pose: Annotated[
         str, typer.Option(help="'generated' from the speech, 'still', or a Parquet file of a track written by --tracks.")
     ] = "generated",
@@ -58,7 +73,11 @@ def animate(
     params: ParamsFile = default_params(),
     quiet: Quiet = False,
 ) -> None:
-    """Make a portrait speak."""
+    """Make a portrait speak: the mouth follows the speech, the head moves, the eyes blink.
+
+    Works in a fresh clone with the small models that are shipped. Please animate only people who agree to it
+    (docs/responsible-use.md).
+    """
     progress.setup(quiet)
     from space_models.animate import animate as run
 
@@ -67,7 +86,7 @@ def animate(
         renderer=renderer.value, tracks=tracks,
     )  # fmt: skip
     if not quiet:
-        progress.console.print(escape(str(done)))
+        progress.console.print(escape(str(done)), soft_wrap=True, highlight=False)
 
 
 @data.command()
@@ -109,14 +128,16 @@ def _options(
 
 
 def main() -> None:
-    """Entry point: a ``SpaceError`` becomes one red line and exit status 2, Ctrl-C status 130."""
+    """Entry point: a ``SpaceError`` becomes one red line and exit status 2; Ctrl-C gives status 130, ``kill`` 143.
+
+    Both of these unwind the stack, so that half-written files are removed.
+    """
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         app()
     except SpaceError as error:
         progress.console.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True, highlight=False)
         sys.exit(2)
-    except KeyboardInterrupt:
-        sys.exit(130)
 
 
 if __name__ == "__main__":

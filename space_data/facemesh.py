@@ -6,8 +6,8 @@ detector is the short-range one and misses second faces; ``FaceFinder`` is the f
 """
 
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from contextlib import nullcontext
 from types import TracebackType
 from typing import Any
 
@@ -15,13 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from space_data.landmarks import N_MESH
+from space_data.native_noise import quiet_stderr
 
 os.environ.setdefault("GLOG_minloglevel", "2")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 DETECTION_CONFIDENCE = 0.5
 SETTLING_LOOKS = 4
-"""Times that a clip's first picture is shown in advance: landmarks found within the detector's box are 1 % of the inter-ocular
+"""Times that the picture with a clip's first face is looked at again: landmarks found within the detector's box are 1 % of the inter-ocular
 distance off at the mouth; within a box that follows the landmarks themselves they converge (to 0.2 % in four looks)."""
 
 _WIRE_LANDMARK = np.dtype([("head", "u1", 3), ("x", "<f4"), ("tag_y", "u1"), ("y", "<f4"), ("tag_z", "u1"), ("z", "<f4")])
@@ -37,25 +38,11 @@ def _points(landmarks: Any) -> NDArray[np.float32]:
     return np.array([(p.x, p.y, p.z) for p in landmarks.landmark], np.float32)
 
 
-@contextmanager
-def _quiet_stderr() -> Iterator[None]:
-    """Hide what the native libraries print while a graph is built; they ignore Python's logging."""
-    saved = os.dup(2)
-    devnull = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(devnull, 2)
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(devnull)
-        os.close(saved)
-
-
 class FaceMeshTracker:
     """Follow the largest face through the frames of *one* clip; make a new one per clip so that no state passes on."""
 
     def __init__(self) -> None:
-        with _quiet_stderr():
+        with quiet_stderr():
             from mediapipe.python.solutions.face_mesh import FaceMesh
 
             self._mesh = FaceMesh(
@@ -70,11 +57,13 @@ class FaceMeshTracker:
 
     def __call__(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32] | None:
         """Mesh (478, 3) of ``rgb`` in pixels (x, y and z, which MediaPipe gives in units of the width), or None."""
-        if not self._settled:
-            self._settled = True
-            for _ in range(SETTLING_LOOKS):
-                self._mesh.process(rgb)
-        found = self._mesh.process(rgb).multi_face_landmarks
+        # On its first face the graph tells standard error about pictures that are not square.
+        with nullcontext() if self._settled else quiet_stderr():
+            found = self._mesh.process(rgb).multi_face_landmarks
+            if found and not self._settled:
+                for _ in range(SETTLING_LOOKS):
+                    found = self._mesh.process(rgb).multi_face_landmarks
+        self._settled = self._settled or bool(found)
         if not found:
             return None
         height, width = rgb.shape[:2]
@@ -108,7 +97,7 @@ def mesh_of_image(rgb: NDArray[np.uint8]) -> NDArray[np.float32] | None:
 
 def person_matte(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Where there is a person: (height, width) in [0, 1], from MediaPipe's bundled selfie segmentation (general model)."""
-    with _quiet_stderr():
+    with quiet_stderr():
         from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation
 
         with SelfieSegmentation(model_selection=0) as segmenter:
@@ -119,7 +108,7 @@ class FaceFinder:
     """Full-range face detector for single pictures: how many faces, where, how large."""
 
     def __init__(self, confidence: float = DETECTION_CONFIDENCE) -> None:
-        with _quiet_stderr():
+        with quiet_stderr():
             from mediapipe.python.solutions.face_detection import FaceDetection
 
             self._detector: Any = FaceDetection(min_detection_confidence=confidence, model_selection=1)

@@ -1,5 +1,6 @@
 """Folders that can be written, and files that appear whole: in a module without codecs, so that training needs none."""
 
+import errno
 import hashlib
 import os
 import tempfile
@@ -37,8 +38,10 @@ class atomic_file:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if kind is None:
             os.replace(self._part, self.path)
-        else:
-            self._part.unlink(missing_ok=True)
+            return
+        self._part.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise SpaceError(f"{self.path}: cannot be written ({error.strerror})") from error
 
 
 def sha256_of(path: Path | str) -> str:

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from space_data.errors import SpaceError
 from space_data.files import atomic_file, make_folder
+from space_data.native_noise import quiet_stderr
 from space_data.timebase import AUDIO_HZ, VIDEO_FPS
 
 av.logging.set_level(av.logging.PANIC)
@@ -365,6 +366,14 @@ class VideoWriter:
         except (av.FFmpegError, OSError) as error:
             raise SpaceError(f"{self.path}: writing failed after {self.frames} frames ({_reason(error)})") from error
 
+    def _close(self, failed: bool) -> None:
+        """Write the trailer and close; after a failure that is only tidying up, and what went wrong first is what counts."""
+        try:
+            self._container.close()
+        except (av.FFmpegError, OSError) as error:
+            if not failed:
+                raise SpaceError(f"{self.path}: writing failed after {self.frames} frames ({_reason(error)})") from error
+
     def __enter__(self) -> "VideoWriter":
         return self
 
@@ -375,9 +384,11 @@ class VideoWriter:
                 self._mux(self._video.encode(None))
                 if self._audio is not None:
                     self._mux(self._sound.encode(None))
-            self._container.close()
+            self._close(failed=kind is not None)
             if kind is None:
                 os.replace(self._part, self.path)
+        except OSError as error:
+            raise SpaceError(f"{self.path}: cannot be written ({_reason(error)})") from error
         finally:
             self._part.unlink(missing_ok=True)
 
@@ -434,13 +445,20 @@ def read_image(path: Path | str) -> RgbImage:
     path = Path(path)
     if not path.exists():
         raise MediaError(f"{path}: no such file")
-    data = np.fromfile(path, np.uint8) if path.is_file() else np.zeros(0, np.uint8)
+    try:
+        data = np.fromfile(path, np.uint8) if path.is_file() else np.zeros(0, np.uint8)
+    except OSError as error:
+        raise MediaError(f"{path}: cannot be read ({_reason(error)})") from error
     if not len(data):
         raise MediaError(f"{path}: {'empty file (0 bytes)' if path.is_file() else 'a folder, need a picture'}")
-    upright = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    try:
+        with quiet_stderr():
+            upright = cv2.imdecode(data, cv2.IMREAD_COLOR)
+            stored = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+    except cv2.error as error:
+        raise MediaError(f"{path}: not a readable picture ({error.err})") from error
     if upright is None:
         raise MediaError(f"{path}: not a readable picture (need PNG, JPEG, WebP, BMP or TIFF)")
-    stored = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
     if stored.ndim == 3 and stored.shape[2] == 4 and stored.dtype == np.uint8:  # PNG and WebP carry no EXIF rotation in practice
         alpha = stored[..., 3:].astype(np.float32) / 255
         upright = np.round(stored[..., :3] * alpha + 127 * (1 - alpha)).astype(np.uint8)

@@ -8,13 +8,25 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from rich.console import Console
-from rich.logging import RichHandler
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 T = TypeVar("T")
 
 console = Console(stderr=True)
 _state = {"quiet": False}
+_COLOURS = {"WARNING": "yellow", "ERROR": "red", "CRITICAL": "red"}
+
+
+class _ConsoleHandler(logging.Handler):
+    """One line per record, above the bars; never folded, so that a log file or `grep` has it whole."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print it: time, level if it is a warning or worse, message, traceback if there is one."""
+        colour = _COLOURS.get(record.levelname)
+        level = f"[{colour}]{record.levelname.lower()}:[/{colour}] " if colour else ""
+        time_of_day = time.strftime("%H:%M:%S", time.localtime(record.created))
+        console.print(f"[dim]{time_of_day}[/dim] {level}{escape(self.format(record))}", soft_wrap=True, highlight=False)
 
 
 def setup(quiet: bool = False, level: int = logging.INFO) -> None:
@@ -23,8 +35,7 @@ def setup(quiet: bool = False, level: int = logging.INFO) -> None:
     logging.basicConfig(
         level=logging.WARNING if quiet else level,
         format="%(message)s",
-        datefmt="%H:%M:%S",
-        handlers=[RichHandler(console=console, show_path=False)],
+        handlers=[_ConsoleHandler()],
         force=True,
     )
     # Beam looks for Google's client libraries on import and warns where there are none, as on every machine that needs none.

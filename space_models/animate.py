@@ -37,6 +37,10 @@ LEAST_SPEECH_S = 0.2
 TRAVEL_LIMIT_IOD, SCALE_LIMIT = 0.15, 0.06
 """How far generated motion may move the head: a portrait has nothing to show where the head leaves."""
 RENDERERS = ("warp", "compact")
+SOUND_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+"""Rates at which players expect AAC; other sound goes into the video at the last one."""
+PICTURE_CRF = 12
+"""Of H.264: at 18 the fine texture of a sharp face loses a third of its energy."""
 COMMENT = "Generated video: the picture was animated by open-space from one portrait and speech."
 
 
@@ -95,9 +99,20 @@ def load_speech(path: Path) -> Speech:
     rate_hz = probe_audio_hz(path)
     if rate_hz < AUDIO_HZ:
         logger.warning("%s: recorded at %d Hz; lips follow best from %d Hz on (telephone audio?)", path, rate_hz, AUDIO_HZ)
-    if seconds_of(speech_mask(speech.audio)) < LEAST_SPEECH_S:
-        logger.warning("%s: hardly any speech is heard in it; the mouth may stay closed", path)
+    heard_s = seconds_of(speech_mask(speech.audio))
+    if heard_s < LEAST_SPEECH_S:
+        logger.warning(
+            "%s: %.1f s of speech heard in %.1f s of sound, need %g s (music or noise? the mouth may move at random)",
+            path, heard_s, frame_start_s(len(speech)), LEAST_SPEECH_S,
+        )  # fmt: skip
     return speech
+
+
+def original_sound(path: Path) -> tuple[NDArray[np.float32], int]:
+    """The sound as it goes into the video, mono (samples,), and its rate: its own one, not the 16 kHz that the models hear."""
+    rate_hz = probe_audio_hz(path)
+    rate_hz = rate_hz if rate_hz in SOUND_HZ else SOUND_HZ[-1]
+    return decode_audio(path, rate_hz), rate_hz
 
 
 def load_motion_models(folder: Path = ASSETS) -> MotionModels:
@@ -189,6 +204,18 @@ def write_tracks(path: Path, motion: Motion) -> None:
     write_table(path, [TrackFrame(i, n.ravel(), pose[i]) for i, n in enumerate(motion.normalised)], TrackFrame)
 
 
+def check_output(path: Path, suffix: str) -> None:
+    """That ``path`` can become a file of this kind.
+
+    Raises:
+        SpaceError: another suffix, or a folder of that name.
+    """
+    if path.is_dir():
+        raise SpaceError(f"{path}: is a folder, need the name of a file (e.g. {path / ('out' + suffix)})")
+    if path.suffix.lower() != suffix:
+        raise SpaceError(f"{path}: name ends in {path.suffix or 'nothing'!r}, need {suffix}")
+
+
 def animate(
     *,
     image: Path,
@@ -208,15 +235,23 @@ def animate(
         SpaceError: anything wrong with the inputs, the options or the output folder, before the work begins.
     """
     mixture = controls.parse_emotion(emotion)
-    if out.suffix.lower() != ".mp4":
-        raise SpaceError(f"{out}: need a name that ends in .mp4")
+    for path, suffix in ((out, ".mp4"), (tracks, ".parquet")):
+        if path is not None:
+            check_output(path, suffix)
+    if out.resolve() in (image.resolve(), audio.resolve()):
+        raise SpaceError(f"{out}: is an input, need another name (inputs are never overwritten)")
     speech = load_speech(audio)
+    sound, sound_hz = original_sound(audio)
     portrait = load_portrait(image)
-    make_folder(out.parent)
+    for path in (out, tracks):
+        if path is not None:
+            make_folder(path.parent)
     motion = make_motion(load_motion_models(models), portrait, speech, mixture, seed, params.animate, params.warp, pose)
     frames = render(renderer, portrait, motion, speech, mixture, params, models)
     with progress.stopwatch() as elapsed_s:
-        write_video(out, progress.track(frames, "render", len(speech)), audio=speech.audio, comment=COMMENT)
+        write_video(
+            out, progress.track(frames, "render", len(speech)), crf=PICTURE_CRF, audio=sound, audio_hz=sound_hz, comment=COMMENT
+        )
         seconds = elapsed_s()
     if tracks is not None:
         write_tracks(tracks, motion)

@@ -38,13 +38,13 @@ def parse_emotion(text: str) -> NDArray[np.float32]:
     vector = np.zeros(len(EMOTIONS), np.float32)
     seen: set[str] = set()
     for part in text.split("+"):
-        label, _, number = part.strip().partition(":")
+        label, colon, number = part.strip().lower().partition(":")
         if label not in EMOTIONS:
             raise SpaceError(f"emotion {label!r}: unknown, need one of {', '.join(EMOTIONS)}")
         if label in seen:
             raise SpaceError(f"emotion {text!r}: {label} stands twice")
         try:
-            intensity = float(number) if number else 1.0
+            intensity = float(number) if colon else 1.0
         except ValueError:
             raise SpaceError(f"emotion {part.strip()!r}: intensity {number!r} is not a number (need label:0..1)") from None
         if not 0.0 <= intensity <= 1.0:

@@ -17,11 +17,13 @@ logger = logging.getLogger(__name__)
 
 SOURCE_MAX_PX = 1024
 SECOND_FACE_SHARE = 0.4  # of the main face's width: smaller ones are passers-by
+MARGIN_SHARE, MID_GREY = 0.5, 127  # of the longer side, around a picture whose face may fill it
 LOOK_SIDES = 2.4  # face boxes around a detected face that the mesh is fitted in: it wants the whole head
 SHARP_FACE_PX = 160  # mesh width below which a 512-pixel crop is visibly upsampled
-FRONTAL_YAW_DEG = 25.0
+LEAST_FACE_PX = 40  # ... and below which the mesh is guesswork
+FRONTAL_YAW_DEG, LARGEST_YAW_DEG = 25.0, 45.0  # up to which it works well, and at all: then the far eye is not in the picture
 FRONTAL_PITCH_DEG = 25.0
-VISIBLE_SHARE = 0.98  # of the mesh inside the picture
+VISIBLE_SHARE, LEAST_VISIBLE_SHARE = 0.98, 0.93  # of the mesh inside the picture
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,7 @@ def load_portrait(picture: Path | str | NDArray[np.uint8], name: str = "portrait
     Of several faces the largest is taken. Problems that still give a result are logged as warnings and kept in the portrait.
 
     Raises:
-        SpaceError: unreadable file, not an RGB picture, no face.
+        SpaceError: unreadable file, not an RGB picture, no human face, or one that is tiny, cut off or seen from the side.
     """
     if isinstance(picture, (str, Path)):
         name = str(picture)
@@ -59,19 +61,32 @@ def load_portrait(picture: Path | str | NDArray[np.uint8], name: str = "portrait
         if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
             raise SpaceError(f"{name}: array of shape {rgb.shape} and type {rgb.dtype}, need uint8 RGB (height, width, 3)")
     height, width = rgb.shape[:2]
-    with FaceFinder() as finder:
-        faces = finder.boxes(rgb)
-    mesh = _mesh_of_face(rgb, faces[0, :4]) if len(faces) else mesh_of_image(rgb)
+    faces = _faces(rgb)
+    mesh = _mesh_of_face(rgb, faces[0, :4]) if len(faces) else None
     if mesh is None:
-        raise SpaceError(f"{name}: no face found in the {width}x{height} px picture (need one face seen from the front)")
+        raise SpaceError(f"{name}: no human face found in the {width}x{height} px picture (need one face seen from the front)")
 
     box = crop_box(mesh[None], width, height)
     crop = box.apply(rgb, CROP_SIZE_PX, padding="soft")
     in_crop = mesh_of_image(crop)  # more exact: the face always has the same size here
     if in_crop is None:
         in_crop = box.transform(mesh)
-    warnings = _warnings(faces, mesh, width, height, box)
-    return _measured(name, box, rgb, in_crop, warnings)
+    face_px = float(np.ptp(mesh[:, 0]))
+    if face_px < LEAST_FACE_PX:
+        raise SpaceError(f"{name}: face {face_px:.0f} px wide, need {LEAST_FACE_PX} px (is there a larger copy of the picture?)")
+    visible = float(((mesh[:, :2] >= 0) & (mesh[:, :2] < (width, height))).all(axis=1).mean())
+    if visible < LEAST_VISIBLE_SHARE:
+        raise SpaceError(
+            f"{name}: face cut by the edge of the picture, {100 * visible:.0f} % of it visible, need "
+            f"{100 * LEAST_VISIBLE_SHARE:.0f} % (use an uncropped picture)"
+        )
+    yaw_deg = float(estimate_pose(in_crop[None]).yaw_deg[0])
+    if abs(yaw_deg) > LARGEST_YAW_DEG:
+        raise SpaceError(
+            f"{name}: head turned {abs(yaw_deg):.0f} degrees to the side, need {LARGEST_YAW_DEG:.0f} or less (use a picture from "
+            "the front: a profile does not show the other half of the face)"
+        )
+    return _measured(name, box, rgb, in_crop, _warnings(faces, face_px, visible, box))
 
 
 def portrait_of_crop(rgb: NDArray[np.uint8], name: str = "portrait") -> Portrait:
@@ -110,6 +125,22 @@ def _measured(name: str, box: CropBox, rgb: NDArray[np.uint8], in_crop: NDArray[
     )
 
 
+def _faces(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Detected faces (n, 5) as `FaceFinder.boxes` gives them; the mesh cannot say, it fits a dog as well.
+
+    The detector misses a face that fills the picture, so without one it looks again at the picture with a margin around it.
+    """
+    with FaceFinder() as finder:
+        faces = finder.boxes(rgb)
+        if len(faces):
+            return faces
+        margin = int(MARGIN_SHARE * max(rgb.shape[:2]))
+        framed = np.pad(rgb, ((margin, margin), (margin, margin), (0, 0)), constant_values=MID_GREY)
+        faces = finder.boxes(framed)
+        faces[:, :4] -= margin
+        return faces
+
+
 def _mesh_of_face(rgb: NDArray[np.uint8], face: NDArray[np.float32]) -> NDArray[np.float32] | None:
     """Mesh (478, 3) in pixels of `rgb` of the face in one detector box; on a close-up of it, so that no other face is taken."""
     x0, y0, x1, y1 = (float(v) for v in face)
@@ -119,7 +150,7 @@ def _mesh_of_face(rgb: NDArray[np.uint8], face: NDArray[np.float32]) -> NDArray[
     return mesh_of_image(rgb) if mesh is None else look.inverse(mesh, CROP_SIZE_PX)
 
 
-def _warnings(faces: NDArray[np.float32], mesh: NDArray[np.float32], width: int, height: int, box: CropBox) -> list[str]:
+def _warnings(faces: NDArray[np.float32], face_px: float, visible: float, box: CropBox) -> list[str]:
     """What the user should know about the picture."""
     warnings = []
     if len(faces) > 1:
@@ -127,13 +158,11 @@ def _warnings(faces: NDArray[np.float32], mesh: NDArray[np.float32], width: int,
         others = int((widths[1:] >= SECOND_FACE_SHARE * widths[0]).sum())
         if others:
             warnings.append(f"{others + 1} faces found, the largest ({widths[0]:.0f} px wide) is animated")
-    face_px = float(np.ptp(mesh[:, 0]))
     if face_px < SHARP_FACE_PX:
         scale = CROP_SIZE_PX / box.side
         warnings.append(f"face {face_px:.0f} px wide, {SHARP_FACE_PX} or more gives a sharp video (enlarged x{scale:.1f})")
-    inside = ((mesh[:, :2] >= 0) & (mesh[:, :2] < (width, height))).all(axis=1).mean()
-    if inside < VISIBLE_SHARE:
-        warnings.append(f"face cut by the edge of the picture, {100 * inside:.0f} % of it visible")
+    if visible < VISIBLE_SHARE:
+        warnings.append(f"face cut by the edge of the picture, {100 * visible:.0f} % of it visible")
     return warnings
 
 
@@ -141,7 +170,7 @@ def _pose_warnings(pose: PoseTrack) -> list[str]:
     """What the user should know about the head's direction."""
     yaw, pitch = float(pose.yaw_deg[0]), float(pose.pitch_deg[0])
     if abs(yaw) > FRONTAL_YAW_DEG:
-        return [f"head turned {abs(yaw):.0f} degrees to the side, up to {FRONTAL_YAW_DEG:.0f} work well (near profiles do not)"]
+        return [f"head turned {abs(yaw):.0f} degrees to the side, up to {FRONTAL_YAW_DEG:.0f} work well"]
     if abs(pitch) > FRONTAL_PITCH_DEG:
         return [f"head tilted {abs(pitch):.0f} degrees {'down' if pitch > 0 else 'up'}, up to {FRONTAL_PITCH_DEG:.0f} work well"]
     return []

@@ -6,7 +6,7 @@ const css = (name) => getComputedStyle(root).getPropertyValue(name).trim();
 function axisStyle(axis) {
   const line = css("--line");
   return Object.assign({ gridcolor: line, linecolor: css("--line-strong"), zerolinecolor: css("--line-strong"), automargin: true,
-    tickfont: { size: 12 } }, axis);
+    tickfont: { size: 12 } }, axis, axis.title ? { title: Object.assign({ font: { size: 13 } }, axis.title) } : {});
 }
 function drawFigures() {
   if (typeof Plotly === "undefined") return;

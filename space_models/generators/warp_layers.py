@@ -20,7 +20,7 @@ Affine = NDArray[np.float64]
 """(2, 3): y = A[:, :2] x + A[:, 2]."""
 
 OPEN_MOUTH_GAP = 0.07  # W: above it the photo's own teeth are used
-FADE_IN_GAP = 0.04  # W beyond the photo's own gap until a drawn mouth is opaque: the resting frame is untouched
+FADE_IN_GAP = 0.03  # W beyond the photo's own gap until a drawn mouth is opaque: the resting frame is untouched
 TEETH_RIDE = 0.65  # of the upper lip's lift: teeth fixed to the skull show a wide band of gum in every smile
 HOLE_FADE_PX = (0.8, 2.5)  # heights of a hole between which its layer appears
 FEATHER_PX = 0.75
@@ -33,7 +33,7 @@ CHEEKS = (50, 280, 205, 425)  # mesh vertices where the skin's colour is measure
 IVORY = np.array([240.0, 226.0, 204.0])
 GUM = np.array([176.0, 96.0, 96.0])
 CAVITY_DARK = np.array([42.0, 18.0, 22.0])
-TONGUE = np.array([120.0, 55.0, 62.0])
+TONGUE = np.array([130.0, 62.0, 68.0])
 LUMA = np.array([0.299, 0.587, 0.114])
 BRIGHT_SKIN_LUMA = 180.0  # skin on which the colours above look right
 TEETH_TO_SKIN = 1.3  # teeth at most this much brighter than the skin: uncapped they glow in dark photos
@@ -45,8 +45,9 @@ TOOTH_SHORTER = np.array([0.0, 0.012, 0.004, 0.014, 0.02])  # than the central i
 TOOTH_ROUND = 0.012  # W by which the corners of a tooth's edge are rounded off
 GUM_LINE = -0.115
 LOWER_TEETH_HALF, LOWER_TEETH_EDGE, LOWER_TOOTH = 0.30, 0.05, 0.078
-LOWER_TEETH_LIGHT = np.array([0.62, 0.57, 0.54])  # deeper in the mouth: darker and warmer
+LOWER_TEETH_LIGHT = np.array([0.72, 0.65, 0.60])  # deeper in the mouth: darker and warmer
 LOWER_TEETH_APPEAR = (0.03, 0.10)  # W of jaw drop
+LOWER_TEETH_SHOWN = 0.075  # W over the lower lip at most: a higher row looks like a grey disc, and hides the tongue
 OWN_TEETH_STRETCH = 1.4  # a lifted lip shows more of the photo's teeth: they are drawn longer up to this, then comes gum
 RIDE_BLUR_BINS = 12
 
@@ -259,7 +260,7 @@ def paint_mouth(
         layer.to_photo,
         (upper_y, lower_y, layer.upper, layer.lower, ride),
         layer.colours,
-        (layer.width_px, jaw_drop, 1.0 if layer.is_open else 0.0),
+        (layer.width_px, jaw_drop, 1.0 if layer.is_open else 0.0, min(1.0, 1 / float(upper[-1, 0] - upper[0, 0]))),
     )
 
 
@@ -330,20 +331,21 @@ def _mix(out, colour, shade, share):  # type: ignore[no-untyped-def]
 def _draw_cavity(x, y, top, bottom, colours, out):  # type: ignore[no-untyped-def]
     """The dark with the tongue in it, at (x, y) in mouth coordinates."""
     depth = (y - top) / max(bottom - top, 1e-4)
-    tongue = _ramp(0.45, 1.0, depth) * max(1 - (x / 0.45) ** 2, 0.0)
+    tongue = _ramp(0.4, 1.0, depth) * max(1 - (x / 0.45) ** 2, 0.0)
     _mix(out, colours[2], 1.0, 1.0)
     _mix(out, colours[3], 1.0, tongue)
 
 
 @njit(cache=True, nogil=True, fastmath=True)
-def _draw_lower_teeth(x, y, soft, jaw_drop, colours, out):  # type: ignore[no-untyped-def]
-    """A row that has gone down with the jaw; seen only once that has dropped."""
+def _draw_lower_teeth(x, y, lip, soft, jaw_drop, colours, out):  # type: ignore[no-untyped-def]
+    """A row that has gone down with the jaw; seen only once that has dropped. `lip`: y of the middle of the lower lip."""
     arch = (x / LOWER_TEETH_HALF) ** 2
     appear = _ramp(LOWER_TEETH_APPEAR[0], LOWER_TEETH_APPEAR[1], jaw_drop)
     if appear == 0 or arch >= 1:
         return
     border = abs(x / LOWER_TOOTH - np.rint(x / LOWER_TOOTH)) * LOWER_TOOTH
-    edge = LOWER_TEETH_EDGE + jaw_drop + 0.03 * arch + 0.006 * (1 - _ramp(0.0, 0.015, border))
+    middle = max(LOWER_TEETH_EDGE + jaw_drop, lip - LOWER_TEETH_SHOWN)
+    edge = middle + 0.03 * arch + 0.006 * (1 - _ramp(0.0, 0.015, border))
     cover = appear * _ramp(edge - soft, edge + soft, y) * _ramp(0.0, 0.5, 1 - arch)
     shade = (1.0 - 0.5 * arch) * (0.88 + 0.12 * _ramp(0.0, 0.012, border)) * (1 - 0.25 * _ramp(0.04, 0.14, y - edge))
     for channel in range(3):
@@ -386,8 +388,9 @@ def _own_teeth_y(x, hung, top, lines, inset):  # type: ignore[no-untyped-def]
 @njit(cache=True, nogil=True, fastmath=True)
 def _mouth_kernel(frame, photo2x, mask, corner, to_mouth, to_photo, lines, colours, numbers):  # type: ignore[no-untyped-def]
     """`lines`: upper and lower inner lip of the frame, the same of the photo, ride of the teeth; all tabulated over x."""
-    width_px, jaw_drop, is_open = numbers
+    width_px, jaw_drop, is_open, narrower = numbers
     soft, inset = 0.7 / width_px, 1.2 / width_px
+    lip = _lookup(lines[1], 0.0)
     value = np.empty(3)
     photo = np.empty(3)
     for row in range(mask.shape[0]):
@@ -399,9 +402,10 @@ def _mouth_kernel(frame, photo2x, mask, corner, to_mouth, to_photo, lines, colou
             x = to_mouth[0, 0] * px + to_mouth[0, 1] * py + to_mouth[0, 2]
             y = to_mouth[1, 0] * px + to_mouth[1, 1] * py + to_mouth[1, 2]
             top, bottom, ride = _lookup(lines[0], x), _lookup(lines[1], x), _lookup(lines[4], x)
+            x *= narrower  # a smile wider than the photo's mouth bares more teeth, not black corners
             _draw_cavity(x, y, top, bottom, colours, value)
             if is_open == 0:
-                _draw_lower_teeth(x, y, soft, jaw_drop, colours, value)
+                _draw_lower_teeth(x, y, lip, soft, jaw_drop, colours, value)
                 _draw_upper_teeth(x, y - ride, soft, colours, value)
             shadow = (0.68 + 0.32 * _ramp(0.0, 0.04, y - top)) * (0.7 + 0.3 * _ramp(0.0, 0.03, bottom - y))
             shadow *= 0.5 + 0.5 * _ramp(0.0, 0.12, 0.5 - abs(x))

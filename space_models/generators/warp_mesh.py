@@ -18,7 +18,7 @@ from scipy import sparse
 from scipy.sparse.linalg import splu
 from scipy.spatial import Delaunay
 
-from space_data.landmarks import IBUG68, INNER_LIP_PAIRS, MESH_TO_78, N_LANDMARKS
+from space_data.landmarks import BROWS, IBUG68, INNER_LIP_PAIRS, MESH_TO_78, N_LANDMARKS
 
 N_FACE = 468  # vertices of the face mesh without the irises
 
@@ -36,9 +36,16 @@ OUTER_EYE_CORNERS_MESH = (33, 263)
 
 LID_PAIRS_78 = ((37, 41), (38, 40), (43, 47), (44, 46))
 """(upper, lower) lid landmarks."""
+UPPER_LIDS_OUTER_FIRST = ((37, 38), (44, 43))
+BROWS_OUTER_FIRST = (BROWS[:5], BROWS[:4:-1])
 LOWER_BROW_FOLLOWS = dict(  # mesh vertex of the brow's lower edge -> brow landmark it moves with
     zip([46, 53, 52, 65, 55, 276, 283, 282, 295, 285], [17, 18, 19, 20, 21, 26, 25, 24, 23, 22], strict=True)
 )
+FOLD_OVER_EYES = (np.array([225, 224, 223, 222, 221]), np.array([445, 444, 443, 442, 441]))
+"""Mesh rows between upper lid and brow, left and right eye, outer end first."""
+FOLD_WITH_BROW, FOLD_WITH_LID = 0.6, 0.3
+"""Parts of their motion. A lid that shuts unfolds from under its crease; a smooth spread would drag the fold by half of the lid's
+way, and the hairs of the brow with it: a frown in every blink. Held stiller, the lashes stretch."""
 UNDER_EYES = (230, 450)  # held still: keeps a blink out of the cheek
 
 RING_SCALES = (1.08, 1.2, 1.35, 1.55, 1.8, 2.1, 2.5)  # of the oval about its centre
@@ -246,6 +253,12 @@ def _spread_operator(
     for vertex, point in constraints:
         held[vertex] += CONTROL_WEIGHT
         right[vertex, point] += CONTROL_WEIGHT
+    for fold, brow, (outer_lid, inner_lid) in zip(FOLD_OVER_EYES, BROWS_OUTER_FIRST, UPPER_LIDS_OUTER_FIRST, strict=True):
+        inwards = np.linspace(0, 1, len(fold))
+        held[fold] += CONTROL_WEIGHT
+        right[fold, brow] += CONTROL_WEIGHT * FOLD_WITH_BROW
+        right[fold, outer_lid] += CONTROL_WEIGHT * FOLD_WITH_LID * (1 - inwards)
+        right[fold, inner_lid] += CONTROL_WEIGHT * FOLD_WITH_LID * inwards
     held[still] += CONTROL_WEIGHT
     system = (laplacian.T @ laplacian + sparse.diags(held)).tocsc()
     return np.asarray(splu(system).solve(right))

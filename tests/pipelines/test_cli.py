@@ -1,10 +1,15 @@
 """The command line: help, versions, and errors as one line."""
 
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from space_data.media import write_image, write_wav
 
 
 def space(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -24,6 +29,10 @@ def test_help_names_the_commands_and_options() -> None:
     [
         (["data", "curate", "/no/such/folder", "--out", "{tmp}/out"], "no such folder"),
         (["data", "curate", "{tmp}", "--out", "{tmp}/out"], "lies inside the input folder"),
+        (
+            ["animate", "--image", "{tmp}/a.jpg", "--audio", "{tmp}/a.wav", "--out", "{tmp}/o.mp4", "--emotion", "happy:1.5"],
+            "0 to 1",
+        ),
         (["animate", "--image", "{tmp}/none.jpg", "--audio", "{tmp}/none.wav", "--out", "{tmp}/o.mp4"], "no such file"),
     ],
 )
@@ -33,6 +42,44 @@ def test_bad_input_is_one_line_and_status_2(arguments: list[str], words: str, tm
     assert "Traceback" not in done.stderr
     lines = [line for line in done.stderr.splitlines() if line.strip()]
     assert len(lines) == 1 and lines[0].startswith("error:") and words in lines[0]
+
+
+@pytest.fixture
+def spoken(astronaut, tmp_path: Path) -> tuple[list[str], Path]:
+    """Arguments that make the public-domain portrait speak for three seconds into an empty folder."""
+    write_image(tmp_path / "portrait.png", astronaut)
+    tone = 0.3 * np.sin(2 * np.pi * 200 * np.arange(48_000) / 16_000) * (1 + np.sin(2 * np.pi * 4 * np.arange(48_000) / 16_000))
+    write_wav(tmp_path / "speech.wav", tone.astype(np.float32))
+    out = tmp_path / "made"
+    out.mkdir()
+    inputs = ["--image", str(tmp_path / "portrait.png"), "--audio", str(tmp_path / "speech.wav")]
+    return ["animate", *inputs, "--out", str(out / "o.mp4")], out
+
+
+def test_quiet_leaves_warnings_only(spoken: tuple[list[str], Path]) -> None:
+    arguments, out = spoken
+    done = space(*arguments, "-q")
+    assert done.returncode == 0 and done.stdout == ""
+    assert [path.name for path in out.iterdir()] == ["o.mp4"]
+    lines = done.stderr.splitlines()
+    assert lines and all(" warning: " in line for line in lines)
+    assert any("face 93 px wide" in line for line in lines)
+
+
+@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_an_interrupted_run_leaves_nothing(sent: signal.Signals, status: int, spoken: tuple[list[str], Path]) -> None:
+    arguments, out = spoken
+    command = [sys.executable, "-m", "pipelines.cli", *arguments]
+    running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).resolve().parents[2])
+    for _ in range(1200):
+        if list(out.iterdir()) or running.poll() is not None:
+            break
+        time.sleep(0.1)
+    running.send_signal(sent)
+    stderr = running.communicate(timeout=60)[1]
+    assert running.returncode == status, stderr
+    assert "Traceback" not in stderr
+    assert list(out.iterdir()) == []
 
 
 def test_an_empty_folder_says_so(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 """Codecs: round trips with known answers, awkward containers, and broken files."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +101,25 @@ def test_odd_sides_and_unwritable_folders_are_refused(tmp_path: Path) -> None:
         media.VideoWriter(tmp_path / "file" / "x.mp4", 64, 64)
     with pytest.raises(SpaceError, match="no frames"):
         media.write_video(tmp_path / "none.mp4", [])
+
+
+def test_a_full_disk_is_one_error_and_leaves_nothing(tmp_path: Path) -> None:
+    """A limit on the size of files stands in for the disk: the same error from the same calls. 60 noisy frames do not fit."""
+    script = (
+        "import resource, signal, sys, numpy as np; from space_data import media; from space_data.errors import SpaceError\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)\n"
+        "noise = np.random.default_rng(0).integers(0, 255, (60, 128, 128, 3), np.uint8)\n"
+        "try:\n    media.write_video(sys.argv[1], noise)\nexcept SpaceError as error:\n    sys.exit(str(error))\n"
+    )
+    media.write_video(tmp_path / "fits.mp4", np.random.default_rng(0).integers(0, 255, (60, 128, 128, 3), np.uint8))
+    size = (tmp_path / "fits.mp4").stat().st_size
+    (tmp_path / "fits.mp4").unlink()
+    for limit in (size // 2, size - 100):  # in the middle, and while the index is written at the end
+        command = [sys.executable, "-c", script, str(tmp_path / "o.mp4"), str(limit)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 1 and len(done.stderr.splitlines()) == 1, done.stderr
+        assert "o.mp4: writing failed after" in done.stderr and "File too large" in done.stderr
+        assert not list(tmp_path.iterdir())
 
 
 def test_wav_round_trip_is_exact_to_16_bits(tmp_path: Path, rng: np.random.Generator) -> None:

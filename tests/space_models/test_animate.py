@@ -1,6 +1,8 @@
 """`animate` end to end on the public-domain portrait with small untrained networks: shape, sound, seeds, controls, bad input."""
 
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 import torch
 
 from space_data.errors import SpaceError
-from space_data.media import decode_audio, decode_video, write_image, write_wav
+from space_data.media import decode_audio, decode_video, probe, write_image, write_video, write_wav
 from space_data.params import load_params
 from space_data.schema import TrackFrame
 from space_data.tables import read_table
@@ -87,13 +89,23 @@ def test_pose_modes_and_emotion_reach_the_tracks(inputs, models: Path, tmp_path:
     [
         ({"emotion": "joyful:0.5"}, "need one of neutral, calm, happy"),
         ({"emotion": "happy:1.5"}, "need 0 to 1"),
-        ({"out": "movie.avi"}, "need a name that ends in .mp4"),
+        ({"emotion": "happy:-0.5"}, "intensity -0.5, need 0 to 1"),
+        ({"emotion": "happy:abc"}, "intensity 'abc' is not a number"),
+        ({"out": "movie.avi"}, "name ends in '.avi', need .mp4"),
+        ({"out": "folder.mp4"}, "is a folder, need the name of a file"),
+        ({"out": "silent.wav/o.mp4"}, "output folder cannot be written"),
+        ({"tracks": "tracks.csv"}, "name ends in '.csv', need .parquet"),
         ({"audio": "none.wav"}, "no such file"),
         ({"image": "none.png"}, "no such file"),
-        ({"image": "blank.png"}, "no face found"),
+        ({"image": "blank.png"}, "no human face found"),
+        ({"image": "silent.wav"}, "not a readable picture"),
+        ({"image": "empty.wav"}, "empty file"),
         ({"audio": "silent.wav"}, "silent"),
         ({"audio": "empty.wav"}, "empty"),
         ({"audio": "short.wav"}, "need at least one frame"),
+        ({"audio": "header.wav"}, "not a readable media file"),
+        ({"audio": "blank.png"}, "no audio stream"),
+        ({"pose": "PATH/silent.wav"}, "not a readable Parquet file"),
         ({"pose": "sideways"}, "need 'generated', 'still' or a file"),
         ({"models": "nowhere"}, "no such model"),
     ],
@@ -103,11 +115,71 @@ def test_bad_input_is_said_before_the_work(change: dict[str, str], words: str, i
     write_wav(tmp_path / "silent.wav", np.zeros(16_000, np.float32))
     write_wav(tmp_path / "short.wav", np.full(300, 0.1, np.float32))
     (tmp_path / "empty.wav").touch()
+    (tmp_path / "header.wav").write_bytes((tmp_path / "silent.wav").read_bytes()[:30])
+    (tmp_path / "folder.mp4").mkdir()
+    before = sorted(tmp_path.rglob("*"))
     options: dict[str, object] = {"image": inputs[0], "audio": inputs[1], "out": tmp_path / "o.mp4", "models": models}
-    options |= {key: value if key in ("emotion", "pose") else tmp_path / value for key, value in change.items()}
-    with pytest.raises(SpaceError, match=words):
+    options |= {k: v.replace("PATH", str(tmp_path)) if k in ("emotion", "pose") else tmp_path / v for k, v in change.items()}
+    with pytest.raises(SpaceError, match=words) as caught:
         animate(params=PARAMS, **options)  # type: ignore[arg-type]
-    assert not list(tmp_path.glob("*.mp4")) and not list(tmp_path.glob("*.part*"))
+    assert "\n" not in str(caught.value)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_inputs_are_never_overwritten(inputs, models: Path, tmp_path: Path) -> None:
+    shutil.copy(inputs[0], tmp_path / "portrait.mp4")  # a name says nothing about its content
+    with pytest.raises(SpaceError, match="is an input, need another name"):
+        animate(image=tmp_path / "portrait.mp4", audio=inputs[1], out=tmp_path / "portrait.mp4", params=PARAMS, models=models)
+    assert (tmp_path / "portrait.mp4").read_bytes() == inputs[0].read_bytes()
+
+
+def test_an_error_in_the_middle_leaves_nothing_behind(inputs, models: Path, tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "a.mp4").write_bytes(b"an older video")
+
+    def breaks_off(*_args: object) -> Iterator[np.ndarray]:
+        yield np.zeros((512, 512, 3), np.uint8)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("space_models.animate.render", breaks_off)
+    with pytest.raises(KeyboardInterrupt):
+        run(inputs, models, tmp_path / "a.mp4")
+    assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
+    assert (tmp_path / "a.mp4").read_bytes() == b"an older video"
+
+
+@pytest.mark.parametrize(("rate_hz", "written_hz"), [(22_050, 22_050), (48_000, 48_000), (96_000, 48_000)])
+def test_the_sound_keeps_its_rate_and_its_place(rate_hz: int, written_hz: int, inputs, models: Path, tmp_path: Path) -> None:
+    """Clicks at known times stay there to a fraction of a millisecond: the encoder's priming is taken out by the container."""
+    sound = np.zeros(int(0.8 * rate_hz), np.float32)
+    sound[(np.array([0.05, 0.3, 0.71]) * rate_hz).astype(int)] = 0.9
+    write_wav(tmp_path / "clicks.wav", sound, rate_hz)
+    run((inputs[0], tmp_path / "clicks.wav"), models, tmp_path / "a.mp4")
+    info = probe(tmp_path / "a.mp4")
+    assert (info.audio_hz, info.audio_start_s, info.video_start_s) == (written_hz, 0.0, 0.0)
+    heard = decode_audio(tmp_path / "a.mp4", written_hz)
+    for time_s in (0.05, 0.3, 0.71):
+        near = np.abs(heard[int((time_s - 0.03) * written_hz) : int((time_s + 0.03) * written_hz)])
+        assert near.argmax() / written_hz - 0.03 == pytest.approx(0, abs=0.001)
+
+
+def test_sound_without_speech_is_animated_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    time_s = np.arange(16_000) / 16_000
+    write_wav(tmp_path / "tone.wav", (0.3 * np.sin(2 * np.pi * 440 * time_s)).astype(np.float32))
+    assert len(load_speech(tmp_path / "tone.wav")) == 25
+    assert "0.0 s of speech heard in 1.0 s of sound, need 0.2 s" in caplog.text
+
+
+def test_stereo_and_truncated_sound_is_accepted(tmp_path: Path) -> None:
+    time_s = np.arange(16_000) / 16_000
+    write_wav(tmp_path / "whole.wav", (0.3 * np.sin(2 * np.pi * 300 * time_s)).astype(np.float32))
+    data = (tmp_path / "whole.wav").read_bytes()
+    (tmp_path / "half.wav").write_bytes(data[: len(data) // 2])
+    assert len(load_speech(tmp_path / "half.wav")) == 12
+    write_video(
+        tmp_path / "stereo.mp4", [np.zeros((64, 64, 3), np.uint8)] * 25,
+        audio=np.stack([np.sin(2 * np.pi * 300 * time_s), np.zeros(16_000)]).astype(np.float32),
+    )  # fmt: skip
+    assert len(load_speech(tmp_path / "stereo.mp4")) >= 25
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write anywhere")

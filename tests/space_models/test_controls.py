@@ -22,7 +22,7 @@ def test_emotions_parse_with_and_without_intensity() -> None:
     vector = controls.parse_emotion("happy:0.6 + surprised:0.3")
     assert vector[EMOTIONS.index("happy")] == pytest.approx(0.6)
     assert vector[EMOTIONS.index("surprised")] == pytest.approx(0.3)
-    assert controls.parse_emotion("sad")[EMOTIONS.index("sad")] == 1.0
+    assert controls.parse_emotion("Sad")[EMOTIONS.index("sad")] == 1.0
 
 
 @pytest.mark.parametrize(
@@ -32,6 +32,8 @@ def test_emotions_parse_with_and_without_intensity() -> None:
         ("happy:1.5", "intensity 1.5, need 0 to 1"),
         ("happy:-0.1", "need 0 to 1"),
         ("happy:much", "is not a number"),
+        ("happy:", "is not a number"),
+        ("", "unknown, need one of"),
         ("happy:0.2+happy:0.3", "stands twice"),
         ("happy:nan", "need 0 to 1"),
     ],

@@ -50,7 +50,7 @@ def test_of_two_faces_the_larger_is_taken_with_a_warning(astronaut, caplog):
 
 
 def test_no_face_is_one_clear_line():
-    with pytest.raises(SpaceError, match=r"grey: no face found in the 320x240 px picture"):
+    with pytest.raises(SpaceError, match=r"grey: no human face found in the 320x240 px picture"):
         load_portrait(np.full((240, 320, 3), 128, np.uint8), "grey")
 
 
@@ -68,12 +68,36 @@ def test_not_a_picture(tmp_path):
     [
         ("two_people.jpg", "2 faces"),
         ("tiny_face_561.jpg", "px wide"),
-        ("profile_rgba_png_named.jpg", "turned"),
-        ("partial_face.jpg", "cut by the edge"),
     ],
 )
 def test_doubtful_real_portraits_carry_a_warning(shared_media, name, word):
     assert any(word in warning for warning in load_portrait(shared_media / name).warnings)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("dog_png_named.jpg", "no human face found in the 512x512 px picture"),
+        ("profile_rgba_png_named.jpg", "turned 5. degrees to the side, need 45 or less"),
+        ("partial_face.jpg", "cut by the edge of the picture, .. % of it visible, need 93 %"),
+    ],
+)
+def test_real_pictures_that_cannot_be_animated_say_why(shared_media, name, words):
+    with pytest.raises(SpaceError, match=words):
+        load_portrait(shared_media / name)
+
+
+def test_a_tiny_face_says_its_size(astronaut):
+    tiny = cv2.resize(astronaut, (128, 128), interpolation=cv2.INTER_AREA)
+    with pytest.raises(SpaceError, match=r"tiny: face 2. px wide, need 40 px"):
+        load_portrait(tiny, "tiny")
+
+
+def test_a_face_that_fills_the_picture_is_found(astronaut):
+    mesh = load_portrait(astronaut).box.inverse(load_portrait(astronaut).mesh)
+    (x0, y0), (x1, y1) = mesh[:, :2].min(axis=0).astype(int), mesh[:, :2].max(axis=0).astype(int)
+    close_up = cv2.resize(astronaut[y0:y1, x0 - 4 : x1 + 4], None, fx=5, fy=5, interpolation=cv2.INTER_CUBIC)
+    assert load_portrait(close_up).mesh.shape == (478, 3)
 
 
 @pytest.mark.parametrize("name", ["obama_half_body.jpg", "bw_photo_2048.jpg"])
