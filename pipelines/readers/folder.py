@@ -22,6 +22,9 @@ def list_clips(root: Path) -> Listing:
     """All videos under ``root``, by suffix; hidden files and folders are skipped, other files and linked folders counted.
 
     A link that points nowhere is listed if it is named like a video: ``ingest`` says what is wrong with it.
+
+    Raises:
+        SpaceError: a video's name is not UTF-8, so that no table could hold it.
     """
     found = sorted(path for path in root.rglob("*") if not _hidden(path.relative_to(root)))
     files = [path for path in found if not path.is_dir()]
@@ -34,6 +37,8 @@ def list_clips(root: Path) -> Listing:
     stems = Counter(path.relative_to(root).with_suffix("") for path in videos)
     sources = []
     for path in videos:
+        if not _is_utf8(str(path)):
+            raise SpaceError(f"{ascii(str(path))}: the name is not UTF-8 (rename the file)")
         relative = path.relative_to(root)
         # a.mp4 and a.mov are two clips
         name = relative.with_suffix("") if stems[relative.with_suffix("")] == 1 else relative
@@ -53,6 +58,11 @@ def list_clips(root: Path) -> Listing:
     if labels:
         logger.warning("%s: %d rows name no video in the folder, e.g. %s", root / LABELS, len(labels), next(iter(labels)))
     return Listing(sources, ignored)
+
+
+def _is_utf8(name: str) -> bool:
+    """Whether a name from the file system can be written as UTF-8; other bytes come as lone surrogates."""
+    return not any("\ud800" <= character <= "\udfff" for character in name)
 
 
 def _hidden(relative: Path) -> bool:

@@ -30,11 +30,11 @@ def clip(clip_id: str, path: Path, language: str) -> Clip:
 def measure(clip_id: str, sharpness: float) -> Measure:
     return Measure(
         clip_id=clip_id, source_clip_id=clip_id, segment=0, subject=clip_id, first_frame=0, end_frame=50, start_s=0.0,
-        end_s=CLIP_S, length_s=CLIP_S, frame_rate_hz=25.0, irregular_share=0.0, header_frames=50, decoded_frames=50,
-        decode_error="", has_audio=True, audio_s=CLIP_S, video_s=CLIP_S, width_px=64, height_px=64, lost_share=0.0,
-        face_width_px=40.0, outside_share=0.0, several_faces_share=0.0, unseen_share=0.0, yaw_p95_deg=5.0, yaw_median_deg=1.0,
-        pitch_p95_deg=5.0, reblur_ratio=sharpness, reblur_coarse=0.1, luma_mean=100.0, luma_sd=40.0, frame_difference=1.0,
-        duplicate_share=0.0, lip_motion=None, speech_share=0.9, speech_s=1.8, speech_level_db=-20.0,
+        end_s=CLIP_S, length_s=CLIP_S, frame_rate_hz=25.0, irregular_share=0.0, header_frames=50, header_s=CLIP_S,
+        decoded_frames=50, decode_error="", has_audio=True, audio_s=CLIP_S, video_s=CLIP_S, width_px=64, height_px=64,
+        lost_share=0.0, face_width_px=40.0, outside_share=0.0, several_faces_share=0.0, unseen_share=0.0, yaw_p95_deg=5.0,
+        yaw_median_deg=1.0, pitch_p95_deg=5.0, reblur_ratio=sharpness, reblur_coarse=0.1, luma_mean=100.0, luma_sd=40.0,
+        frame_difference=1.0, duplicate_share=0.0, lip_motion=None, speech_share=0.9, speech_s=1.8, speech_level_db=-20.0,
         speech_over_noise_db=None, peak_level_db=-3.0, clipped_share=0.0,
     )  # fmt: skip
 

@@ -8,8 +8,11 @@ from tiny_clips import bad_and_good_folder, folder_params
 
 from pipelines.curate import curate
 from space_data.errors import SpaceError
-from space_data.schema import LedgerRow
+from space_data.landmarks import N_LANDMARKS, NOSE, PoseTrack, posed
+from space_data.media import decode_audio, decode_video, probe
+from space_data.schema import KEPT, REJECTED, AlignedClip, FeatureFrame, LedgerRow
 from space_data.tables import read_table
+from space_data.timebase import frames_to_samples
 
 
 def test_bad_folders(tmp_path: Path) -> None:
@@ -36,6 +39,45 @@ def test_a_folder_with_other_files_is_not_written_into(tmp_path: Path) -> None:
         with pytest.raises(SpaceError, match=message):
             curate(source, tmp_path / "out", folder_params(source))
     assert mine.read_bytes() == b"x"
+
+
+REAL = {
+    "clean_f_524_glasses": (KEPT, set()),
+    "vfr_m_700": (KEPT, set()),
+    "profile_lowres_f_224": (REJECTED, {"low_resolution", "profile"}),
+    "anime_no_audio_704x1216": (REJECTED, {"no_audio"}),
+}
+"""What the manifest of the real clips wants for some of them."""
+
+
+def test_real_clips_end_to_end(shared_media: Path, tmp_path: Path) -> None:
+    root, out = tmp_path / "real", tmp_path / "out"
+    root.mkdir()
+    for name in REAL:
+        (root / f"{name}.mp4").symlink_to(shared_media / f"{name}.mp4")
+    curate(root, out, folder_params(root, workers=2))
+    decided: dict[str, tuple[str, set[str]]] = {}
+    for row in read_table(out / "ledger.parquet", LedgerRow):
+        if row.stage == "filter":
+            reasons = decided.setdefault(row.clip_id.removeprefix("real/"), (row.status, set()))[1]
+            reasons |= {row.reason} - {""}
+    assert decided == REAL
+    aligned = read_table(out / "aligned" / "clips.parquet", AlignedClip)
+    assert [clip.clip_id for clip in aligned] == ["real/clean_f_524_glasses", "real/vfr_m_700"]
+    frames = read_table(out / "features" / "frames", FeatureFrame)
+    for clip in aligned:
+        info = probe(clip.video)
+        assert (info.width, info.height, info.fps, info.audio_hz) == (512, 512, 25.0, 16_000)
+        assert sum(1 for _ in decode_video(clip.video)) == clip.n_frames
+        assert len(decode_audio(clip.audio)) == frames_to_samples(clip.n_frames)
+        pose = PoseTrack.from_array(np.stack([f.pose for f in frames if f.clip_id == clip.clip_id]))
+        assert len(pose) == clip.n_frames
+        landmarks = posed(np.stack([f.normalised for f in frames if f.clip_id == clip.clip_id]).reshape(-1, N_LANDMARKS, 3), pose)
+        nose_x, nose_y = np.median(landmarks[:, NOSE, :2].mean(axis=1), axis=0)
+        # One of them is a tight crop already, with the nose at 0.62 of its height: nothing is left to choose there.
+        assert abs(nose_x - 256) < 60 and abs(nose_y - 276) < 60, "the face is in the middle"
+        assert landmarks[..., :2].min() > 0 and landmarks[..., :2].max() < 512, "and never leaves the picture"
+        assert np.abs(pose.roll_deg).max() < 25, "and upright"
 
 
 def test_nothing_kept_and_nothing_lost(tmp_path: Path, astronaut: np.ndarray) -> None:

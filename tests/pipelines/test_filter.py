@@ -31,6 +31,7 @@ def test_a_clip_with_nothing_wrong_is_kept() -> None:
         ({"length_s": 1.9}, "too_short"),
         ({"width_px": 224, "height_px": 224}, "low_resolution"),
         ({"decoded_frames": 60}, "truncated"),
+        ({"header_frames": 0, "header_s": 5.0}, "truncated"),
         ({"decode_error": "breaks off"}, "truncated"),
         ({"has_audio": False, "audio_s": 0.0, "speech_share": 0.0, "peak_level_db": -100.0}, "no_audio"),
         ({"lost_share": 0.1}, "face_lost"),
@@ -53,6 +54,12 @@ def test_each_fault_has_its_reason(change: dict[str, Any], reason: str) -> None:
     decision, rows = decide(dataclasses.replace(GOOD, **change), IN_SYNC, BOUNDS)
     assert decision.status == REJECTED and decision.reasons == reason
     assert [row.reason for row in rows] == [reason]
+
+
+def test_a_header_without_frame_count_that_agrees_is_fine() -> None:
+    for header_s in (0.0, 4.0):  # unknown; as long as what decodes
+        decision, _ = decide(dataclasses.replace(GOOD, header_frames=0, header_s=header_s), IN_SYNC, BOUNDS)
+        assert decision.status == KEPT
 
 
 def test_all_reasons_are_recorded_with_value_and_threshold() -> None:

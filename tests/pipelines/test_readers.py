@@ -1,5 +1,6 @@
 """Readers: what is a clip, what it is called, and labels that are checked."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,13 @@ def test_links_are_listed_or_counted(tmp_path: Path) -> None:
     (root / "more").symlink_to(touch(tmp_path / "other", "b.mp4"), target_is_directory=True)
     listing = list_sources("folder", root)
     assert [s.clip_id for s in listing.sources] == ["set/a", "set/gone"] and listing.ignored == {"linked folder": 1}
+
+
+def test_a_name_that_is_not_utf8_is_named(tmp_path: Path) -> None:
+    root = touch(tmp_path / "set", "a.mp4")
+    Path(os.fsdecode(os.fsencode(root) + b"/b\xff.mp4")).write_bytes(b"x")
+    with pytest.raises(SpaceError, match=r"b\\udcff.mp4': the name is not UTF-8"):
+        list_sources("folder", root)
 
 
 def test_labels_in_another_encoding(tmp_path: Path) -> None:

@@ -65,4 +65,6 @@ def test_real_speech_is_found_and_repeats_exactly(shared_media: Path) -> None:
     mask = speech.speech_mask(audio)
     assert len(mask) == len(audio) // 160
     assert 0.6 < mask.mean() < 1.0
+    other = decode_audio(shared_media / "noisy_cafeteria_snr0.wav")
+    speech.speech_mask(other)  # the network is kept loaded, its state is not
     assert (speech.speech_mask(audio) == mask).all()
