@@ -217,8 +217,14 @@ def publish(
 
 
 def place(kept: Path, target: Path) -> None:
-    """Put a kept result at its place among the outputs: a hard link (nobody writes into either), a copy across file systems."""
+    """Put a kept result at its place among the outputs: a hard link (nobody writes into either), a copy across file systems.
+
+    Raises:
+        SpaceError: the place is taken: two clip ids give one file name.
+    """
     make_folder(target.parent)
+    if target.exists():  # never write into it: it is a link to a kept result
+        raise SpaceError(f"{target}: two clips want this file (rename the one whose name ends in -s and a number)")
     try:
         os.link(kept, target)
     except OSError:

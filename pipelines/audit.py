@@ -1,9 +1,10 @@
 """The audit page: which clips were kept, which were dropped, and why; for people who must trust or question a filter.
 
-Assembled from the tables that the stages left; only the thumbnails (one frame per shown clip) are decoded. It is written again
-after later stages have added their ledgers; what is not there yet is left out.
+Assembled from the tables that the stages left, the pictures among them (``measure`` keeps one per segment): no video is opened.
+It is written again after later stages have added their ledgers; what is not there yet is left out.
 """
 
+import base64
 import csv
 import json
 from collections import Counter, defaultdict
@@ -30,21 +31,16 @@ from evaluation.html import (
     Table,
     Tone,
     provenance,
-    thumbnail,
 )
 from pipelines.job import REASONS, Layout
 from space_data.files import atomic_file
-from space_data.media import MediaError, picture_at
 from space_data.params import Bound, Params
-from space_data.schema import FAILED, KEPT, REJECTED, Clip, Decision, LedgerRow, Measure, SegmentSync
-from space_data.tables import read_table
+from space_data.schema import FAILED, KEPT, REJECTED, Clip, Decision, LedgerRow, Measure, SegmentSync, Thumbnail
+from space_data.tables import from_arrow, read_arrow, read_table
 
 STAGES = ("ingest", "measure", "sync", "filter", "align", "features")
 TONES: dict[str, Tone] = {KEPT: "good", REJECTED: "warn", FAILED: "bad"}
-THUMBNAIL_PX = 176
 SHOWN_KEPT, SHOWN_PER_REASON = 18, 6
-LOOK_SHARE = 0.4
-"""Where in a segment the thumbnail is taken: past a fade-in, before the end."""
 DETAIL_SHOWN = 160
 """Characters of a ledger's detail in the table; the tool tip has all of it."""
 HOUR_S = 3600.0
@@ -52,6 +48,7 @@ DISTRIBUTIONS = (
     ("length_s", "length_s", "length, s"),
     ("face_width_px", "face_width_px", "face width, px"),
     ("reblur_ratio", "reblur_ratio", "re-blur ratio (0 sharp, 1 blurred)"),
+    ("reblur_coarse", "reblur_coarse", "re-blur ratio at half and quarter size"),
     ("yaw_p95_deg", "yaw_p95_deg", "|yaw|, 95th percentile, degrees"),
     ("luma_mean", "luma_mean_low", "face brightness, 0-255"),
     ("frame_difference", "frame_difference", "change between frames, grey levels"),
@@ -71,17 +68,23 @@ class Audit:
     decisions: list[Decision]
     sync: dict[str, SegmentSync]
     ledgers: dict[str, list[LedgerRow]]
+    thumbnails: dict[str, bytes]
+    """JPEG files of the segments whose picture is shown"""
 
     @staticmethod
     def read(layout: Layout) -> "Audit":
         """All tables that are there."""
         sync = read_table(layout.sync_segments, SegmentSync) if layout.sync_segments.is_file() else []
+        decisions = read_table(layout.decisions, Decision)
+        shown = {d.clip_id for d in shown_kept(decisions)} | {d.clip_id for _, d in shown_rejected(decisions)}
+        pictures = from_arrow(read_arrow(layout.thumbnails, Thumbnail, clip_ids=shown), Thumbnail)
         return Audit(
             clips={row.clip_id: row for row in read_table(layout.clips, Clip)},
             measures={row.clip_id: row for row in read_table(layout.measures, Measure)},
-            decisions=read_table(layout.decisions, Decision),
+            decisions=decisions,
             sync={row.clip_id: row for row in sync},
             ledgers={stage: read_table(layout.ledger(stage), LedgerRow) for stage in STAGES if layout.ledger(stage).is_file()},
+            thumbnails={picture.clip_id: picture.jpeg for picture in pictures},
         )
 
     def seconds(self, segment_id: str) -> float:
@@ -251,7 +254,8 @@ def _groups(page: Page, audit: Audit) -> None:
 
 def _distributions(page: Page, audit: Audit, params: Params) -> None:
     section = page.section(
-        "Measures", "All scores are stored before anything is decided. Lines: noted (dotted), dropped (solid)."
+        "Measures",
+        "All scores are stored before anything is decided. Green: kept, orange: dropped; lines: noted (dotted), dropped (solid).",
     )
     status = {decision.clip_id: decision.status for decision in audit.decisions}
     figures = []
@@ -315,28 +319,34 @@ def _offset_histogram(audit: Audit, status: dict[str, str]) -> go.Figure:
     return figure
 
 
-def _pictures(page: Page, audit: Audit) -> None:
-    section = page.section("Pictures", "One frame of each shown segment, in its own aspect.")
-    kept = [d for d in audit.decisions if d.status == KEPT]
-    chosen = [kept[i] for i in np.unique(np.linspace(0, len(kept) - 1, min(len(kept), SHOWN_KEPT)).astype(int))] if kept else []
-    section.add(Gallery([_picture(audit, d, "kept", "good") for d in chosen], title=f"kept ({len(chosen)} of {len(kept)})"))
+def shown_kept(decisions: Sequence[Decision]) -> list[Decision]:
+    """The kept segments whose picture is shown: some, evenly spread."""
+    kept = [d for d in decisions if d.status == KEPT]
+    chosen = np.unique(np.linspace(0, len(kept) - 1, min(len(kept), SHOWN_KEPT)).astype(int))
+    return [kept[i] for i in chosen]
+
+
+def shown_rejected(decisions: Sequence[Decision]) -> list[tuple[str, Decision]]:
+    """The rejected segments whose picture is shown, each with its first reason: some of each."""
     by_reason: dict[str, list[Decision]] = defaultdict(list)
-    for decision in audit.decisions:
+    for decision in decisions:
         if decision.status == REJECTED:
             by_reason[decision.reasons.split()[0]].append(decision)
-    shown = [(reason, d) for reason, rows in sorted(by_reason.items()) for d in rows[:SHOWN_PER_REASON]]
-    title = f"rejected ({len(shown)} of {sum(map(len, by_reason.values()))}, at most {SHOWN_PER_REASON} per first reason)"
+    return [(reason, d) for reason, rows in sorted(by_reason.items()) for d in rows[:SHOWN_PER_REASON]]
+
+
+def _pictures(page: Page, audit: Audit) -> None:
+    section = page.section("Pictures", "One frame of each shown segment, in its own aspect.")
+    status = Counter(decision.status for decision in audit.decisions)
+    chosen = shown_kept(audit.decisions)
+    title = f"kept ({len(chosen)} of {status[KEPT]})"
+    section.add(Gallery([_picture(audit, d, "kept", "good") for d in chosen], title=title))
+    shown = shown_rejected(audit.decisions)
+    title = f"rejected ({len(shown)} of {status[REJECTED]}, at most {SHOWN_PER_REASON} per first reason)"
     section.add(Gallery([_picture(audit, d, reason, "warn") for reason, d in shown], title=title))
 
 
 def _picture(audit: Audit, decision: Decision, badge: str, tone: Tone) -> Media:
-    clip = audit.clips[decision.source_clip_id]
-    at_s = decision.start_s + LOOK_SHARE * (decision.end_s - decision.start_s)
-    try:
-        rgb = picture_at(clip.path, at_s)
-    except MediaError as error:
-        rgb = np.full((THUMBNAIL_PX, THUMBNAIL_PX, 3), 128, np.uint8)
-        badge = f"{badge} ({error})"
     moved = (
         f", sound moved by {-decision.offset_frames:+.0f} frames" if decision.offset_frames and decision.status == KEPT else ""
     )
@@ -347,7 +357,8 @@ def _picture(audit: Audit, decision: Decision, badge: str, tone: Tone) -> Media:
             f" ({row.value:.3g} against {row.threshold:.3g})" if row.value is not None and row.threshold is not None else ""
         )
         lines.append(f"{REASONS.get(row.reason, row.reason)}{measured}")
-    return Media(thumbnail(rgb, THUMBNAIL_PX), decision.clip_id, lines, badge, tone)
+    picture = "data:image/jpeg;base64," + base64.b64encode(audit.thumbnails[decision.clip_id]).decode()
+    return Media(picture, decision.clip_id, lines, badge, tone)
 
 
 def _every_clip(page: Page, audit: Audit) -> None:

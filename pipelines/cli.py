@@ -103,7 +103,11 @@ def curate(
     progress.setup(quiet)
     from pipelines.curate import curate as run
 
-    layout = run(source, out, load_params(params), workers)
+    try:
+        layout = run(source, out, load_params(params), workers)
+    except KeyboardInterrupt:
+        progress.console.print("interrupted: the same command goes on where this run stopped")
+        raise
     if not quiet:
         progress.console.print(escape(f"ledger: {out / 'ledger.parquet'}   audit: {layout.audit / 'index.html'}"))
 

@@ -29,19 +29,26 @@ def curate(source: Path, out: Path, params: Params, workers: int | None = None) 
         workers: processes per stage, if not ``params.job.workers``.
 
     Raises:
-        SpaceError: no such folder, no video in it, ``out`` lies inside ``source`` or cannot be written, or no clip was kept.
+        SpaceError: no such folder, no video in it, one folder lies inside the other, ``out`` holds files that no run of this
+            command made, or cannot be written.
     """
     if not source.is_dir():
-        raise SpaceError(f"{source}: no such folder (need a folder of videos)")
+        found = "is a file" if source.exists() else "no such folder"
+        raise SpaceError(f"{source}: {found} (need a folder of videos)")
     if source.resolve() in (out.resolve(), *out.resolve().parents):
         raise SpaceError(f"{out}: lies inside the input folder {source}, which is only read (choose another --out)")
+    if out.resolve() in source.resolve().parents:
+        raise SpaceError(f"{source}: the input folder lies inside {out}, whose folders are replaced (choose another --out)")
+    layout = Layout.in_folder(out)
+    if out.is_dir() and any(out.iterdir()) and not layout.cache.is_dir():
+        # Stages replace folders such as out/aligned as a whole.
+        raise SpaceError(f"{out}: holds files that are not of an earlier run (choose an empty or new folder as --out)")
     params = params.model_copy(
         update={
             "data": params.data.model_copy(update={"reader": "folder", "raw": str(source)}),
             "job": params.job.model_copy(update={"workers": workers or params.job.workers}),
         }
     )
-    layout = Layout.in_folder(out)
     for stage in STAGES:
         stage.run(params, layout)
         write_table(out / "ledger.parquet", all_ledger_rows(layout), LedgerRow)

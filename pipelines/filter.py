@@ -43,6 +43,7 @@ RULES = (
     Rule("profile", "yaw_median_deg", "yaw_median_deg"),
     Rule("tilted", "pitch_p95_deg", "pitch_p95_deg"),
     Rule("blurred", "reblur_ratio", "reblur_ratio"),
+    Rule("blurred", "reblur_coarse", "reblur_coarse"),
     Rule("too_dark", "luma_mean", "luma_mean_low", is_minimum=True),
     Rule("too_bright", "luma_mean", "luma_mean_high"),
     Rule("flat_light", "luma_sd", "luma_sd", is_minimum=True),

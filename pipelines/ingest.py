@@ -50,13 +50,16 @@ def probe_file(path: str, settings: None, folder: Path) -> None:
         Rejected: ``empty_file``, ``not_media``, ``unreadable`` or ``no_video``.
     """
     file = Path(path)
-    if file.stat().st_size == 0:
+    try:
+        with open(file, "rb") as stream:
+            head = stream.read(SNIFFED_BYTES)
+    except OSError as error:
+        raise Rejected("unreadable", f"{file}: cannot be opened ({error.strerror})") from error
+    if not head:
         raise Rejected("empty_file", value=0.0)
     try:
         info = probe(file)
     except MediaError as error:
-        with open(file, "rb") as stream:
-            head = stream.read(SNIFFED_BYTES)
         raise Rejected("not_media" if looks_like_text(head) else "unreadable", str(error)) from error
     if not info.has_video:
         raise Rejected("no_video", f"sound only ({info.audio_codec})")
@@ -88,7 +91,7 @@ def clip_row(source: Source, facts: dict[str, Any], shares: dict[str, float]) ->
 
 def _unit(source: Source) -> Unit:
     """A file is taken as unchanged while its path, size and time of change are: hashing it is the work to be saved."""
-    state = source.path.stat()
+    state = source.path.stat() if source.path.exists() else source.path.lstat()  # a link may point nowhere
     return Unit(source.clip_id, content_hash(str(source.path), state.st_size, state.st_mtime_ns), str(source.path))
 
 

@@ -375,3 +375,5 @@ def stage_main(run: Callable[[Params, Layout], None], argv: Sequence[str] | None
         run(load_params(arguments.params), Layout())
     except SpaceError as error:
         raise SystemExit(f"error: {error}") from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None

@@ -39,6 +39,11 @@ class Layout:
         return self.data / "measure" / "sound"
 
     @property
+    def thumbnails(self) -> Path:
+        """Folder of ``Thumbnail`` shards (measure)."""
+        return self.data / "measure" / "thumbnails"
+
+    @property
     def measures(self) -> Path:
         """``Measure`` rows, one per segment (measure)."""
         return self.data / "measure" / "measures.parquet"

@@ -2,10 +2,12 @@
 
 Per frame: face mesh (78 landmarks, pose), sharpness and light of the face, difference to the frame before, shot. Twice a
 second: how many faces the full-range detector sees. Per 10 ms: mel bands, voice activity, loudness. Per segment, that is
-between two hard cuts: the scores of ``schema.Measure``. Memory does not hold pictures, so it grows by about 1 kB per frame.
+between two hard cuts: the scores of ``schema.Measure`` and one thumbnail. Memory holds a fixed number of small pictures, so
+it grows by about 1 kB per frame.
 """
 
 import logging
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from numpy.typing import NDArray
 
 from pipelines.job import Layout, Rejected, Unit, content_hash, ledger_rows, run_units, stage_clock, stage_main, write_ledger
 from space_data import measures as m
+from space_data.errors import SpaceError
 from space_data.facemesh import FaceFinder, FaceMeshTracker
 from space_data.landmarks import (
     N_LANDMARKS,
@@ -26,9 +29,10 @@ from space_data.landmarks import (
 )  # fmt: skip
 from space_data.media import MediaError, decode_audio, decode_video
 from space_data.params import MeasureStage, Params
-from space_data.schema import KEPT, Clip, FrameRow, Measure, SoundRow
+from space_data.schema import KEPT, Clip, FrameRow, Measure, SoundRow, Thumbnail
 from space_data.speech import log_mel, loudness_db, speech_mask
 from space_data.tables import merge_shards, read_table, write_table
+from space_data.thumbnails import Picked, ThumbnailPicker
 from space_data.timebase import features_before, samples_to_seconds, seconds_to_samples
 
 logger = logging.getLogger(__name__)
@@ -48,7 +52,8 @@ class Pictures:
     pts_s: list[float] = field(default_factory=list)
     found: list[bool] = field(default_factory=list)
     boxes: list[NDArray[np.float32]] = field(default_factory=list)
-    reblur: list[float] = field(default_factory=list)
+    reblur: list[tuple[float, float]] = field(default_factory=list)
+    """native, coarse"""
     luma: list[tuple[float, float]] = field(default_factory=list)
     difference: list[float] = field(default_factory=list)
     landmarks: list[NDArray[np.float32]] = field(default_factory=list)
@@ -58,8 +63,11 @@ class Pictures:
     counted: list[tuple[int, int, float]] = field(default_factory=list)
     """frame, number of faces, second face's share of the first one's width; per sampled frame"""
     cuts: list[int] = field(default_factory=list)
+    thumbnails: list[Picked] = field(default_factory=list)
+    """one per shot"""
 
 
+UNKNOWN = (float("nan"), float("nan"))
 NO_BOX = np.full(4, np.nan, np.float32)
 NO_MESH = np.full((N_MESH, 3), np.nan, np.float32)
 
@@ -67,7 +75,7 @@ NO_MESH = np.full((N_MESH, 3), np.nan, np.float32)
 def look(path: Path, settings: MeasureStage) -> Pictures:
     """Decode the video of ``path`` once and measure every frame; a stream that breaks off is measured up to there."""
     seen = Pictures()
-    cuts = m.CutFinder(settings.cut_threshold)
+    cuts, thumbnails = m.CutFinder(settings.cut_threshold), ThumbnailPicker()
     waiting: list[NDArray[np.float32]] = []
     last_grey: NDArray[np.float32] | None = None
     next_count_s = -np.inf
@@ -77,7 +85,9 @@ def look(path: Path, settings: MeasureStage) -> Pictures:
                 seen.height_px, seen.width_px = frame.rgb.shape[:2]
                 mesh = tracker(frame.rgb)
                 small = m.small_picture(frame.rgb)
-                cuts.feed(small)
+                thumbnails.feed(index, frame.rgb)
+                for cut in cuts.feed(small):
+                    thumbnails.cut(cut)
                 grey = m.tiny_grey(small)
                 seen.difference.append(0.0 if last_grey is None else float(np.abs(grey - last_grey).mean()))
                 last_grey = grey
@@ -93,7 +103,7 @@ def look(path: Path, settings: MeasureStage) -> Pictures:
         except MediaError as error:
             seen.error = str(error)
     _fit_poses(seen, waiting)
-    seen.cuts = cuts.cuts
+    seen.cuts, seen.thumbnails = cuts.cuts, thumbnails.finish()
     return seen
 
 
@@ -102,14 +112,14 @@ def _look_at_face(seen: Pictures, mesh: NDArray[np.float32] | None, rgb: m.Rgb, 
     seen.found.append(mesh is not None)
     box = NO_BOX if mesh is None else m.face_box(mesh)
     seen.boxes.append(box)
-    held = index % every and mesh is not None and np.isfinite(seen.reblur[-1])
+    held = index % every and mesh is not None and np.isfinite(seen.reblur[-1][0])
     grey = None if mesh is None or held else m.face_grey(rgb, box)
     if held:
         seen.reblur.append(seen.reblur[-1])
         seen.luma.append(seen.luma[-1])
     else:
-        seen.reblur.append(float("nan") if grey is None else m.reblur_ratio(grey))
-        seen.luma.append((float("nan"), float("nan")) if grey is None else m.luma(grey))
+        seen.reblur.append(UNKNOWN if grey is None else (m.reblur_ratio(grey), m.coarse_reblur_ratio(grey)))
+        seen.luma.append(UNKNOWN if grey is None else m.luma(grey))
 
 
 def _fit_poses(seen: Pictures, waiting: list[NDArray[np.float32]]) -> None:
@@ -175,7 +185,8 @@ def segment_measure(clip: Clip, number: int, of: int, span: tuple[int, int], tra
         several_faces_share=float(np.mean([share >= track.second_face_share for _, share in counted])) if counted else 0.0,
         unseen_share=float(np.mean([n == 0 for n, _ in counted])) if counted else 0.0,
         yaw_p95_deg=angles.yaw_p95_deg if angles else None, yaw_median_deg=angles.yaw_median_deg if angles else None,
-        pitch_p95_deg=angles.pitch_p95_deg if angles else None, reblur_ratio=middle(track.reblur[frames]),
+        pitch_p95_deg=angles.pitch_p95_deg if angles else None, reblur_ratio=middle(track.reblur[frames, 0]),
+        reblur_coarse=middle(track.reblur[frames, 1]),
         luma_mean=middle(track.luma[frames, 0]), luma_sd=middle(track.luma[frames, 1]),
         frame_difference=float(np.median(differences)) if len(differences) else 0.0,
         duplicate_share=float((differences < track.duplicate_difference).mean()) if len(differences) else 0.0,
@@ -231,7 +242,7 @@ class Track:
 
 
 def measure_clip(clip: Clip, settings: MeasureStage, folder: Path) -> None:
-    """Write ``frames.parquet``, ``sound.parquet`` and ``measures.parquet`` of one clip.
+    """Write ``frames.parquet``, ``sound.parquet``, ``measures.parquet`` and ``thumbnails.parquet`` of one clip.
 
     Raises:
         Rejected: ``unreadable``, when no frame decodes.
@@ -245,6 +256,11 @@ def measure_clip(clip: Clip, settings: MeasureStage, folder: Path) -> None:
     spans = m.segments(track.shot)
     rows = [segment_measure(clip, number, len(spans), span, track, sound) for number, span in enumerate(spans)]
     write_table(folder / "measures.parquet", rows, Measure)
+    pictures = [
+        Thumbnail(row.clip_id, clip.clip_id, picked.frame, picked.jpeg)
+        for row, picked in zip(rows, seen.thumbnails, strict=True)
+    ]
+    write_table(folder / "thumbnails.parquet", pictures, Thumbnail)
     write_table(folder / "frames.parquet", _frame_rows(clip.clip_id, track), FrameRow)
     sound_rows = (
         SoundRow(clip.clip_id, i, sound.log_mel[i], bool(sound.speech[i]), float(sound.loudness_db[i]))
@@ -257,24 +273,28 @@ def _frame_rows(clip_id: str, t: Track) -> list[FrameRow]:
     flat = t.landmarks.reshape(len(t.pts_s), N_LANDMARKS * 3)
     return [
         FrameRow(
-            clip_id, i, float(t.pts_s[i]), int(t.shot[i]), bool(t.found[i]), flat[i], t.pose[i], float(t.reblur[i]),
-            float(t.luma[i, 0]), float(t.luma[i, 1]), float(t.difference[i]),
+            clip_id, i, float(t.pts_s[i]), int(t.shot[i]), bool(t.found[i]), flat[i], t.pose[i], float(t.reblur[i, 0]),
+            float(t.reblur[i, 1]), float(t.luma[i, 0]), float(t.luma[i, 1]), float(t.difference[i]),
         )
         for i in range(len(t.pts_s))
     ]  # fmt: skip
 
 
 def run(params: Params, layout: Layout) -> None:
-    """Write ``measure/frames/``, ``measure/sound/``, ``measure/measures.parquet`` and the stage's ledger."""
+    """Write ``frames/``, ``sound/``, ``thumbnails/`` and ``measures.parquet`` in ``measure/``, and the stage's ledger."""
     with stage_clock(layout, STAGE) as clock:
         clips = read_table(layout.clips, Clip)
         units = [Unit(clip.clip_id, content_hash(clip.sha256, clip.path, clip.subject), clip) for clip in clips]
         outcomes = run_units(STAGE, units, measure_clip, params.measure, layout, params.job)
         folders = {o.unit_id: o.folder for o in outcomes if o.status == KEPT and o.folder is not None}
         rows = [row for folder in folders.values() for row in read_table(folder / "measures.parquet", Measure)]
+        repeated = [clip_id for clip_id, n in Counter(row.clip_id for row in rows).items() if n > 1]
+        if repeated:
+            raise SpaceError(f"{STAGE}: segment id {repeated[0]!r} occurs twice (rename the file that ends in # and a number)")
         write_table(layout.measures, rows, Measure)
-        merge_shards(layout.frames, {i: f / "frames.parquet" for i, f in folders.items()}, FrameRow, params.job.shards)
-        merge_shards(layout.sound, {i: f / "sound.parquet" for i, f in folders.items()}, SoundRow, params.job.shards)
+        for target, row_class in ((layout.frames, FrameRow), (layout.sound, SoundRow), (layout.thumbnails, Thumbnail)):
+            files = {clip_id: folder / f"{target.name}.parquet" for clip_id, folder in folders.items()}
+            merge_shards(target, files, row_class, params.job.shards)
         clock.counts = write_ledger(layout, STAGE, [clip.clip_id for clip in clips], ledger_rows(STAGE, outcomes))
         clock.clips, clock.computed = len(outcomes), sum(outcome.computed for outcome in outcomes)
 

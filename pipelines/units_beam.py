@@ -56,12 +56,23 @@ def run(tasks: Sequence[Any], fn: RunUnits, options: Sequence[str], lines: Path)
 
     ``options`` name the runner. Locally that is ``FnApiRunner``: ``DirectRunner`` is a switch that first tries to download
     another runner.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C, which Beam would turn into a ``RuntimeError`` with pages of its own stack.
     """
-    with beam.Pipeline(options=PipelineOptions(list(options))) as pipeline:
-        (
-            pipeline
-            | "Units" >> beam.Create(tasks)
-            | "Spread" >> beam.Reshuffle()
-            | "Run" >> beam.ParDo(fn)
-            | "Write" >> beam.io.WriteToText(str(lines))
-        )
+    try:
+        with beam.Pipeline(options=PipelineOptions(list(options))) as pipeline:
+            (
+                pipeline
+                | "Units" >> beam.Create(tasks)
+                | "Spread" >> beam.Reshuffle()
+                | "Run" >> beam.ParDo(fn)
+                | "Write" >> beam.io.WriteToText(str(lines))
+            )
+    except RuntimeError as error:
+        cause: BaseException | None = error
+        while cause is not None:
+            if isinstance(cause, KeyboardInterrupt):
+                raise KeyboardInterrupt from None
+            cause = cause.__cause__ or cause.__context__
+        raise

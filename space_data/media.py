@@ -18,6 +18,7 @@ from typing import Any
 import av
 import cv2
 import numpy as np
+from av.video.reformatter import VideoReformatter
 from numpy.typing import NDArray
 
 from space_data.errors import SpaceError
@@ -158,6 +159,7 @@ def decode_video(path: Path | str) -> Iterator[Frame]:
             raise MediaError(f"{path}: no video stream")
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1
+        convert = _Converter(stream)
         zero_s = _zero_s(container)
         step_s = 1.0 / float(stream.average_rate or VIDEO_FPS)
         last_s, count = -np.inf, 0
@@ -166,7 +168,7 @@ def decode_video(path: Path | str) -> Iterator[Frame]:
                 pts_s = float(frame.pts * frame.time_base) - zero_s if frame.pts is not None else last_s + step_s
                 if not pts_s > last_s:
                     pts_s = last_s + step_s if np.isfinite(last_s) else 0.0
-                yield Frame(pts_s, _upright(frame, stream))
+                yield Frame(pts_s, convert(frame))
                 last_s, count = pts_s, count + 1
         except av.FFmpegError as error:
             raise MediaError(f"{path}: video breaks off after {count} frames ({_reason(error)})") from error
@@ -197,16 +199,25 @@ def picture_at(path: Path | str, time_s: float) -> RgbImage:
                 raise MediaError(f"{path}: no picture at {time_s:.2f} s ({_reason(error)})") from error
         if shown is None:
             raise MediaError(f"{path}: no picture at {time_s:.2f} s")
-        return _upright(shown, stream)
+        return _Converter(stream)(shown)
 
 
-def _upright(frame: Any, stream: Any) -> RgbImage:
-    width = _square_width(frame, stream)
-    if width != frame.width:
-        frame = frame.reformat(width=width, height=frame.height, format="rgb24")
-    turns = int(round(frame.rotation)) // 90
-    rgb = frame.to_ndarray(format="rgb24")
-    return np.ascontiguousarray(np.rot90(rgb, turns)) if turns % 4 else rgb
+class _Converter:
+    """Turns a stream's frames into upright RGB with square pixels.
+
+    One reformatter for all frames: FFmpeg's conversion is set up once, not per frame; one thread, as for the decoding.
+    """
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._reformatter = VideoReformatter()
+
+    def __call__(self, frame: Any) -> RgbImage:
+        turns = int(round(frame.rotation)) // 90
+        width = _square_width(frame, self._stream)
+        converted = self._reformatter.reformat(frame, width, frame.height, "rgb24", threads=1)
+        rgb = np.asarray(converted.to_ndarray(), np.uint8)
+        return np.ascontiguousarray(np.rot90(rgb, turns)) if turns % 4 else rgb
 
 
 def probe_audio_hz(path: Path | str) -> int:

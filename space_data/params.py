@@ -99,6 +99,7 @@ class FilterStage(Section):
     yaw_median_deg: Bound
     pitch_p95_deg: Bound
     reblur_ratio: Bound
+    reblur_coarse: Bound
     luma_mean_low: Bound
     luma_mean_high: Bound
     luma_sd: Bound

@@ -40,7 +40,8 @@ def setup(quiet: bool = False, level: int = logging.INFO) -> None:
     )
     # Beam looks for Google's client libraries on import and warns where there are none, as on every machine that needs none.
     logging.getLogger().handlers[0].addFilter(lambda record: "apitools" not in record.getMessage())
-    for noisy in ("apache_beam", "absl", "numba", "matplotlib", "PIL", "fsspec"):
+    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # it logs the traceback of what it raises anyway
+    for noisy in ("absl", "numba", "matplotlib", "PIL", "fsspec"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
 
 

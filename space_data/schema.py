@@ -18,7 +18,7 @@ from space_data.landmarks import N_LANDMARKS
 from space_data.speech import MEL_BANDS, MFCC_COEFFICIENTS
 from space_data.timebase import FEATURES_PER_FRAME
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgusted", "surprised", "contempt")
 """The union of RAVDESS' and MEAD's labels; a clip's emotion is a vector of intensities in [0, 1] in this order."""
@@ -93,6 +93,7 @@ class FrameRow:
     landmarks_px: Landmarks
     pose: PoseVector
     reblur_ratio: float
+    reblur_coarse: float
     luma_mean: float
     luma_sd: float
     frame_difference: float
@@ -155,6 +156,8 @@ class Measure:
     pitch_p95_deg: float | None
     """95th percentile of the absolute value, median of it, and the same for the pitch"""
     reblur_ratio: float | None
+    reblur_coarse: float | None
+    """the larger of the re-blur ratios at half and at quarter resolution"""
     luma_mean: float | None
     luma_sd: float | None
     frame_difference: float
@@ -169,6 +172,19 @@ class Measure:
     speech_over_noise_db: float | None
     peak_level_db: float
     clipped_share: float
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """``measure``: one small picture per segment, for people who look at decisions."""
+
+    clip_id: str
+    """the segment's id, as in ``Measure``"""
+    source_clip_id: str
+    frame: int
+    """of the source, about 40 % into the segment"""
+    jpeg: bytes
+    """a JPEG file, longer side 256 px at most"""
 
 
 @dataclass(frozen=True)
@@ -400,7 +416,7 @@ class Aggregate:
     n_identities: int
 
 
-_ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+_ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_(), bytes: pa.binary()}
 
 
 def _arrow_type(annotation: Any) -> tuple[pa.DataType, bool]:

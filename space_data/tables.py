@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from space_data.errors import SpaceError
@@ -116,11 +117,19 @@ def merge_shards(folder: Path | str, files: Mapping[str, Path], row_class: type,
                     writer.write_table(pq.read_table(files[clip_id]))
 
 
-def read_arrow(path: Path | str, row_class: type, columns: list[str] | None = None) -> pa.Table:
+def read_arrow(
+    path: Path | str, row_class: type, columns: list[str] | None = None, clip_ids: Iterable[str] | None = None
+) -> pa.Table:
     """Read one Parquet file or a folder of shards, after checking table name and schema version.
 
+    Args:
+        path: what to read.
+        row_class: what the rows are.
+        columns: only these.
+        clip_ids: only the rows of these clips; what holds others is not even read from the disk.
+
     Raises:
-        SpaceError: nothing there, another table, or another version of the schema.
+        SpaceError: nothing there, not Parquet, another table, or another version of the schema.
     """
     path = Path(path)
     files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
@@ -137,7 +146,8 @@ def read_arrow(path: Path | str, row_class: type, columns: list[str] | None = No
                 f"{file}: holds table {name} version {version}, need {row_class.__name__} version {SCHEMA_VERSION} "
                 "(written by another release? run `dvc repro`)"
             )
-    return pa.concat_tables([pq.read_table(file, columns=columns) for file in files])
+    wanted = None if clip_ids is None else pc.field("clip_id").isin(pa.array(sorted(clip_ids), pa.string()))
+    return pa.concat_tables([pq.read_table(file, columns=columns, filters=wanted) for file in files])
 
 
 def read_table(path: Path | str, row_class: type[Row]) -> list[Row]:

@@ -19,11 +19,16 @@ OPTIONAL = {"subject", "emotion", "intensity", "view", "language", "sex", "split
 
 
 def list_clips(root: Path) -> Listing:
-    """All videos under ``root``, by suffix; hidden files and folders are skipped, other files counted."""
-    files = sorted(path for path in root.rglob("*") if path.is_file() and not _hidden(path.relative_to(root)))
+    """All videos under ``root``, by suffix; hidden files and folders are skipped, other files and linked folders counted.
+
+    A link that points nowhere is listed if it is named like a video: ``ingest`` says what is wrong with it.
+    """
+    found = sorted(path for path in root.rglob("*") if not _hidden(path.relative_to(root)))
+    files = [path for path in found if not path.is_dir()]
     videos = [path for path in files if path.suffix.lower() in VIDEO_SUFFIXES]
     others = [path for path in files if path.suffix.lower() not in VIDEO_SUFFIXES and path.name != LABELS]
     ignored = Counter(path.suffix.lower() or "without suffix" for path in others)
+    ignored.update("linked folder" for path in found if path.is_dir() and path.is_symlink())
     labels = _labels(root)
     dataset = root.resolve().name
     stems = Counter(path.relative_to(root).with_suffix("") for path in videos)

@@ -1,6 +1,7 @@
 """What readers return, and what they share."""
 
 import csv
+import io
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,9 +59,13 @@ def read_csv(path: Path, required: set[str], optional: set[str]) -> list[dict[st
     """Rows of a CSV file with a header.
 
     Raises:
-        SpaceError: a required column is missing, or one is unknown.
+        SpaceError: a required column is missing, one is unknown, or the text is not UTF-8.
     """
-    with open(path, newline="", encoding="utf-8-sig") as file:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SpaceError(f"{path}: byte {error.start} is not UTF-8 (save the table as UTF-8)") from error
+    with io.StringIO(text, newline="") as file:
         reader = csv.DictReader(file)
         columns = set(reader.fieldnames or ())
         missing, unknown = required - columns, columns - required - optional

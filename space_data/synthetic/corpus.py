@@ -22,10 +22,10 @@ from space_data.files import atomic_file
 from space_data.media import write_video, write_wav
 from space_data.params import Corpus
 from space_data.schema import EMOTIONS, UtteranceFrame
-from space_data.synthetic.defects import DEFECTS, PROFILE_YAW_DEG, Take, plant
+from space_data.synthetic.defects import DEFECTS, PROFILE_YAW_DEG, SHIFTED_SPEECH_S, SHIFTS_FRAMES, Take, plant
 from space_data.synthetic.head import draw_scene
 from space_data.synthetic.motion import blink_times_s
-from space_data.synthetic.performance import Performance, TruthFrame, exact_normalised, film, people, perform
+from space_data.synthetic.performance import LEAST_SPEECH_S, Performance, TruthFrame, exact_normalised, film, people, perform
 from space_data.tables import write_table
 from space_data.timebase import frame_start_s
 
@@ -34,6 +34,8 @@ LEVELS = 3
 CLIP_KIND, DEFECT_KIND, SPEECH_KIND = 0, 1, 2
 FILMED_PREFIX, HEARD_PREFIX = "head", "voice"
 CLIP_CRF = 18
+NEED_TWO = ("two_faces", "hard_cut")
+"""Defects that show a second person."""
 MEAN_UTTERANCE_S = 4.3
 """Of the speech-only part; turns minutes into a number of utterances."""
 MANIFEST_COLUMNS = (
@@ -103,7 +105,8 @@ def make(plan: Plan, settings: Corpus, folder: Path) -> None:
         _write_json(folder / "clip.json", _facts(plan, performance))
         return
     cast = people(settings.seed, settings.identities, FILMED_PREFIX)
-    performance = perform(cast[plan.person], plan.emotion, plan.intensity, rng)
+    least_speech_s = SHIFTED_SPEECH_S if plan.defect in SHIFTS_FRAMES else LEAST_SPEECH_S
+    performance = perform(cast[plan.person], plan.emotion, plan.intensity, rng, least_speech_s=least_speech_s)
     yaw = PROFILE_YAW_DEG if plan.defect == "profile" else 0.0
     frames, truth = film(performance, draw_scene(rng), settings.size_px, yaw)
     facts = _facts(plan, performance)
@@ -112,7 +115,7 @@ def make(plan: Plan, settings: Corpus, folder: Path) -> None:
         write_table(folder / "clip.parquet", truth, TruthFrame)
     else:
         other = perform(cast[(plan.person + 1) % len(cast)], "neutral", 1.0, rng)
-        other_frames = film(other, draw_scene(rng), settings.size_px)[0] if plan.defect in ("two_faces", "hard_cut") else []
+        other_frames = film(other, draw_scene(rng), settings.size_px)[0] if plan.defect in NEED_TWO else []
         takes = Take(frames, performance.audio), Take(other_frames, other.audio)
         facts["planted"] = plant(plan.defect, *takes, folder / "clip.mp4", rng)
     _write_json(folder / "clip.json", facts)

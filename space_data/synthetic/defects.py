@@ -24,7 +24,10 @@ PROFILE_YAW_DEG = 68.0
 """Head yaw of the ``profile`` clip; the corpus renders it so."""
 TINY_FACE_SHARE = 0.3
 """Side of the shrunk picture of ``tiny_face`` over the whole picture's."""
-SHARED_BLUR_PX = 3.0
+BLUR_SHARE = 3.0 / 256
+"""Sigma of ``blur`` over the picture's height: eyes and mouth are still found, but no edge is left."""
+SHIFTED_SPEECH_S = 4.5
+"""Least speech in clips with shifted sound: offsets are recovered from windows of 4-5 s."""
 DARKNESS = 0.12
 FROZEN_AFTER_SHARE = 0.1
 CUT_FILE_SHARE = 0.6
@@ -119,9 +122,10 @@ def _frozen(take: Take, other: Take, path: Path, rng: np.random.Generator) -> Pl
 
 
 def _blur(take: Take, other: Take, path: Path, rng: np.random.Generator) -> Planted:
-    frames = (np.asarray(cv2.GaussianBlur(rgb, (0, 0), SHARED_BLUR_PX), np.uint8) for rgb in take.frames)
+    sigma_px = BLUR_SHARE * take.frames[0].shape[0]
+    frames = (np.asarray(cv2.GaussianBlur(rgb, (0, 0), sigma_px), np.uint8) for rgb in take.frames)
     write_video(path, frames, audio=take.audio)
-    return {"blur_px": SHARED_BLUR_PX}
+    return {"blur_px": sigma_px}
 
 
 def _dark(take: Take, other: Take, path: Path, rng: np.random.Generator) -> Planted:
@@ -172,16 +176,15 @@ def _stereo(take: Take, other: Take, path: Path, rng: np.random.Generator) -> Pl
     return {"audio_hz": STEREO_HZ, "channels": 2}
 
 
+SHIFTS_FRAMES = {"audio_early_6": -6, "audio_late_4": 4, "audio_late_7": 7, "audio_late_12": 12}
+"""Clips with shifted sound: + = sound late."""
 DEFECTS: dict[str, Callable[[Take, Take, Path, np.random.Generator], Planted]] = {
     "two_faces": _two_faces,
     "tiny_face": _tiny_face,
     "profile": _as_rendered,
     "silent": _silent,
     "no_audio": _no_audio,
-    "audio_early_6": _shift_by(-6),
-    "audio_late_4": _shift_by(4),
-    "audio_late_7": _shift_by(7),
-    "audio_late_12": _shift_by(12),
+    **{name: _shift_by(frames) for name, frames in SHIFTS_FRAMES.items()},
     "hard_cut": _hard_cut,
     "frozen": _frozen,
     "blur": _blur,

@@ -32,7 +32,8 @@ M_FACE, M_BODY, M_CAVITY, M_LID, M_EYE, M_TEETH, M_HAIR, M_CLOTH = range(8)
 _CAVITY_TINTS = (0.42, 0.06, 0.03)
 """Brightness of the mouth cavity from front to back."""
 _HAIR_ALPHA = 0.5
-_KEEP_MODELS = 4
+_KEEP_MODELS = 16
+"""About 11 MB each. Clips come in any order: with fewer, a worker would paint the same person again and again."""
 
 _OCCLUSION_DIRECTIONS = 40
 _OCCLUSION_MAP_PX = 144
@@ -189,6 +190,17 @@ def _hair_part(sheet: HairSheet) -> Part:
     return replace(sheet.part, uv=hair_uv(sheet.part.uv))
 
 
+def _frayed(uv: np.ndarray, triangles: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Which triangles (F,) touch texels below the alpha threshold; the others need no test per sample."""
+    holes = np.zeros((alpha.shape[0] + 1, alpha.shape[1] + 1), np.int64)
+    holes[1:, 1:] = (alpha < _HAIR_ALPHA).cumsum(0).cumsum(1)
+    corners = uv[triangles]
+    low = np.clip(np.floor(corners.min(1)).astype(int) - 1, 0, None)
+    high = np.minimum(np.floor(corners.max(1)).astype(int) + 2, alpha.shape[::-1])
+    (x0, y0), (x1, y1) = low.T, high.T
+    return holes[y1, x1] - holes[y0, x1] - holes[y1, x0] + holes[y0, x0] > 0
+
+
 @lru_cache(maxsize=_KEEP_MODELS)
 def head_model(identity: Identity) -> HeadModel:
     """The model of one person."""
@@ -247,7 +259,7 @@ def head_model(identity: Identity) -> HeadModel:
         lid_index=_near_lids(vertices, skin, centres),
         two_sided=np.isin(material, (M_HAIR, M_CAVITY, M_LID, M_TEETH)),
         casts=np.isin(material, (M_FACE, M_BODY, M_HAIR)),
-        cutout=Cutout(material == M_HAIR, uv, atlas.alpha, _HAIR_ALPHA),
+        cutout=Cutout((material == M_HAIR) & _frayed(uv, triangles, atlas.alpha), uv, atlas.alpha, _HAIR_ALPHA),
         materials=_materials(identity),
         atlas=atlas,
     )

@@ -43,7 +43,10 @@ HEARD_RATE_WPM, HEARD_PITCH = (120, 220), (10, 90)
 CLIP_S = (3.0, 6.0)
 MARGIN_S = (0.15, 0.45)
 """Silence before and after the speech."""
-TRIES = 40
+LEAST_SPEECH_S = CLIP_S[0] - 2 * MARGIN_S[0]
+LONG_SPEECH_WPM = 125
+"""Most sentences are over in 4 s at the usual pace: whoever has to speak for longer speaks slowly."""
+TRIES = 60
 LEVEL_RMS = 0.08
 ROOM_NOISE_RMS = 4e-4
 """A quiet room: digital silence would be a giveaway."""
@@ -139,14 +142,16 @@ def _voice(person: Person, language: str, emotion: str, intensity: float) -> Voi
 
 
 def _say(
-    person: Person, emotion: str, intensity: float, rng: np.random.Generator, any_language: bool
+    person: Person, emotion: str, intensity: float, rng: np.random.Generator, any_language: bool, least_s: float
 ) -> tuple[str, str, Utterance]:
-    """Language, text and sound of an utterance that fits into a clip.
+    """Language, text and sound of an utterance of at least ``least_s`` that fits into a clip.
 
     Raises:
         SpaceError: no such utterance in ``TRIES`` draws.
     """
     longest = CLIP_S[1] - 2 * MARGIN_S[1]
+    if least_s > LEAST_SPEECH_S:
+        person = replace(person, rate_wpm=min(person.rate_wpm, LONG_SPEECH_WPM))
     for _ in range(TRIES):
         if any_language:
             language = str(rng.choice(LANGUAGES))
@@ -157,20 +162,26 @@ def _say(
             language = person.language if rng.random() < 0.5 else "en-us"
         text = utterance_text(rng, language, sentence_share=0.3 if any_language else 0.9)
         said = speak(text, _voice(person, language, emotion, intensity))
-        if CLIP_S[0] - 2 * MARGIN_S[0] <= samples_to_seconds(len(said.audio)) <= longest:
+        if least_s <= samples_to_seconds(len(said.audio)) <= longest:
             return language, text, said
-    raise SpaceError(f"corpus: {person.subject} found nothing of {CLIP_S[0]:g}-{CLIP_S[1]:g} s to say in {TRIES} tries")
+    raise SpaceError(f"corpus: {person.subject} found nothing of {least_s:g}-{longest:g} s to say in {TRIES} tries")
 
 
 def perform(
-    person: Person, emotion: str, intensity: float, rng: np.random.Generator, any_language: bool = False
+    person: Person,
+    emotion: str,
+    intensity: float,
+    rng: np.random.Generator,
+    any_language: bool = False,
+    least_speech_s: float = LEAST_SPEECH_S,
 ) -> Performance:
     """Draw what ``person`` says and how the head moves while saying it.
 
     Args:
         any_language: speech-only utterances roam through all languages and voices; filmed people keep to theirs and English.
+        least_speech_s: shorter utterances are drawn again.
     """
-    language, text, said = _say(person, emotion, intensity, rng, any_language)
+    language, text, said = _say(person, emotion, intensity, rng, any_language, least_speech_s)
     before_s, after_s = rng.uniform(*MARGIN_S, 2)
     lead = seconds_to_samples(before_s)
     n_frames = max(
@@ -221,17 +232,16 @@ def film(
     performance: Performance, scene: Scene, size_px: int, yaw_offset_deg: float = 0.0
 ) -> tuple[list[NDArray[np.uint8]], list[TruthFrame]]:
     """Render a performance: frames (size_px, size_px, 3) and their truth."""
-    camera = HeadRenderer(performance.person.identity, scene, size_px)
-    motion = performance.motion
+    camera, motion = HeadRenderer(performance.person.identity, scene, size_px), performance.motion
+    pose = {
+        "yaw_deg": motion.yaw_deg + yaw_offset_deg,
+        "pitch_deg": motion.pitch_deg,
+        "roll_deg": motion.roll_deg,
+        "shift_x_cm": motion.shift_cm[:, 0],
+        "shift_y_cm": motion.shift_cm[:, 1],
+    }
     frames, meshes = [], []
-    for t in range(performance.n_frames):
-        rgb, truth = camera.frame(
-            {name: float(track[t]) for name, track in performance.controls.items()},
-            float(motion.yaw_deg[t] + yaw_offset_deg),
-            float(motion.pitch_deg[t]),
-            float(motion.roll_deg[t]),
-            (float(motion.shift_cm[t, 0]), float(motion.shift_cm[t, 1])),
-        )
+    for rgb, truth in camera.frames(performance.controls, pose):
         frames.append(rgb)
         meshes.append(truth.mesh_px)
     return frames, _truth(performance, np.stack(meshes), yaw_offset_deg)

@@ -18,6 +18,7 @@ _ZERO = np.float32(0.0)
 _HALF = np.float32(0.5)
 _ONE = np.float32(1.0)
 _MIN_AREA_PX2 = np.float32(1e-6)
+_TILE_PX = 8
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,24 @@ class Cutout:
     threshold: float = 0.5
 
 
-@njit(cache=True, nogil=True)
-def _rasterise(points, triangles, two_sided, masked, uv, alpha, threshold, triangle, weight_b, weight_c, inv_depth):
+@njit(cache=True, nogil=True, error_model="numpy")
+def _farthest(inv_depth, farthest):
+    """Fill `farthest` with the smallest 1 / distance in each tile of inv_depth."""
+    farthest[:] = np.float32(np.inf)
+    for y in range(inv_depth.shape[0]):
+        for x in range(inv_depth.shape[1]):
+            farthest[y // _TILE_PX, x // _TILE_PX] = min(farthest[y // _TILE_PX, x // _TILE_PX], inv_depth[y, x])
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _rasterise(
+    points, triangles, two_sided, masked, uv, alpha, threshold, late, farthest, triangle, weight_b, weight_c, inv_depth
+):
     height, width = triangle.shape
     alpha_height, alpha_width = alpha.shape
     for t in range(triangles.shape[0]):
+        if t == late:
+            _farthest(inv_depth, farthest)
         a, b, c = triangles[t, 0], triangles[t, 1], triangles[t, 2]
         ax, ay, az = points[a, 0], points[a, 1], points[a, 2]
         bx, by, bz = points[b, 0], points[b, 1], points[b, 2]
@@ -56,10 +70,19 @@ def _rasterise(points, triangles, two_sided, masked, uv, alpha, threshold, trian
             continue
         if abs(area) < _MIN_AREA_PX2:
             continue
-        x0 = max(int(min(ax, bx, cx)), 0)
-        x1 = min(int(max(ax, bx, cx)) + 1, width)
-        y0 = max(int(min(ay, by, cy)), 0)
-        y1 = min(int(max(ay, by, cy)) + 1, height)
+        # the samples whose centres lie in the triangle's box; small triangles often have none
+        x0, x1 = max(int(min(ax, bx, cx) + _HALF), 0), min(int(max(ax, bx, cx) + _HALF), width)
+        y0, y1 = max(int(min(ay, by, cy) + _HALF), 0), min(int(max(ay, by, cy) + _HALF), height)
+        if x0 >= x1 or y0 >= y1:
+            continue
+        if t >= late:
+            nearest = max(az, bz, cz)
+            hidden = True
+            for tile_y in range(y0 // _TILE_PX, (y1 - 1) // _TILE_PX + 1):
+                for tile_x in range(x0 // _TILE_PX, (x1 - 1) // _TILE_PX + 1):
+                    hidden = hidden and farthest[tile_y, tile_x] >= nearest
+            if hidden:
+                continue
         scale = _ONE / area
         # weights are affine in x and y: start values and steps
         b_dx, b_dy = (cy - ay) * scale, (ax - cx) * scale
@@ -70,9 +93,11 @@ def _rasterise(points, triangles, two_sided, masked, uv, alpha, threshold, trian
             dx = np.float32(x0) + _HALF - ax
             wb = dx * b_dx + dy * b_dy
             wc = dx * c_dx + dy * c_dy
+            entered = False
             for x in range(x0, x1):
                 wa = _ONE - wb - wc
                 if wa >= _ZERO and wb >= _ZERO and wc >= _ZERO:
+                    entered = True
                     z = wa * az + wb * bz + wc * cz
                     if z > inv_depth[y, x]:
                         seen = True
@@ -87,6 +112,8 @@ def _rasterise(points, triangles, two_sided, masked, uv, alpha, threshold, trian
                             triangle[y, x] = t
                             weight_b[y, x] = wb
                             weight_c[y, x] = wc
+                elif entered:
+                    break
                 wb += b_dx
                 wc += c_dx
 
@@ -102,16 +129,25 @@ def rasterise(
     width_px: int,
     two_sided: np.ndarray | None = None,
     cutout: Cutout | None = None,
+    late: int | None = None,
 ) -> Visibility:
-    """Visibility of triangles (F, 3) int32 with corners points (V, 3) float32 = (x px, y px, 1 / distance)."""
+    """Visibility of triangles (F, 3) int32 with corners points (V, 3) float32 = (x px, y px, 1 / distance).
+
+    Args:
+        two_sided: (F,) bool, triangles drawn from behind too.
+        late: triangles from this number on are first held against what the ones before have covered, tile by tile. The picture
+            is the same; it pays where most of them are hidden, as the back of the hair is by the head.
+    """
     shape = (height_px, width_px)
     weight_b, weight_c, inv_depth = (np.zeros(shape, np.float32) for _ in range(3))
     visibility = Visibility(np.full(shape, NO_TRIANGLE, np.int32), weight_b, weight_c, inv_depth)
     no_triangle = np.zeros(len(triangles), np.bool_)
     two_sided = no_triangle if two_sided is None else two_sided
     cutout = Cutout(no_triangle, _NO_UV, _OPAQUE) if cutout is None else cutout
+    farthest = np.zeros((-(-height_px // _TILE_PX), -(-width_px // _TILE_PX)), np.float32)
     _rasterise(
         points, triangles, two_sided, cutout.masked, cutout.uv, cutout.alpha, np.float32(cutout.threshold),
+        len(triangles) if late is None else late, farthest,
         visibility.triangle, visibility.weight_b, visibility.weight_c, visibility.inv_depth,
     )  # fmt: skip
     return visibility

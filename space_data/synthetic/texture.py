@@ -25,6 +25,11 @@ EYE_UV_RADIUS = EYE_PX / 2 - 2
 _MAP_CENTRE_CM = np.array([0.0, -0.5, -3.4])
 _FRONT_RAD, _FRONT_SHARE = np.deg2rad(100.0), 0.78
 """Directions within 100 deg of the front take this share of the map's radius."""
+MOUTH_CORNERS = (regions.LIP_CORNERS_LEFT[0], regions.LIP_CORNERS_RIGHT[0])
+_UNSEEN = 1e-4
+"""Masks weaker than this change no byte of the atlas."""
+_BLUR_REACH = 4.0
+"""Sigmas after which OpenCV cuts its Gaussian kernels for float pictures."""
 _SHIFT_BITS = 4
 """Sub-pixel bits of OpenCV's drawing."""
 
@@ -65,6 +70,24 @@ def _noise(rng: np.random.Generator, shape: tuple[int, int], cell_px: tuple[floa
     return noise / float(noise.std())
 
 
+def _box(mask: np.ndarray, least: float, margin_px: int = 0) -> tuple[slice, slice]:
+    """The part of a mask (h, w) whose values exceed `least`, with a margin; painting only there saves most of the time."""
+    box = []
+    for axis in (1, 0):
+        used = np.flatnonzero((mask > least).any(axis))
+        first, last = (int(used[0]), int(used[-1])) if len(used) else (0, -1)
+        box.append(slice(max(first - margin_px, 0), last + 1 + margin_px))
+    return box[0], box[1]
+
+
+def _blur(mask: np.ndarray, sigma_px: float) -> np.ndarray:
+    """Gaussian blur of a mask (h, w), worked out only where something is near."""
+    box = _box(mask, 0.0, int(np.ceil(_BLUR_REACH * sigma_px)) + 1)
+    soft = np.zeros_like(mask)
+    soft[box] = cv2.GaussianBlur(mask[box], (0, 0), sigma_px)
+    return soft
+
+
 class _Canvas:
     """The face map being painted: linear float32, with masks drawn at landmarks."""
 
@@ -75,10 +98,12 @@ class _Canvas:
 
     def multiply(self, mask: np.ndarray, tint: tuple[float, float, float] | np.ndarray) -> None:
         """colour *= 1 where mask is 0, tint where it is 1."""
-        self.colour *= 1 + mask[..., None] * (np.asarray(tint, np.float32) - 1)
+        box = _box(mask, _UNSEEN)
+        self.colour[box] *= 1 + mask[box][..., None] * (np.asarray(tint, np.float32) - 1)
 
     def blend(self, mask: np.ndarray, colour: np.ndarray | tuple[float, float, float]) -> None:
-        self.colour += mask[..., None] * (np.asarray(colour, np.float32) - self.colour)
+        box = _box(mask, _UNSEEN)
+        self.colour[box] += mask[box][..., None] * (np.asarray(colour, np.float32) - self.colour[box])
 
     def spot(self, centre: np.ndarray, sigma_cm: float, aspect: float = 1.0) -> np.ndarray:
         """Gaussian mask about a texel; `aspect` > 1 is wide."""
@@ -105,7 +130,7 @@ class _Canvas:
 
     def _soft(self, mask: np.ndarray, blur_cm: float) -> np.ndarray:
         soft = mask.astype(np.float32) / 255
-        return cv2.GaussianBlur(soft, (0, 0), blur_cm * self.scale) if blur_cm > 0 else soft
+        return _blur(soft, blur_cm * self.scale) if blur_cm > 0 else soft
 
 
 def _fixed(points: np.ndarray) -> np.ndarray:
@@ -151,7 +176,7 @@ def _paint_skin(canvas: _Canvas, identity: Identity, rng: np.random.Generator) -
         dots = np.zeros(shape, np.uint8)
         for place, radius in zip(places, rng.uniform(0.03, 0.08, len(places)) * canvas.scale, strict=True):
             cv2.circle(dots, tuple(_fixed(place)), int(radius * (1 << _SHIFT_BITS)), (255,), -1, cv2.LINE_AA, _SHIFT_BITS)
-        canvas.multiply(0.34 * cv2.GaussianBlur(dots.astype(np.float32) / 255, (0, 0), 1.0), (0.78, 0.55, 0.40))
+        canvas.multiply(0.34 * _blur(dots.astype(np.float32) / 255, 1.0), (0.78, 0.55, 0.40))
 
 
 def _paint_folds(canvas: _Canvas, identity: Identity, rng: np.random.Generator) -> None:
@@ -194,8 +219,8 @@ def _paint_lips(canvas: _Canvas, identity: Identity, rng: np.random.Generator) -
     canvas.multiply(0.5 * highlight, (1.16, 1.14, 1.13))
     for ring in (regions.LIP_RINGS_UPPER[3], regions.LIP_RINGS_LOWER[3]):
         canvas.multiply(0.75 * canvas.line(_smooth(uv[[78, *ring, 308]]), 0.07, 0.04), (0.30, 0.16, 0.17))
-    for corner in (61, 291):
-        canvas.multiply(0.5 * canvas.spot(uv[corner], 0.16), (0.5, 0.36, 0.36))
+    for corner in MOUTH_CORNERS:
+        canvas.multiply(0.75 * canvas.spot(uv[corner], 0.16), (0.42, 0.30, 0.30))
 
 
 def _paint_eye_lines(canvas: _Canvas, identity: Identity) -> None:
@@ -240,7 +265,7 @@ def _paint_brows(canvas: _Canvas, identity: Identity, rng: np.random.Generator) 
         tip = root + length * (outward + steep * upward) / np.sqrt(1 + steep**2)
         bend = 0.5 * (root + tip) + 0.08 * length * upward
         mask = canvas.strokes(np.stack([root, bend, tip], 1))
-        soft = cv2.GaussianBlur(mask, (0, 0), 2.2)
+        soft = _blur(mask, 2.2)
         canvas.blend(np.clip(0.45 * soft * 1.5, 0, 0.55), colour * 1.2)
         canvas.blend(0.62 * mask, colour)
 
@@ -268,8 +293,12 @@ def _paint_beard(canvas: _Canvas, identity: Identity, rng: np.random.Generator) 
     throat = jaw_line + (jaw_line - uv[regions.NOSE_TIP]) * 0.16
     area = canvas.polygon(np.concatenate([cheek_line[2:-2], throat]), 0.32)
     area = np.maximum(area, canvas.polygon(uv[[98, 97, 2, 326, 327, 410, 291, 0, 61, 186]], 0.14))
-    lips = canvas.polygon(_smooth(uv[list(regions.OUTER_LIP)]), 0.10)
+    # a bare margin round the red, widest at the corners: lip corners lost in hair are lost to any detector
+    outline = _smooth(uv[[*regions.OUTER_LIP, regions.OUTER_LIP[0]]])
+    lips = np.maximum(canvas.polygon(outline, 0.10), canvas.line(outline, 0.46, 0.10))
     area = area * (1 - np.clip(1.3 * lips, 0, 1))
+    for i in MOUTH_CORNERS:
+        area = area * (1 - np.clip(1.4 * canvas.spot(uv[i], 0.40), 0, 1))
     for i in (83, 313):
         area = area * (1 - 0.55 * canvas.spot(uv[i], 0.35))
     ragged = np.clip(area * (1 + 0.22 * _noise(rng, (FACE_PX, FACE_PX), 14)), 0, 1)

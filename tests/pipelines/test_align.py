@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from pipelines import align
-from pipelines.align import Playhead, Segment, common_piece, face_outline, piece_sound
+from pipelines.align import Playhead, Segment, common_piece, face_outline, piece_sound, place
 from pipelines.job import Layout
 from space_data.crop import CropBox, crop_box
 from space_data.errors import SpaceError
@@ -120,7 +120,8 @@ def decision_of(clip_id: str, segment: int, start_s: float, end_s: float, offset
 
 def frame_rows(clip_id: str, landmarks: np.ndarray, pose: np.ndarray) -> list[FrameRow]:
     return [
-        FrameRow(clip_id, i, i / FPS, 0, True, landmarks.ravel(), pose, 0.2, 100.0, 40.0, 1.0) for i in range(int(SECONDS * FPS))
+        FrameRow(clip_id, i, i / FPS, 0, True, landmarks.ravel(), pose, 0.2, 0.1, 100.0, 40.0, 1.0)
+        for i in range(int(SECONDS * FPS))
     ]
 
 
@@ -178,6 +179,16 @@ def test_stage(world: Layout) -> None:
     assert (late.applied_offset_frames, late.n_frames) == (5.0, 45), "five frames of sound are missing at the end"
     # The click at 3.2 s was 5 frames late: on the pictures' clock it belongs to 3.0 s.
     assert late.start_s + decode_audio(late.audio).argmax() / AUDIO_HZ == pytest.approx(3.0, abs=0.002)
+
+
+def test_two_clips_never_share_a_file(tmp_path: Path) -> None:
+    """A second link would write through the first into the kept result."""
+    kept = tmp_path / "kept.mp4"
+    kept.write_bytes(b"first")
+    place(kept, tmp_path / "out" / "a-s0.mp4")
+    with pytest.raises(SpaceError, match="two clips want this file"):
+        place(tmp_path / "other.mp4", tmp_path / "out" / "a-s0.mp4")
+    assert kept.read_bytes() == b"first"
 
 
 def test_same_bytes_for_any_number_of_workers_and_from_the_cache(world: Layout, tmp_path: Path) -> None:

@@ -1,18 +1,17 @@
 """The audit: its figures add up by hand, it says where every clip ended, and a hostile name stays text."""
 
+import base64
 import csv
 import json
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from pipelines.audit import Audit, audit_metrics, write_audit
 from pipelines.job import Layout
-from space_data.media import write_video
 from space_data.params import load_params
-from space_data.schema import FAILED, KEPT, REJECTED, Clip, Decision, LedgerRow, Measure, SegmentSync
-from space_data.tables import write_table
+from space_data.schema import FAILED, KEPT, REJECTED, Clip, Decision, LedgerRow, Measure, SegmentSync, Thumbnail
+from space_data.tables import merge_shards, write_table
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 HOSTILE = "set/<script>alert(1)</script>"
@@ -34,9 +33,9 @@ def measure(clip_id: str, sharpness: float) -> Measure:
         end_s=CLIP_S, length_s=CLIP_S, frame_rate_hz=25.0, irregular_share=0.0, header_frames=50, decoded_frames=50,
         decode_error="", has_audio=True, audio_s=CLIP_S, video_s=CLIP_S, width_px=64, height_px=64, lost_share=0.0,
         face_width_px=40.0, outside_share=0.0, several_faces_share=0.0, unseen_share=0.0, yaw_p95_deg=5.0, yaw_median_deg=1.0,
-        pitch_p95_deg=5.0, reblur_ratio=sharpness, luma_mean=100.0, luma_sd=40.0, frame_difference=1.0, duplicate_share=0.0,
-        lip_motion=None, speech_share=0.9, speech_s=1.8, speech_level_db=-20.0, speech_over_noise_db=None, peak_level_db=-3.0,
-        clipped_share=0.0,
+        pitch_p95_deg=5.0, reblur_ratio=sharpness, reblur_coarse=0.1, luma_mean=100.0, luma_sd=40.0, frame_difference=1.0,
+        duplicate_share=0.0, lip_motion=None, speech_share=0.9, speech_s=1.8, speech_level_db=-20.0,
+        speech_over_noise_db=None, peak_level_db=-3.0, clipped_share=0.0,
     )  # fmt: skip
 
 
@@ -52,11 +51,14 @@ def row(clip_id: str, stage: str, status: str = KEPT, reason: str = "", value=No
 def layout(tmp_path: Path) -> Layout:
     """Five files: two kept (one of them lost at align), one blurred, one broken, one that crashed our code."""
     layout = Layout(tmp_path / "data", tmp_path / "reports", tmp_path / "cache")
-    video = tmp_path / "v.mp4"
-    write_video(video, [np.full((64, 64, 3), 60, np.uint8)] * 50)
+    video = tmp_path / "v.mp4"  # is not there: the page must not ask for it
     names = ["set/good", "set/late", HOSTILE]
     write_table(layout.clips, [clip(name, video, "en" if i else "fr") for i, name in enumerate(names)], Clip)
     write_table(layout.measures, [measure(name, 0.1 * (i + 1)) for i, name in enumerate(names)], Measure)
+    pictures = {name: tmp_path / f"{i}.parquet" for i, name in enumerate(names)}
+    for name, file in pictures.items():
+        write_table(file, [Thumbnail(name, name, 20, f"JPEG of {name}".encode())], Thumbnail)
+    merge_shards(layout.thumbnails, pictures, Thumbnail, 2)
     decisions = [decision("set/good", KEPT), decision("set/late", KEPT, offset=4.0), decision(HOSTILE, REJECTED, "blurred")]
     write_table(layout.decisions, decisions, Decision)
     syncs = [SegmentSync(name, "own set, fold 1", 3, 3, i, 0.5, 0.3, 0.2) for i, name in enumerate(names)]
@@ -90,6 +92,8 @@ def test_page_and_plots(layout: Layout) -> None:
     assert html.count("plotly.js v") == 1
     for expected in ("not_media", "Traceback x", "too_short", "30 frames hold both", "0.410", "0.350", "own set"):
         assert expected in html, expected
+    for name in ("set/good", "set/late", HOSTILE):
+        assert base64.b64encode(f"JPEG of {name}".encode()).decode() in html, name
     metrics = json.loads((layout.audit / "metrics.json").read_text())
     assert metrics["segments_kept"] == 2
     with (layout.audit / "plots" / "reasons.csv").open() as file:

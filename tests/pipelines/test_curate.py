@@ -19,8 +19,23 @@ def test_bad_folders(tmp_path: Path) -> None:
     with pytest.raises(SpaceError, match="lies inside the input folder"):
         curate(tmp_path, tmp_path / "out", params)
     (tmp_path / "in").mkdir()
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(SpaceError, match="is a file .need a folder"):
+        curate(tmp_path / "file", tmp_path / "out", params)
     with pytest.raises(SpaceError, match="no video in this folder"):
         curate(tmp_path / "in", tmp_path / "out", params)
+
+
+def test_a_folder_with_other_files_is_not_written_into(tmp_path: Path) -> None:
+    """Stages replace whole folders of ``out``: a user's own ``aligned`` must not be one of them, not even as the input."""
+    mine = tmp_path / "out" / "aligned" / "mine.mp4"
+    mine.parent.mkdir(parents=True)
+    mine.write_bytes(b"x")
+    (tmp_path / "in").mkdir()
+    for source, message in ((tmp_path / "in", "not of an earlier run"), (mine.parent, "lies inside .*out, whose folders")):
+        with pytest.raises(SpaceError, match=message):
+            curate(source, tmp_path / "out", folder_params(source))
+    assert mine.read_bytes() == b"x"
 
 
 def test_nothing_kept_and_nothing_lost(tmp_path: Path, astronaut: np.ndarray) -> None:

@@ -40,6 +40,7 @@ def test_a_clip_with_nothing_wrong_is_kept() -> None:
         ({"yaw_p95_deg": 55.0}, "profile"),
         ({"pitch_p95_deg": 50.0}, "tilted"),
         ({"reblur_ratio": 0.6}, "blurred"),
+        ({"reblur_coarse": 0.25}, "blurred"),
         ({"luma_mean": 20.0}, "too_dark"),
         ({"luma_mean": 240.0}, "too_bright"),
         ({"frame_difference": 0.0}, "frozen"),

@@ -1,6 +1,9 @@
 """Units through Beam, processes and cache; the ledger's conservation law."""
 
 import json
+import os
+import signal
+import threading
 import time
 from pathlib import Path
 
@@ -80,6 +83,22 @@ def test_a_dead_run_leaves_nothing_that_counts_as_done(tmp_path: Path, settings:
     (half_made / "outcome.json").unlink()
     (again,) = run_units("test", units("a"), act, settings, layout, JOB)
     assert again.status == KEPT and again.computed and not half_made.exists()
+
+
+def test_ctrl_c_is_one_interrupt_and_keeps_what_was_finished(tmp_path: Path, settings: dict[str, str]) -> None:
+    layout, both = Layout.in_folder(tmp_path), units("fine", "hang")
+    calls = Path(settings["calls"])
+
+    def interrupt() -> None:
+        while not (calls.is_file() and "hang" in calls.read_text()):  # the first is finished once the second has begun
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        run_units("test", both, act, settings, layout, JOB.model_copy(update={"workers": 1, "timeout_s": 60}))
+    (kept,) = run_units("test", both[:1], act, settings, layout, JOB)
+    assert kept.status == KEPT and not kept.computed
 
 
 def test_two_units_of_one_name_are_an_error(tmp_path: Path) -> None:

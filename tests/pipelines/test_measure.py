@@ -1,19 +1,26 @@
-"""Ingest and measure on tiny clips and bad files: nothing is lost, and the number of workers changes no byte."""
+"""Ingest to filter on tiny clips and bad files: nothing is lost, and the number of workers changes no byte.
 
+Align and features, which need kept clips, are compared in their own tests.
+"""
 
+import base64
+import shutil
+from pathlib import Path
+
+import cv2
 import numpy as np
 import pytest
 from tiny_clips import bad_and_good_folder, folder_params
 
-from pipelines import ingest, measure
+from pipelines import filter, ingest, measure, sync
 from pipelines.job import Layout
-from space_data.schema import Clip, FrameRow, LedgerRow, Measure, SoundRow
+from space_data.schema import Clip, FrameRow, LedgerRow, Measure, SoundRow, Thumbnail
 from space_data.tables import read_arrow, read_table
 
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> list[Layout]:
-    """Ingested and measured with one worker and with two."""
+    """Ingested, measured, compared with the sound and judged, with one worker and with two; then the videos are deleted."""
     from skimage.data import astronaut
 
     root = bad_and_good_folder(tmp_path_factory.mktemp("in") / "set", astronaut())
@@ -21,16 +28,20 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> list[Layout]:
     for workers in (1, 2):
         layout = Layout.in_folder(tmp_path_factory.mktemp(f"out{workers}"))
         params = folder_params(root, workers)
-        ingest.run(params, layout)
-        measure.run(params, layout)
+        for stage in (ingest, measure, sync, filter):
+            stage.run(params, layout)
         layouts.append(layout)
+    shutil.rmtree(root)
     return layouts
 
 
 def test_same_bytes_for_one_and_two_workers(measured: list[Layout]) -> None:
     one, two = measured
-    files = sorted(p.relative_to(one.data) for p in one.data.rglob("*.parquet") if ".cache" not in p.parts)
-    assert len(files) == 8  # clips, measures, two shards each of frames and sound, two ledgers
+    made = (p for pattern in ("*.parquet", "*.npz", "metrics.json", "*.csv") for p in one.data.rglob(pattern))
+    files = sorted(p.relative_to(one.data) for p in made if ".cache" not in p.parts)
+    # clips, measures, two shards each of frames, sound and thumbnails, windows, segments and scorer of sync, decisions,
+    # four ledgers, the audit's figures and two plots
+    assert len(files) == 19, files
     for file in files:
         assert (one.data / file).read_bytes() == (two.data / file).read_bytes(), file
 
@@ -57,6 +68,35 @@ def test_scores_of_the_clips(measured: list[Layout]) -> None:
     assert mute.lost_share == 0 and mute.face_width_px is not None and 60 < mute.face_width_px < 140
     assert mute.yaw_median_deg is not None and mute.yaw_median_deg < 20 and mute.several_faces_share == 0
     assert mute.reblur_ratio is not None and mute.reblur_ratio < 0.4 and mute.frame_difference > 0.5
+
+
+def test_filter_opens_no_video(measured: list[Layout]) -> None:
+    """The videos are gone by now: another bound gives other decisions and a page with every picture."""
+    layout = measured[0]
+    params = folder_params(layout.data / "nowhere")
+    assert not any(Path(clip.path).exists() for clip in read_table(layout.clips, Clip))
+    page = layout.audit / "index.html"
+    for shortest_s, too_short in ((0.1, 0), (9.0, 3)):
+        length = params.filter.length_s.model_copy(update={"reject": shortest_s})
+        filter.run(params.model_copy(update={"filter": params.filter.model_copy(update={"length_s": length})}), layout)
+        short = [row for row in read_table(layout.ledger("filter"), LedgerRow) if row.reason == "too_short"]
+        assert len(short) == too_short
+        html = page.read_text()
+        assert html.count("data:image/jpeg;base64,") == 3
+        for picture in read_table(layout.thumbnails, Thumbnail):
+            assert base64.b64encode(picture.jpeg).decode() in html, picture.clip_id
+
+
+def test_one_thumbnail_per_segment(measured: list[Layout], astronaut: np.ndarray) -> None:
+    pictures = read_table(measured[0].thumbnails, Thumbnail)
+    assert [(p.clip_id, p.source_clip_id, p.frame) for p in pictures] == [
+        ("set/a/cut#0", "set/a/cut", 8), ("set/a/cut#1", "set/a/cut", 28), ("set/b/mute", "set/b/mute", 4),
+    ]  # fmt: skip
+    for picture, upright in zip(pictures, (True, False, True), strict=True):
+        shown = cv2.cvtColor(cv2.imdecode(np.frombuffer(picture.jpeg, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+        small = astronaut[0:256, 96:352]
+        scene = np.roll(small if upright else 255 - small[::-1], picture.frame % 20, axis=1)
+        assert np.abs(shown.astype(int) - scene).mean() < 8
 
 
 def test_frames_and_sound(measured: list[Layout]) -> None:

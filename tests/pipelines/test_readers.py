@@ -31,6 +31,21 @@ def test_same_name_with_other_suffix_is_another_clip(tmp_path: Path) -> None:
     assert [s.clip_id for s in listing.sources] == ["set/a.mov", "set/a.mp4", "set/b"]
 
 
+def test_links_are_listed_or_counted(tmp_path: Path) -> None:
+    root = touch(tmp_path / "set", "a.mp4")
+    (root / "gone.mp4").symlink_to(tmp_path / "nowhere.mp4")
+    (root / "more").symlink_to(touch(tmp_path / "other", "b.mp4"), target_is_directory=True)
+    listing = list_sources("folder", root)
+    assert [s.clip_id for s in listing.sources] == ["set/a", "set/gone"] and listing.ignored == {"linked folder": 1}
+
+
+def test_labels_in_another_encoding(tmp_path: Path) -> None:
+    root = touch(tmp_path / "set", "a.mp4")
+    (root / "labels.csv").write_bytes("clip,subject\na.mp4,Zoë\n".encode("latin-1"))
+    with pytest.raises(SpaceError, match="labels.csv: byte 21 is not UTF-8"):
+        list_sources("folder", root)
+
+
 def test_labels(tmp_path: Path) -> None:
     root = touch(tmp_path / "set", "a.mp4", "b.mp4")
     (root / "labels.csv").write_text("clip,subject,emotion,intensity,split\na.mp4,ann,happy,0.5,test\n")

@@ -1,11 +1,15 @@
 """Measures with answers known by hand, and on a portrait degraded on purpose."""
 
+from pathlib import Path
+
 import cv2
 import numpy as np
 import pytest
+from tiny_clips import folder_params
 
 from space_data import measures as m
 from space_data.landmarks import PoseTrack
+from space_data.media import decode_video, write_video
 
 
 def test_reblur_ratio_ranks_sharpness_and_forgets_size(astronaut: np.ndarray) -> None:
@@ -15,6 +19,37 @@ def test_reblur_ratio_ranks_sharpness_and_forgets_size(astronaut: np.ndarray) ->
     assert m.reblur_ratio(face) < 0.25  # the study: originals 0.12-0.29, upscaled by 2 0.34-0.54
     assert 0.3 < m.reblur_ratio(soft) < m.reblur_ratio(softer)
     assert m.reblur_ratio(np.full((32, 32), 7, np.float32)) == 1.0
+
+
+def encoded(picture: np.ndarray, path: Path) -> list[np.ndarray]:
+    """Grey pictures of ``picture`` drifting for 6 frames, through H.264."""
+    drifting = (np.ascontiguousarray(np.roll(picture, i, axis=1)) for i in range(6))
+    write_video(path, drifting, crf=18)
+    return [cv2.cvtColor(frame.rgb, cv2.COLOR_RGB2GRAY).astype(np.float32) for frame in decode_video(path)]
+
+
+@pytest.mark.parametrize(("sigma_px", "dropped"), [(2.0, False), (3.0, True), (4.0, True), (6.0, True)])
+def test_codec_noise_does_not_hide_a_blur_at_coarse_scale(
+    astronaut: np.ndarray, tmp_path: Path, sigma_px: float, dropped: bool
+) -> None:
+    face = np.ascontiguousarray(astronaut[40:220, 150:300])
+    sharp = encoded(face, tmp_path / "sharp.mp4")
+    soft = encoded(np.asarray(cv2.GaussianBlur(face, (0, 0), sigma_px), np.uint8), tmp_path / "soft.mp4")
+    bound = folder_params(tmp_path).filter.reblur_coarse
+    assert bound.warn is not None and bound.reject is not None
+    assert np.median([m.coarse_reblur_ratio(grey) for grey in sharp]) < bound.warn
+    assert np.median([m.coarse_reblur_ratio(grey) for grey in soft]) > (bound.reject if dropped else bound.warn)
+
+
+def test_coarse_ratio_needs_pixels_and_sees_only_coarse_blur(astronaut: np.ndarray) -> None:
+    face = cv2.cvtColor(astronaut[40:220, 150:300], cv2.COLOR_RGB2GRAY).astype(np.float32)
+    assert np.isnan(m.coarse_reblur_ratio(face[:28, :28]))
+    half = cv2.resize(face, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    quarter = cv2.resize(half, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+    assert m.coarse_reblur_ratio(face) == max(m.reblur_ratio(half), m.reblur_ratio(quarter))
+    # Doubling every pixel changes nothing at half resolution: that is the native ratio's to find.
+    doubled = face.repeat(2, axis=0).repeat(2, axis=1)
+    assert m.coarse_reblur_ratio(doubled) == max(m.reblur_ratio(face), m.reblur_ratio(half))
 
 
 def test_luma_of_a_flat_picture() -> None:

@@ -14,7 +14,7 @@ from space_data.media import decode_audio, decode_video, probe
 from space_data.params import Corpus
 from space_data.schema import EMOTIONS, UtteranceFrame
 from space_data.synthetic.corpus import CLIP_KIND, SPEECH_KIND, Plan, make, plans, write_lists
-from space_data.synthetic.defects import DEFECTS
+from space_data.synthetic.defects import DEFECTS, SHIFTED_SPEECH_S, SHIFTS_FRAMES
 from space_data.synthetic.performance import CLIP_S, TruthFrame, people, perform
 from space_data.tables import read_table
 from space_data.timebase import AUDIO_HZ, VIDEO_FPS, frames_to_samples
@@ -138,6 +138,17 @@ def test_emotion_colours_the_voice_not_the_neutral_one() -> None:
     person = people(SMALL.seed, 2, "head")[0]
     calm, sad = (perform(person, emotion, 1.0, np.random.default_rng(5)) for emotion in ("neutral", "sad"))
     assert calm.controls.get("frown", np.zeros(1)).max() == 0 < sad.controls["frown"].max()
+
+
+@pytest.mark.parametrize("seed", [3, 7])
+def test_clips_with_shifted_sound_speak_long_enough_to_find_the_shift(seed: int) -> None:
+    cast = people(seed, 16, "head")
+    for plan in plans(DEFAULT):
+        if plan.defect in SHIFTS_FRAMES:
+            rng = np.random.default_rng([seed, plan.kind, plan.number])
+            said = perform(cast[plan.person], "neutral", 1.0, rng, least_speech_s=SHIFTED_SPEECH_S)
+            spoken_s = said.phonemes[-1].end_s - said.phonemes[0].start_s
+            assert spoken_s >= SHIFTED_SPEECH_S - 0.1 and said.n_frames / VIDEO_FPS <= CLIP_S[1]
 
 
 def test_nothing_short_enough_to_say_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -80,3 +80,15 @@ def test_picture_defects(takes: tuple[Take, Take], tmp_path: Path) -> None:
     assert next(decode_video(tmp_path / "dark.mp4")).rgb.mean() < 30
     cut = [frame.rgb.mean() for frame in decode_video(tmp_path / "hard_cut.mp4")]
     assert cut[24] > 1.5 * cut[25]
+
+
+def test_blur_leaves_no_edge(takes: tuple[Take, Take], tmp_path: Path) -> None:
+    planted = plant("blur", *takes, tmp_path / "b.mp4", np.random.default_rng(0))
+    assert planted["blur_px"] == pytest.approx(1.5)  # 3 px at 256
+    blurred = next(decode_video(tmp_path / "b.mp4")).rgb.astype(int)
+
+    def steepness(rgb: np.ndarray) -> float:
+        return float(np.percentile(np.abs(np.diff(rgb.astype(int), axis=1)), 99))
+
+    assert steepness(blurred) < 0.4 * steepness(takes[0].frames[0])
+    assert abs(blurred.mean() - takes[0].frames[0].mean()) < 6  # the light stays

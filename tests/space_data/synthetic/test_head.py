@@ -104,6 +104,18 @@ def test_track_refuses_unequal_lengths_and_unknown_poses(person: Identity, scene
         landmark_track(person, {"jaw": np.zeros(3)}, {"yaw": np.zeros(3)}, scene)
 
 
+def test_a_clip_is_its_frames_one_by_one(film: HeadRenderer):
+    controls = {"jaw": np.array([0.1, 0.6]), "gaze_x_rad": np.array([0.0, 0.3]), "tongue": np.array([0.5, 0.0])}
+    pose = {"yaw_deg": np.array([5.0, -12.0]), "roll_deg": np.array([0.0, 4.0]), "shift_x_cm": np.array([0.2, 0.0])}
+    clip = list(film.frames(controls, pose))
+    for t, (rgb, truth) in enumerate(clip):
+        shift = (pose["shift_x_cm"][t], 0.0)
+        one, alone = film.frame({n: c[t] for n, c in controls.items()}, pose["yaw_deg"][t], 0.0, pose["roll_deg"][t], shift)
+        assert np.abs(rgb.astype(int) - one).max() <= 2 and np.allclose(truth.mesh_px, alone.mesh_px, atol=1e-3)
+        assert (truth.yaw_deg, truth.roll_deg) == (alone.yaw_deg, alone.roll_deg)
+    assert len(clip) == 2 and np.abs(clip[0][0].astype(int) - clip[1][0]).max() > 20
+
+
 def test_renderer_refuses_a_thumbnail(person: Identity, scene: Scene):
     with pytest.raises(SpaceError, match="8 px"):
         HeadRenderer(person, scene, 8)

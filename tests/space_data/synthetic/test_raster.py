@@ -49,3 +49,16 @@ def test_cutout_leaves_holes_where_alpha_is_low():
 def test_triangles_beyond_the_border_are_clipped():
     seen = rasterise(SQUARE * (4, 4, 1) - np.array([6, 6, 0], np.float32), SQUARE_TRIANGLES, 5, 5)
     assert (seen.triangle != NO_TRIANGLE).all()
+
+
+def test_late_triangles_give_the_same_picture():
+    rng = np.random.default_rng(5)
+    wall = SQUARE * (7, 7, 1.5)  # hides part of what follows
+    points = np.concatenate([wall, rng.uniform((-5, -5, 1), (45, 45, 2), (120, 3))]).astype(np.float32)
+    triangles = np.concatenate([SQUARE_TRIANGLES, 4 + np.arange(120).reshape(40, 3)]).astype(np.int32)
+    two_sided = np.ones(len(triangles), np.bool_)
+    plain = rasterise(points, triangles, 40, 43, two_sided)
+    late = rasterise(points, triangles, 40, 43, two_sided, late=2)
+    np.testing.assert_array_equal(plain.triangle, late.triangle)
+    np.testing.assert_array_equal(plain.inv_depth, late.inv_depth)
+    assert len(np.unique(plain.triangle)) > 10 and (plain.triangle == 1).any()
