@@ -7,6 +7,7 @@ detector is the short-range one and misses second faces; ``FaceFinder`` is the f
 
 import os
 from collections.abc import Iterable
+from contextlib import nullcontext
 from types import TracebackType
 from typing import Any
 
@@ -21,8 +22,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 DETECTION_CONFIDENCE = 0.5
 SETTLING_LOOKS = 4
-"""Times that a clip's first picture is shown in advance: landmarks found within the detector's box are 1 % of the inter-ocular
-distance off at the mouth; within a box that follows the landmarks themselves they converge (to 0.2 % in four looks)."""
+"""Times that the picture with a clip's first face is looked at again: landmarks found within the detector's box are 1 % of the
+inter-ocular distance off at the mouth; within a box that follows the landmarks themselves they converge (to 0.2 % in four)."""
 
 _WIRE_LANDMARK = np.dtype([("head", "u1", 3), ("x", "<f4"), ("tag_y", "u1"), ("y", "<f4"), ("tag_z", "u1"), ("z", "<f4")])
 """A NormalizedLandmark with x, y, z and nothing else, as protobuf writes it."""
@@ -56,12 +57,13 @@ class FaceMeshTracker:
 
     def __call__(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32] | None:
         """Mesh (478, 3) of ``rgb`` in pixels (x, y and z, which MediaPipe gives in units of the width), or None."""
-        if not self._settled:
-            self._settled = True
-            with quiet_stderr():  # on its first face the graph tells standard error about pictures that are not square
+        # On its first face the graph tells standard error about pictures that are not square.
+        with nullcontext() if self._settled else quiet_stderr():
+            found = self._mesh.process(rgb).multi_face_landmarks
+            if found and not self._settled:
                 for _ in range(SETTLING_LOOKS):
-                    self._mesh.process(rgb)
-        found = self._mesh.process(rgb).multi_face_landmarks
+                    found = self._mesh.process(rgb).multi_face_landmarks
+        self._settled = self._settled or bool(found)
         if not found:
             return None
         height, width = rgb.shape[:2]
