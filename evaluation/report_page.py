@@ -1,7 +1,8 @@
 """The benchmark page, assembled from `BenchmarkData`: pure, so that equal tables give equal bytes."""
 
 from evaluation import metrics
-from evaluation.html import Figures, Gallery, Media, MediaGrid, MediaRow, Note, Page, Provenance, Stat, Strips, Tone
+from evaluation.blocks import Figures, Gallery, Media, MediaGrid, MediaRow, Note, Stat, Strips, Tone
+from evaluation.html import Page, Provenance
 from evaluation.report_data import BenchmarkData
 from evaluation.report_plots import against, lip_traces, strips, training_curves
 from evaluation.report_tables import (

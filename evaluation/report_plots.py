@@ -6,14 +6,15 @@ import numpy as np
 import plotly.graph_objects as go
 
 from evaluation import metrics
-from evaluation.html import SERIES, Figure
+from evaluation.blocks import Figure
+from evaluation.html import SERIES
 from evaluation.metrics import Metric
 from evaluation.report_data import BenchmarkData
 from evaluation.report_tables import COMPACT, SHUFFLED, STILL, TRUTH, WARP
 from evaluation.score_clip import REFERENCE
 from space_data.timebase import frame_start_s
 
-COLOURS = {WARP: SERIES[0], COMPACT: SERIES[4], SHUFFLED: SERIES[1], STILL: SERIES[7], TRUTH: SERIES[2]}
+COLOURS = {WARP: SERIES[0], COMPACT: SERIES[3], SHUFFLED: SERIES[1], STILL: SERIES[7], TRUTH: SERIES[2]}
 TRUTH_LINE = SERIES[2]
 SHORT_NAMES = {TRUTH: "truth", WARP: "warp", COMPACT: "compact", SHUFFLED: "shuffled", STILL: "still"}
 LEGEND = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from evaluation import metrics
 from evaluation.aggregate import comparisons
 from evaluation.baselines.published import PUBLISHED
-from evaluation.html import Bar, Bars, Cell, Column, Segment, Table, Tone
+from evaluation.blocks import Bar, Bars, Cell, Column, Segment, Table, Tone
 from evaluation.metrics import Metric
 from evaluation.report_data import BenchmarkData
 from evaluation.score_clip import OK

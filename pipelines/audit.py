@@ -14,24 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import plotly.graph_objects as go
 
-from evaluation.html import (
-    Bar,
-    Bars,
-    Cell,
-    Column,
-    Figure,
-    Figures,
-    Gallery,
-    Media,
-    Note,
-    Page,
-    Segment,
-    Stat,
-    Stats,
-    Table,
-    Tone,
-    provenance,
-)
+from evaluation.blocks import Bar, Bars, Cell, Column, Figure, Figures, Gallery, Media, Note, Segment, Stat, Stats, Table, Tone
+from evaluation.html import Page, provenance
 from pipelines.job import REASONS, Layout
 from space_data.files import atomic_file
 from space_data.params import Bound, Params

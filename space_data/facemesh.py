@@ -22,8 +22,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 DETECTION_CONFIDENCE = 0.5
 SETTLING_LOOKS = 4
-"""Times that the picture with a clip's first face is looked at again: landmarks found within the detector's box are 1 % of the inter-ocular
-distance off at the mouth; within a box that follows the landmarks themselves they converge (to 0.2 % in four looks)."""
+"""Times that the picture with a clip's first face is looked at again: landmarks found within the detector's box are 1 % of the
+inter-ocular distance off at the mouth; within a box that follows the landmarks themselves they converge (to 0.2 % in four)."""
 
 _WIRE_LANDMARK = np.dtype([("head", "u1", 3), ("x", "<f4"), ("tag_y", "u1"), ("y", "<f4"), ("tag_z", "u1"), ("z", "<f4")])
 """A NormalizedLandmark with x, y, z and nothing else, as protobuf writes it."""

@@ -10,7 +10,7 @@ import numpy as np
 import plotly.graph_objects as go
 import pytest
 
-from evaluation.html import (
+from evaluation.blocks import (
     Bar,
     Bars,
     Cell,
@@ -22,16 +22,14 @@ from evaluation.html import (
     MediaGrid,
     MediaRow,
     Note,
-    Page,
     Segment,
     Stat,
     Stats,
     Strips,
     Table,
     address,
-    provenance,
-    thumbnail,
 )
+from evaluation.html import Page, provenance, thumbnail
 from space_data.errors import SpaceError
 
 HOSTILE = "<script>alert('x')</script> & \"quotes\""
