@@ -56,8 +56,8 @@ class Audit:
     """JPEG files of the segments whose picture is shown"""
 
     @staticmethod
-    def read(layout: Layout) -> "Audit":
-        """All tables that are there."""
+    def read(layout: Layout, stages: Sequence[str]) -> "Audit":
+        """All tables that are there, with the ledgers of ``stages``."""
         sync = read_table(layout.sync_segments, SegmentSync) if layout.sync_segments.is_file() else []
         decisions = read_table(layout.decisions, Decision)
         shown = {d.clip_id for d in shown_kept(decisions)} | {d.clip_id for _, d in shown_rejected(decisions)}
@@ -67,7 +67,7 @@ class Audit:
             measures={row.clip_id: row for row in read_table(layout.measures, Measure)},
             decisions=decisions,
             sync={row.clip_id: row for row in sync},
-            ledgers={stage: read_table(layout.ledger(stage), LedgerRow) for stage in STAGES if layout.ledger(stage).is_file()},
+            ledgers={stage: read_table(layout.ledger(stage), LedgerRow) for stage in stages if layout.ledger(stage).is_file()},
             thumbnails={picture.clip_id: picture.jpeg for picture in pictures},
         )
 
@@ -89,9 +89,12 @@ class Audit:
         return grouped
 
 
-def write_audit(params: Params, layout: Layout) -> None:
-    """Write ``audit/index.html``, ``audit/metrics.json`` and ``audit/plots/`` from the tables under ``layout``."""
-    audit = Audit.read(layout)
+def write_audit(params: Params, layout: Layout, stages: Sequence[str] = STAGES) -> None:
+    """Write ``audit/index.html``, ``audit/metrics.json`` and ``audit/plots/`` from the tables under ``layout``.
+
+    ``stages``: those that have run; ledgers that lie there from an earlier run of later stages must not be counted.
+    """
+    audit = Audit.read(layout, stages)
     audit_page(audit, params).write(layout.audit / "index.html")
     with atomic_file(layout.audit / "metrics.json") as part:
         part.write_text(json.dumps(audit_metrics(audit), indent=1) + "\n")

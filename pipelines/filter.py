@@ -8,7 +8,7 @@ rule then says why it could not). All reasons of a segment are recorded, each wi
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pipelines.audit import write_audit
+from pipelines.audit import STAGES, write_audit
 from pipelines.job import stage_clock, stage_main, write_ledger
 from pipelines.layout import Layout
 from space_data.params import Bound, FilterStage, Params
@@ -173,7 +173,7 @@ def run(params: Params, layout: Layout) -> None:
         write_table(layout.decisions, [decision for decision, _ in judged], Decision)
         clock.clips = len(measures)
         clock.counts = write_ledger(layout, STAGE, [m.clip_id for m in measures], [row for _, rows in judged for row in rows])
-        write_audit(params, layout)
+        write_audit(params, layout, STAGES[: STAGES.index(STAGE) + 1])
 
 
 if __name__ == "__main__":

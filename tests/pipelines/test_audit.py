@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.audit import Audit, audit_metrics, write_audit
+from pipelines.audit import STAGES, Audit, audit_metrics, write_audit
 from pipelines.job import Layout
 from space_data.params import load_params
 from space_data.schema import FAILED, KEPT, REJECTED, Clip, Decision, LedgerRow, Measure, SegmentSync, Thumbnail
@@ -78,7 +78,7 @@ def layout(tmp_path: Path) -> Layout:
 
 
 def test_figures_add_up_by_hand(layout: Layout) -> None:
-    assert audit_metrics(Audit.read(layout)) == {
+    assert audit_metrics(Audit.read(layout, STAGES)) == {
         "files": 5, "files_unreadable": 2, "segments": 3, "segments_kept": 2, "segments_rejected": 1, "units_failed": 1,
         "hours_kept": round(2 * CLIP_S / 3600, 4), "hours_measured": round(3 * CLIP_S / 3600, 4), "offsets_corrected": 1,
     }  # fmt: skip
