@@ -23,21 +23,23 @@ def run(params: Params, layout: Layout) -> None:
         learnt = data.of_split("train")
         if not learnt:
             raise SpaceError(f"{layout.feature_clips}: no clip of a training identity (see data.splits)")
-        config = S2LConfig(settings.channels, settings.hidden, settings.lookahead_frames)
+        config = S2LConfig(settings.channels, settings.hidden, settings.lookahead_frames, settings.dropout)
         torch.manual_seed(settings.seed)
         model = S2L(config)
         fingerprint = content_hash(data.data_hash, settings.model_dump())
         noise_db = (settings.noise_below_peak_db[0], settings.noise_below_peak_db[1])
         watched = data.of_split("val", "video")[:VALIDATION_CLIPS]
-        task = S2LTask(learnt, watched, settings.batch, settings.frames, noise_db, fingerprint)
+        task = S2LTask(
+            learnt, watched, settings.batch, settings.frames, noise_db, settings.filmed_share, fingerprint
+        )
         schedule = Schedule(
             settings.steps, settings.learning_rate, settings.weight_decay, RISE_SHARE, GRADIENT_CLIP,
             max(1, settings.steps // ROWS_OF_CURVES), settings.seed,
         )  # fmt: skip
         result = train(MODEL, model, task, schedule, layout.training_state(MODEL), threads=params.job.workers)
-        metrics = s2l.evaluate(model, data.held_out(), s2l.mean_displacement_of(learnt))
-        metrics["better_than_still"] = 1 - metrics["lmd_mouth"] / metrics["lmd_mouth_still"]
-        metrics["better_than_mean"] = 1 - metrics["lmd_mouth"] / metrics["lmd_mouth_mean"]
+        metrics = s2l.evaluate(model, data.held_out(), s2l.Means.of(learnt))
+        for name in ("still", "mean", "mean_face"):
+            metrics[f"better_than_{name}"] = 1 - metrics["lmd_mouth"] / metrics[f"lmd_mouth_{name}"]
         folder = layout.model(MODEL)
         notes = f"{len(learnt)} clips, {sum(map(len, learnt))} frames of {params.data.raw}"
         card = Card(MODEL, s2l.config_of(model), data.data_hash, "python -m pipelines.train_s2l", metrics, notes)
@@ -45,7 +47,7 @@ def run(params: Params, layout: Layout) -> None:
         write_curves(folder / "curves.csv", result.curves)
         write_metrics(folder / "metrics.json", metrics)
         clock.clips = len(data.clips)
-        shown = ("lmd_mouth", "better_than_still", "better_than_mean", "lip_gap_r")
+        shown = ("lmd_mouth", "better_than_still", "better_than_mean", "better_than_mean_face", "lip_gap_r")
         clock.notes = {name: f"{metrics[name]:.3f}" for name in shown}
 
 

@@ -158,6 +158,8 @@ class S2LStage(Section):
     channels: Count
     hidden: Count
     lookahead_frames: Annotated[int, Field(ge=0, le=10)]
+    dropout: Annotated[float, Field(ge=0, lt=1)]
+    filmed_share: Annotated[float, Field(ge=0, le=1)]
     batch: Count
     frames: Annotated[int, Field(ge=25)]
     steps: Count

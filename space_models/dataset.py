@@ -74,14 +74,19 @@ class Features:
         return self.of_split("test", "video") or self.of_split("val", "video") or list(self.clips)
 
 
+def by_subject(clips: Iterable[TrackClip]) -> dict[str, list[TrackClip]]:
+    """Clips of each subject, in order."""
+    grouped: dict[str, list[TrackClip]] = defaultdict(list)
+    for clip in clips:
+        grouped[clip.clip.subject].append(clip)
+    return grouped
+
+
 def resting_faces(clips: Iterable[TrackClip]) -> dict[str, NDArray[np.float32]]:
     """Resting face (78, 3) per subject: from its neutral clips, else from all of them."""
-    by_subject: dict[str, list[TrackClip]] = defaultdict(list)
-    for clip in clips:
-        by_subject[clip.clip.subject].append(clip)
     neutral = EMOTIONS.index("neutral")
     faces = {}
-    for subject, own in by_subject.items():
+    for subject, own in by_subject(clips).items():
         calm = [c for c in own if c.clip.emotion[neutral] > 0 or not c.clip.emotion.any()] or own
         faces[subject] = neutral_of(np.concatenate([c.normalised for c in calm]))
     return faces

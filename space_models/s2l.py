@@ -3,6 +3,10 @@
 As far as the paper's design is known: short unidirectional temporal convolutions, an LSTM, FiLM conditioning on the emotion.
 Our choices (docs/departures.md): the network predicts the *displacement* from the portrait's own resting face, sees that face,
 and may look ``lookahead_frames`` ahead. It is causal otherwise and can run as a stream.
+
+Beside the deep network stands a linear filter, trained on the same windows; what is predicted is a mixture of both. Trained on
+espeak-ng, the deep one alone knows its voices too well: on real speakers the filter follows the lips better than the network,
+and the mixture better than either (docs/LOG.md).
 """
 
 from collections import defaultdict
@@ -21,21 +25,26 @@ from space_data.schema import EMOTIONS
 from space_data.speech import MEL_BANDS, PEAK_PERCENTILE, mean_normalise
 from space_data.timebase import FEATURE_HZ, FEATURES_PER_FRAME
 from space_models.checkpoints import load_card, load_weights
-from space_models.dataset import TrackClip, by_frame, resting_faces
+from space_models.dataset import TrackClip, by_frame, by_subject, resting_faces
 from space_models.film import FiLM
-from space_models.retarget import close_smile, neutral_of
+from space_models.retarget import close_smile
 
 N_OUT = lm.N_LANDMARKS * 3
 NEUTRAL = EMOTIONS.index("neutral")
 FACE_CODE = 32
-DROPOUT = 0.25
 NEPERS_PER_DB = np.log(10) / 10
-HEARD_RANGE_DB = 40.0
+BANDS_PER_GROUP = 3
+HEARD_BANDS = MEL_BANDS // BANDS_PER_GROUP
+"""Mel bands are heard in groups: espeak-ng's formants are narrower than any throat's."""
 LEAST_BAND_SD = 0.3
-"""Input is floored this far below its peak and each band scaled to unit s.d.: espeak-ng's voices are cleaner than any room (s.d.
-3.5-4.0 nepers against 1.5-3.4), and few; without both the network does worse on real speech than a linear map."""
+"""Each group is scaled to unit s.d., but not by more than 1 / this: espeak-ng's voices are cleaner than any room (s.d. 3.5-4.0
+nepers against 1.5-3.4)."""
+FILTER_FRAMES, FILTER_RANK = 8, 32
+"""Video frames that the linear filter spans, look-ahead included, and of how many temporal patterns it is made."""
+FILTER_SHARE = 0.4
+"""Of the linear filter in what is predicted."""
 LIPS_WEIGHT = 3.0
-OWN_FACE_SHARE = 0.2
+OWN_CLIP_SHARE = 0.5
 MOUTH_WEIGHT, OTHER_WEIGHT = 6.0, 1.0
 LIDS = np.array([37, 38, 40, 41, 43, 44, 46, 47])
 CLOSED_GAP_IOD = 0.012
@@ -51,6 +60,7 @@ class S2LConfig:
     channels: int
     hidden: int
     lookahead_frames: int
+    dropout: float
 
 
 class CausalConv(nn.Module):
@@ -69,42 +79,49 @@ class CausalConv(nn.Module):
 class S2L(nn.Module):
     """Displacement of normalised landmarks from a resting face.
 
-    Shapes: log_mel (batch, 4 T, 40), ``standardised``; face (batch, 78 * 3); emotion (batch, 9); out (batch, T, 78, 3), in IOD.
+    Shapes: log_mel (batch, 4 T, 13), ``standardised``; face (batch, 78 * 3); emotion (batch, 9); out (batch, T, 78, 3), in IOD.
     """
 
     def __init__(self, config: S2LConfig) -> None:
         super().__init__()
         self.config = config
         c = config.channels
-        self.convs = nn.ModuleList([CausalConv(MEL_BANDS, c, 5, 2), CausalConv(c, c, 5, 2), CausalConv(c, c, 3)])
+        self.convs = nn.ModuleList([CausalConv(HEARD_BANDS, c, 5, 2), CausalConv(c, c, 5, 2), CausalConv(c, c, 3)])
         self.films = nn.ModuleList([FiLM(len(EMOTIONS), c) for _ in self.convs])
         self.face = nn.Sequential(nn.Linear(N_OUT, FACE_CODE), nn.GELU())
-        self.drop = nn.Dropout(DROPOUT)
+        self.drop = nn.Dropout(config.dropout)
         self.lstm = nn.LSTM(c + FACE_CODE, config.hidden, batch_first=True)
         self.film_out = FiLM(len(EMOTIONS), config.hidden)
         self.out = nn.Linear(config.hidden, N_OUT)
-        nn.init.normal_(self.out.weight, std=1e-3)
-        nn.init.zeros_(self.out.bias)
-        self.expression = nn.Linear(len(EMOTIONS), N_OUT, bias=False)
-        nn.init.zeros_(self.expression.weight)
+        self.lasting = nn.Linear(len(EMOTIONS) + FACE_CODE, N_OUT, bias=False)
+        nn.init.zeros_(self.lasting.weight)
+        self.patterns = CausalConv(HEARD_BANDS, FILTER_RANK, FILTER_FRAMES * FEATURES_PER_FRAME, FEATURES_PER_FRAME)
+        self.filtered = nn.Linear(FILTER_RANK, N_OUT)
+        for last in (self.out, self.filtered):
+            nn.init.normal_(last.weight, std=1e-3)
+            nn.init.zeros_(last.bias)
 
-    def forward(self, log_mel: Tensor, face: Tensor, emotion: Tensor) -> Tensor:
-        """See the class."""
+    def forward(self, log_mel: Tensor, face: Tensor, emotion: Tensor) -> tuple[Tensor, Tensor]:
+        """What the deep network and what the linear filter say; see the class."""
         # "Neutral" is the absence of emotion: a mixture that leaves it out means the same.
         mixture = emotion.clone()
         mixture[:, NEUTRAL] = 0.0
         ahead = self.config.lookahead_frames * FEATURES_PER_FRAME
-        x = F.pad(log_mel, (0, 0, 0, ahead), mode="replicate" if ahead else "constant").transpose(1, 2)
+        heard = F.pad(log_mel, (0, 0, 0, ahead), mode="replicate" if ahead else "constant").transpose(1, 2)
+        x = heard
         for conv, film in zip(self.convs, self.films, strict=True):
             x = self.drop(F.gelu(film(conv(x), mixture)))
         x = x.transpose(1, 2)
-        code = self.face(face)[:, None].expand(-1, x.shape[1], -1)
-        hidden, _ = self.lstm(torch.cat([x, code], -1))
+        code = self.face(face)
+        hidden, _ = self.lstm(torch.cat([x, code[:, None].expand(-1, x.shape[1], -1)], -1))
         hidden = self.film_out(hidden.transpose(1, 2), mixture).transpose(1, 2)
-        out = self.out(self.drop(hidden))[:, self.config.lookahead_frames :]
-        # An emotion's lasting part (brows, lids, corners); FiLM then only has to change how speech looks with it.
-        out = out + self.expression(mixture)[:, None]
-        return out.reshape(len(out), -1, lm.N_LANDMARKS, 3)
+        # What lasts: an emotion's brows, lids and corners, less what the portrait wears already. FiLM then only has to change how
+        # speech looks with it.
+        lasting = self.lasting(torch.cat([mixture, code], -1))[:, None]
+        deep = self.out(self.drop(hidden)) + lasting
+        linear = self.filtered(self.patterns(heard).transpose(1, 2)) + lasting
+        first = self.config.lookahead_frames
+        return tuple(out[:, first:].unflatten(-1, (lm.N_LANDMARKS, 3)) for out in (deep, linear))  # type: ignore[return-value]
 
     @torch.no_grad()
     def predict(
@@ -112,8 +129,8 @@ class S2L(nn.Module):
     ) -> NDArray[np.float32]:
         """Normalised landmarks (T, 78, 3) of ``face`` (78, 3) saying ``features`` (T, 160) with ``emotion`` (9,)."""
         log_mel = torch.from_numpy(standardised(features.reshape(-1, MEL_BANDS))[None])
-        moved = self(log_mel, torch.from_numpy(face.reshape(1, -1)), torch.from_numpy(emotion[None].astype(np.float32)))
-        return face[None] + moved[0].numpy()
+        deep, linear = self(log_mel, torch.from_numpy(face.reshape(1, -1)), torch.from_numpy(emotion[None].astype(np.float32)))
+        return face[None] + torch.lerp(deep, linear, FILTER_SHARE)[0].numpy()
 
 
 def load_s2l(folder: Path) -> S2L:
@@ -130,9 +147,9 @@ def relaxed(face: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def standardised(log_mel: NDArray[np.floating]) -> NDArray[np.float32]:
-    """Log-mel of an utterance (F, 40) as the network hears it: quiet parts floored, each band of zero mean and unit s.d."""
-    floored = np.maximum(log_mel, np.percentile(log_mel, PEAK_PERCENTILE) - HEARD_RANGE_DB * NEPERS_PER_DB)
-    centred = floored - floored.mean(axis=0)
+    """Log-mel of an utterance (F, 40) as the network hears it, (F, 13): groups of bands of zero mean and unit s.d."""
+    groups = log_mel[:, : HEARD_BANDS * BANDS_PER_GROUP].reshape(len(log_mel), HEARD_BANDS, BANDS_PER_GROUP).mean(axis=2)
+    centred = groups - groups.mean(axis=0)
     return (centred / np.maximum(centred.std(axis=0), LEAST_BAND_SD)).astype(np.float32)
 
 
@@ -146,7 +163,7 @@ def reverberant(log_mel: NDArray[np.float64], rng: np.random.Generator) -> NDArr
 
 
 def augmented(log_mel: NDArray[np.float32], rng: np.random.Generator, noise_db: tuple[float, float]) -> NDArray[np.float32]:
-    """Features (F, 40) as another room and voice would give them, standardised.
+    """Features (F, 40) as another room and voice would give them, standardised (F, 13).
 
     Steady coloured noise at a random level below the peak (half of the time), a reverberant tail (likewise), a shift of up to
     1.5 bands (vocal tract), and masked bands and one masked stretch (SpecAugment, Park et al. 2019).
@@ -166,8 +183,8 @@ def augmented(log_mel: NDArray[np.float32], rng: np.random.Generator, noise_db: 
         out = reverberant(out, rng)
     masked = standardised(out)
     stretch = int(rng.integers(0, max(1, len(out) - 12)))
-    for most in (6, 8):
-        band = int(rng.integers(0, MEL_BANDS - most))
+    for most in (2, 3):
+        band = int(rng.integers(0, HEARD_BANDS - most))
         masked[:, band : band + int(rng.integers(0, most + 1))] = 0.0
     masked[stretch : stretch + int(rng.integers(0, 13))] = 0.0
     return masked
@@ -183,21 +200,27 @@ class S2LTask:
         batch: int,
         frames: int,
         noise_db: tuple[float, float],
+        filmed_share: float,
         fingerprint: str,
     ) -> None:
-        self._train, self._held_out = train, held_out
+        kinds = {kind: [c for c in train if c.clip.kind == kind] for kind in ("video", "speech_only")}
+        self._kinds = [clips for clips in kinds.values() if clips]
+        self._filmed_share = filmed_share if len(self._kinds) == 2 else 1.0
+        self._of_subject = by_subject(train)
+        self._held_out = held_out
         self._batch, self._frames, self._noise_db = batch, frames, noise_db
-        self._rest = resting_faces(train)
-        self._own_rest = {c.clip.clip_id: neutral_of(c.normalised) for c in train}
         self.fingerprint = fingerprint
 
     def batch(self, rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
         """One batch: ``log_mel``, ``face``, ``emotion``, ``target`` (batch, T, 78, 3) displacement, ``mask`` (batch, T).
 
-        The face shown is the subject's resting one, or (sometimes) that of the clip itself: a portrait may already wear
-        the emotion, which must not be put on twice.
+        The face shown is what ``animate`` would show, given any frame of the subject as portrait, often one of the same clip: a
+        portrait may already wear the emotion, which must not be put on twice.
         """
-        rows = [self._window(self._train[i], rng) for i in rng.integers(0, len(self._train), self._batch)]
+        rows = []
+        for filmed in rng.random(self._batch) < self._filmed_share:
+            clips = self._kinds[0 if filmed else -1]
+            rows.append(self._window(clips[int(rng.integers(len(clips)))], rng))
         return {name: np.stack([row[name] for row in rows]).astype(np.float32) for name in rows[0]}
 
     def _window(self, clip: TrackClip, rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
@@ -206,10 +229,11 @@ class S2LTask:
         points = clip.normalised[begin : begin + n]
         sound = by_frame(augmented(clip.log_mel, rng, self._noise_db))[begin : begin + n]
         short = n - len(points)
-        own = rng.random() < OWN_FACE_SHARE
-        face = self._own_rest[clip.clip.clip_id] if own else self._rest[clip.clip.subject]
+        siblings = self._of_subject[clip.clip.subject]
+        seen = clip if rng.random() < OWN_CLIP_SHARE else siblings[int(rng.integers(len(siblings)))]
+        face = relaxed(seen.normalised[int(rng.integers(len(seen)))])
         return {
-            "log_mel": np.pad(sound, ((0, short), (0, 0))).reshape(-1, MEL_BANDS),
+            "log_mel": np.pad(sound, ((0, short), (0, 0))).reshape(-1, HEARD_BANDS),
             "face": face.ravel(),
             "emotion": clip.clip.emotion,
             "target": np.pad(points - face, ((0, short), (0, 0), (0, 0))),
@@ -217,30 +241,11 @@ class S2LTask:
         }
 
     def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """Squared error of positions and of velocities, mouth first; the lip gap and its velocity; lips that should meet.
-
-        The lids by absolute error, which makes them follow their median: blinks cannot be heard, and their mean would leave the
-        eyes half shut.
-        """
-        out, target, mask = model(batch["log_mel"], batch["face"], batch["emotion"]), batch["target"], batch["mask"]
-        weight = torch.full((lm.N_LANDMARKS, 1), OTHER_WEIGHT, device=out.device)
-        weight[lm.MOUTH], weight[LIDS], weight[lm.IRISES] = MOUTH_WEIGHT, 0.0, 0.0
-        error = (out - target) * mask[..., None, None]
-        moved = (error[:, 1:] - error[:, :-1]) * mask[:, 1:, None, None]
-        count = mask.sum() * lm.N_LANDMARKS
-        position = (weight * error**2).sum() / count
-        velocity = (weight * moved**2).sum() / count
-        lids = error[:, :, LIDS].abs().sum() / count
-        irises = (out[:, :, lm.IRISES] ** 2).sum() / count
-        gap = out[..., LOWER_INNER, 1].mean(-1) - out[..., UPPER_INNER, 1].mean(-1)
-        true_gap = target[..., LOWER_INNER, 1].mean(-1) - target[..., UPPER_INNER, 1].mean(-1)
-        closed = (true_gap < CLOSED_GAP_IOD).float() * mask
-        contact = (F.relu(gap - true_gap) ** 2 * closed).sum() / mask.sum()
-        gap_error = (gap - true_gap) * mask
-        gap_moved = (gap_error[:, 1:] - gap_error[:, :-1]) * mask[:, 1:]
-        lips = ((gap_error**2).sum() + (gap_moved**2).sum()) / mask.sum()
-        parts = {"position": position, "velocity": velocity, "lips": lips, "lids": lids, "contact": contact}
-        return position + 2.0 * velocity + LIPS_WEIGHT * lips + 0.02 * lids + irises + contact, parts
+        """``displacement_loss`` of the deep network and of the linear filter, which learn side by side; parts of the former."""
+        deep, linear = model(batch["log_mel"], batch["face"], batch["emotion"])
+        total, parts = displacement_loss(deep, batch["target"], batch["mask"])
+        beside, _ = displacement_loss(linear, batch["target"], batch["mask"])
+        return total + beside, {**parts, "linear": beside}
 
     def validate(self, model: nn.Module) -> dict[str, float]:
         """Mouth distance and lip-gap correlation on held-out identities."""
@@ -248,6 +253,32 @@ class S2LTask:
         figures = evaluate(model.to("cpu"), self._held_out) if self._held_out else {}  # type: ignore[arg-type]
         model.to(device)
         return {name: figures[name] for name in ("lmd_mouth", "lip_gap_r") if name in figures}
+
+
+def displacement_loss(out: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
+    """Loss of displacements (batch, T, 78, 3) where ``mask`` (batch, T) is 1, and its parts.
+
+    Squared error of positions and of velocities, mouth first; the lip gap and its velocity; lips that should meet. The lids by
+    absolute error, which makes them follow their median: blinks cannot be heard, and their mean would leave the eyes half shut.
+    """
+    weight = torch.full((lm.N_LANDMARKS, 1), OTHER_WEIGHT, device=out.device)
+    weight[lm.MOUTH], weight[LIDS], weight[lm.IRISES] = MOUTH_WEIGHT, 0.0, 0.0
+    error = (out - target) * mask[..., None, None]
+    moved = (error[:, 1:] - error[:, :-1]) * mask[:, 1:, None, None]
+    count = mask.sum() * lm.N_LANDMARKS
+    position = (weight * error**2).sum() / count
+    velocity = (weight * moved**2).sum() / count
+    lids = error[:, :, LIDS].abs().sum() / count
+    irises = (out[:, :, lm.IRISES] ** 2).sum() / count
+    gap = out[..., LOWER_INNER, 1].mean(-1) - out[..., UPPER_INNER, 1].mean(-1)
+    true_gap = target[..., LOWER_INNER, 1].mean(-1) - target[..., UPPER_INNER, 1].mean(-1)
+    closed = (true_gap < CLOSED_GAP_IOD).float() * mask
+    contact = (F.relu(gap - true_gap) ** 2 * closed).sum() / mask.sum()
+    gap_error = (gap - true_gap) * mask
+    gap_moved = (gap_error[:, 1:] - gap_error[:, :-1]) * mask[:, 1:]
+    lips = ((gap_error**2).sum() + (gap_moved**2).sum()) / mask.sum()
+    parts = {"position": position, "velocity": velocity, "lips": lips, "lids": lids, "contact": contact}
+    return position + 2.0 * velocity + LIPS_WEIGHT * lips + 0.02 * lids + irises + contact, parts
 
 
 def mouth_distance(predicted: NDArray[np.float32], truth: NDArray[np.float32]) -> float:
@@ -260,31 +291,49 @@ def correlation(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
     return float(np.corrcoef(a, b)[0, 1]) if a.std() > 1e-9 and b.std() > 1e-9 else 0.0
 
 
-def evaluate(model: S2L, clips: list[TrackClip], mean_displacement: NDArray[np.float32] | None = None) -> dict[str, float]:
-    """Normalised mouth landmark distance and lip-gap correlation, means over clips.
+@dataclass(frozen=True)
+class Means:
+    """What a model that hears nothing would predict: mean ``displacement`` from a resting face, or the mean ``face``, (78, 3)."""
 
-    As in ``animate``, the face shown is the clip's first frame. ``lmd_mouth_still`` repeats that frame; ``lmd_mouth_mean`` is the
-    first frame brought to rest + the training set's mean displacement.
+    displacement: NDArray[np.float32]
+    face: NDArray[np.float32]
+
+    @staticmethod
+    def of(clips: list[TrackClip]) -> "Means":
+        """Over ``clips``, each counted once."""
+        faces = resting_faces(clips)
+        moved = [c.normalised.mean(0) - relaxed(faces[c.clip.subject]) for c in clips]
+        return Means(np.mean(moved, axis=0), np.mean([c.normalised.mean(0) for c in clips], axis=0))
+
+
+def evaluate(model: S2L, clips: list[TrackClip], means: Means | None = None) -> dict[str, float]:
+    """Normalised mouth landmark distance, IOD, and correlations of the lips; means over clips.
+
+    The portrait is the subject's resting face (``resting_faces``), or, as in the benchmark's videos, the clip's first frame, open
+    mouth, grimace and all (``first_``). ``_still`` repeats the portrait, ``_mean`` is the portrait brought to rest + the training
+    set's mean displacement, ``_mean_face`` the training set's mean face.
     """
     rows: dict[str, list[float]] = defaultdict(list)
+    resting = resting_faces(clips)
     for clip in clips:
-        first, truth = clip.normalised[0], clip.normalised
-        rest = relaxed(first)
-        predicted = model.predict(by_frame(mean_normalise(clip.log_mel)), rest, clip.clip.emotion)
-        rows["lmd_mouth"].append(mouth_distance(predicted, truth))
-        rows["lmd_mouth_still"].append(mouth_distance(np.broadcast_to(first, truth.shape), truth))
+        truth, features = clip.normalised, by_frame(mean_normalise(clip.log_mel))
+
+        def distance(face: NDArray[np.float32], truth: NDArray[np.float32] = truth) -> float:
+            return mouth_distance(np.broadcast_to(face, truth.shape), truth)
+
+        for name, portrait in (("", resting[clip.clip.subject]), ("first_", truth[0])):
+            rest = relaxed(portrait)
+            predicted = model.predict(features, rest, clip.clip.emotion)
+            rows[f"{name}lmd_mouth"].append(distance(predicted))
+            rows[f"{name}lmd_mouth_still"].append(distance(portrait))
+            if means is not None:
+                rows[f"{name}lmd_mouth_mean"].append(distance(rest + means.displacement))
+        if means is not None:
+            rows["lmd_mouth_mean_face"].append(distance(means.face))
         rows["lip_gap_r"].append(correlation(lm.lip_gap(predicted), lm.lip_gap(truth)))
         rows["lip_width_r"].append(correlation(lm.lip_width(predicted), lm.lip_width(truth)))
         rows["lip_gap_sd_ratio"].append(float(lm.lip_gap(predicted).std() / max(lm.lip_gap(truth).std(), 1e-6)))
-        if mean_displacement is not None:
-            rows["lmd_mouth_mean"].append(mouth_distance(np.broadcast_to(rest + mean_displacement, truth.shape), truth))
     return {name: float(np.mean(values)) for name, values in rows.items()}
-
-
-def mean_displacement_of(clips: list[TrackClip]) -> NDArray[np.float32]:
-    """Mean displacement from the subjects' resting faces, (78, 3): what a model that hears nothing would predict."""
-    faces = resting_faces(clips)
-    return np.mean([(c.normalised - faces[c.clip.subject]).mean(0) for c in clips], axis=0).astype(np.float32)
 
 
 def config_of(model: S2L) -> dict[str, int]:
