@@ -287,8 +287,9 @@ def mouth_distance(predicted: NDArray[np.float32], truth: NDArray[np.float32]) -
 
 
 def correlation(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
-    """Pearson's r; 0 where one of them does not move."""
-    return float(np.corrcoef(a, b)[0, 1]) if a.std() > 1e-9 and b.std() > 1e-9 else 0.0
+    """Pearson's r; 0 where one of them does not move (by more than float32 does)."""
+    moves = min(a.std(dtype=np.float64), b.std(dtype=np.float64)) > 1e-6
+    return float(np.corrcoef(a, b)[0, 1]) if moves else 0.0
 
 
 @dataclass(frozen=True)

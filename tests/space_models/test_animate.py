@@ -28,7 +28,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with tiny networks as the training stages leave them."""
     folder = tmp_path_factory.mktemp("models")
     torch.manual_seed(0)
-    s2l = S2L(S2LConfig(channels=8, hidden=8, lookahead_frames=2))
+    s2l = S2L(S2LConfig(channels=8, hidden=8, lookahead_frames=2, dropout=0.25))
     save_model(folder / "s2l", s2l, Card("s2l", config_of(s2l), "", "test"))
     config = {"hidden": 8, "pose_sd": (4.0, 3.0, 2.0, 0.03, 0.03, 0.01), "step_sd": (1.0, 1.0, 1.0, 0.01, 0.01, 0.005)}
     posegen = PoseGen(PoseGenConfig(**config))

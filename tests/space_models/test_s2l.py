@@ -1,5 +1,7 @@
 """S2L: causality and look-ahead, conditioning, its task, and that it learns lips that follow a sound whose answer is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -24,23 +26,39 @@ def face() -> np.ndarray:
 def network(lookahead_frames: int = 2) -> S2L:
     """An untrained network whose output is large enough to compare."""
     torch.manual_seed(0)
-    net = S2L(S2LConfig(channels=16, hidden=24, lookahead_frames=lookahead_frames)).eval()
-    torch.nn.init.normal_(net.out.weight, std=0.2)
+    net = S2L(S2LConfig(channels=16, hidden=24, lookahead_frames=lookahead_frames, dropout=0.25)).eval()
+    for last in (net.out, net.filtered):
+        torch.nn.init.normal_(last.weight, std=0.2)
     return net
 
 
 @pytest.mark.parametrize("lookahead_frames", [0, 1, 2])
 def test_it_hears_no_further_ahead_than_it_says(lookahead_frames: int, face: np.ndarray, rng: np.random.Generator) -> None:
     net, shown = network(lookahead_frames), torch.from_numpy(face.reshape(1, -1))
-    sound = torch.from_numpy(rng.normal(size=(1, 160, 40)).astype(np.float32))
+    sound = torch.from_numpy(rng.normal(size=(1, 160, s2l.HEARD_BANDS)).astype(np.float32))
     changed = sound.clone()
     changed[:, 100:104] += 1.0  # video frame 25
     with torch.no_grad():
-        first, second = (net(x, shown, torch.zeros(1, len(EMOTIONS)))[0] for x in (sound, changed))
-    moved = (first - second).abs().amax((1, 2))
-    assert moved.shape == (40,)
-    assert (moved[: 25 - lookahead_frames] == 0).all()
-    assert moved[25 - lookahead_frames] > 0
+        before, after = (net(x, shown, torch.zeros(1, len(EMOTIONS))) for x in (sound, changed))
+    for first, second in zip(before, after, strict=True):  # the deep network, the linear filter
+        moved = (first - second)[0].abs().amax((1, 2))
+        assert moved.shape == (40,)
+        assert (moved[: 25 - lookahead_frames] == 0).all()
+        assert moved[25 - lookahead_frames] > 0
+
+
+def test_the_filter_is_linear_and_its_share_is_mixed_in(face: np.ndarray, rng: np.random.Generator) -> None:
+    net, shown, calm = network(), torch.from_numpy(face.reshape(1, -1)), torch.zeros(1, len(EMOTIONS))
+    one, two = (torch.from_numpy(rng.normal(size=(1, 80, s2l.HEARD_BANDS)).astype(np.float32)) for _ in range(2))
+    with torch.no_grad():
+        rest, first, second, both = (net(x, shown, calm)[1] for x in (0 * one, one, two, one + two))
+    assert (first + second - rest).numpy() == pytest.approx(both.numpy(), abs=1e-5)
+    features = rng.normal(size=(20, 160)).astype(np.float32)
+    heard = torch.from_numpy(s2l.standardised(features.reshape(-1, 40))[None])
+    with torch.no_grad():
+        deep, linear = (view[0].numpy() for view in net(heard, shown, calm))
+    wanted = face + (1 - s2l.FILTER_SHARE) * deep + s2l.FILTER_SHARE * linear
+    assert net.predict(features, face, np.zeros(len(EMOTIONS), np.float32)) == pytest.approx(wanted, abs=1e-5)
 
 
 def test_gain_and_channel_are_not_heard(face: np.ndarray, rng: np.random.Generator) -> None:
@@ -87,10 +105,10 @@ def clips(face: np.ndarray, n: int, rng: np.random.Generator, emotion: str = "ne
 def test_it_learns_lips_that_follow_sound_and_emotion(face: np.ndarray, rng: np.random.Generator) -> None:
     learnt = clips(face, 12, rng) + clips(face, 12, rng, "happy")
     torch.manual_seed(0)
-    net = S2L(S2LConfig(channels=24, hidden=32, lookahead_frames=2))
-    task = S2LTask(learnt, [], batch=12, frames=40, noise_db=(30.0, 60.0), fingerprint="test")
+    net = S2L(S2LConfig(channels=24, hidden=32, lookahead_frames=2, dropout=0.25))
+    task = S2LTask(learnt, [], batch=12, frames=40, noise_db=(30.0, 60.0), filmed_share=0.5, fingerprint="test")
     train("s2l", net, task, Schedule(180, 5e-3, 0.0, 0.3, 1.0, 60, seed=1), state_file=None)
-    figures = s2l.evaluate(net, clips(face, 4, rng), s2l.mean_displacement_of(learnt))
+    figures = s2l.evaluate(net, clips(face, 4, rng), s2l.Means.of(learnt))
     assert figures["lip_gap_r"] > 0.8
     sound = np.zeros((50, 160), np.float32)
     wider = [lm.lip_width(net.predict(sound, face, emotion_vector(e, 1.0))).mean() for e in ("neutral", "happy")]
@@ -106,13 +124,35 @@ def test_mouth_distance_is_that_of_the_shift(face: np.ndarray) -> None:
 
 
 def test_batches_repeat_with_their_generator_and_short_clips_are_masked(face: np.ndarray, rng: np.random.Generator) -> None:
-    task = S2LTask(clips(face, 4, rng), [], batch=3, frames=80, noise_db=(12.0, 50.0), fingerprint="test")
+    learnt = clips(face, 4, rng)
+    task = S2LTask(learnt, [], batch=3, frames=80, noise_db=(12.0, 50.0), filmed_share=0.5, fingerprint="test")
     first, again = (task.batch(np.random.default_rng(5)) for _ in range(2))
     assert all((first[name] == again[name]).all() for name in first)
-    assert first["log_mel"].shape == (3, 320, 40) and first["target"].shape == (3, 80, 78, 3)
+    assert first["log_mel"].shape == (3, 320, s2l.HEARD_BANDS) and first["target"].shape == (3, 80, 78, 3)
     assert (first["mask"].sum(1) == 60).all() and np.isfinite(first["log_mel"]).all()
     # What is masked has no influence on the loss.
     tensors = {name: torch.from_numpy(value) for name, value in first.items()}
     loss = float(task.loss(network(), tensors)[0].detach())
     tensors["target"][:, 60:] += 1.0
     assert float(task.loss(network(), tensors)[0].detach()) == pytest.approx(loss)
+
+
+def test_filmed_clips_have_their_share_of_a_batch(face: np.ndarray, rng: np.random.Generator) -> None:
+    filmed, heard = clips(face, 2, rng), clips(face, 6, rng, "happy")
+    heard = [replace(c, clip=replace(c.clip, kind="speech_only", subject="voice")) for c in heard]
+    for share, wanted in ((0.0, 0.0), (0.75, 0.75), (1.0, 1.0)):
+        task = S2LTask(filmed + heard, [], batch=400, frames=25, noise_db=(12.0, 50.0), filmed_share=share, fingerprint="test")
+        emotions = task.batch(rng)["emotion"]
+        assert (emotions[:, EMOTIONS.index("neutral")] > 0).mean() == pytest.approx(wanted, abs=0.1)
+
+
+def test_baselines_of_a_track_whose_distances_are_known_by_hand(face: np.ndarray, rng: np.random.Generator) -> None:
+    closed = face.copy()
+    closed[[65, 66, 67], 1] = closed[[61, 62, 63], 1]
+    clip = clips(closed, 1, rng)[0]
+    track = np.repeat(closed[None], 60, 0)
+    track[:, lm.MOUTH, 0] += np.where(np.arange(60) < 30, 0.0, 0.1)[:, None]  # the mouth is elsewhere in half of the frames
+    figures = s2l.evaluate(network(), [replace(clip, normalised=track)], s2l.Means(np.zeros((78, 3), np.float32), closed))
+    assert figures["first_lmd_mouth_still"] == pytest.approx(0.05, abs=1e-6)
+    assert figures["lmd_mouth_mean_face"] == pytest.approx(0.05, abs=1e-6)
+    assert figures["first_lmd_mouth_mean"] == pytest.approx(0.05, abs=1e-6)
