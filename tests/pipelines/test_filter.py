@@ -95,7 +95,7 @@ def test_every_rule_gives_a_listed_reason_and_reads_an_existing_measure() -> Non
 
 
 def test_the_stage_reads_tables_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(filter, "write_audit", lambda params, layout: None)  # pages have tests of their own
+    monkeypatch.setattr(filter, "write_audit", lambda params, layout, stages: None)  # pages have tests of their own
     layout = Layout.in_folder(tmp_path)
     dark = dataclasses.replace(GOOD, clip_id="d", source_clip_id="d", luma_mean=10.0)
     write_table(layout.measures, [GOOD, dark], Measure)
