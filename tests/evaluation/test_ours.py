@@ -62,7 +62,7 @@ def test_ours_equals_animate(crop, tmp_path, monkeypatch, rng):
     speech = decode_audio(tmp_path / "speech.wav")
     clip = Assignment("set/a/1", crop, speech, emotion_vector("happy", 0.5), N_FRAMES, 3, None, tmp_path / "none.mp4")
     rendering = Ours("ours_warp", Models(tmp_path, PARAMS)).render(clip)
-    write_video(tmp_path / "ours.mp4", rendering.frames, audio=speech)
+    write_video(tmp_path / "ours.mp4", rendering.frames, crf=animate.PICTURE_CRF, audio=speech)
 
     rows = read_table(tmp_path / "tracks.parquet", TrackFrame)
     np.testing.assert_array_equal(np.stack([r.normalised for r in rows]).reshape(-1, 78, 3), rendering.normalised)

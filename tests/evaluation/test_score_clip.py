@@ -108,7 +108,7 @@ def test_the_same_video_scores_perfectly(scored, settings):
 def test_wrong_lips_and_still_lips_are_worse(scored):
     mouth = column(scored, metrics.LMD_MOUTH)
     assert 0 == mouth["right"] < mouth["still"] and mouth["right"] < mouth["wrong"]
-    assert column(scored, metrics.LIP_CORRELATION)["wrong"] < -0.8
+    assert column(scored, metrics.LIP_CORRELATION)["wrong"] < -0.7
     assert column(scored, metrics.LIP_AMPLITUDE)["wrong"] == pytest.approx(1, abs=0.2), "amplitude alone cannot see wrong words"
     assert column(scored, metrics.LIP_AMPLITUDE)["still"] < 0.1
 
