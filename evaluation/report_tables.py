@@ -79,22 +79,27 @@ def published_table() -> Table:
     return Table([Column("system"), Column("paper"), Column("code", "code"), Column("state")], rows, "Not in the table above")
 
 
+ORDERS = (
+    (metrics.LMD_MOUTH, TRUTH, WARP), (metrics.LMD_MOUTH, WARP, STILL), (metrics.LMD_MOUTH, WARP, SHUFFLED),
+    (metrics.LIP_CORRELATION, TRUTH, WARP), (metrics.LIP_CORRELATION, WARP, SHUFFLED),
+    (metrics.AV_AT_ZERO, TRUTH, SHUFFLED), (metrics.AV_AT_ZERO, TRUTH, STILL),
+    (metrics.AV_AT_ZERO, WARP, SHUFFLED), (metrics.AV_AT_ZERO, WARP, STILL),
+)  # fmt: skip
+"""(metric, the better system, the worse one). Two are left out: lips that do not move have no correlation; and lips predicted
+from sound may outscore recorded ones on an audio-visual scorer, which hears no more than a predictor does."""
+NAMES = {TRUTH: "ground truth", WARP: "ours", STILL: "still", SHUFFLED: "shuffled audio"}
+
+
 def expectations(data: BenchmarkData) -> list[tuple[str, bool | None, str]]:
     """Orders that must come out if metrics and pipeline are sound: (statement, holds or None if not measured, figures)."""
     checks = []
-    for metric in HEADLINE:
-        truth, ours = data.mean(TRUTH, metric), data.mean(WARP, metric)
-        for label, name, first, second in (
-            ("ground truth is better than ours", "", truth, ours),
-            ("ours is better than still", STILL, ours, data.mean(STILL, metric)),
-            ("ours is better than shuffled audio", SHUFFLED, ours, data.mean(SHUFFLED, metric)),
-        ):
-            if name == STILL and metric is metrics.LIP_CORRELATION:
-                continue  # lips that do not move have no correlation
-            holds = None
-            if first is not None and second is not None:
-                holds = first < second if metric.better == "lower" else first > second
-            checks.append((f"{metric.title}: {label}", holds, f"{number(first, 4)} against {number(second, 4)}"))
+    for metric, better, worse in ORDERS:
+        first, second = data.mean(better, metric), data.mean(worse, metric)
+        holds = None
+        if first is not None and second is not None:
+            holds = first < second if metric.better == "lower" else first > second
+        statement = f"{metric.title}: {NAMES[better]} is better than {NAMES[worse]}"
+        checks.append((statement, holds, f"{number(first, 4)} against {number(second, 4)}"))
     return checks
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from pipelines.code_version import code_version
 from pipelines.job import Layout, stage_clock, stage_main
 from space_data import progress
 from space_data.errors import SpaceError
@@ -77,7 +78,8 @@ def train_new(layout: Layout, settings: CompactStage) -> Card:
     """Train on the aligned clips of the training identities and write weights, card, curves and metrics."""
     clips = read_footage(layout, settings)
     held_out = clips["val"] or clips["test"]
-    net, result = train_compact(clips["train"], held_out, settings, layout.training_state(MODEL))
+    code = code_version("space_models.generators.compact_train")
+    net, result = train_compact(clips["train"], held_out, settings, layout.training_state(MODEL), code)
     metrics = {name: value for name, value in result.curves[-1].items() if name.startswith("val_")}
     notes = f"{len(clips['train'])} aligned clips"
     card = Card(MODEL, vars(net.config), data_hash(clips["train"]), "python -m pipelines.generator", metrics, notes)

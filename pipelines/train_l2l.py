@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from pipelines.code_version import code_version
 from pipelines.job import Layout, stage_clock, stage_main
 from pipelines.latents import LatentFrame
 from space_data.crop import CROP_SIZE_PX
@@ -62,7 +63,8 @@ def run(params: Params, layout: Layout) -> None:
         torch.manual_seed(settings.seed)
         model = L2L(config)
         task = L2LTask(clips["train"], clips["val"], settings.batch, settings.frames, config)
-        result = train(MODEL, model, task, schedule_of(settings), layout.training_state(MODEL), threads=params.job.workers)
+        state, code = layout.training_state(MODEL), code_version("space_models.l2l")
+        result = train(MODEL, model, task, schedule_of(settings), state, threads=params.job.workers, code=code)
         metrics = evaluate(model, held_out, clips["train"]) if held_out else {}
         folder = layout.model(MODEL)
         notes = f"{len(clips['train'])} filmed clips"

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from pipelines.code_version import code_version
 from pipelines.job import Layout, content_hash, stage_clock, stage_main
 from space_data.errors import SpaceError
 from space_data.params import Params, PoseGenStage
@@ -52,8 +53,8 @@ def run(params: Params, layout: Layout) -> None:
         torch.manual_seed(settings.seed)
         model = PoseGen(config)
         task = PoseTask(clips["train"], clips["val"], settings.batch, settings.keys, data_hash)
-        state = layout.training_state(MODEL)
-        result = train(MODEL, model, task, schedule_of(settings), state, threads=params.job.workers)
+        state, code = layout.training_state(MODEL), code_version("space_models.posegen")
+        result = train(MODEL, model, task, schedule_of(settings), state, threads=params.job.workers, code=code)
         metrics = posegen.evaluate(model, held_out, settings.seed)
         folder = layout.model(MODEL)
         notes = f"{len(clips['train'])} filmed clips"

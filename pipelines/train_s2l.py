@@ -2,6 +2,7 @@
 
 import torch
 
+from pipelines.code_version import code_version
 from pipelines.job import Layout, content_hash, stage_clock, stage_main
 from space_data.errors import SpaceError
 from space_data.params import Params
@@ -36,7 +37,8 @@ def run(params: Params, layout: Layout) -> None:
             settings.steps, settings.learning_rate, settings.weight_decay, RISE_SHARE, GRADIENT_CLIP,
             max(1, settings.steps // ROWS_OF_CURVES), settings.seed,
         )  # fmt: skip
-        result = train(MODEL, model, task, schedule, layout.training_state(MODEL), threads=params.job.workers)
+        state, code = layout.training_state(MODEL), code_version("space_models.s2l")
+        result = train(MODEL, model, task, schedule, state, threads=params.job.workers, code=code)
         metrics = s2l.evaluate(model, data.held_out(), s2l.Means.of(learnt))
         for name in ("still", "mean", "mean_face"):
             metrics[f"better_than_{name}"] = 1 - metrics["lmd_mouth"] / metrics[f"lmd_mouth_{name}"]

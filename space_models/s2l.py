@@ -44,7 +44,6 @@ FILTER_FRAMES, FILTER_RANK = 8, 32
 FILTER_SHARE = 0.4
 """Of the linear filter in what is predicted."""
 LIPS_WEIGHT = 3.0
-OWN_CLIP_SHARE = 0.5
 MOUTH_WEIGHT, OTHER_WEIGHT = 6.0, 1.0
 LIDS = np.array([37, 38, 40, 41, 43, 44, 46, 47])
 CLOSED_GAP_IOD = 0.012
@@ -214,8 +213,8 @@ class S2LTask:
     def batch(self, rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
         """One batch: ``log_mel``, ``face``, ``emotion``, ``target`` (batch, T, 78, 3) displacement, ``mask`` (batch, T).
 
-        The face shown is what ``animate`` would show, given any frame of the subject as portrait, often one of the same clip: a
-        portrait may already wear the emotion, which must not be put on twice.
+        The face shown is what ``animate`` would show, given any frame of the subject as portrait. It may wear an emotion already,
+        which must be taken off; were it often the one to be put on, the label would count for less.
         """
         rows = []
         for filmed in rng.random(self._batch) < self._filmed_share:
@@ -229,8 +228,8 @@ class S2LTask:
         points = clip.normalised[begin : begin + n]
         sound = by_frame(augmented(clip.log_mel, rng, self._noise_db))[begin : begin + n]
         short = n - len(points)
-        siblings = self._of_subject[clip.clip.subject]
-        seen = clip if rng.random() < OWN_CLIP_SHARE else siblings[int(rng.integers(len(siblings)))]
+        takes = self._of_subject[clip.clip.subject]
+        seen = takes[int(rng.integers(len(takes)))]
         face = relaxed(seen.normalised[int(rng.integers(len(seen)))])
         return {
             "log_mel": np.pad(sound, ((0, short), (0, 0))).reshape(-1, HEARD_BANDS),

@@ -65,7 +65,7 @@ class Task(Protocol):
     """What is learnt."""
 
     fingerprint: str
-    """hash of data, configuration and code: a kept state goes on only where it is equal"""
+    """hash of data and configuration: a kept state goes on only where it is equal"""
 
     def batch(self, rng: np.random.Generator) -> Batch:
         """Draw one batch of named arrays; must depend on nothing but ``rng`` (runs in a thread, ahead of its use)."""
@@ -102,7 +102,9 @@ def generator_for(seed: int, rank: int, step: int) -> np.random.Generator:
     return np.random.default_rng([seed, rank, step])
 
 
-def train(name: str, model: nn.Module, task: Task, schedule: Schedule, state_file: Path | None, threads: int = 1) -> Result:
+def train(
+    name: str, model: nn.Module, task: Task, schedule: Schedule, state_file: Path | None, threads: int = 1, code: str = ""
+) -> Result:
     """Train ``model`` in place.
 
     Args:
@@ -112,13 +114,14 @@ def train(name: str, model: nn.Module, task: Task, schedule: Schedule, state_fil
         schedule: see ``Schedule``.
         state_file: where the state is kept for resuming, outside what DVC deletes; None keeps nothing.
         threads: CPU threads for torch. Another number may change the last bits of a result.
+        code: version of the code that learns; a state that other code has kept is not gone on with.
     """
     torch.set_num_threads(threads)
     fabric = Fabric(accelerator="auto", devices=schedule.devices, precision=schedule.precision)  # type: ignore[arg-type]
     fabric.launch()
     optimizer = torch.optim.AdamW(model.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay)
     wrapped, wrapped_optimizer = fabric.setup(model, optimizer)
-    fingerprint = _fingerprint(model, task, schedule)
+    fingerprint = _fingerprint(model, task, schedule, code)
     first, curves = _restore(state_file, fingerprint, model, optimizer)
     if first:
         logger.info("%s: going on at step %d of %d", name, first, schedule.steps)
@@ -185,9 +188,9 @@ def _validate(fabric: Fabric, model: nn.Module, task: Task) -> Row:
         return task.validate(model)
 
 
-def _fingerprint(model: nn.Module, task: Task, schedule: Schedule) -> str:
+def _fingerprint(model: nn.Module, task: Task, schedule: Schedule, code: str) -> str:
     shapes = {name: list(tensor.shape) for name, tensor in model.state_dict().items()}
-    facts = json.dumps([asdict(schedule), task.fingerprint, shapes], sort_keys=True)
+    facts = json.dumps([asdict(schedule), task.fingerprint, shapes, code], sort_keys=True)
     return hashlib.sha256(facts.encode()).hexdigest()
 
 

@@ -170,7 +170,7 @@ def data_hash(clips: Sequence[Footage]) -> str:
 
 
 def train_compact(
-    clips: Sequence[Footage], held_out: Sequence[Footage], settings: CompactStage, state_file: Path | None
+    clips: Sequence[Footage], held_out: Sequence[Footage], settings: CompactStage, state_file: Path | None, code: str = ""
 ) -> tuple[CompactNet, Result]:
     """Train a generator on `clips`; the same clips and settings give the same weights on one machine.
 
@@ -189,5 +189,5 @@ def train_compact(
         interval_steps=settings.interval_steps,
         seed=settings.seed,
     )
-    result = train("compact", net, CompactTask(clips, held_out, settings), schedule, state_file)
+    result = train("compact", net, CompactTask(clips, held_out, settings), schedule, state_file, code=code)
     return net, result
