@@ -2,15 +2,13 @@
 
     python -m benchmarks.animate_sync [FOLDER] [--speech-per-portrait 2] [--emotion happy:0.8] [--keep DIR]
 
-FOLDER holds portraits, speech and a ``MANIFEST.csv`` (columns file, kind, n_faces, has_speech); without it the public-domain
-portrait of scikit-image speaks an espeak-ng sentence. Every portrait with one face that `animate` accepts is animated, each with
-the next few speech files in turn, and each written file is decoded again: FaceMesh measures lips and eyes, the shipped
-audio-visual scorer, which has seen neither, judges lips against the sound of the file, and the sound is laid over the input. Exit
-status 1 if a file is out of sync.
+FOLDER holds pictures (.jpg, .png) and speech (.wav); without it the public-domain portrait of scikit-image speaks an espeak-ng
+sentence. Every portrait that `animate` accepts is animated, each with the next few speech files in turn, and each written file is
+decoded again: FaceMesh measures lips and eyes, the shipped audio-visual scorer, which has seen neither, judges lips against the
+sound of the file, and the sound is laid over the input. Exit status 1 if a file is out of sync.
 """
 
 import argparse
-import csv
 import sys
 import tempfile
 import time
@@ -46,6 +44,7 @@ LARGEST_LAG_SAMPLES = 8000
 SHUT_SHARE = 0.72  # of the usual opening: FaceMesh reads a shut eye as 0.4-0.7 of an open one, glances and smiles as 0.8 or more
 SHARPNESS_EVERY_FRAMES = 5
 SENTENCE = "Please bring the blue umbrella, because my mother thinks that it might rain before the evening."
+PICTURES = (".jpg", ".jpeg", ".png")
 
 
 @dataclass(frozen=True)
@@ -157,12 +156,10 @@ def frames_per_cpu_s(portrait: Portrait, tracks: Path, params: Params, scratch: 
 
 
 def inputs_of(folder: Path | None, scratch: Path) -> tuple[list[Path], list[Path]]:
-    """Portraits with one face and speech files of a folder with a manifest; without one, the public-domain pair."""
+    """Pictures and speech files of a folder; without one, the public-domain pair."""
     if folder is not None:
-        with (folder / "MANIFEST.csv").open() as file:
-            rows = list(csv.DictReader(file))
-        portraits = [folder / row["file"] for row in rows if row["kind"] == "portrait" and row["n_faces"] == "1"]
-        return portraits, [folder / row["file"] for row in rows if row["kind"] == "speech" and row["has_speech"] == "yes"]
+        found = sorted(folder.iterdir())
+        return [f for f in found if f.suffix in PICTURES], [f for f in found if f.suffix == ".wav"]
     from skimage.data import astronaut
 
     from space_data.synthetic.espeak import Voice, speak
