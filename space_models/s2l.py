@@ -5,8 +5,8 @@ Our choices (docs/departures.md): the network predicts the *displacement* from t
 and may look ``lookahead_frames`` ahead. It is causal otherwise and can run as a stream.
 
 Beside the deep network stands a linear filter, trained on the same windows; what is predicted is a mixture of both. Trained on
-espeak-ng, the deep one knows its voices too well: on real speakers the filter follows the lips better than the network, on espeak-ng
-much worse, and a mixture has most of either's strength (docs/LOG.md).
+espeak-ng, the deep one knows its voices too well: on real speakers the filter follows the lips better than the network, on
+espeak-ng much worse, and a mixture has most of either's strength (docs/LOG.md).
 """
 
 from collections import defaultdict
