@@ -1,5 +1,7 @@
 """Fixtures shared by all tests."""
 
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -29,3 +31,11 @@ def astronaut() -> np.ndarray:
 def rng() -> np.random.Generator:
     """A fresh seeded generator per test."""
     return np.random.default_rng(20221117)
+
+
+@pytest.fixture
+def heard_ctrl_c() -> Iterator[None]:
+    """SIGINT as a terminal gives it: shells start background jobs with it ignored, and so would this process and its children."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -66,6 +66,7 @@ def test_quiet_leaves_warnings_only(spoken: tuple[list[str], Path]) -> None:
     assert any("face 93 px wide" in line for line in lines)
 
 
+@pytest.mark.usefixtures("heard_ctrl_c")
 @pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_run_leaves_nothing(sent: signal.Signals, status: int, spoken: tuple[list[str], Path]) -> None:
     arguments, out = spoken

@@ -85,6 +85,7 @@ def test_a_dead_run_leaves_nothing_that_counts_as_done(tmp_path: Path, settings:
     assert again.status == KEPT and again.computed and not half_made.exists()
 
 
+@pytest.mark.usefixtures("heard_ctrl_c")
 def test_ctrl_c_is_one_interrupt_and_keeps_what_was_finished(tmp_path: Path, settings: dict[str, str]) -> None:
     layout, both = Layout.in_folder(tmp_path), units("fine", "hang")
     calls = Path(settings["calls"])
