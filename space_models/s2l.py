@@ -310,8 +310,8 @@ def evaluate(model: S2L, clips: list[TrackClip], means: Means | None = None) -> 
     """Normalised mouth landmark distance, IOD, and correlations of the lips; means over clips.
 
     The portrait is the subject's resting face (``resting_faces``), or, as in the benchmark's videos, the clip's first frame, open
-    mouth, grimace and all (``first_``, and the correlations). ``_still`` repeats the portrait, ``_mean`` is the portrait brought to
-    rest + the training set's mean displacement, ``_mean_face`` the training set's mean face.
+    mouth, grimace and all (``first_``, and the correlations). ``_still`` repeats the portrait, ``_mean`` is the portrait brought
+    to rest + the training set's mean displacement, ``_mean_face`` the training set's mean face.
     """
     rows: dict[str, list[float]] = defaultdict(list)
     resting = resting_faces(clips)
