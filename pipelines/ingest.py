@@ -7,6 +7,8 @@ import logging
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from pipelines.job import (
     Layout,
     Outcome,
@@ -79,9 +81,13 @@ def split_of(subject: str, shares: dict[str, float]) -> str:
 def clip_row(source: Source, facts: dict[str, Any], shares: dict[str, float]) -> Clip:
     """The clip table's row from the reader's labels and the file's facts."""
     return Clip(
-        clip_id=source.clip_id, path=str(source.path), sha256=facts["sha256"], dataset=source.dataset, subject=source.subject,
+        clip_id=source.clip_id, path=str(source.path), sha256=facts["sha256"], audio_path=str(source.audio or ""),
+        part_start_s=source.part_s[0], part_end_s=source.part_s[1], part_crop_px=np.array(source.part_crop_px, np.float32),
+        dataset=source.dataset, subject=source.subject, recording=source.recording, statement=source.statement,
         emotion=source.emotion, intensity=source.intensity, view=source.view, language=source.language, sex=source.sex,
         split=source.split or split_of(source.subject, shares), annotated_offset_frames=source.annotated_offset_frames,
+        annotated_speaker_confidence=source.annotated_speaker_confidence,
+        annotated_face_confidence=source.annotated_face_confidence,
         duration_s=facts["duration_s"], fps=facts["fps"], header_frames=facts["header_frames"], width_px=facts["width"],
         height_px=facts["height"], rotation_deg=facts["rotation_deg"], video_codec=facts["video_codec"],
         pixel_format=facts["pixel_format"], video_start_s=facts["video_start_s"], audio_codec=facts["audio_codec"],

@@ -18,7 +18,7 @@ from space_data.landmarks import N_LANDMARKS
 from space_data.speech import MEL_BANDS, MFCC_COEFFICIENTS
 from space_data.timebase import FEATURES_PER_FRAME
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgusted", "surprised", "contempt")
 """The union of RAVDESS' and MEAD's labels; a clip's emotion is a vector of intensities in [0, 1] in this order."""
@@ -55,9 +55,20 @@ class Clip:
     """data set + path without suffix, e.g. ``vox2/id00017/01dfn2spqyE/00001``"""
     path: str
     sha256: str
-    """of the file's content"""
+    """of the content of the file, or of the two files if the sound lies in one of its own"""
+    audio_path: str
+    """file that holds the sound; empty: the video's own"""
+    part_start_s: float
+    part_end_s: float | None
+    """the part of the file that is the clip, on the container's clock; None: to its end"""
+    part_crop_px: Box
+    """the part of the upright picture that is the clip; all 0: the whole"""
     dataset: str
     subject: str
+    recording: str
+    """what the clip was cut from, e.g. a YouTube id; empty if the corpus does not say"""
+    statement: str
+    """what is said, as the corpus numbers it; empty if it does not"""
     emotion: str
     intensity: float
     view: str
@@ -66,6 +77,9 @@ class Clip:
     split: str
     annotated_offset_frames: float | None
     """audio-visual offset that came with the corpus, + = audio late; None where it says nothing"""
+    annotated_speaker_confidence: float | None
+    annotated_face_confidence: float | None
+    """of the corpus' own active-speaker detection and face verification (VoxCeleb2: ASD Conf, FV Conf)"""
     duration_s: float
     fps: float
     header_frames: int
@@ -92,6 +106,16 @@ class FrameRow:
     found: bool
     landmarks_px: Landmarks
     pose: PoseVector
+    box: Box
+    """around the face mesh; NaN without a face"""
+    faces: int
+    """seen by the full-range detector; -1: not looked for in this frame"""
+    second_face: float
+    """width of the second largest face over that of the largest; NaN if not looked for"""
+    detector_score: float
+    """of the largest face; NaN if none was looked for or found"""
+    photo_score: float
+    """evidence of a photographed person, 0 ... 1; NaN if not scored in this frame"""
     reblur_ratio: float
     reblur_coarse: float
     luma_mean: float
@@ -112,8 +136,28 @@ class SoundRow:
 
 
 @dataclass(frozen=True)
+class ClipMeasure:
+    """``measure``: what is known of a whole clip after its one decode pass (or after the screen that made the pass needless)."""
+
+    clip_id: str
+    screened: str
+    """why the frames were not measured: a reason of ``pipelines.job.REASONS``; empty: they were"""
+    decoded_frames: int
+    decode_error: str
+    width_px: int
+    height_px: int
+    video_s: float
+    audio_s: float
+    clipped_share: float
+    border_share: float | None
+    """of the picture, in bars of one colour at its edges"""
+
+
+@dataclass(frozen=True)
 class Measure:
-    """``measure``: every score of one segment (what lies between two hard cuts), before anything is decided.
+    """``segment``: every score of one segment, before anything is decided.
+
+    A segment is a stretch of 2-10 s within one shot, with one face throughout and without long silence.
 
     ``None`` = cannot be measured here (no face, no sound, no pause to measure noise in).
     """
@@ -122,7 +166,10 @@ class Measure:
     """the segment's id: source clip id, + ``#n`` when a clip has several segments"""
     source_clip_id: str
     segment: int
+    dataset: str
     subject: str
+    screened: str
+    """as in ``ClipMeasure``"""
     first_frame: int
     end_frame: int
     """one past the last source frame"""
@@ -133,6 +180,7 @@ class Measure:
     """of the decoded time stamps: 1 / median interval"""
     irregular_share: float
     """intervals between frames more than a quarter off the median"""
+    header_fps: float
     header_frames: int
     """0 where the container does not say (Matroska, MPEG-TS)"""
     header_s: float
@@ -146,9 +194,17 @@ class Measure:
     height_px: int
     lost_share: float
     """frames without a face mesh"""
+    track_jump: float | None
+    """largest step of the face between two frames, in face widths: above 0.5 another face was taken for the first"""
     face_width_px: float | None
     outside_share: float | None
     """frames whose face box leaves the picture"""
+    detector_score: float | None
+    """median score of the full-range detector"""
+    landmark_jitter: float | None
+    """of the rigid points after pose removal, frame to frame, IOD"""
+    photo_score: float | None
+    """evidence of a photographed person, 0 (drawn, painted, an animal) ... 1; median over the scored frames"""
     several_faces_share: float
     """sampled frames with a second face of at least ``measure.second_face_share`` of the first one's width"""
     unseen_share: float
@@ -156,7 +212,12 @@ class Measure:
     yaw_p95_deg: float | None
     yaw_median_deg: float | None
     pitch_p95_deg: float | None
-    """95th percentile of the absolute value, median of it, and the same for the pitch"""
+    roll_p95_deg: float | None
+    """95th percentile of the absolute value, median of it, and the same for pitch and roll"""
+    yaw_range_deg: float | None
+    pitch_range_deg: float | None
+    roll_range_deg: float | None
+    """between the 5th and the 95th percentile"""
     reblur_ratio: float | None
     reblur_coarse: float | None
     """the larger of the re-blur ratios at half and at quarter resolution"""
@@ -166,10 +227,16 @@ class Measure:
     """median; grey levels at 64x64"""
     duplicate_share: float
     """frames that equal the one before"""
+    frozen_s: float
+    """longest time without any change"""
+    border_share: float | None
+    """as in ``ClipMeasure``"""
     lip_motion: float | None
     """standard deviation of the outer lip height while there is speech, IOD"""
     speech_share: float
     speech_s: float
+    silence_s: float
+    """longest stretch without speech"""
     speech_level_db: float | None
     speech_over_noise_db: float | None
     peak_level_db: float
@@ -178,13 +245,11 @@ class Measure:
 
 @dataclass(frozen=True)
 class Thumbnail:
-    """``measure``: one small picture per segment, for people who look at decisions."""
+    """``measure``: small pictures of a clip at even times, for people who look at decisions."""
 
     clip_id: str
-    """the segment's id, as in ``Measure``"""
-    source_clip_id: str
     frame: int
-    """of the source, about 40 % into the segment"""
+    """of the source"""
     jpeg: bytes
     """a JPEG file, longer side 256 px at most"""
 
@@ -219,6 +284,21 @@ class SegmentSync:
     """what mismatched sound of this length exceeds in 5 % of cases"""
     at_zero: float
     """the curve at lag 0 +- 1"""
+    chance: float
+    """share of mismatched sound of this length that scores as high: the smaller, the surer that this mouth speaks this voice"""
+
+
+@dataclass(frozen=True)
+class SyncNetScore:
+    """``syncnet``: a segment's offset by the published SyncNet, where its weights are present. Offset + = audio late (ours)."""
+
+    clip_id: str
+    windows: int
+    offset_frames: int
+    confidence: float
+    """median distance - least distance (LSE-C's form)"""
+    distance: float
+    """least mean distance (LSE-D's form)"""
 
 
 @dataclass(frozen=True)
@@ -251,6 +331,12 @@ class LedgerRow:
     value: float | None
     threshold: float | None
     detail: str
+    content: str = ""
+    """hash of what the decision rests on: the unit's files or rows"""
+    config: str = ""
+    """hash of the settings it was made with"""
+    version: str = ""
+    """hash of the code that made it"""
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,20 @@ class Source:
     sex: str = ""
     split: str = ""
     """empty: by a hash of the subject"""
+    audio: Path | None = None
+    """file that holds the sound, if it is not the video"""
+    recording: str = ""
+    """what the clip was cut from, e.g. a YouTube id"""
+    statement: str = ""
+    """what is said, as the corpus numbers it"""
+    part_s: tuple[float, float | None] = (0.0, None)
+    """the part of the file that is the clip; None: to its end"""
+    part_crop_px: tuple[int, int, int, int] = (0, 0, 0, 0)
+    """x0, y0, x1, y1 of the part of the picture that is the clip; all 0: the whole"""
     annotated_offset_frames: float | None = None
+    """+ = audio late"""
+    annotated_speaker_confidence: float | None = None
+    annotated_face_confidence: float | None = None
 
 
 @dataclass(frozen=True)
