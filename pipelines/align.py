@@ -21,13 +21,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipelines.job import Layout, Outcome, Unit, content_hash, ledger_rows, run_units, stage_clock, stage_main, write_ledger
+from space_data.clip_media import pictures, sound
 from space_data.crop import CropBox, crop_box
 from space_data.errors import SpaceError
 from space_data.landmarks import N_LANDMARKS, PoseTrack, posed, template_mesh
-from space_data.media import Frame, RgbImage, VideoWriter, decode_audio, decode_video, make_folder, write_wav
+from space_data.media import Frame, RgbImage, VideoWriter, make_folder, write_wav
 from space_data.params import AlignStage, Params
 from space_data.schema import KEPT, REJECTED, AlignedClip, Clip, Decision, FrameRow, LedgerRow
-from space_data.tables import by_clip, read_arrow, read_table, vectors, write_table
+from space_data.tables import read_table, stream_clips, vectors, write_table
 from space_data.timebase import (
     CLOCK_SLACK_S,
     fit_samples,
@@ -65,7 +66,7 @@ class Segment:
 class Source:
     """A source file and its segments in order of time: the unit of work."""
 
-    path: str
+    clip: Clip
     segments: tuple[Segment, ...]
 
 
@@ -130,15 +131,15 @@ def piece_sound(audio: NDArray[np.float32], piece: Piece, offset_frames: float) 
 
 def align_source(source: Source, settings: AlignStage, folder: Path) -> None:
     """Unit function: write ``<index>.mp4`` and ``<index>.wav`` per segment of ``source``, and what became of them."""
-    audio = decode_audio(source.path)
+    audio = sound(source.clip)
     pieces = [common_piece(segment, len(audio)) for segment in source.segments]
-    playhead = Playhead(decode_video(source.path))
+    playhead = Playhead(pictures(source.clip))
     for index, (segment, piece) in enumerate(zip(source.segments, pieces, strict=True)):
         if piece.n_frames < settings.min_frames:
             continue
-        sound = piece_sound(audio, piece, segment.offset_frames)
-        write_wav(folder / f"{index}.wav", sound)
-        with VideoWriter(folder / f"{index}.mp4", settings.size_px, settings.size_px, crf=settings.crf, audio=sound) as writer:
+        spoken = piece_sound(audio, piece, segment.offset_frames)
+        write_wav(folder / f"{index}.wav", spoken)
+        with VideoWriter(folder / f"{index}.mp4", settings.size_px, settings.size_px, crf=settings.crf, audio=spoken) as writer:
             for frame in range(piece.n_frames):
                 rgb = playhead.at(piece.start_s + frame_centre_s(frame))
                 writer.write(segment.crop.apply(rgb, settings.size_px))
@@ -153,10 +154,8 @@ def plan(layout: Layout, decisions: list[Decision], clips: dict[str, Clip]) -> l
             raise SpaceError(f"{layout.decisions}: clip {decision.source_clip_id} is not in {layout.clips} (stale? `dvc repro`)")
         kept[decision.source_clip_id].append(decision)
     units = []
-    for shard in sorted(layout.frames.glob("*.parquet")):
-        for clip_id, rows in by_clip(read_arrow(shard, FrameRow, ["clip_id", "frame", "found", "landmarks_px", "pose"])):
-            if clip_id not in kept:
-                continue
+    for clip_id, rows in stream_clips(layout.frames, FrameRow, ["clip_id", "frame", "found", "landmarks_px", "pose"]):
+        if clip_id in kept:
             clip = clips[clip_id]
             segments = tuple(
                 Segment(
@@ -165,8 +164,9 @@ def plan(layout: Layout, decisions: list[Decision], clips: dict[str, Clip]) -> l
                 )
                 for decision in sorted(kept.pop(clip_id), key=lambda d: d.start_s)
             )  # fmt: skip
-            source = Source(clip.path, segments)
-            units.append(Unit(clip_id, content_hash(clip.sha256, dataclasses.asdict(source)["segments"]), source))
+            what = [dataclasses.asdict(segment) for segment in segments]
+            part = (clip.part_start_s, clip.part_end_s, clip.part_crop_px.tolist())
+            units.append(Unit(clip_id, content_hash(clip.sha256, part, what), Source(clip, segments)))
     if kept:
         raise SpaceError(f"{layout.frames}: no frames of kept clip {min(kept)} (stale? `dvc repro`)")
     return units

@@ -39,8 +39,8 @@ from space_data.schema import FAILED, KEPT, REJECTED, STATUSES, LedgerRow
 from space_data.tables import write_table
 
 __all__ = [
-    "REASONS", "Layout", "Outcome", "Rejected", "Unit", "content_hash", "ledger_rows", "run_units", "stage_clock",
-    "stage_main", "write_ledger",
+    "REASONS", "Layout", "Outcome", "Rejected", "Unit", "content_hash", "folders_of", "ledger_rows", "run_units",
+    "stage_clock", "stage_main", "write_ledger",
 ]  # fmt: skip
 
 logger = logging.getLogger(__name__)
@@ -284,6 +284,20 @@ def _outcome(unit_id: str, folder: Path, answer: dict[str, Any] | None) -> Outco
         return Outcome(unit_id, FAILED, "worker_died", "no answer and no result: the unit was lost")
     os.utime(folder)  # used today: see _remove_leftovers
     return Outcome(unit_id, folder=folder, computed=answer is not None, **json.loads(marker.read_text()))
+
+
+def folders_of(stage: str, outcomes: Iterable[Outcome]) -> list[Path]:
+    """The result folders of units that none may lack: whole shards of earlier tables, in which no clip can be at fault.
+
+    Raises:
+        SpaceError: one failed.
+    """
+    folders = []
+    for outcome in outcomes:
+        if outcome.folder is None:
+            raise SpaceError(f"{stage}: {outcome.unit_id}: {outcome.detail}")
+        folders.append(outcome.folder)
+    return folders
 
 
 def ledger_rows(stage: str, outcomes: Iterable[Outcome]) -> list[LedgerRow]:

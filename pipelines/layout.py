@@ -44,9 +44,14 @@ class Layout:
         return self.data / "measure" / "thumbnails"
 
     @property
+    def clip_measures(self) -> Path:
+        """Folder of ``ClipMeasure`` shards (measure)."""
+        return self.data / "measure" / "clips"
+
+    @property
     def measures(self) -> Path:
-        """``Measure`` rows, one per segment (measure)."""
-        return self.data / "measure" / "measures.parquet"
+        """``Measure`` rows, one per segment (segment)."""
+        return self.data / "segments.parquet"
 
     @property
     def sync(self) -> Path:

@@ -1,7 +1,7 @@
 """Stage ``sync``: how far sound and lips are apart in every segment, by a scorer fitted on the set's own clips; no decoding.
 
-With enough speech the scorer is fitted on the set itself in speaker-disjoint folds (no clip is judged by a scorer that has seen
-its speaker), and its threshold is what mismatched sound of the same set exceeds in 5 % of cases. A smaller set uses the scorer
+With enough speech the scorer is fitted on the set itself (on a part of a large one) in speaker-disjoint folds (no clip is judged
+by a scorer that has seen its speaker), and its threshold is what mismatched sound of the same set exceeds in 5 % of cases. A smaller set uses the scorer
 shipped in ``space_data/assets/sync_scorer.npz``. The table says which.
 
 ``python -m pipelines.sync --export`` makes the shipped scorers from the present set: one for this stage, one for the benchmark
@@ -11,23 +11,26 @@ chose its training clips.
 
 import argparse
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pipelines.job import Layout, stage_clock, stage_main, write_ledger
+from pipelines.job import Layout, Unit, content_hash, folders_of, run_units, stage_clock, stage_main, write_ledger
 from space_data import avsync, progress
 from space_data.avsync import Scorer, Track
 from space_data.errors import SpaceError
-from space_data.files import atomic_file
+from space_data.files import atomic_file, sha256_of
 from space_data.landmarks import N_LANDMARKS, PoseTrack
 from space_data.params import Params, SyncStage, load_params
 from space_data.schema import KEPT, FrameRow, LedgerRow, Measure, SegmentSync, SoundRow, SyncWindow
-from space_data.tables import by_clip, read_arrow, read_table, vectors, write_table
+from space_data.tables import from_arrow, read_arrow, read_table, stream_clips, stream_pairs, vectors, write_arrow, write_table
 from space_data.timebase import frame_start_s, frames_in
 
 logger = logging.getLogger(__name__)
@@ -55,31 +58,36 @@ def is_eligible(measure: Measure, settings: SyncStage) -> bool:
     )
 
 
-def read_tracks(layout: Layout, measures: Sequence[Measure]) -> list[Track]:
-    """Tracks of the segments that have a face and sound, sorted by id; one shard of frames and of sound in memory at a time."""
+@dataclass(frozen=True)
+class Shard:
+    """One shard of ``measure``'s frames and sound."""
+
+    frames: str
+    sound: str
+
+
+def shards_of(layout: Layout) -> list[Shard]:
+    """The shards, in order of their names."""
+    frames, sounds = sorted(layout.frames.glob("*.parquet")), sorted(layout.sound.glob("*.parquet"))
+    return [Shard(str(a), str(b)) for a, b in zip(frames, sounds, strict=True)]
+
+
+def read_tracks(shard: Shard, measures: Iterable[Measure]) -> Iterator[Track]:
+    """Tracks of those segments that have a face and sound and lie in ``shard``; one row group is in memory."""
     by_source: dict[str, list[Measure]] = {}
     for measure in measures:
         if measure.has_audio:
             by_source.setdefault(measure.source_clip_id, []).append(measure)
-    tracks = [
-        track
-        for frames, sound in zip(sorted(layout.frames.glob("*.parquet")), sorted(layout.sound.glob("*.parquet")), strict=True)
-        for track in _tracks_of_shard(frames, sound, by_source)
-    ]
-    return sorted(tracks, key=lambda track: track.clip_id)
-
-
-def _tracks_of_shard(frames_file: Path, sound_file: Path, by_source: dict[str, list[Measure]]) -> Iterator[Track]:
-    sound = dict(by_clip(read_arrow(sound_file, SoundRow)))
     columns = ["clip_id", "pts_s", "landmarks_px", "pose"]
-    for clip_id, frames in by_clip(read_arrow(frames_file, FrameRow, columns)):
-        if clip_id not in sound or clip_id not in by_source:
+    heard = stream_clips(shard.sound, SoundRow, ["clip_id", "log_mel", "speech"])
+    for clip_id, frames, sound in stream_pairs(stream_clips(shard.frames, FrameRow, columns), heard):
+        if sound is None or clip_id not in by_source:
             continue
         pts_s = np.asarray(frames["pts_s"], np.float64)
         landmarks = vectors(frames, "landmarks_px").reshape(-1, N_LANDMARKS, 3)
         pose = PoseTrack.from_array(vectors(frames, "pose"))
-        log_mel = vectors(sound[clip_id], "log_mel")
-        speech = np.asarray(sound[clip_id]["speech"], bool)
+        log_mel = vectors(sound, "log_mel")
+        speech = np.asarray(sound["speech"], bool)
         for m in by_source[clip_id]:
             span = slice(m.first_frame, m.end_frame)
             track = avsync.make_track(
@@ -89,16 +97,46 @@ def _tracks_of_shard(frames_file: Path, sound_file: Path, by_source: dict[str, l
                 yield track
 
 
-def fit_on_set(
-    tracks: Sequence[Track], settings: SyncStage, name: str, zero: Scorer | None
-) -> tuple[dict[str, Scorer], Scorer]:
-    """Fit in speaker-disjoint folds.
+def to_fit_on(measures: Iterable[Measure], settings: SyncStage) -> list[Measure]:
+    """Eligible segments, at most ``fit_at_most_s`` of them: which ones decides a hash, so a larger set changes few of them."""
+    chosen, total_s = [], 0.0
+    for measure in sorted(filter(lambda m: is_eligible(m, settings), measures), key=lambda m: content_hash(m.clip_id)):
+        if total_s < settings.fit_at_most_s:
+            chosen.append(measure)
+            total_s += measure.length_s
+    return chosen
+
+
+def eligible_tracks(layout: Layout, measures: Sequence[Measure], settings: SyncStage) -> list[Track]:
+    """Tracks to fit a scorer on, sorted by id."""
+    chosen = to_fit_on(measures, settings)
+    return sorted((t for shard in shards_of(layout) for t in read_tracks(shard, chosen)), key=lambda track: track.clip_id)
+
+
+@dataclass(frozen=True)
+class Scorers:
+    """Which scorer judges whom: the one that has not seen the speaker; ``general`` for speakers that none was fitted on."""
+
+    general: Scorer
+    by_subject: Mapping[str, int] = field(default_factory=dict)
+    folds: tuple[Scorer, ...] = ()
+
+    def of(self, subject: str) -> Scorer:
+        """The scorer for a speaker."""
+        fold = self.by_subject.get(subject)
+        return self.general if fold is None else self.folds[fold]
+
+    def content(self) -> str:
+        """Hash of all coefficients."""
+        parts = [array.tolist() for s in (self.general, *self.folds) for array in (s.lip_map, s.mel_map, s.weights)]
+        return content_hash(parts, [s.null for s in (self.general, *self.folds)], dict(self.by_subject))
+
+
+def fit_on_set(tracks: Sequence[Track], settings: SyncStage, name: str, zero: Scorer | None) -> Scorers:
+    """Fit in speaker-disjoint folds, and once on all; every scorer gets the set's own null level.
 
     Args:
         zero: the scorer that says what "in sync" is; None for a corpus most of whose clips are in sync by construction.
-
-    Returns:
-        scorer per speaker (the one that has not seen that speaker), and one fitted on all; both with the set's own null level.
     """
     folds = avsync.folds_of(tracks, settings.folds)
     reference = [0 if zero is None else avsync.read_curve(zero.curve(t.lips, t.mel)).offset_frames for t in tracks]
@@ -107,7 +145,7 @@ def fit_on_set(
     scorers = [replace(scorer, null=null) for scorer in scorers]
     offsets = [avsync.read_curve(scorers[f].curve(t.lips, t.mel)).offset_frames for t, f in zip(tracks, folds, strict=True)]
     everything = avsync.fit([t.shifted(offset) for t, offset in zip(tracks, offsets, strict=True)], name, null)
-    return {track.subject: scorers[fold] for track, fold in zip(tracks, folds, strict=True)}, everything
+    return Scorers(everything, {t.subject: int(fold) for t, fold in zip(tracks, folds, strict=True)}, tuple(scorers))
 
 
 def speech_seconds(tracks: Sequence[Track]) -> float:
@@ -115,19 +153,18 @@ def speech_seconds(tracks: Sequence[Track]) -> float:
     return frame_start_s(sum(int(track.speech.sum()) for track in tracks))
 
 
-def choose_scorer(eligible: Sequence[Track], settings: SyncStage) -> tuple[Callable[[str], Scorer], Scorer]:
-    """Scorer by speaker, and the one to keep: fitted on the set if it has enough speech and speakers, else the shipped one."""
+def choose_scorers(eligible: Sequence[Track], settings: SyncStage) -> Scorers:
+    """Fitted on the set itself if it has enough speech and speakers, else the shipped one."""
     found_s, speakers = speech_seconds(eligible), len({track.subject for track in eligible})
     if found_s >= settings.fit_speech_s and speakers >= settings.folds:
-        by_subject, everything = fit_on_set(eligible, settings, "own set", shipped_scorer())
+        scorers = fit_on_set(eligible, settings, "own set", shipped_scorer())
         logger.info("sync: scorer fitted on %d clips of %d speakers, %.0f s of speech", len(eligible), speakers, found_s)
-        return lambda subject: by_subject.get(subject, everything), everything
-    shipped = replace(shipped_scorer(), fitted_on="shipped")
+        return scorers
     logger.info(
         "sync: %.0f s of speech by %d speakers, fitting needs %g s and %d: the shipped scorer is used",
         found_s, speakers, settings.fit_speech_s, settings.folds,
     )  # fmt: skip
-    return lambda subject: shipped, shipped
+    return Scorers(replace(shipped_scorer(), fitted_on="shipped"))
 
 
 def score_segment(track: Track, scorer: Scorer, start_s: float, settings: SyncStage) -> tuple[SegmentSync, list[SyncWindow]]:
@@ -145,9 +182,10 @@ def score_segment(track: Track, scorer: Scorer, start_s: float, settings: SyncSt
             )
         )  # fmt: skip
     agreeing = sum(abs(row.offset_frames - whole.offset_frames) <= 1 for row in rows)
+    covered = _frames_covered(windows, min(length, len(track)))
     segment = SegmentSync(
         track.clip_id, scorer.fitted_on, len(rows), agreeing, whole.offset_frames, whole.confidence,
-        scorer.threshold(_frames_covered(windows, min(length, len(track)))), whole.at_zero,
+        scorer.threshold(covered), whole.at_zero, scorer.chance(whole.confidence, covered),
     )  # fmt: skip
     return segment, rows
 
@@ -157,29 +195,57 @@ def _frames_covered(windows: Sequence[tuple[int, NDArray[np.float64], float]], l
     return len({frame for first, _, _ in windows for frame in range(first, first + length)})
 
 
+@dataclass(frozen=True)
+class ShardUnit:
+    """What is scored, and by whom."""
+
+    shard: Shard
+    measures: str
+    scorers: Scorers
+
+
+def score_shard(unit: ShardUnit, settings: SyncStage, folder: Path) -> None:
+    """Unit function: write ``segments.parquet`` and ``windows.parquet`` of one shard."""
+    clips = pq.read_table(unit.shard.frames, columns=["clip_id"]).column("clip_id").unique()
+    table = read_arrow(unit.measures, Measure)
+    measures = {row.clip_id: row for row in from_arrow(table.filter(pc.is_in(table["source_clip_id"], clips)), Measure)}
+    scored = [
+        score_segment(track, unit.scorers.of(track.subject), measures[track.clip_id].start_s, settings)
+        for track in read_tracks(unit.shard, measures.values())
+    ]
+    write_table(folder / "segments.parquet", [segment for segment, _ in scored], SegmentSync)
+    write_table(folder / "windows.parquet", [row for _, rows in scored for row in rows], SyncWindow)
+
+
 def run(params: Params, layout: Layout) -> None:
     """Write ``sync/segments.parquet``, ``sync/sync.parquet``, ``sync/scorer.npz`` and the stage's ledger."""
     with stage_clock(layout, STAGE) as clock:
-        measures = {m.clip_id: m for m in read_table(layout.measures, Measure)}
-        tracks = read_tracks(layout, list(measures.values()))
-        eligible = [track for track in tracks if is_eligible(measures[track.clip_id], params.sync)]
-        scorer_of, kept = choose_scorer(eligible, params.sync)
-        scored = [
-            score_segment(track, scorer_of(track.subject), measures[track.clip_id].start_s, params.sync)
-            for track in progress.track(tracks, STAGE)
+        measures = read_table(layout.measures, Measure)
+        scorers = choose_scorers(eligible_tracks(layout, measures, params.sync), params.sync)
+        units = [
+            Unit(
+                Path(shard.frames).stem,
+                content_hash(*(sha256_of(path) for path in (shard.frames, shard.sound, layout.measures)), scorers.content()),
+                ShardUnit(shard, str(layout.measures), scorers),
+            )
+            for shard in shards_of(layout)
         ]
-        write_table(layout.sync_segments, [segment for segment, _ in scored], SegmentSync)
-        write_table(layout.sync, [row for _, rows in scored for row in rows], SyncWindow)
+        folders = folders_of(STAGE, run_units(STAGE, units, score_shard, params.sync, layout, params.job))
+        segments = pa.concat_tables([read_arrow(folder / "segments.parquet", SegmentSync) for folder in folders])
+        windows = pa.concat_tables([read_arrow(folder / "windows.parquet", SyncWindow) for folder in folders])
+        write_arrow(layout.sync_segments, segments.sort_by("clip_id"))
+        write_arrow(layout.sync, windows.sort_by([("clip_id", "ascending"), ("window", "ascending")]))
         with atomic_file(layout.scorer) as part:
-            kept.save(part)
-        done = {segment.clip_id for segment, _ in scored}
+            scorers.general.save(part)
+        done = set(segments.column("clip_id").to_pylist())
+        ids = [measure.clip_id for measure in measures]
         ledger = [
             LedgerRow(i, STAGE, KEPT, "", None, None, "" if i in done else "not scored: no sound, no face, or too short")
-            for i in measures
+            for i in ids
         ]
-        clock.counts = write_ledger(layout, STAGE, measures, ledger)
+        clock.counts = write_ledger(layout, STAGE, ids, ledger)
         clock.clips = len(measures)
-        clock.notes["scorer"] = kept.fitted_on
+        clock.notes["scorer"] = scorers.general.fitted_on
 
 
 def export(params: Params, layout: Layout, folder: Path) -> None:
@@ -190,8 +256,7 @@ def export(params: Params, layout: Layout, folder: Path) -> None:
     Raises:
         SpaceError: a half has too little speech or too few speakers.
     """
-    measures = {m.clip_id: m for m in read_table(layout.measures, Measure)}
-    eligible = [t for t in read_tracks(layout, list(measures.values())) if is_eligible(measures[t.clip_id], params.sync)]
+    eligible = eligible_tracks(layout, read_table(layout.measures, Measure), params.sync)
     half_of = avsync.folds_of(eligible, 2)
     for half, name in enumerate((SHIPPED, SHIPPED_EVALUATION)):
         tracks = [track for track, h in zip(eligible, half_of, strict=True) if h == half]
@@ -201,7 +266,7 @@ def export(params: Params, layout: Layout, folder: Path) -> None:
                 f"{name}: {found_s:.0f} s of speech by {speakers} speakers in this half of the set, "
                 f"need {params.sync.fit_speech_s:g} s by {params.sync.folds} (make a larger corpus)"
             )
-        _, scorer = fit_on_set(tracks, params.sync, f"{speakers} speakers, {found_s:.0f} s of speech", zero=None)
+        scorer = fit_on_set(tracks, params.sync, f"{speakers} speakers, {found_s:.0f} s of speech", zero=None).general
         with atomic_file(folder / name) as part:
             scorer.save(part)
         logger.info("%s: fitted on %s, null %.2f", name, scorer.fitted_on, scorer.null)

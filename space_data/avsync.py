@@ -48,6 +48,10 @@ VOWEL_BAND_HZ = (1000.0, 2500.0)
 """Where the loudness of speech follows the opening of the lips best."""
 DEFAULT_NULL = 0.65
 """Confidence * sqrt(seconds) that mismatched sound exceeds in 5 % of cases (study: 0.47, 0.33, 0.29, 0.21 at 2, 4, 5, 8 s)."""
+NULL_MEDIAN = 0.65
+"""Median of mismatched sound's confidence over its 95th percentile."""
+GUMBEL_50, GUMBEL_95 = (float(-np.log(-np.log(p))) for p in (0.5, 0.95))
+"""Quantiles of the standard Gumbel law."""
 ROUNDS = 3
 
 
@@ -148,6 +152,16 @@ class Scorer:
     def threshold(self, n_frames: int) -> float:
         """Confidence that mismatched sound of this length reaches in 5 % of cases."""
         return self.null / float(np.sqrt(frame_start_s(max(n_frames, 1))))
+
+    def chance(self, confidence: float, n_frames: int) -> float:
+        """Share of mismatched sound of this length that scores at least so high: a Gumbel law through ``null``.
+
+        Confidence is the largest of 31 correlations over their median, and such maxima follow that law; its shape
+        (``NULL_MEDIAN``) hardly differs between scorers.
+        """
+        level = confidence * float(np.sqrt(frame_start_s(max(n_frames, 1)))) / self.null
+        spread = (1.0 - NULL_MEDIAN) / (GUMBEL_95 - GUMBEL_50)
+        return float(-np.expm1(-np.exp(-((level - 1.0) / spread + GUMBEL_95))))
 
     def save(self, path: Path | str) -> None:
         """Write to an ``.npz`` file (no pickles, no time stamps)."""

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from space_data.errors import SpaceError
 from space_data.files import atomic_file, make_folder
 from space_data.native_noise import quiet_stderr
-from space_data.timebase import AUDIO_HZ, VIDEO_FPS
+from space_data.timebase import AUDIO_HZ, CLOCK_SLACK_S, VIDEO_FPS
 
 av.logging.set_level(av.logging.PANIC)
 logger = logging.getLogger(__name__)
@@ -145,8 +145,17 @@ def _display_shape(frame: Any, stream: Any, rotation_deg: int) -> tuple[int, int
     return (width, height) if rotation_deg % 180 == 90 else (height, width)
 
 
-def decode_video(path: Path | str) -> Iterator[Frame]:
+def decode_video(
+    path: Path | str, start_s: float = 0.0, end_s: float | None = None, at_most_hz: float | None = None
+) -> Iterator[Frame]:
     """Stream the first video stream of ``path`` as upright RGB frames with square pixels.
+
+    Args:
+        path: the file.
+        start_s, end_s: the part to give, half-open, seconds of the container's clock; found by seeking. ``pts_s`` then counts
+            from ``start_s``.
+        at_most_hz: give a frame only when so much time has passed since the last one given; the others are decoded, not
+            converted.
 
     Frames without a time stamp and frames that do not advance the clock are given the time one nominal frame later, so
     ``pts_s`` always increases.
@@ -162,14 +171,20 @@ def decode_video(path: Path | str) -> Iterator[Frame]:
         convert = _Converter(stream)
         zero_s = _zero_s(container)
         step_s = 1.0 / float(stream.average_rate or VIDEO_FPS)
-        last_s, count = -np.inf, 0
+        last_s, next_s, count = -np.inf, start_s if start_s > 0 else -np.inf, 0
         try:
+            if start_s > 0:
+                container.seek(int((start_s + zero_s) / stream.time_base), stream=stream, backward=True)
             for frame in container.decode(stream):
                 pts_s = float(frame.pts * frame.time_base) - zero_s if frame.pts is not None else last_s + step_s
                 if not pts_s > last_s:
                     pts_s = last_s + step_s if np.isfinite(last_s) else 0.0
-                yield Frame(pts_s, convert(frame))
                 last_s, count = pts_s, count + 1
+                if end_s is not None and pts_s >= end_s - CLOCK_SLACK_S:
+                    return
+                if pts_s >= next_s - CLOCK_SLACK_S:
+                    next_s = pts_s + 1.0 / at_most_hz if at_most_hz else next_s
+                    yield Frame(pts_s - start_s, convert(frame))
         except av.FFmpegError as error:
             raise MediaError(f"{path}: video breaks off after {count} frames ({_reason(error)})") from error
 
@@ -232,8 +247,10 @@ def probe_audio_hz(path: Path | str) -> int:
         return container.streams.audio[0].codec_context.sample_rate
 
 
-def decode_audio(path: Path | str, rate_hz: int = AUDIO_HZ) -> NDArray[np.float32]:
-    """Decode the first audio stream to mono float32 in [-1, 1] at ``rate_hz``, shape (samples,).
+def decode_audio(
+    path: Path | str, rate_hz: int = AUDIO_HZ, part_s: tuple[float, float | None] = (0.0, None)
+) -> NDArray[np.float32]:
+    """Decode the first audio stream to mono float32 in [-1, 1] at ``rate_hz``, shape (samples,); of it only ``part_s``.
 
     Sample 0 is the container's time 0, the zero that ``decode_video`` uses too: a stream that starts late is padded with
     silence, samples before zero are cut, holes are filled.
@@ -267,7 +284,11 @@ def decode_audio(path: Path | str, rate_hz: int = AUDIO_HZ) -> NDArray[np.float3
             if not pieces:
                 raise MediaError(f"{path}: audio cannot be decoded ({_reason(error)})") from error
             logger.warning("%s: audio breaks off after %.2f s (%s)", path, position / rate_hz, _reason(error))
-    return np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
+    whole = np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
+    if part_s == (0.0, None):
+        return whole
+    start_s, end_s = part_s
+    return whole[round(start_s * rate_hz) : None if end_s is None else round(end_s * rate_hz)].copy()
 
 
 def _append(pieces: list[NDArray[np.float32]], frames: Iterable[Any]) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from space_data.errors import SpaceError
 
@@ -52,14 +52,43 @@ class Corpus(Section):
     seed: Annotated[int, Field(ge=0)]
 
 
+class Screen(Section):
+    """What is looked at before the frames of a clip are, and from where on they need not be."""
+
+    enabled: bool
+    picture_side_px: Positive
+    peak_level_db: Annotated[float, Field(le=0)]
+    speech_s: Annotated[float, Field(ge=0)]
+
+
 class MeasureStage(Section):
     """What ``measure`` needs to know to measure; thresholds belong to ``filter``."""
 
+    landmarks: Literal["mediapipe", "face_alignment"]
     cut_threshold: Annotated[float, Field(gt=1)]
     face_count_hz: Positive
+    picture_every_frames: Count
+    thumbnail_every_s: Positive
+    screen: Screen
+
+
+class SegmentStage(Section):
+    """Where clips are cut, and how per-frame scores become a segment's."""
+
+    shortest_s: Positive
+    longest_s: Positive
+    lost_s: Positive
+    track_jump: Positive
+    silence_s: Positive
+    margin_s: Annotated[float, Field(ge=0)]
     second_face_share: Fraction01
     duplicate_difference: Positive
-    picture_every_frames: Count
+
+    @model_validator(mode="after")
+    def _in_order(self) -> "SegmentStage":
+        if self.longest_s < 2 * self.shortest_s or self.silence_s < 2 * self.margin_s:
+            raise ValueError("longest_s must be at least twice shortest_s, and silence_s twice margin_s")
+        return self
 
 
 class Bound(Section):
@@ -77,6 +106,7 @@ class SyncStage(Section):
     least_speech: Fraction01
     folds: Annotated[int, Field(ge=2)]
     fit_speech_s: Positive
+    fit_at_most_s: Positive
     fit_length_s: Positive
     fit_face_width_px: Positive
     fit_yaw_deg: Positive
@@ -237,6 +267,7 @@ class Params(Section):
     job: Job
     corpus: Corpus
     measure: MeasureStage
+    segment: SegmentStage
     sync: SyncStage
     filter: FilterStage
     align: AlignStage

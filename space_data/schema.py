@@ -133,6 +133,8 @@ class SoundRow:
     log_mel: MelFrame
     speech: bool
     loudness_db: float
+    clipped_share: float
+    """of its samples, at full scale"""
 
 
 @dataclass(frozen=True)
@@ -148,7 +150,6 @@ class ClipMeasure:
     height_px: int
     video_s: float
     audio_s: float
-    clipped_share: float
     border_share: float | None
     """of the picture, in bars of one colour at its edges"""
 
@@ -192,7 +193,7 @@ class Measure:
     video_s: float
     width_px: int
     height_px: int
-    lost_share: float
+    lost_share: float | None
     """frames without a face mesh"""
     track_jump: float | None
     """largest step of the face between two frames, in face widths: above 0.5 another face was taken for the first"""
@@ -205,9 +206,9 @@ class Measure:
     """of the rigid points after pose removal, frame to frame, IOD"""
     photo_score: float | None
     """evidence of a photographed person, 0 (drawn, painted, an animal) ... 1; median over the scored frames"""
-    several_faces_share: float
+    several_faces_share: float | None
     """sampled frames with a second face of at least ``measure.second_face_share`` of the first one's width"""
-    unseen_share: float
+    unseen_share: float | None
     """sampled frames in which the full-range detector sees no face at all"""
     yaw_p95_deg: float | None
     yaw_median_deg: float | None
@@ -223,11 +224,11 @@ class Measure:
     """the larger of the re-blur ratios at half and at quarter resolution"""
     luma_mean: float | None
     luma_sd: float | None
-    frame_difference: float
+    frame_difference: float | None
     """median; grey levels at 64x64"""
-    duplicate_share: float
+    duplicate_share: float | None
     """frames that equal the one before"""
-    frozen_s: float
+    frozen_s: float | None
     """longest time without any change"""
     border_share: float | None
     """as in ``ClipMeasure``"""

@@ -31,6 +31,24 @@ def shard_of(clip_id: str, shards: int) -> int:
     return int.from_bytes(hashlib.sha256(clip_id.encode()).digest()[:8], "big") % shards
 
 
+def columns_to_arrow(columns: Mapping[str, Any], row_class: type) -> pa.Table:
+    """Columns by name as an Arrow table: arrays (n,), lists, or (n, size) for vectors; one string stands for all rows.
+
+    What ``to_arrow`` does for rows, without an object per row.
+    """
+    schema = arrow_schema(row_class)
+    n = next(len(values) for values in columns.values() if not isinstance(values, str))
+    arrays = []
+    for field in schema:
+        values = columns[field.name]
+        if pa.types.is_fixed_size_list(field.type):
+            flat = pa.array(np.ascontiguousarray(values, np.float32).reshape(-1))
+            arrays.append(pa.FixedSizeListArray.from_arrays(flat, type=field.type))
+        else:
+            arrays.append(pa.array([values] * n if isinstance(values, str) else values, field.type))
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
 def to_arrow(rows: Sequence[Any], row_class: type) -> pa.Table:
     """Rows (instances of ``row_class``) as an Arrow table in the given order."""
     schema = arrow_schema(row_class)
@@ -95,7 +113,10 @@ def write_sharded(folder: Path | str, rows: Iterable[Any], row_class: type, shar
 
 
 def merge_shards(folder: Path | str, files: Mapping[str, Path], row_class: type, shards: int) -> None:
-    """Replace ``folder`` by shards of per-clip tables, one clip in memory at a time, one row group per clip.
+    """Replace ``folder`` by shards of per-clip tables, one row group in memory at a time.
+
+    A row group holds whole clips, as many as fit into ``ROW_GROUP_ROWS`` rows (at least one): a loader that streams row groups
+    never meets half a clip, and the groups' statistics of ``clip_id`` say where a clip lies.
 
     Args:
         folder: what to write, ``part-00000.parquet`` ...
@@ -107,14 +128,28 @@ def merge_shards(folder: Path | str, files: Mapping[str, Path], row_class: type,
     if folder.exists():
         shutil.rmtree(folder)
     schema = arrow_schema(row_class)
+    by_shard: dict[int, list[str]] = defaultdict(list)
+    for clip_id in sorted(files):
+        by_shard[shard_of(clip_id, shards)].append(clip_id)
     for shard in range(shards):
         with (
             atomic_file(folder / f"part-{shard:05d}.parquet") as part,
             pq.ParquetWriter(part, schema, compression="zstd") as writer,
         ):
-            for clip_id in sorted(files):
-                if shard_of(clip_id, shards) == shard:
-                    writer.write_table(pq.read_table(files[clip_id]))
+            waiting: list[pa.Table] = []
+            for clip_id in by_shard[shard]:
+                table = pq.read_table(files[clip_id])
+                if waiting and sum(map(len, waiting)) + len(table) > ROW_GROUP_ROWS:
+                    _write_group(writer, waiting)
+                waiting.append(table)
+            _write_group(writer, waiting)
+
+
+def _write_group(writer: pq.ParquetWriter, waiting: list[pa.Table]) -> None:
+    if waiting:
+        table = pa.concat_tables(waiting)
+        writer.write_table(table, row_group_size=max(1, len(table)))
+        waiting.clear()
 
 
 def read_arrow(
@@ -136,18 +171,51 @@ def read_arrow(
     if not files or not files[0].exists():
         raise SpaceError(f"{path}: no such table (run the stage that writes it: `dvc repro`)")
     for file in files:
-        try:
-            metadata = pq.read_schema(file).metadata or {}
-        except pa.ArrowInvalid as error:
-            raise SpaceError(f"{file}: not a readable Parquet file (damaged? delete it and run `dvc repro`)") from error
-        name, version = metadata.get(b"space.table", b"?").decode(), metadata.get(b"space.version", b"?").decode()
-        if name != row_class.__name__ or version != str(SCHEMA_VERSION):
-            raise SpaceError(
-                f"{file}: holds table {name} version {version}, need {row_class.__name__} version {SCHEMA_VERSION} "
-                "(written by another release? run `dvc repro`)"
-            )
+        _check(file, row_class)
     wanted = None if clip_ids is None else pc.field("clip_id").isin(pa.array(sorted(clip_ids), pa.string()))
     return pa.concat_tables([pq.read_table(file, columns=columns, filters=wanted) for file in files])
+
+
+def _check(file: Path, row_class: type) -> None:
+    """Raise SpaceError unless ``file`` holds rows of ``row_class`` in this version of the schema."""
+    try:
+        metadata = pq.read_schema(file).metadata or {}
+    except pa.ArrowInvalid as error:
+        raise SpaceError(f"{file}: not a readable Parquet file (damaged? delete it and run `dvc repro`)") from error
+    name, version = metadata.get(b"space.table", b"?").decode(), metadata.get(b"space.version", b"?").decode()
+    if name != row_class.__name__ or version != str(SCHEMA_VERSION):
+        raise SpaceError(
+            f"{file}: holds table {name} version {version}, need {row_class.__name__} version {SCHEMA_VERSION} "
+            "(written by another release? run `dvc repro`)"
+        )
+
+
+def stream_clips(path: Path | str, row_class: type, columns: list[str] | None = None) -> Iterator[tuple[str, pa.Table]]:
+    """(clip_id, its rows) of one shard or a folder of shards, one row group in memory at a time (see ``merge_shards``).
+
+    Raises:
+        SpaceError: as ``read_arrow``.
+    """
+    path = Path(path)
+    files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+    if not files or not files[0].exists():
+        raise SpaceError(f"{path}: no such table (run the stage that writes it: `dvc repro`)")
+    for file in files:
+        _check(file, row_class)
+        with pq.ParquetFile(file) as parquet:
+            for group in range(parquet.num_row_groups):
+                yield from by_clip(parquet.read_row_group(group, columns))
+
+
+def stream_pairs(
+    left: Iterator[tuple[str, Any]], right: Iterator[tuple[str, pa.Table]]
+) -> Iterator[tuple[str, Any, pa.Table | None]]:
+    """Join what is sorted by clip with a shard of ``stream_clips``: (clip_id, what stood on the left, the clip's rows or None)."""
+    other = next(right, None)
+    for clip_id, rows in left:
+        while other is not None and other[0] < clip_id:
+            other = next(right, None)
+        yield clip_id, rows, other[1] if other is not None and other[0] == clip_id else None
 
 
 def read_table(path: Path | str, row_class: type[Row]) -> list[Row]:

@@ -33,12 +33,14 @@ def bad_and_good_folder(root: Path, portrait: NDArray[np.uint8]) -> Path:
     return root
 
 
-def folder_params(root: Path, workers: int = 1) -> Params:
-    """The repository's parameters on another folder."""
+def folder_params(root: Path, workers: int = 1, screen: bool = False) -> Params:
+    """The repository's parameters on another folder; without the screen, which would pass over clips that hold no speech."""
     params = load_params(Path(__file__).parents[2] / "params.yaml")
+    measure = params.measure.model_copy(update={"screen": params.measure.screen.model_copy(update={"enabled": screen})})
     return params.model_copy(
         update={
             "data": params.data.model_copy(update={"reader": "folder", "raw": str(root)}),
             "job": params.job.model_copy(update={"workers": workers, "shards": 2}),
+            "measure": measure,
         }
     )

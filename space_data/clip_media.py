@@ -1,0 +1,47 @@
+"""Pictures and sound of a clip, wherever its corpus keeps them.
+
+A clip may be a whole file, a part of one (HDTF: time stamps and a crop in a downloaded video), or a video with its sound in a
+file of its own (VoxCeleb2, RAVDESS, MEAD). Times count from the clip's start; both files are taken to start together.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from space_data.errors import SpaceError
+from space_data.media import Frame, decode_audio, decode_video
+from space_data.schema import Clip
+
+
+def has_sound(clip: Clip) -> bool:
+    """Whether the clip has an audio stream, in its own file or beside it."""
+    return bool(clip.audio_codec)
+
+
+def pictures(clip: Clip, at_most_hz: float | None = None) -> Iterator[Frame]:
+    """The clip's frames (all, or so many per second), upright, cropped as its corpus says; ``pts_s`` from the clip's start.
+
+    Raises:
+        MediaError: the file cannot be read, or breaks off (after the frames before the break were given).
+        SpaceError: the crop lies outside the picture.
+    """
+    x0, y0, x1, y1 = (int(round(float(edge))) for edge in clip.part_crop_px)
+    cropped = x1 > x0 and y1 > y0
+    for frame in decode_video(clip.path, clip.part_start_s, clip.part_end_s, at_most_hz):
+        if not cropped:
+            yield frame
+            continue
+        height, width = frame.rgb.shape[:2]
+        if not (0 <= x0 and x1 <= width and 0 <= y0 and y1 <= height):
+            raise SpaceError(f"clip {clip.clip_id}: crop ({x0}, {y0}) to ({x1}, {y1}) in a picture of {width}x{height}")
+        yield Frame(frame.pts_s, np.ascontiguousarray(frame.rgb[y0:y1, x0:x1]))
+
+
+def sound(clip: Clip) -> NDArray[np.float32]:
+    """The clip's sound, mono at 16 kHz, (samples,); sample 0 is the clip's start.
+
+    Raises:
+        MediaError: no audio stream, or it cannot be decoded.
+    """
+    return decode_audio(clip.audio_path or clip.path, part_s=(clip.part_start_s, clip.part_end_s))
