@@ -10,11 +10,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from tiny_clips import bad_and_good_folder, folder_params
+from tiny_clips import bad_and_good_folder, buzz, folder_params
 
 from pipelines import filter, ingest, measure, segment, sync
 from pipelines.job import Layout
-from space_data.schema import Clip, FrameRow, LedgerRow, Measure, SoundRow, Thumbnail
+from space_data.media import write_video
+from space_data.schema import Clip, ClipMeasure, FrameRow, LedgerRow, Measure, SoundRow, Thumbnail
 from space_data.tables import read_arrow, read_table
 from space_data.thumbnails import shrink
 
@@ -114,3 +115,42 @@ def test_frames_and_sound(measured: list[Layout]) -> None:
     assert np.polyfit(np.arange(12), x, 1)[0] == pytest.approx(1.0, abs=0.2)
     sound = read_arrow(measured[0].sound, SoundRow)
     assert set(sound["clip_id"].to_pylist()) == {"set/a/cut"} and len(sound) >= 160
+
+
+def screened(tmp_path: Path, frames: list[np.ndarray], audio: np.ndarray | None) -> ClipMeasure:
+    """What ``measure`` says of a clip with the screen on."""
+    path = tmp_path / "in" / "c.mp4"
+    write_video(path, frames, audio=audio)
+    layout = Layout.in_folder(tmp_path / "out")
+    params = folder_params(path.parent, screen=True)
+    for stage in (ingest, measure, segment):
+        stage.run(params, layout)
+    (row,) = read_table(layout.clip_measures, ClipMeasure)
+    assert bool(row.screened) == (len(read_arrow(layout.frames, FrameRow)) == 0)
+    assert {segment.screened for segment in read_table(layout.measures, Measure)} == {row.screened}
+    return row
+
+
+def speechlike(n_frames: int, rng: np.random.Generator) -> np.ndarray:
+    """Real enough for the voice detector: espeak's voice."""
+    from space_data.synthetic.espeak import Voice, speak
+
+    audio = speak("The quick brown fox jumps over the lazy dog, and then it does so again.", Voice("en-us")).audio
+    return np.resize(audio, n_frames * 640).astype(np.float32)
+
+
+def test_screen_passes_over_what_cannot_be_kept(tmp_path: Path, astronaut: np.ndarray, rng: np.random.Generator) -> None:
+    face = [np.ascontiguousarray(astronaut[0:256, 96:352])] * 60
+    assert screened(tmp_path / "mute", face, None).screened == "no_audio"
+    assert screened(tmp_path / "zero", face, np.zeros(60 * 640, np.float32)).screened == "silent"
+    assert screened(tmp_path / "buzz", face, buzz(60)).screened == "no_speech"
+    assert screened(tmp_path / "tiny", [frame[:80, :80] for frame in face], buzz(60)).screened == "low_resolution"
+
+
+def test_screen_tells_a_face_anywhere_from_none(tmp_path: Path, astronaut: np.ndarray, rng: np.random.Generator) -> None:
+    wall = [np.full((256, 256, 3), 90, np.uint8)] * 50
+    face = [np.ascontiguousarray(astronaut[0:256, 96:352])] * 30
+    voice = speechlike(80, rng)
+    assert screened(tmp_path / "wall", wall, voice[: 50 * 640]).screened == "no_face"
+    late = screened(tmp_path / "late", [*wall, *face], voice)
+    assert (late.screened, late.decoded_frames) == ("", 80)

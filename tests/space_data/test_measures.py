@@ -66,16 +66,14 @@ def test_cut_is_found_and_a_pan_is_not(astronaut: np.ndarray) -> None:
 
 
 def test_small_picture_keeps_what_is_small() -> None:
-    small = np.zeros((100, 192, 3), np.uint8)
+    small = np.zeros((60, 96, 3), np.uint8)
     assert m.small_picture(small) is small
-    assert m.small_picture(np.zeros((1080, 1920, 3), np.uint8)).shape == (108, 192, 3)
+    assert m.small_picture(np.zeros((1080, 1920, 3), np.uint8)).shape == (54, 96, 3)
 
 
-def test_segments_follow_cuts() -> None:
-    shot = m.shot_numbers([3, 5], 7)
-    assert shot.tolist() == [0, 0, 0, 1, 1, 2, 2]
-    assert m.segments(shot) == [(0, 3), (3, 5), (5, 7)]
-    assert m.segments(m.shot_numbers([], 4)) == [(0, 4)]
+def test_shots_follow_cuts() -> None:
+    assert m.shot_numbers([3, 5], 7).tolist() == [0, 0, 0, 1, 1, 2, 2]
+    assert m.shot_numbers([], 2).tolist() == [0, 0]
 
 
 @pytest.mark.parametrize(("box", "outside"), [([0, 0, 64, 48], False), ([-1, 5, 20, 20], True), ([5, 5, 20, 49], True)])
@@ -107,6 +105,7 @@ def test_angles_are_absolute_and_skip_lost_frames() -> None:
     pose = PoseTrack(yaw, np.zeros(5, np.float32), np.zeros(5, np.float32), np.ones(5, np.float32), np.zeros((5, 3), np.float32))
     found = m.angle_range(pose)
     assert found is not None and found.yaw_median_deg == pytest.approx(30) and found.pitch_p95_deg == 0
+    assert 50 < found.yaw_range_deg <= 60 and found.roll_range_deg == 0
     assert m.angle_range(pose[np.array([2])]) is None
 
 
@@ -116,12 +115,47 @@ def test_sound_levels() -> None:
     loudness = np.where(speech, -20, -60).astype(np.float32)
     found = m.sound_measures(speech, loudness)
     assert (found.speech_share, found.speech_s, found.speech_level_db, found.speech_over_noise_db) == (0.5, 1.0, -20.0, 40.0)
+    assert found.silence_s == 0.5
     assert m.sound_measures(np.ones(200, bool), loudness).speech_over_noise_db is None
     assert m.sound_measures(np.zeros(0, bool), np.zeros(0, np.float32)).peak_level_db == m.SILENCE_DB
 
 
-def test_clipped_share_and_lip_motion() -> None:
-    assert m.clipped_share(np.array([0, 1, -1, 0.5], np.float32)) == 0.5
+def test_clipped_shares_per_ten_milliseconds() -> None:
+    audio = np.zeros(330, np.float32)
+    audio[[0, 1, 159]] = 1, -1, 1
+    np.testing.assert_allclose(m.clipped_shares(audio), [3 / 160, 0])
+
+
+def test_jitter_is_the_noise_and_not_the_motion(rng: np.random.Generator) -> None:
+    smooth = np.sin(np.arange(200) / 30)[:, None, None] * np.ones((1, 78, 3))
+    assert m.landmark_jitter(smooth.astype(np.float32)) == pytest.approx(0, abs=1e-4)
+    noisy = (smooth + rng.normal(0, 0.01, smooth.shape)).astype(np.float32)
+    noisy[20:30] = np.nan
+    assert m.landmark_jitter(noisy) == pytest.approx(0.01, rel=0.1)
+    assert m.landmark_jitter(noisy[:7]) is None
+
+
+def test_bars_at_the_edges_and_no_plain_wall(rng: np.random.Generator) -> None:
+    finder = m.BorderFinder()
+    wall = np.tile(np.linspace(100, 110, 40).astype(np.uint8)[None, :, None], (10, 1, 3))  # lit from one side
+    for _ in range(3):
+        picture = rng.integers(0, 255, (40, 40, 3)).astype(np.uint8)
+        picture[:10] = 0
+        picture[-4:] = rng.integers(0, 3, (4, 40, 3))  # a codec's noise
+        picture[10:20] = wall
+        finder.feed(picture)
+    assert finder.share() == pytest.approx(14 / 40)
+    once = m.BorderFinder()
+    once.feed(np.zeros((4, 4, 3), np.uint8))
+    assert once.share() is None
+
+
+def test_longest_run_in_seconds() -> None:
+    assert m.longest_true_s(np.array([1, 0, 1, 1, 0], bool), np.array([9.0, 1, 2, 3, 1])) == 9
+    assert m.longest_true_s(np.zeros(3, bool), np.ones(3)) == 0
+
+
+def test_lip_motion() -> None:
     height = np.array([0, 2, 0, 2, 0, 2, np.nan, 99], np.float32)
     speech = np.array([1, 1, 1, 1, 1, 1, 1, 0], bool)
     assert m.lip_motion(height, speech) == pytest.approx(1.0)

@@ -166,3 +166,26 @@ def test_picture_at_a_time_is_the_one_on_screen(tmp_path: Path, time_s: float, f
     path = tmp_path / "clip.mp4"
     media.write_video(path, grey_steps(30), crf=1)
     assert abs(float(media.picture_at(path, time_s).mean()) - (20 + 5 * frame)) < 2
+
+
+def test_a_part_of_a_video_has_its_own_clock(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    media.write_video(path, grey_steps(40), crf=1)
+    part = list(media.decode_video(path, 0.6, 1.0))
+    assert [frame.pts_s for frame in part] == pytest.approx([i / 25 for i in range(10)], abs=1e-6)
+    assert abs(float(part[0].rgb.mean()) - (20 + 5 * 15)) < 2
+
+
+def test_fewer_frames_per_second_are_the_same_frames(tmp_path: Path) -> None:
+    path = tmp_path / "clip.mp4"
+    media.write_video(path, grey_steps(40), crf=1)
+    sampled = list(media.decode_video(path, at_most_hz=5))
+    assert [frame.pts_s for frame in sampled] == pytest.approx([i / 5 for i in range(8)], abs=1e-6)
+
+
+def test_a_part_of_a_sound(tmp_path: Path, rng: np.random.Generator) -> None:
+    audio = rng.uniform(-0.5, 0.5, 16000).astype(np.float32)
+    media.write_wav(tmp_path / "a.wav", audio)
+    part = media.decode_audio(tmp_path / "a.wav", part_s=(0.25, 0.75))
+    np.testing.assert_allclose(part, audio[4000:12000], atol=1e-4)
+    assert len(media.decode_audio(tmp_path / "a.wav", part_s=(0.25, None))) == 12000

@@ -15,7 +15,7 @@ from space_data.errors import SpaceError
 
 def frame_rows(n_clips: int = 5, n_frames: int = 7) -> list[schema.SoundRow]:
     return [
-        schema.SoundRow(f"set/clip{c}", f, np.full(40, c + f / 10, np.float32), bool(f % 2), -20.0)
+        schema.SoundRow(f"set/clip{c}", f, np.full(40, c + f / 10, np.float32), bool(f % 2), -20.0, 0.0)
         for c in range(n_clips)
         for f in range(n_frames)
     ]
@@ -106,3 +106,47 @@ def test_emotion_vector() -> None:
     vector = schema.emotion_vector("happy", 0.8)
     assert vector[schema.EMOTIONS.index("happy")] == pytest.approx(0.8)
     assert vector.sum() == pytest.approx(0.8)
+
+
+def merged(tmp_path: Path, n_clips: int, shards: int = 2) -> Path:
+    files = {}
+    for row in frame_rows(n_clips, 1):
+        files[row.clip_id] = tmp_path / f"{row.clip_id.replace('/', '-')}.parquet"
+        rows = [r for r in frame_rows(n_clips) if r.clip_id == row.clip_id]
+        tables.write_table(files[row.clip_id], rows, schema.SoundRow)
+    tables.merge_shards(tmp_path / "merged", files, schema.SoundRow, shards)
+    return tmp_path / "merged"
+
+
+def test_row_groups_hold_whole_clips_and_say_which(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "ROW_GROUP_ROWS", 15)  # two clips of 7 rows fit, three do not
+    with pq.ParquetFile(merged(tmp_path, 5, shards=1) / "part-00000.parquet") as file:
+        groups = [file.metadata.row_group(i) for i in range(file.num_row_groups)]
+    assert [group.num_rows for group in groups] == [14, 14, 7]
+    ranges = [(group.column(0).statistics.min, group.column(0).statistics.max) for group in groups]
+    assert ranges == [("set/clip0", "set/clip1"), ("set/clip2", "set/clip3"), ("set/clip4", "set/clip4")]
+
+
+def test_streaming_gives_every_clip_once_and_only_the_columns_asked_for(tmp_path: Path) -> None:
+    streamed = list(tables.stream_clips(merged(tmp_path, 5), schema.SoundRow, ["clip_id", "feature"]))
+    assert sorted(clip_id for clip_id, _ in streamed) == [f"set/clip{c}" for c in range(5)]
+    assert all(table.column_names == ["clip_id", "feature"] and len(table) == 7 for _, table in streamed)
+    with pytest.raises(SpaceError, match="holds table SoundRow"):
+        next(tables.stream_clips(tmp_path / "merged", schema.FrameRow))
+
+
+def test_joining_streams_leaves_gaps_where_one_has_nothing() -> None:
+    table = pa.table({"x": [1]})
+    joined = list(tables.stream_pairs(iter([("a", 1), ("b", 2), ("d", 3)]), iter([("b", table), ("c", table), ("d", table)])))
+    assert [(clip_id, left, right is not None) for clip_id, left, right in joined] == [
+        ("a", 1, False), ("b", 2, True), ("d", 3, True),
+    ]  # fmt: skip
+
+
+def test_columns_become_the_same_table_as_rows(tmp_path: Path) -> None:
+    rows = frame_rows(1)
+    columns = {
+        "clip_id": "set/clip0", "feature": np.arange(7), "log_mel": np.stack([r.log_mel for r in rows]),
+        "speech": np.array([r.speech for r in rows]), "loudness_db": np.full(7, -20.0), "clipped_share": np.zeros(7),
+    }  # fmt: skip
+    assert tables.columns_to_arrow(columns, schema.SoundRow).equals(tables.to_arrow(rows, schema.SoundRow))

@@ -1,0 +1,52 @@
+"""A clip is its pictures and its sound, wherever they lie."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_up_measures import CLIP
+from tiny_clips import buzz
+
+from space_data.clip_media import has_sound, pictures, sound
+from space_data.errors import SpaceError
+from space_data.media import write_video, write_wav
+
+
+def quarters() -> list[np.ndarray]:
+    """25 frames of 64x48 whose four quarters are 10, 80, 150 and 220 bright."""
+    picture = np.zeros((48, 64, 3), np.uint8)
+    for i, level in enumerate((10, 80, 150, 220)):
+        picture[24 * (i // 2) : 24 * (i // 2 + 1), 32 * (i % 2) : 32 * (i % 2 + 1)] = level
+    return [picture] * 25
+
+
+def test_the_whole_file(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", quarters(), audio=buzz(25))
+    clip = replace(CLIP, path=str(tmp_path / "a.mp4"))
+    assert len(list(pictures(clip))) == 25 and len(list(pictures(clip, at_most_hz=5))) == 5
+    assert abs(len(sound(clip)) - 16000) < 1200 and has_sound(clip)
+
+
+def test_a_part_of_the_time_and_of_the_picture(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", quarters(), audio=buzz(25), crf=1)
+    crop = np.array([32, 24, 64, 48], np.float32)
+    clip = replace(CLIP, path=str(tmp_path / "a.mp4"), part_start_s=0.2, part_end_s=0.6, part_crop_px=crop)
+    frames = list(pictures(clip))
+    assert len(frames) == 10 and frames[0].pts_s == pytest.approx(0) and frames[0].rgb.shape == (24, 32, 3)
+    assert abs(frames[0].rgb.mean() - 220) < 3
+    assert len(sound(clip)) == 6400
+
+
+def test_sound_in_a_file_of_its_own(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", quarters())
+    write_wav(tmp_path / "a.wav", buzz(20))
+    clip = replace(CLIP, path=str(tmp_path / "a.mp4"), audio_path=str(tmp_path / "a.wav"))
+    assert len(sound(clip)) == 20 * 640
+
+
+def test_a_crop_outside_the_picture_is_named(tmp_path: Path) -> None:
+    write_video(tmp_path / "a.mp4", quarters())
+    clip = replace(CLIP, path=str(tmp_path / "a.mp4"), part_crop_px=np.array([32, 24, 96, 48], np.float32))
+    with pytest.raises(SpaceError, match=r"crop \(32, 24\) to \(96, 48\) in a picture of 64x48"):
+        next(pictures(clip))
