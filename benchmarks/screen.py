@@ -1,6 +1,6 @@
-"""Does the screen pass over clips that the dense pass would keep? ``python -m benchmarks.screen DIR [--reader folder]``.
+"""Does the screen pass over clips that the dense pass would keep? ``python -m benchmarks.screen DIR [--reader NAME]``.
 
-Measures every clip twice, with the screen and without it, judges the dense measures with the bounds of ``params.yaml`` and counts:
+Measures every clip twice, with the screen and without, judges the dense measures with the bounds of ``params.yaml`` and counts:
 clips that the screen passes over, how many of their segments the filter would have kept (must be 0), and the CPU seconds saved.
 """
 

@@ -5,7 +5,8 @@
 * ``align_one(value, settings, folder)`` writes its files into ``folder`` and returns nothing. It may raise ``Rejected``.
   It must be a module-level function, and may depend on nothing but its arguments: no state passes from unit to unit.
 * The folder is kept under ``.cache/units/<stage>/<key>``; the key hashes the unit's content, the settings, the source code the
-  function can reach and the releases of its packages. A unit with a kept result is not run again; failed units are.
+  function can reach and the releases of its packages. A unit with a kept result is not run again; a failed one is, a bounded
+  number of times (``quarantine``).
 * Each unit runs in a process of its own pool (``isolate``): a crash, a hang or an exception costs that unit, which ends as
   ``failed`` in the ledger with its traceback.
 * Outcomes come back in the order of the unit ids, whatever the number of workers, so what a stage writes from them has the
@@ -31,6 +32,7 @@ from typing import Any
 from pipelines.code_version import code_version
 from pipelines.isolate import Answer, Died, FunctionName, Raised, Returned, TimedOut
 from pipelines.layout import Layout
+from pipelines.quarantine import as_answer, forget_failure, known_failure, record_failure
 from space_data import progress
 from space_data.errors import SpaceError
 from space_data.files import atomic_file, make_folder
@@ -89,6 +91,7 @@ REASONS = {
 
 DETAIL_CHARACTERS = 4000
 OUTCOME_FILE = "outcome.json"
+LOST = {"reason": "worker_died", "detail": "no answer and no result: the unit was lost"}
 STAGE_FACTS = ("stage", "clips", "computed", "seconds", "clips_per_s", *STATUSES)
 """What every stage tells of itself; anything else in its line is a note of its own."""
 
@@ -176,15 +179,14 @@ def run_units(
         unit.unit_id: cache / content_hash(stage, name.name, unit.unit_id, unit.content, _plain(settings), version)[:40]
         for unit in todo
     }
-    cached = {unit.unit_id for unit in todo if (folders[unit.unit_id] / OUTCOME_FILE).is_file()}
     tasks = [
         _Task(unit.unit_id, str(folders[unit.unit_id]), unit.value, settings, name)
         for unit in todo
-        if unit.unit_id not in cached
+        if not (folders[unit.unit_id] / OUTCOME_FILE).is_file()
     ]
-    if cached:
-        logger.info("%s: %d of %d units are kept from earlier runs", stage, len(cached), len(todo))
-    answers = _run_tasks(stage, tasks, cache, job) if tasks else {}
+    if len(tasks) < len(todo):
+        logger.info("%s: %d of %d units are kept from earlier runs", stage, len(todo) - len(tasks), len(todo))
+    answers = _try_tasks(stage, tasks, cache, job)
     return [_outcome(unit.unit_id, folders[unit.unit_id], answers.get(unit.unit_id)) for unit in todo]
 
 
@@ -201,7 +203,7 @@ def _remove_leftovers(cache: Path, cache_days: float) -> None:
     for path in cache.glob("*") if cache.is_dir() else []:
         half_made = path.suffix == ".part" and not _alive(int(path.stem.rsplit(".", 1)[-1]))
         if half_made or now_s - path.stat().st_mtime > cache_days * 86_400:
-            shutil.rmtree(path, ignore_errors=True)
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def _alive(process_id: int) -> bool:
@@ -212,6 +214,28 @@ def _alive(process_id: int) -> bool:
     except PermissionError:
         return True
     return True
+
+
+def _try_tasks(stage: str, tasks: Sequence[_Task], cache: Path, job: Job) -> dict[str, dict[str, Any]]:
+    """Run the tasks, those that fail again until they have had their attempts; what each came to, by unit id."""
+    answers: dict[str, dict[str, Any]] = {}
+    waiting = list(tasks)
+    while waiting:
+        known = {task.unit_id: known_failure(Path(task.folder)) for task in waiting}
+        spent = {unit_id: failure for unit_id, failure in known.items() if failure and failure.attempts >= job.attempts}
+        for unit_id, failure in spent.items():
+            answers[unit_id] = as_answer(failure)
+        waiting = [task for task in waiting if task.unit_id not in spent]
+        if not waiting:
+            break
+        answers |= _run_tasks(stage, waiting, cache, job)
+        failed = [task for task in waiting if "reason" in answers.get(task.unit_id, LOST)]
+        for task in failed:
+            record_failure(Path(task.folder), {"unit_id": task.unit_id, **answers.get(task.unit_id, LOST)})
+        waiting = failed
+    if quarantined := sum("reason" in answer for answer in answers.values()):
+        logger.warning("%s: %d units failed %d times, the ledger says why", stage, quarantined, job.attempts)
+    return answers
 
 
 def _run_tasks(stage: str, tasks: Sequence[_Task], cache: Path, job: Job) -> dict[str, dict[str, Any]]:
@@ -281,7 +305,8 @@ def _outcome(unit_id: str, folder: Path, answer: dict[str, Any] | None) -> Outco
         return Outcome(unit_id, FAILED, answer["reason"], answer["detail"], threshold=answer.get("threshold"))
     marker = folder / OUTCOME_FILE
     if not marker.is_file():
-        return Outcome(unit_id, FAILED, "worker_died", "no answer and no result: the unit was lost")
+        return Outcome(unit_id, FAILED, **LOST)
+    forget_failure(folder)
     os.utime(folder)  # used today: see _remove_leftovers
     return Outcome(unit_id, folder=folder, computed=answer is not None, **json.loads(marker.read_text()))
 

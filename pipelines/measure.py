@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from pipelines.job import Layout, Rejected, Unit, content_hash, ledger_rows, run_units, stage_clock, stage_main, write_ledger
 from space_data import measures as m
 from space_data.clip_media import has_sound, pictures, sound
-from space_data.errors import SpaceError
 from space_data.facemesh import face_finder
 from space_data.landmark_backend import LandmarkBackend, landmark_backend
 from space_data.landmarks import N_LANDMARKS
@@ -228,11 +227,11 @@ def _frame_columns(clip_id: str, seen: Pictures) -> dict[str, object]:
     boxes = np.array(seen.boxes, np.float32).reshape(n, 4)
     return {
         "clip_id": clip_id, "frame": np.arange(n), "pts_s": np.array(seen.pts_s, np.float64),
-        "shot": m.shot_numbers(seen.cuts, n), "found": np.isfinite(boxes[:, 0]), "landmarks_px": seen.landmarks.reshape(n, N_LANDMARKS * 3),
-        "pose": seen.poses, "box": boxes, "faces": counted[:, 0].astype(np.int64), "second_face": counted[:, 1],
-        "detector_score": counted[:, 2], "photo_score": counted[:, 3], "reblur_ratio": looks[:, 0],
-        "reblur_coarse": looks[:, 1], "luma_mean": looks[:, 2], "luma_sd": looks[:, 3],
-        "frame_difference": np.array(seen.difference, np.float64),
+        "shot": m.shot_numbers(seen.cuts, n), "found": np.isfinite(boxes[:, 0]),
+        "landmarks_px": seen.landmarks.reshape(n, N_LANDMARKS * 3), "pose": seen.poses, "box": boxes,
+        "faces": counted[:, 0].astype(np.int64), "second_face": counted[:, 1], "detector_score": counted[:, 2],
+        "photo_score": counted[:, 3], "reblur_ratio": looks[:, 0], "reblur_coarse": looks[:, 1], "luma_mean": looks[:, 2],
+        "luma_sd": looks[:, 3], "frame_difference": np.array(seen.difference, np.float64),
     }  # fmt: skip
 
 

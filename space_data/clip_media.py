@@ -33,7 +33,7 @@ def pictures(clip: Clip, at_most_hz: float | None = None) -> Iterator[Frame]:
             yield frame
             continue
         height, width = frame.rgb.shape[:2]
-        if not (0 <= x0 and x1 <= width and 0 <= y0 and y1 <= height):
+        if not (x0 >= 0 and x1 <= width and y0 >= 0 and y1 <= height):
             raise SpaceError(f"clip {clip.clip_id}: crop ({x0}, {y0}) to ({x1}, {y1}) in a picture of {width}x{height}")
         yield Frame(frame.pts_s, np.ascontiguousarray(frame.rgb[y0:y1, x0:x1]))
 

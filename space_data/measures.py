@@ -259,9 +259,9 @@ def sound_measures(speech: NDArray[np.bool_], loudness_db: NDArray[np.float32]) 
 
 def clipped_shares(audio: NDArray[np.float32]) -> NDArray[np.float32]:
     """Share of samples at full scale per 10 ms, (samples,) at 16 kHz -> (samples // 160,)."""
-    n = len(audio) // SAMPLES_PER_FEATURE
-    shares = np.zeros(n, np.float32)
-    at_limit = np.flatnonzero((audio[: n * SAMPLES_PER_FEATURE] >= FULL_SCALE) | (audio[: n * SAMPLES_PER_FEATURE] <= -FULL_SCALE))
+    shares = np.zeros(len(audio) // SAMPLES_PER_FEATURE, np.float32)
+    whole = audio[: len(shares) * SAMPLES_PER_FEATURE]
+    at_limit = np.flatnonzero((whole >= FULL_SCALE) | (whole <= -FULL_SCALE))
     np.add.at(shares, at_limit // SAMPLES_PER_FEATURE, np.float32(1 / SAMPLES_PER_FEATURE))
     return shares
 

@@ -37,6 +37,7 @@ class Job(Section):
     workers: Count
     shards: Count
     timeout_s: Positive
+    attempts: Count
     cache_days: Positive
     beam: tuple[str, ...]
 

@@ -210,7 +210,7 @@ def stream_clips(path: Path | str, row_class: type, columns: list[str] | None = 
 def stream_pairs(
     left: Iterator[tuple[str, Any]], right: Iterator[tuple[str, pa.Table]]
 ) -> Iterator[tuple[str, Any, pa.Table | None]]:
-    """Join what is sorted by clip with a shard of ``stream_clips``: (clip_id, what stood on the left, the clip's rows or None)."""
+    """Join what is sorted by clip with a shard of ``stream_clips``: (clip_id, left value, the clip's rows or None)."""
     other = next(right, None)
     for clip_id, rows in left:
         while other is not None and other[0] < clip_id:

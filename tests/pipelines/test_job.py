@@ -3,6 +3,8 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from pathlib import Path
@@ -16,7 +18,7 @@ from space_data.params import Job
 from space_data.schema import FAILED, KEPT, REJECTED, LedgerRow
 from space_data.tables import read_table
 
-JOB = Job(workers=2, shards=2, timeout_s=20, cache_days=30, beam=("--runner=FnApiRunner",))
+JOB = Job(workers=2, shards=2, timeout_s=20, attempts=2, cache_days=30, beam=("--runner=FnApiRunner",))
 
 
 def units(*values: str) -> list[Unit]:
@@ -57,13 +59,64 @@ def test_every_fate_of_a_unit_and_the_cache(tmp_path: Path, settings: dict[str, 
     assert good is not None and (good / "result.txt").read_text() == "GOOD"
     assert write_ledger(layout, "test", by_id, ledger_rows("test", outcomes)) == {KEPT: 2, REJECTED: 1, FAILED: 4}
 
-    # Again, grown by one: what was kept or rejected is not repeated, what failed is.
+    tries = calls_of(settings)
+    assert {value: tries.count(value) for value in values} == {
+        "good": 1, "fine": 1, "reject": 1, "user-error": 2, "bug": 2, "crash": 2, "hang": 2,
+    }  # fmt: skip
+
+    # Again, grown by one: what was kept or rejected is not repeated, what failed too often neither.
     Path(settings["calls"]).unlink()
     again = run_units("test", units("good", "reject", "fine", "bug", "new"), act, settings, layout, job)
-    assert calls_of(settings) == ["bug", "new"]
+    assert calls_of(settings) == ["new"]
     assert [o.status for o in again] == [FAILED, KEPT, KEPT, KEPT, REJECTED]
+    assert again[0].detail.startswith("quarantined after 2 attempts. ") and "ZeroDivisionError" in again[0].detail
     assert [o.unit_id for o in again if o.computed] == ["clip/new"]
     assert not list((tmp_path / ".cache").rglob("*.part"))
+
+
+def test_a_failed_unit_has_a_bounded_number_of_attempts_in_all_runs_together(tmp_path: Path, settings: dict[str, str]) -> None:
+    layout = Layout.in_folder(tmp_path)
+    for attempts, calls in ((1, 1), (1, 1), (3, 3), (3, 3)):
+        job = JOB.model_copy(update={"attempts": attempts})
+        (outcome,) = run_units("test", units("bug"), act, settings, layout, job)
+        assert outcome.status == FAILED and len(calls_of(settings)) == calls
+    (changed,) = run_units("test", [Unit("clip/bug", "another content", "mended")], act, settings, layout, JOB)
+    assert changed.status == KEPT
+
+
+def test_a_unit_that_succeeds_at_last_is_no_longer_counted_as_failed(tmp_path: Path, settings: dict[str, str]) -> None:
+    layout = Layout.in_folder(tmp_path)
+    (outcome,) = run_units("test", units("second-time"), act, settings, layout, JOB)
+    assert outcome.status == KEPT and calls_of(settings) == ["second-time"] * 2
+    assert not list((tmp_path / ".cache").rglob("*.failed.json"))
+
+
+KILLED_RUN = """
+from pathlib import Path
+from test_job import JOB, Layout, act, run_units, units
+if __name__ == "__main__":
+    layout = Layout.in_folder(Path({out!r}))
+    run_units("test", units("a", "b", "slow", "z"), act, {settings!r}, layout, JOB.model_copy(update={{"workers": 1}}))
+"""
+
+
+def test_after_kill_9_only_what_was_in_flight_is_repeated(tmp_path: Path, settings: dict[str, str]) -> None:
+    script = tmp_path / "killed_run.py"
+    script.write_text(KILLED_RUN.format(out=str(tmp_path / "out"), settings=settings))
+    folders = [Path(__file__).parent, *(Path(__file__).parents[2] / name for name in (".", "tests/support"))]
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, folders))}
+    run = subprocess.Popen([sys.executable, str(script)], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    calls = Path(settings["calls"])
+    deadline_s = time.monotonic() + 60
+    while not (calls.is_file() and "slow" in calls.read_text()):
+        assert time.monotonic() < deadline_s and run.poll() is None
+        time.sleep(0.05)
+    run.kill()
+    run.wait()
+    calls.write_text("")
+    outcomes = run_units("test", units("a", "b", "slow", "z"), act, settings, Layout.in_folder(tmp_path / "out"), JOB)
+    assert [outcome.status for outcome in outcomes] == [KEPT] * 4
+    assert set(calls_of(settings)) == {"slow", "z"}
 
 
 def test_other_settings_and_other_content_run_again(tmp_path: Path, settings: dict[str, str]) -> None:

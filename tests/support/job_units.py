@@ -24,5 +24,9 @@ def act(value: str, settings: dict[str, str], folder: Path) -> None:
             os.kill(os.getpid(), signal.SIGSEGV)
         case "hang":
             time.sleep(60)
+        case "second-time" if Path(settings["calls"]).read_text().count(value) < 2:
+            raise OSError("the disk was full")
+        case "slow":
+            time.sleep(3)
         case _:
             (folder / "result.txt").write_text(value.upper())
