@@ -4,6 +4,7 @@ Aligned clips go through the same functions as ``space animate`` (``space_data.f
 with exact landmark tracks but no pictures; it joins the same tables as ``kind = speech_only``.
 """
 
+import shutil
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,7 +21,7 @@ from space_data.files import sha256_of
 from space_data.landmarks import N_LANDMARKS
 from space_data.media import decode_audio, decode_video
 from space_data.params import FeaturesStage, Params
-from space_data.schema import KEPT, AlignedClip, FeatureClip, FeatureFrame, UtteranceFrame, emotion_vector
+from space_data.schema import KEPT, SPLITS, AlignedClip, FeatureClip, FeatureFrame, UtteranceFrame, emotion_vector
 from space_data.tables import merge_shards, read_table, write_table
 from space_data.timebase import samples_to_frames
 
@@ -111,12 +112,15 @@ def units_of(params: Params, layout: Layout) -> list[Unit]:
 
 
 def run(params: Params, layout: Layout) -> None:
-    """Write ``features/frames/``, ``features/clips.parquet`` and the stage's ledger."""
+    """Write ``features/frames/split=*/``, ``features/clips.parquet`` and the stage's ledger."""
     with stage_clock(layout, STAGE) as clock:
         units = units_of(params, layout)
         outcomes = run_units(STAGE, units, features_of, params.features, layout, params.job)
         files = {o.unit_id: o.folder / FRAMES_FILE for o in outcomes if o.status == KEPT and o.folder is not None}
-        merge_shards(layout.feature_frames, files, FeatureFrame, params.job.shards)
+        shutil.rmtree(layout.feature_frames, ignore_errors=True)
+        for split in SPLITS:  # a loader reads only its own
+            ids = [unit.unit_id for unit in units if unit.unit_id in files and unit.value.split == split]
+            merge_shards(layout.feature_split(split), {i: files[i] for i in ids}, FeatureFrame, params.job.shards)
         lengths = frame_counts(files)
         rows = [clip_row(unit.value, lengths[unit.unit_id]) for unit in units if unit.unit_id in files]
         write_table(layout.feature_clips, rows, FeatureClip)

@@ -17,7 +17,7 @@ from space_data.landmarks import N_LANDMARKS, PoseTrack, posed
 from space_data.media import decode_video
 from space_data.params import Params
 from space_data.schema import KEPT, AlignedClip, FeatureFrame, FixedSize
-from space_data.tables import by_clip, merge_shards, read_arrow, read_table, shard_of, vectors, write_table
+from space_data.tables import merge_shards, read_table, stream_clips, table_files, vectors, write_table
 from space_models.checkpoints import load_card
 from space_models.generators.compact import MODEL, CompactGenerator, load_compact
 from space_models.generators.compact_nets import N_KEYPOINTS
@@ -59,22 +59,22 @@ def landmarks_of(table: pa.Table) -> NDArray[np.float32]:
     return posed(normalised, PoseTrack.from_array(vectors(table, "pose")))
 
 
-def units_of(layout: Layout, shards: int) -> list[Unit]:
+def units_of(layout: Layout) -> list[Unit]:
     """One unit per aligned clip that has features."""
     videos = {clip.clip_id: clip.video for clip in read_table(layout.aligned_clips, AlignedClip)}
     units = []
-    for clip_id, table in by_clip(read_arrow(layout.feature_frames, FeatureFrame, COLUMNS)):
-        if clip_id in videos:
-            shard = layout.feature_frames / f"part-{shard_of(clip_id, shards):05d}.parquet"
-            seen = hashlib.sha256(landmarks_of(table).tobytes()).hexdigest()
-            value = LatentUnit(clip_id, videos[clip_id], str(shard), str(layout.model(MODEL)))
-            units.append(Unit(clip_id, content_hash(sha256_of(videos[clip_id]), seen), value))
+    for shard in table_files(layout.feature_frames):
+        for clip_id, table in stream_clips(shard, FeatureFrame, COLUMNS):
+            if clip_id in videos:
+                seen = hashlib.sha256(landmarks_of(table).tobytes()).hexdigest()
+                value = LatentUnit(clip_id, videos[clip_id], str(shard), str(layout.model(MODEL)))
+                units.append(Unit(clip_id, content_hash(sha256_of(videos[clip_id]), seen), value))
     return units
 
 
 def latents_of(unit: LatentUnit, settings: str, folder: Path) -> None:
     """Write ``latents.parquet`` of one clip; ``settings`` is the hash of the generator's weights."""
-    table = pq.read_table(unit.features, columns=COLUMNS, filters=[("clip_id", "=", unit.clip_id)])
+    table = pq.read_table(unit.features, columns=COLUMNS, filters=[("clip_id", "=", unit.clip_id)], partitioning=None)
     generator = _generator(unit.model, settings)
     keypoints = generator.extract((frame.rgb for frame in decode_video(unit.video)), landmarks_of(table))
     rows = [LatentFrame(unit.clip_id, index, row.ravel()) for index, row in enumerate(keypoints)]
@@ -85,7 +85,7 @@ def run(params: Params, layout: Layout) -> None:
     """Write ``latents/`` and the stage's ledger."""
     with stage_clock(layout, STAGE) as clock:
         weights = load_card(layout.model(MODEL), MODEL).weights_sha256
-        units = units_of(layout, params.job.shards)
+        units = units_of(layout)
         outcomes = run_units(STAGE, units, latents_of, weights, layout, params.job)
         files = {o.unit_id: o.folder / LATENTS_FILE for o in outcomes if o.status == KEPT and o.folder is not None}
         merge_shards(layout.latents, files, LatentFrame, params.job.shards)

@@ -90,8 +90,12 @@ class Layout:
 
     @property
     def feature_frames(self) -> Path:
-        """Folder of ``FeatureFrame`` shards (features)."""
+        """Folder of ``FeatureFrame`` shards, in one folder per split (features)."""
         return self.features / "frames"
+
+    def feature_split(self, split: str) -> Path:
+        """The folder of one split, named as Hive does, so that other readers see a column ``split``."""
+        return self.feature_frames / f"split={split}"
 
     @property
     def feature_clips(self) -> Path:

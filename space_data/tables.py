@@ -7,7 +7,7 @@ import dataclasses
 import hashlib
 import shutil
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -101,15 +101,12 @@ def sort_rows(rows: Iterable[Row], row_class: type) -> list[Row]:
 
 
 def write_sharded(folder: Path | str, rows: Iterable[Any], row_class: type, shards: int) -> None:
-    """Replace ``folder`` by ``shards`` files ``part-00000.parquet`` ... holding ``rows`` by the hash of their clip."""
-    by_shard: dict[int, list[Any]] = defaultdict(list)
+    """Replace ``folder`` by ``shards`` files ``part-00000.parquet`` ... holding ``rows``, as ``merge_shards`` lays them out."""
+    by_clip_id: dict[str, list[Any]] = defaultdict(list)
     for row in rows:
-        by_shard[shard_of(row.clip_id, shards)].append(row)
-    folder = Path(folder)
-    if folder.exists():
-        shutil.rmtree(folder)
-    for shard in range(shards):
-        write_table(folder / f"part-{shard:05d}.parquet", by_shard[shard], row_class)
+        by_clip_id[row.clip_id].append(row)
+    make = {i: lambda i=i: to_arrow(sort_rows(by_clip_id[i], row_class), row_class) for i in by_clip_id}  # type: ignore[misc]
+    _write_shards(Path(folder), make, row_class, shards)
 
 
 def merge_shards(folder: Path | str, files: Mapping[str, Path], row_class: type, shards: int) -> None:
@@ -124,12 +121,17 @@ def merge_shards(folder: Path | str, files: Mapping[str, Path], row_class: type,
         row_class: what the rows are.
         shards: number of files.
     """
-    folder = Path(folder)
+    make = {clip_id: lambda file=file: pq.read_table(file) for clip_id, file in files.items()}  # type: ignore[misc]
+    _write_shards(Path(folder), make, row_class, shards)
+
+
+def _write_shards(folder: Path, make: Mapping[str, Callable[[], pa.Table]], row_class: type, shards: int) -> None:
+    """``make`` gives a clip's table when it is its turn."""
     if folder.exists():
         shutil.rmtree(folder)
     schema = arrow_schema(row_class)
     by_shard: dict[int, list[str]] = defaultdict(list)
-    for clip_id in sorted(files):
+    for clip_id in sorted(make):
         by_shard[shard_of(clip_id, shards)].append(clip_id)
     for shard in range(shards):
         with (
@@ -138,7 +140,7 @@ def merge_shards(folder: Path | str, files: Mapping[str, Path], row_class: type,
         ):
             waiting: list[pa.Table] = []
             for clip_id in by_shard[shard]:
-                table = pq.read_table(files[clip_id])
+                table = make[clip_id]()
                 if waiting and sum(map(len, waiting)) + len(table) > ROW_GROUP_ROWS:
                     _write_group(writer, waiting)
                 waiting.append(table)
@@ -166,14 +168,26 @@ def read_arrow(
     Raises:
         SpaceError: nothing there, not Parquet, another table, or another version of the schema.
     """
-    path = Path(path)
-    files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
-    if not files or not files[0].exists():
-        raise SpaceError(f"{path}: no such table (run the stage that writes it: `dvc repro`)")
+    files = table_files(path)
     for file in files:
         _check(file, row_class)
     wanted = None if clip_ids is None else pc.field("clip_id").isin(pa.array(sorted(clip_ids), pa.string()))
-    return pa.concat_tables([pq.read_table(file, columns=columns, filters=wanted) for file in files])
+    # the folder's name is no column of ours: partitioning=None
+    tables = [pq.read_table(file, columns=columns, filters=wanted, partitioning=None) for file in files]
+    return pa.concat_tables(tables)
+
+
+def table_files(path: Path | str) -> list[Path]:
+    """The files of a table: itself, or all shards of a folder (also in ``split=...`` folders), in order.
+
+    Raises:
+        SpaceError: there are none.
+    """
+    path = Path(path)
+    files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
+    if not files or not files[0].exists():
+        raise SpaceError(f"{path}: no such table (run the stage that writes it: `dvc repro`)")
+    return files
 
 
 def _check(file: Path, row_class: type) -> None:
@@ -196,11 +210,7 @@ def stream_clips(path: Path | str, row_class: type, columns: list[str] | None = 
     Raises:
         SpaceError: as ``read_arrow``.
     """
-    path = Path(path)
-    files = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
-    if not files or not files[0].exists():
-        raise SpaceError(f"{path}: no such table (run the stage that writes it: `dvc repro`)")
-    for file in files:
+    for file in table_files(path):
         _check(file, row_class)
         with pq.ParquetFile(file) as parquet:
             for group in range(parquet.num_row_groups):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_up_measures import CLIP
 
 from pipelines import align
 from pipelines.align import Playhead, Segment, common_piece, face_outline, piece_sound, place
@@ -102,11 +103,9 @@ SIZE, FPS, SECONDS = 96, 50, 4.0
 
 
 def clip_of(clip_id: str, path: Path) -> Clip:
-    return Clip(
-        clip_id=clip_id, path=str(path), sha256="0" * 64, dataset="t", subject="s", emotion="happy", intensity=0.5, view="front",
-        language="en", sex="", split="train", annotated_offset_frames=None, duration_s=SECONDS, fps=FPS,
-        header_frames=int(SECONDS * FPS), width_px=SIZE, height_px=SIZE, rotation_deg=0, video_codec="h264",
-        pixel_format="yuv420p", video_start_s=0.0, audio_codec="aac", audio_hz=AUDIO_HZ, audio_channels=1, audio_start_s=0.0,
+    return dataclasses.replace(
+        CLIP, clip_id=clip_id, path=str(path), dataset="t", subject="s", emotion="happy", intensity=0.5, duration_s=SECONDS,
+        fps=FPS, header_frames=int(SECONDS * FPS), width_px=SIZE, height_px=SIZE, audio_hz=AUDIO_HZ,
     )  # fmt: skip
 
 
@@ -119,10 +118,15 @@ def decision_of(clip_id: str, segment: int, start_s: float, end_s: float, offset
 
 
 def frame_rows(clip_id: str, landmarks: np.ndarray, pose: np.ndarray) -> list[FrameRow]:
+    box = np.array([10, 10, 80, 80], np.float32)
     return [
-        FrameRow(clip_id, i, i / FPS, 0, True, landmarks.ravel(), pose, 0.2, 0.1, 100.0, 40.0, 1.0)
+        FrameRow(
+            clip_id=clip_id, frame=i, pts_s=i / FPS, shot=0, found=True, landmarks_px=landmarks.ravel(), pose=pose, box=box,
+            faces=1, second_face=0.0, detector_score=0.9, photo_score=1.0, reblur_ratio=0.2, reblur_coarse=0.1, luma_mean=100.0,
+            luma_sd=40.0, frame_difference=1.0,
+        )
         for i in range(int(SECONDS * FPS))
-    ]
+    ]  # fmt: skip
 
 
 @pytest.fixture
