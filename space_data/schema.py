@@ -40,11 +40,15 @@ Landmarks = Annotated[NDArray[np.float32], FixedSize(N_LANDMARKS * 3)]
 PoseVector = Annotated[NDArray[np.float32], FixedSize(7)]
 """yaw_deg, pitch_deg, roll_deg, scale (px per IOD), tx, ty, tz (px): ``PoseTrack.as_array``."""
 EmotionVector = Annotated[NDArray[np.float32], FixedSize(len(EMOTIONS))]
+"""Intensity of each of ``EMOTIONS``, 0 ... 1."""
 Box = Annotated[NDArray[np.float32], FixedSize(4)]
 """x0, y0, x1, y1 in pixels."""
 MelFrame = Annotated[NDArray[np.float32], FixedSize(MEL_BANDS)]
+"""Natural log of power in 40 mel bands, 60-7600 Hz."""
 FrameMel = Annotated[NDArray[np.float32], FixedSize(FEATURES_PER_FRAME * MEL_BANDS)]
+"""The frame's 4 features of 10 ms, 40 log-mel bands each."""
 FrameMfcc = Annotated[NDArray[np.float32], FixedSize(FEATURES_PER_FRAME * MFCC_COEFFICIENTS)]
+"""The same, 13 cepstral coefficients each."""
 
 
 @dataclass(frozen=True)
@@ -101,9 +105,13 @@ class FrameRow:
 
     clip_id: str
     frame: int
+    """number of the source frame, from 0"""
     pts_s: float
+    """its presentation time, from the clip's start"""
     shot: int
+    """number of the shot, from 0"""
     found: bool
+    """a face mesh was fitted; else landmarks and pose are NaN"""
     landmarks_px: Landmarks
     pose: PoseVector
     box: Box
@@ -117,9 +125,13 @@ class FrameRow:
     photo_score: float
     """evidence of a photographed person, 0 ... 1; NaN if not scored in this frame"""
     reblur_ratio: float
+    """sharpness of the face at native pixels: 0 sharp ... 1 blurred (``measures.reblur_ratio``)"""
     reblur_coarse: float
+    """the same at half and quarter size, the larger of the two"""
     luma_mean: float
+    """brightness of the face, 0 ... 255"""
     luma_sd: float
+    """its contrast"""
     frame_difference: float
     """mean absolute grey difference to the frame before at 64x64; 0 for the first"""
 
@@ -130,9 +142,12 @@ class SoundRow:
 
     clip_id: str
     feature: int
+    """number of the 10 ms, from 0"""
     log_mel: MelFrame
     speech: bool
+    """by Silero's voice detector"""
     loudness_db: float
+    """RMS level, dB of full scale"""
     clipped_share: float
     """of its samples, at full scale"""
 
