@@ -66,7 +66,7 @@ def main() -> None:
     print(f"killed after {killed_after_s:.1f} s with {len(done)} of {total} clips measured, then {rest_s:.1f} s to the end")
     print(f"the second run measured {computed} clips: {computed - (total - len(done))} more than were left")
     longer_s = killed_after_s + rest_s - unbroken_s
-    print(f"its first new result came after {first_new_s:.1f} s; both runs together took {longer_s:+.1f} s against the unbroken one")
+    print(f"its first new result came after {first_new_s:.1f} s; the two took {longer_s:+.1f} s against one")
     print(f"{len(tables)} tables, different: {', '.join(different) or 'none'}")
     sys.exit(1 if different else 0)
 
