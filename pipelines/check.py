@@ -112,7 +112,7 @@ def repeated_clips(sources: list[Source]) -> list[Finding]:
 
 def file_sizes(root: Path, sources: Iterable[Source]) -> tuple[list[Finding], dict[int, list[str]]]:
     """Empty and unreachable files as findings; the other files of the clips by size in bytes."""
-    paths = sorted({str(path) for source in sources for path in (source.path, source.audio) if path is not None})
+    paths = sorted({path for source in sources for path in source.files})
     findings = []
     by_size: dict[int, list[str]] = defaultdict(list)
     for path in paths:

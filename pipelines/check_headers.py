@@ -56,7 +56,7 @@ def probe_clip(reader: str, root: str, source: Source) -> Probed:
     try:
         info, (video_s, audio_s) = probe(source.path), stream_lengths(source.path)
         sound = info
-        if source.audio is not None:
+        if source.audio:
             sound, (_, audio_s) = probe(source.audio), stream_lengths(source.audio)
     except MediaError as error:
         return Probed(0.0, [Finding("unreadable", path, str(error))])

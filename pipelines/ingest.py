@@ -161,7 +161,7 @@ def split_of(subject: str, shares: dict[str, float]) -> str:
 def clip_row(source: Source, facts: dict[str, Any], shares: dict[str, float]) -> Clip:
     """The clip table's row from the reader's labels and the file's facts."""
     return Clip(
-        clip_id=source.clip_id, path=str(source.path), sha256=facts["sha256"], audio_path=str(source.audio or ""),
+        clip_id=source.clip_id, path=source.path, sha256=facts["sha256"], audio_path=source.audio,
         part_start_s=source.part_s[0], part_end_s=facts["part_end_s"], part_crop_px=np.array(facts["part_crop_px"], np.float32),
         dataset=source.dataset, subject=source.subject, recording=source.recording, statement=source.statement,
         emotion=source.emotion, intensity=source.intensity, view=source.view, language=source.language, sex=source.sex,
@@ -178,8 +178,8 @@ def clip_row(source: Source, facts: dict[str, Any], shares: dict[str, float]) ->
 def _unit(source: Source, verify: bool = False) -> Unit:
     """The unit of a clip; its key goes by the state of the clip's files, or with ``verify`` by their content."""
     crop_px, height_px = source.part_crop_px, source.part_crop_height_px
-    task = Task(str(source.path), str(source.audio or ""), source.part_s, crop_px, height_px)
-    states = [_content(path) if verify else _state(path) for path in (task.path, task.audio) if path]
+    task = Task(source.path, source.audio, source.part_s, crop_px, height_px)
+    states = [_content(path) if verify else _state(path) for path in source.files]
     return Unit(source.clip_id, content_hash(dataclasses.astuple(task), states), task)
 
 

@@ -56,7 +56,7 @@ def list_clips(root: Path) -> Listing:
         subject = label.get("subject") or (relative.parts[0] if len(relative.parts) > 1 else relative.stem)
         sources.append(
             Source(
-                clip_id=f"{dataset}/{name.as_posix()}", path=path, dataset=dataset, subject=f"{dataset}/{subject}",
+                clip_id=f"{dataset}/{name.as_posix()}", path=str(path), dataset=dataset, subject=f"{dataset}/{subject}",
                 emotion=emotion, intensity=intensity, view=label.get("view", ""), language=label.get("language", ""),
                 sex=label.get("sex", ""), split=split,
             )

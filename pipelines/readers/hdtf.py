@@ -179,7 +179,7 @@ def _source(
     clip = video if number is None else f"{video}_{number}"
     crop_px, height_px = tables.crop(clip, video) if part_s[1] is not None else ((0, 0, 0, 0), 0)
     return Source(
-        clip_id=f"{DATASET}/{clip}", path=Path(f"{root}/{name}"), dataset=DATASET, subject=_subject(video),
+        clip_id=f"{DATASET}/{clip}", path=f"{root}/{name}", dataset=DATASET, subject=_subject(video),
         recording=tables.youtube_ids.get(video, video), part_s=part_s, part_crop_px=crop_px, part_crop_height_px=height_px,
     )  # fmt: skip
 

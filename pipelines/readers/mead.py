@@ -120,10 +120,10 @@ def _source(root: Path, take: Take, view: str, video: str, sound: str | None) ->
     actor, emotion, level, number = take
     statement = f"{emotion}/level_{level}/{number}"
     return Source(
-        clip_id=f"{DATASET}/{actor}/{view}/{statement}", path=Path(f"{root}/{video}"), dataset=DATASET,
+        clip_id=f"{DATASET}/{actor}/{view}/{statement}", path=f"{root}/{video}", dataset=DATASET,
         subject=f"{DATASET}/{actor}", emotion=EMOTIONS[emotion],
         intensity=0.0 if emotion == "neutral" else int(level) / len(LEVELS), view=view, language="en",
-        sex="m" if actor[0] == "M" else "f", audio=Path(f"{root}/{sound}") if sound else None,
+        sex="m" if actor[0] == "M" else "f", audio=f"{root}/{sound}" if sound else "",
         recording=f"{actor}/{statement}", statement=statement,
     )  # fmt: skip
 

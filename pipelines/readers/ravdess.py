@@ -123,10 +123,10 @@ def _misnamed(root: Path, name: str, sources: list[Source], findings: list[Findi
 def _source(root: Path, trial: Trial, picture: str, sound: str | None) -> Source:
     channel, emotion, intensity, statement, _, actor = trial
     return Source(
-        clip_id=f"{DATASET}/Actor_{actor}/{'-'.join(trial)}", path=Path(f"{root}/{picture}"), dataset=DATASET,
+        clip_id=f"{DATASET}/Actor_{actor}/{'-'.join(trial)}", path=f"{root}/{picture}", dataset=DATASET,
         subject=f"{DATASET}/Actor_{actor}", emotion=EMOTIONS[emotion],
         intensity=0.0 if emotion == "01" else INTENSITIES[intensity], view="front", language="en",
-        sex="m" if int(actor) % 2 else "f", audio=Path(f"{root}/{sound}") if sound else None,
+        sex="m" if int(actor) % 2 else "f", audio=f"{root}/{sound}" if sound else "",
         statement=STATEMENTS[statement] + (" (sung)" if channel == SONG else ""),
     )  # fmt: skip
 

@@ -33,7 +33,7 @@ def list_clips(root: Path) -> Listing:
     sources = [
         Source(
             clip_id=f"{DATASET}/{row['clip']}",
-            path=root / f"{row['clip']}.mp4",
+            path=f"{root}/{row['clip']}.mp4",
             dataset=DATASET,
             subject=row["subject"],
             emotion=row["emotion"],

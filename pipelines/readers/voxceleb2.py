@@ -18,6 +18,7 @@ use with the crops; their number of rows should be the clip's number of frames (
 
 import os
 import re
+import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -48,9 +49,11 @@ PUBLISHED = {
     "test utterances": Published(36_237, "all - dev; lists that print 36273 swap two digits"),
     "hours": Published(2442, _PAPER),
 }
-KEY = re.compile(r"(?:(.*)/)?(id\d{5})/([\w-]{11})/(\d{5})\.\w+")
-"""Folders above, speaker, YouTube id, utterance."""
+FOLDER = re.compile(r"(?:(.*)/)?(id\d{5})/([\w-]{11})")
+"""Folders above, speaker, YouTube id."""
+UTTERANCE = re.compile(r"\d{5}")
 SPEAKER = re.compile(r"(?:^|/)(id\d{5})(?:/|$)")
+BOTH = "dev and test"
 SET = re.compile(r"(?:^|[/_])(dev|test)(?:[/_]|$)")
 FIELD = re.compile(r"^(Identity|Reference|Offset|FV Conf|ASD Conf)[\s:]+(\S+)", re.MULTILINE)
 ROW = re.compile(rb"^\d+\s", re.MULTILINE)
@@ -80,33 +83,38 @@ def read_annotation(path: str) -> Annotation | None:
             head = os.read(handle, HEAD_BYTES)
         finally:
             os.close(handle)
-        fields = dict(FIELD.findall(head.decode()))
+        fields = dict(FIELD.findall(head.partition(b"FRAME")[0].decode()))
         numbers = [float(fields[name]) if name in fields else None for name in ("Offset", "FV Conf", "ASD Conf")]
     except (OSError, ValueError):
         return None
     return Annotation(fields.get("Identity", ""), fields.get("Reference", ""), *numbers) if fields else None
 
 
-def annotated_frames(video: Path) -> tuple[str, int] | None:
+def annotated_frames(video: str) -> tuple[str, int] | None:
     """The txt file beside an mp4 of the official layout, and its number of rows, one per frame; None if there is none."""
-    path = re.sub(r"/mp4/(?=id\d{5}/[^/]+/[^/]+$)", "/txt/", video.as_posix())
+    path = re.sub(r"/mp4/(?=id\d{5}/[^/]+/[^/]+$)", "/txt/", video)
     file = Path(path).with_suffix(".txt")
     return (str(file), len(ROW.findall(file.read_bytes()))) if file.is_file() else None
 
 
 @dataclass
 class _Files:
-    """Names by what they are. ``sets``: dev or test as the path says, empty if it does not."""
+    """Names by what they are. ``sets``: dev or test by speaker, as the path says; empty if it does not."""
 
     videos: dict[Key, str] = field(default_factory=dict)
     sounds: dict[Key, str] = field(default_factory=dict)
     texts: dict[Key, str] = field(default_factory=dict)
-    sets: dict[Key, str] = field(default_factory=dict)
+    sets: dict[str, str] = field(default_factory=dict)
     misnamed: list[str] = field(default_factory=list)
     meta: str = ""
     companions: int = 0
     ignored: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
+
+    def place(self, speaker: str, named_set: str) -> None:
+        """Note that a video of the speaker lies in that set."""
+        before = self.sets.get(speaker, "")
+        self.sets[speaker] = before if named_set in ("", before) else named_set if not before else BOTH
 
 
 def _sorted_out(root: Path, names: list[str]) -> _Files:
@@ -114,30 +122,42 @@ def _sorted_out(root: Path, names: list[str]) -> _Files:
     by_suffix = {suffix: files.videos for suffix in VIDEO_SUFFIXES} | {suffix: files.sounds for suffix in SOUND_SUFFIXES}
     by_suffix[".txt"] = files.texts
     root_set = SET.search(root.resolve().name)
-    for name in names:
-        match, kind = KEY.fullmatch(name), by_suffix.get(suffix_of(name))
-        if match is None:
-            if os.path.basename(name) == META and not files.meta:
-                files.meta = name
-            elif kind is files.videos:
-                files.misnamed.append(name)
-            else:
-                files.ignored.append(name)
-                if is_media(name):
-                    files.findings.append(Finding("misnamed", name))
+    last_folder = named_set = speaker = youtube_id = ""
+    for name in names:  # sorted, so that the files of a folder follow each other, and share strings: there are millions
+        folder, _, base = name.rpartition("/")
+        if folder != last_folder:
+            match = FOLDER.fullmatch(folder)
+            found = (SET.search(match[1] or "") if match else None) or root_set
+            last_folder, named_set = folder, found[1] if found else ""
+            speaker, youtube_id = (sys.intern(match[2]), sys.intern(match[3])) if match else ("", "")
+        stem, suffix = sys.intern(base.partition(".")[0]), suffix_of(base)
+        kind = by_suffix.get(suffix)
+        if not speaker or not UTTERANCE.fullmatch(stem) or base.count(".") != 1:
+            _odd(files, name, kind is files.videos)
         elif kind is None:
             files.ignored.append(name)
-        elif (key := (match[2], match[3], match[4])) not in kind:
+        elif (key := (speaker, youtube_id, stem)) not in kind:
             kind[key] = name
             if kind is files.videos:
-                found = SET.search(match[1] or "") or root_set
-                files.sets[key] = found[1] if found else ""
-        elif kind is files.sounds and suffix_of(name) != suffix_of(kind[key]):
+                files.place(speaker, named_set)
+        elif kind is files.sounds and suffix != suffix_of(kind[key]):
             files.companions += 1  # a converted copy; names are sorted, so the m4a is the one that is taken
         else:
             files.ignored.append(name)
             files.findings.append(Finding("duplicate", name, f"the same utterance as {kind[key]}, which is taken"))
     return files
+
+
+def _odd(files: _Files, name: str, is_video: bool) -> None:
+    """A file whose name is not that of an utterance."""
+    if name.rpartition("/")[2] == META and not files.meta:
+        files.meta = name
+    elif is_video:
+        files.misnamed.append(name)
+    else:
+        files.ignored.append(name)
+        if is_media(name):
+            files.findings.append(Finding("misnamed", name))
 
 
 def list_clips(root: Path) -> Listing:
@@ -146,6 +166,12 @@ def list_clips(root: Path) -> Listing:
     files = _sorted_out(root, tree.files)
     findings = files.findings
     people = _people(root, files.meta, findings)
+    for speaker, named_set in files.sets.items():
+        listed_set = people.get(speaker, ("", ""))[1]
+        if named_set == BOTH or (named_set and listed_set and named_set != listed_set):
+            listed = f"; {META} has it in {listed_set}" if listed_set else ""
+            findings.append(Finding("misnamed", speaker, f"lies in {named_set}{listed}: taken as test"))
+        files.sets[speaker] = "test" if "test" in named_set + listed_set else named_set or listed_set
     sources = [_source(root, key, files, people) for key in files.videos]
     lone = [name for kind in (files.sounds, files.texts) for key, name in kind.items() if key not in files.videos]
     lone_texts = sum(suffix_of(name) == ".txt" for name in lone)
@@ -153,8 +179,8 @@ def list_clips(root: Path) -> Listing:
     findings += _without(sources, bool(files.texts))
     counts = _counts(files)
     for name in files.misnamed:
-        speaker = SPEAKER.search(name)
-        source, finding = misnamed_source(root, name, DATASET, speaker[1] if speaker else "")
+        folder = SPEAKER.search(name)
+        source, finding = misnamed_source(root, name, DATASET, folder[1] if folder else "")
         sources.append(source)
         findings.append(finding)
     companions = files.companions + len(files.texts) - lone_texts + bool(files.meta)
@@ -170,17 +196,12 @@ def _source(root: Path, key: Key, files: _Files, people: dict[str, tuple[str, st
     elif text and annotation and not {annotation.identity, annotation.reference} <= {speaker, youtube_id, ""}:
         files.findings.append(Finding("annotation", text, f"says it is of {annotation.identity} {annotation.reference}"))
         annotation = None
-    sex, listed_set = people.get(speaker, ("", ""))
-    named_set = files.sets[key]
-    if named_set and listed_set and named_set != listed_set:
-        detail = f"lies in {named_set}; {META} has {speaker} in {listed_set}"
-        files.findings.append(Finding("misnamed", files.videos[key], detail))
-    files.sets[key] = "test" if "test" in (named_set, listed_set) else named_set or listed_set
+    sex, _ = people.get(speaker, ("", ""))
     offset = annotation.offset_frames if annotation else None
     return Source(
-        clip_id="/".join((DATASET, *key)), path=Path(f"{root}/{files.videos[key]}"), dataset=DATASET,
-        subject=f"{DATASET}/{speaker}", sex=sex, split="test" if files.sets[key] == "test" else "",
-        audio=Path(f"{root}/{sound}") if sound else None, recording=youtube_id,
+        clip_id="/".join((DATASET, *key)), path=f"{root}/{files.videos[key]}", dataset=DATASET,
+        subject=sys.intern(f"{DATASET}/{speaker}"), sex=sex, split="test" if files.sets[speaker] == "test" else "",
+        audio=f"{root}/{sound}" if sound else "", recording=youtube_id,
         annotated_offset_frames=None if offset is None else 0.0 - offset,
         annotated_speaker_confidence=annotation.speaker_confidence if annotation else None,
         annotated_face_confidence=annotation.face_confidence if annotation else None,
@@ -204,7 +225,7 @@ def _people(root: Path, meta: str, findings: list[Finding]) -> dict[str, tuple[s
 def _without(sources: list[Source], any_text: bool) -> list[Finding]:
     """Clips without sound file or annotation, where others have one: per speaker, since whole archives are often left out."""
     total = Counter(source.subject for source in sources)
-    mute = Counter(source.subject for source in sources if source.audio is None)
+    mute = Counter(source.subject for source in sources if not source.audio)
     bare = Counter(source.subject for source in sources if source.annotated_offset_frames is None)
     cases = (("no sound file (the video's own is taken)", mute, mute != total), ("no offset annotated", bare, any_text))
     return [
@@ -219,6 +240,6 @@ def _counts(files: _Files) -> Counter[str]:
     keys = list(files.videos)
     counts = Counter(speakers=len({key[0] for key in keys}), videos=len({key[:2] for key in keys}), utterances=len(keys))
     for name in ("dev", "test"):
-        part = [key for key, named in files.sets.items() if named == name]
-        counts[f"{name} speakers"], counts[f"{name} utterances"] = len({key[0] for key in part}), len(part)
+        counts[f"{name} speakers"] = sum(named == name for named in files.sets.values())
+        counts[f"{name} utterances"] = sum(files.sets[speaker] == name for speaker, _, _ in keys)
     return counts
