@@ -74,7 +74,8 @@ def check(reader: str, root: Path, look_at_contents: bool = True, look_into_head
     findings = listing.findings + repeated_clips(listing.sources)
     counts: dict[str, float] = dict(listing.counts)
     empty, sizes = file_sizes(root, listing.sources)
-    findings += empty
+    known = {finding.path for finding in findings if finding.kind == "lost"}
+    findings += [finding for finding in empty if finding.path not in known]
     if look_at_contents:
         findings += equal_contents(root, sizes)
     if look_into_headers:

@@ -181,7 +181,7 @@ def walk(root: Path, follow_links: bool = True) -> Tree:
     while waiting:
         prefix = waiting.pop()
         try:
-            entries = list(os.scandir(f"{root}/{prefix}"))
+            entries = sorted(os.scandir(f"{root}/{prefix}"), key=lambda entry: entry.name)  # which of two links is entered
         except OSError as error:
             raise SpaceError(f"{root}/{prefix}: folder cannot be listed ({error.strerror})") from error
         for entry in entries:

@@ -15,10 +15,12 @@ TABLES = {
     "RD_crop_wh.txt": "Radio11_0.mp4 412 599 10 599\nRadio11_1.mp4 557 778 0 778\n",
     "RD_resolution.txt": "Radio11.mp4 720\nRadio15.mp4 720\n",
     "RD_video_url.txt": "Radio11 https://www.youtube.com/watch?v=abcdefghijk&t=6s\nRadio24 https://www.youtube.com/watch?v=cU0JPT3n9B4\n",
-    "WDA_annotion_time.txt": "WhipJimClyburn.mp4 00:00-00:02\nJamesClyburn1.mp4 00:00-00:02\nLucilleRoybal-Allard.mp4 00:00-00:02\n",
+    "WDA_annotion_time.txt": "".join(
+        f"{name}.mp4 00:00-00:02\n" for name in ("WhipJimClyburn", "JamesClyburn1", "LucilleRoybal-Allard")
+    ),
     "WDA_crop_wh.txt": "WhipJimClyburn_0.mp4 0 16 0 16\n",
     "WDA_resolution.txt": "WhipJimClyburn.mp4 16\n",
-    "WDA_video_url.txt": "\ufeffWhipJimClyburn https://www.youtube.com/watch?v=gh3YqnvNdio\nJamesClyburn1 https://youtu.be/gh3YqnvNdio\n",
+    "WDA_video_url.txt": "\ufeffWhipJimClyburn https://youtu.be/gh3YqnvNdio\nJamesClyburn1 https://youtu.be/gh3YqnvNdio\n",
 }
 
 
@@ -31,7 +33,9 @@ def with_tables(root: Path) -> Path:
 
 
 def test_whole_downloads_are_cut_and_cropped_by_the_tables(tmp_path: Path) -> None:
-    root = touch(with_tables(tmp_path / "hdtf"), "_videos_raw/RD_Radio11.mp4", "_videos_raw/Radio15.mp4", "_videos_raw/Radio9.mp4")
+    root = touch(
+        with_tables(tmp_path / "hdtf"), "_videos_raw/RD_Radio11.mp4", "_videos_raw/Radio15.mp4", "_videos_raw/Radio9.mp4"
+    )
     listing = list_sources("hdtf", root)
     assert_accounted(listing, root)
     first, second, third, fourth = listing.sources
@@ -51,7 +55,15 @@ def test_whole_downloads_are_cut_and_cropped_by_the_tables(tmp_path: Path) -> No
 
 def test_clips_that_are_there_are_not_cut_again(tmp_path: Path) -> None:
     root = with_tables(tmp_path / "hdtf")
-    touch(root, "Radio11.mp4", "clips/Radio11_0.mp4", "clips/RD_Radio15_000.mp4", "clips/Radio15_1.mp4", "Radio15.mp4", "Radio24.mp4")
+    touch(
+        root,
+        "Radio11.mp4",
+        "clips/Radio11_0.mp4",
+        "clips/RD_Radio15_000.mp4",
+        "clips/Radio15_1.mp4",
+        "Radio15.mp4",
+        "Radio24.mp4",
+    )
     listing = list_sources("hdtf", root)
     assert_accounted(listing, root)
     by_id = {source.clip_id: source for source in listing.sources}

@@ -36,7 +36,12 @@ def test_three_modalities_are_one_clip(corpus: Path) -> None:
     assert (spoken.statement, spoken.view, spoken.language) == ("Kids are talking by the door", "front", "en")
     # The video without sound and the sound make a clip where the file with both is missing.
     assert Path(sung.path).name.startswith("02-") and Path(sung.audio).name.startswith("03-")
-    assert (sung.sex, sung.emotion, sung.intensity, sung.statement) == ("f", "neutral", 0.0, "Dogs are sitting by the door (sung)")
+    assert (sung.sex, sung.emotion, sung.intensity, sung.statement) == (
+        "f",
+        "neutral",
+        0.0,
+        "Dogs are sitting by the door (sung)",
+    )
     assert listing.companions == 1 and listing.ignored == {".wav": 1}
     assert kinds(listing) == {
         "unmatched": ["Audio_Song_Actors_01-24/Actor_02/03-02-03-01-02-01-02.wav"],

@@ -12,7 +12,10 @@ from pipelines.readers import list_sources
 from pipelines.readers.voxceleb2 import PUBLISHED, annotated_frames, read_annotation
 
 DEV, TEST = "id00012/21Uxsk56VDQ", "id00017/01dfn2spqyE"
-HEAD = "Identity  : \t{}\nReference : \t{}\nOffset    : \t{}\nFV Conf   : \t20.230 (1)\nASD Conf  : \t2.765\n\nFRAME \tX \tY \tW \tH \n\n"
+HEAD = (
+    "Identity  : \t{}\nReference : \t{}\nOffset    : \t{}\nFV Conf   : \t20.230 (1)\nASD Conf  : \t2.765\n\n"
+    "FRAME \tX \tY \tW \tH \n\n"
+)
 META = "VoxCeleb2 ID ,VGGFace2 ID ,Gender ,Set\nid00012 ,n000012 ,m ,dev\nid00017 ,n000017 ,f ,test\n"
 
 
