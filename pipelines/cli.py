@@ -103,9 +103,10 @@ def animate(
 @data.command()
 def curate(
     source: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Folder of videos (only read); labels optional in DIR/labels.csv.")
+        Path, typer.Argument(metavar="DIR", help="Folder of videos (only read); labels of a plain one in DIR/labels.csv.")
     ],
     out: Annotated[Path, typer.Option(help="Receives ledger.parquet, audit/index.html, aligned/ and features/.")],
+    dataset: Annotated[Dataset, typer.Option(help="Which corpus it is; 'folder': any videos.")] = Dataset.folder,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes (default: job.workers).")] = None,
     params: ParamsFile = default_params(),
     quiet: Quiet = False,
@@ -115,7 +116,7 @@ def curate(
     from pipelines.curate import curate as run
 
     try:
-        layout = run(source, out, load_params(params), workers)
+        layout = run(source, out, load_params(params), workers, dataset.value)
     except KeyboardInterrupt:
         progress.console.print("interrupted: the same command goes on where this run stopped")
         raise

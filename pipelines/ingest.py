@@ -61,7 +61,7 @@ def looks_like_text(head: bytes) -> bool:
 
 @dataclass(frozen=True)
 class Task:
-    """What ``probe_file`` needs to know of a clip: a ``Source`` without its labels."""
+    """What ``probe_file`` needs to know of a clip: a ``Source`` without its labels, so that new labels cost nothing."""
 
     path: str
     audio: str
@@ -71,8 +71,21 @@ class Task:
     part_crop_height_px: int
 
 
+def task_of(source: Source) -> Task:
+    """The unit's argument."""
+    return Task(source.path, source.audio, source.part_s, source.part_crop_px, source.part_crop_height_px)
+
+
 def probe_file(task: Task, settings: None, folder: Path) -> None:
-    """Write the clip's hash and what its headers say to ``folder/facts.json``; a part's length and crop are settled here.
+    """Write a clip's facts to ``folder/facts.json``; raises as ``read_facts`` does."""
+    (folder / FACTS_FILE).write_text(json.dumps(read_facts(task)))
+
+
+def read_facts(task: Task) -> dict[str, Any]:
+    """The clip's hash and what its headers say; a part's length and crop are settled here.
+
+    Returns:
+        ``sha256``, ``part_end_s``, ``part_crop_px`` and the fields of ``MediaInfo``.
 
     Raises:
         Rejected: ``empty_file``, ``not_media``, ``unreadable``, ``no_video``; of a sound file also ``no_audio``; of a part
@@ -99,8 +112,7 @@ def probe_file(task: Task, settings: None, folder: Path) -> None:
     if is_part or any(crop_px):
         hashes.append(content_hash(task.part_s[0], part_end_s, crop_px))
     sha256 = hashes[0] if len(hashes) == 1 else hashlib.sha256(" ".join(hashes).encode()).hexdigest()
-    facts = {"sha256": sha256, "part_end_s": part_end_s, "part_crop_px": crop_px, **dataclasses.asdict(info)}
-    (folder / FACTS_FILE).write_text(json.dumps(facts))
+    return {"sha256": sha256, "part_end_s": part_end_s, "part_crop_px": crop_px, **dataclasses.asdict(info)}
 
 
 def _header(file: Path) -> MediaInfo:
@@ -177,8 +189,7 @@ def clip_row(source: Source, facts: dict[str, Any], shares: dict[str, float]) ->
 
 def _unit(source: Source, verify: bool = False) -> Unit:
     """The unit of a clip; its key goes by the state of the clip's files, or with ``verify`` by their content."""
-    crop_px, height_px = source.part_crop_px, source.part_crop_height_px
-    task = Task(source.path, source.audio, source.part_s, crop_px, height_px)
+    task = task_of(source)
     states = [_content(path) if verify else _state(path) for path in source.files]
     return Unit(source.clip_id, content_hash(dataclasses.astuple(task), states), task)
 

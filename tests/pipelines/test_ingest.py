@@ -24,6 +24,7 @@ def task_of(path: Path, audio: Path | str = "", part_s=(0.0, None), crop_px=(0, 
 
 
 def facts_of(task: Task, folder: Path) -> dict:
+    """The facts as they come back from the unit's folder."""
     probe_file(task, None, folder)
     return json.loads((folder / FACTS_FILE).read_text())
 

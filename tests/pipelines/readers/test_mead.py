@@ -72,7 +72,8 @@ def test_slips(tmp_path: Path) -> None:
     root = touch(
         tmp_path / "m", f"{good}.mp4", f"{good}.mkv", "again/M005/video/front/sad/level_3/001.mp4",
         "M005/video/front/neutral/level_2/001.mp4", "M005/video/back/sad/level_1/001.mp4",
-        "M005/video/front/gloomy/level_1/001.mp4", "M005/audio/sad/level_3/001.m4a", "M005/audio/sad/level_3/001.wav", "M005/audio/sad/001.m4a", "M005/readme.pdf",
+        "M005/video/front/gloomy/level_1/001.mp4", "M005/audio/sad/level_3/001.m4a", "M005/audio/sad/level_3/001.wav",
+        "M005/audio/sad/001.m4a", "M005/readme.pdf",
     )  # fmt: skip
     listing = list_sources("mead", root)
     assert_accounted(listing, root)
