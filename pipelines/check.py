@@ -137,8 +137,11 @@ def equal_contents(root: Path, by_size: dict[int, list[str]]) -> list[Finding]:
         for size, paths in groups:
             alike = defaultdict(list)
             for path in paths:
-                alike[_sample(path, size)].append(path)
                 advance()
+                try:
+                    alike[_sample(path, size)].append(path)
+                except OSError as error:
+                    findings.append(Finding("unreadable", os.path.relpath(path, root), str(error.strerror)))
             hashes: dict[str, str] = {}
             for path in (path for similar in alike.values() if len(similar) > 1 for path in similar):
                 first = hashes.setdefault(sha256_of(path), path)

@@ -1,6 +1,8 @@
 """What ``space data check --probe`` reads: the headers of every clip's files, compared with each other and with annotations."""
 
 import os
+from collections import deque
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +17,7 @@ LENGTH_TOLERANCE_S = 0.2
 """Between sound and picture; MEAD's sound is up to 0.04 s shorter, and coded sound is padded to its frames."""
 AAC_FRAME_SAMPLES = 1024
 PROBE_LIMIT_S = 60.0
+QUEUED_PER_WORKER = 8
 
 
 @dataclass(frozen=True)
@@ -28,11 +31,18 @@ class Probed:
 def probe_all(reader: str, root: Path, sources: list[Source], workers: int) -> list[Probed]:
     """Open the files of every clip, each in a process that may die of it."""
     pool = IsolatedPool(FunctionName("pipelines.check_headers", "probe_clip"), workers, PROBE_LIMIT_S)
-    answers = [(source, pool.submit(reader, str(root), source)) for source in sources]
+    waiting: deque[tuple[Source, Future[Answer]]] = deque()  # few at a time: closing the pool finishes what is queued
+    probed = []
     try:
-        return [_probed(root, source, answer.result()) for source, answer in progress.track(answers, "headers")]
+        for source in progress.track(sources, "headers"):
+            waiting.append((source, pool.submit(reader, str(root), source)))
+            if len(waiting) > QUEUED_PER_WORKER * workers:
+                first, answer = waiting.popleft()
+                probed.append(_probed(root, first, answer.result()))
+        probed += [_probed(root, last, answer.result()) for last, answer in waiting]
     finally:
         pool.close()
+    return probed
 
 
 def _probed(root: Path, source: Source, answer: Answer) -> Probed:

@@ -237,7 +237,8 @@ def _warn(listing: Listing, params: Params) -> None:
     """One line on what the reader found wrong; ``space data check`` has it all."""
     kinds = Counter(finding.kind for finding in listing.findings if FINDINGS[finding.kind][0] != NOTE)
     if kinds:
-        first = next(finding for finding in listing.findings if finding.kind in kinds)
+        worst = next(kind for kind in FINDINGS if kind in kinds)
+        first = next(finding for finding in listing.findings if finding.kind == worst)
         logger.warning(
             "%s: %s, e.g. %s: %s (`space data check %s --dataset %s` lists them)", params.data.raw,
             ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items())), first.path, first.detail, params.data.raw,

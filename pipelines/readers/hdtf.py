@@ -34,6 +34,7 @@ from pipelines.readers.listing import (
     Source,
     is_media,
     misnamed_source,
+    read_lines,
     suffix_of,
     walk,
 )  # fmt: skip
@@ -87,8 +88,7 @@ def read_tables(root: Path, names: list[str]) -> _Tables:
         if match is None:
             continue
         tables.files.append(name)
-        text = (root / name).read_text(encoding="utf-8-sig", errors="replace")  # one of them starts with a byte order mark
-        for line in text.splitlines():
+        for line in read_lines(root / name):
             key, *values = line.split() or [""]
             if key and not _read_row(tables, match[1], key.removesuffix(".mp4"), values):
                 tables.findings.append(Finding("annotation", name, f"row {line.strip()!r} cannot be read"))

@@ -256,6 +256,18 @@ def read_csv(path: Path, required: set[str], optional: set[str]) -> list[dict[st
         return [{key: (value or "").strip() for key, value in row.items()} for row in reader]
 
 
+def read_lines(path: Path) -> list[str]:
+    """Lines of a corpus' own text table; bytes that are not UTF-8 become question marks, a byte order mark goes.
+
+    Raises:
+        SpaceError: it cannot be read.
+    """
+    try:
+        return path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    except OSError as error:
+        raise SpaceError(f"{path}: cannot be read ({error.strerror})") from error
+
+
 def check_labels(where: str, emotion: str, intensity: str, split: str) -> tuple[str, float, str]:
     """Emotion, intensity and split of a label row, checked.
 

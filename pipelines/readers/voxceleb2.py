@@ -32,6 +32,7 @@ from pipelines.readers.listing import (
     Source,
     is_media,
     misnamed_source,
+    read_lines,
     suffix_of,
     walk,
 )  # fmt: skip
@@ -213,7 +214,7 @@ def _people(root: Path, meta: str, findings: list[Finding]) -> dict[str, tuple[s
     if not meta:
         return {}
     people = {}
-    for line in (root / meta).read_text(encoding="utf-8-sig", errors="replace").splitlines()[1:]:
+    for line in read_lines(root / meta)[1:]:
         columns = [column.strip() for column in line.split(",")]
         if len(columns) >= 4 and columns[2] in ("m", "f") and columns[3] in ("dev", "test"):
             people[columns[0]] = (columns[2], columns[3])

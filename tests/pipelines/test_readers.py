@@ -112,5 +112,12 @@ def test_names_of_a_corpus_that_are_not_utf8_are_findings(tmp_path: Path) -> Non
     assert [finding.path for finding in listing.findings if finding.kind == "misnamed"] == ["b\\udcff.mp4"]
 
 
+def test_a_table_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
+    root = touch(tmp_path / "set", "mp4/id00001/abcdefghijk/00001.mp4")
+    (root / "vox2_meta.csv").symlink_to(tmp_path / "nowhere.csv")
+    with pytest.raises(SpaceError, match="vox2_meta.csv: cannot be read"):
+        list_sources("voxceleb2", root)
+
+
 def test_hidden_suffixes_and_names_without_one() -> None:
     assert [suffix_of(name) for name in ("a/b.MP4", "a.b/c", "a/.hidden", "x.tar.gz")] == [".mp4", "", "", ".gz"]
