@@ -62,7 +62,7 @@ class Source:
 
     clip_id: str
     path: str
-    """a string: a million ``Path`` objects take a quarter of a minute and of a gigabyte"""
+    """a string: a million ``Path`` objects take 8 s and 0.3 GB"""
     dataset: str
     subject: str
     emotion: str = "neutral"
