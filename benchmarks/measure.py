@@ -12,18 +12,16 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import av
 import cv2
 from mediapipe.python.solutions.face_mesh import FaceMesh
 
-from pipelines.ingest import clip_row
+from pipelines.ingest import clip_row, read_facts, task_of
 from pipelines.measure import measure_clip
 from pipelines.readers import Source
-from space_data.files import sha256_of
-from space_data.media import probe
 from space_data.params import load_params
 from space_data.schema import Clip
 
@@ -67,8 +65,8 @@ def cpu_seconds(function: Callable[[], object]) -> float:
 
 def clip_of(path: Path) -> Clip:
     """The row that ``ingest`` would make of a file."""
-    source = Source(clip_id=path.stem, path=path, dataset="benchmark", subject=path.stem)
-    return clip_row(source, {"sha256": sha256_of(path), **asdict(probe(path))}, {"train": 1.0, "val": 0.0})
+    source = Source(clip_id=path.stem, path=str(path), dataset="benchmark", subject=path.stem)
+    return clip_row(source, read_facts(task_of(source)), {"train": 1.0, "val": 0.0})
 
 
 def time_clip(path: Path, rounds: int, folder: Path) -> Timing:

@@ -42,6 +42,17 @@ class Renderer(StrEnum):
     compact = "compact"
 
 
+class Dataset(StrEnum):
+    """Corpora that have a reader (``pipelines.readers.READERS``, which is not imported for the sake of a quick --help)."""
+
+    folder = "folder"
+    hdtf = "hdtf"
+    mead = "mead"
+    ravdess = "ravdess"
+    synthetic = "synthetic"
+    voxceleb2 = "voxceleb2"
+
+
 @app.command(
     epilog="Examples: `space animate --image portrait.jpg --audio speech.wav --out out.mp4`; with a smile and a head kept "
     "still: add `--emotion happy:0.8 --pose still`; two feelings at once: `--emotion happy:0.5+surprised:0.3`."
@@ -92,9 +103,10 @@ def animate(
 @data.command()
 def curate(
     source: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Folder of videos (only read); labels optional in DIR/labels.csv.")
+        Path, typer.Argument(metavar="DIR", help="Folder of videos (only read); labels of a plain one in DIR/labels.csv.")
     ],
     out: Annotated[Path, typer.Option(help="Receives ledger.parquet, audit/index.html, aligned/ and features/.")],
+    dataset: Annotated[Dataset, typer.Option(help="Which corpus it is; 'folder': any videos.")] = Dataset.folder,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes (default: job.workers).")] = None,
     params: ParamsFile = default_params(),
     quiet: Quiet = False,
@@ -104,12 +116,42 @@ def curate(
     from pipelines.curate import curate as run
 
     try:
-        layout = run(source, out, load_params(params), workers)
+        layout = run(source, out, load_params(params), workers, dataset.value)
     except KeyboardInterrupt:
         progress.console.print("interrupted: the same command goes on where this run stopped")
         raise
     if not quiet:
         progress.console.print(escape(f"ledger: {out / 'ledger.parquet'}   audit: {layout.audit / 'index.html'}"))
+
+
+@data.command(
+    epilog="Exit status 0: consistent, a part of a corpus included; 1: something is wrong; 2: cannot be checked. "
+    "docs/datasets.md says which layout each corpus has."
+)
+def check(
+    source: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the corpus (only read).")],
+    dataset: Annotated[Dataset, typer.Option(help="Which corpus it is; 'folder': any videos.")],
+    probe: Annotated[bool, typer.Option("--probe", help="Also open every file: playable, lengths, frames, hours.")] = False,
+    contents: Annotated[bool, typer.Option(help="Look for equal content under two names (reads 4 kB of most files).")] = True,
+    examples: Annotated[int, typer.Option(min=0, help="Shown per kind of finding.")] = 5,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Also write everything found to this file.")] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Processes that open files.")] = 2,
+    quiet: Quiet = False,
+) -> None:
+    """Compare a folder with the corpus it should be: totals, and what is missing, unmatched, misnamed, doubled or broken."""
+    progress.setup(quiet)
+    from rich.console import Console
+
+    from pipelines.check import check as run
+    from pipelines.check import print_report, write_json
+
+    report = run(dataset.value, source, look_at_contents=contents, look_into_headers=probe, workers=workers)
+    if json is not None:
+        write_json(report, json)
+    if not quiet:
+        print_report(report, examples, Console())
+    if not report.consistent:
+        raise typer.Exit(1)
 
 
 def _print_version(wanted: bool) -> None:

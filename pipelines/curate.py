@@ -19,14 +19,15 @@ logger = logging.getLogger(__name__)
 STAGES = (ingest, measure, segment, sync, filter, align, features)
 
 
-def curate(source: Path, out: Path, params: Params, workers: int | None = None) -> Layout:
+def curate(source: Path, out: Path, params: Params, workers: int | None = None, reader: str = "folder") -> Layout:
     """Curate the videos under ``source`` into ``out``; an interrupted run continues where it was.
 
     Args:
         source: any folder; labels optional in ``labels.csv`` (see ``pipelines.readers.folder``). It is only read.
         out: receives ``ledger.parquet``, ``audit/index.html``, ``aligned/``, ``features/`` and the tables between them.
-        params: bounds and settings; its ``data`` section is replaced by the ``folder`` reader on ``source``.
+        params: bounds and settings; its ``data`` section is replaced by ``reader`` on ``source``.
         workers: processes per stage, if not ``params.job.workers``.
+        reader: which corpus it is (``pipelines.readers.READERS``).
 
     Raises:
         SpaceError: no such folder, no video in it, one folder lies inside the other, ``out`` holds files that no run of this
@@ -45,7 +46,7 @@ def curate(source: Path, out: Path, params: Params, workers: int | None = None) 
         raise SpaceError(f"{out}: holds files that are not of an earlier run (choose an empty or new folder as --out)")
     params = params.model_copy(
         update={
-            "data": params.data.model_copy(update={"reader": "folder", "raw": str(source)}),
+            "data": params.data.model_copy(update={"reader": reader, "raw": str(source)}),
             "job": params.job.model_copy(update={"workers": workers or params.job.workers}),
         }
     )

@@ -1,9 +1,20 @@
-"""Stage ``ingest``: list a corpus, hash and probe every file; what cannot be read is rejected with a reason, never dropped."""
+"""Stage ``ingest``: list a corpus, hash and probe every file; what cannot be read is rejected with a reason, never dropped.
 
+A file is taken as unchanged while its path, size, and times of change are: hashing it is the work to be saved. The inode's time
+(ctime) is among them, which nothing can set back: a file replaced by one of equal size and date is noticed too. A touched file
+of equal content costs its hash and a probe; what comes after goes by the hash. Where a file system's times cannot be relied on,
+``data.verify`` reads every file in every run.
+"""
+
+import contextlib
 import dataclasses
 import hashlib
 import json
 import logging
+import os
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +32,11 @@ from pipelines.job import (
     stage_main,
     write_ledger,
 )  # fmt: skip
-from pipelines.readers import Source, list_sources
-from space_data.media import MediaError, probe
+from pipelines.readers import Listing, Source, list_sources
+from pipelines.readers.listing import FINDINGS, NOTE, PART_SLACK_S
+from space_data import progress
+from space_data.files import sha256_of
+from space_data.media import MediaError, MediaInfo, probe
 from space_data.params import Params
 from space_data.schema import KEPT, Clip
 from space_data.tables import write_table
@@ -45,29 +59,107 @@ def looks_like_text(head: bytes) -> bool:
     return True
 
 
-def probe_file(path: str, settings: None, folder: Path) -> None:
-    """Write the file's hash and what its header says to ``folder/facts.json``.
+@dataclass(frozen=True)
+class Task:
+    """What ``probe_file`` needs to know of a clip: a ``Source`` without its labels, so that new labels cost nothing."""
+
+    path: str
+    audio: str
+    """empty: the video's own sound"""
+    part_s: tuple[float, float | None]
+    part_crop_px: tuple[int, int, int, int]
+    part_crop_height_px: int
+
+
+def task_of(source: Source) -> Task:
+    """The unit's argument."""
+    return Task(source.path, source.audio, source.part_s, source.part_crop_px, source.part_crop_height_px)
+
+
+def probe_file(task: Task, settings: None, folder: Path) -> None:
+    """Write a clip's facts to ``folder/facts.json``; raises as ``read_facts`` does."""
+    (folder / FACTS_FILE).write_text(json.dumps(read_facts(task)))
+
+
+def read_facts(task: Task) -> dict[str, Any]:
+    """The clip's hash and what its headers say; a part's length and crop are settled here.
+
+    Returns:
+        ``sha256``, ``part_end_s``, ``part_crop_px`` and the fields of ``MediaInfo``.
 
     Raises:
-        Rejected: ``empty_file``, ``not_media``, ``unreadable`` or ``no_video``.
+        Rejected: ``empty_file``, ``not_media``, ``unreadable``, ``no_video``; of a sound file also ``no_audio``; of a part
+            ``truncated`` (it ends beyond the file) or ``error`` (its crop leaves the picture).
     """
-    file = Path(path)
+    info = _header(Path(task.path))
+    if not info.has_video:
+        raise Rejected("no_video", f"sound only ({info.audio_codec})")
+    hashes = [sha256_of(task.path)]
+    if task.audio:
+        sound = _header(Path(task.audio))
+        if not sound.has_audio:
+            raise Rejected("no_audio", f"{task.audio}: a picture only ({sound.video_codec})")
+        info = dataclasses.replace(
+            info, has_audio=True, audio_codec=sound.audio_codec, audio_hz=sound.audio_hz, audio_channels=sound.audio_channels,
+            audio_start_s=sound.audio_start_s,
+        )  # fmt: skip
+        hashes.append(sha256_of(task.audio))
+    part_end_s = task.part_s[1]
+    is_part = task.part_s != (0.0, None)
+    if is_part:
+        info, part_end_s = _part_of(info, task)
+    crop_px = _scaled_crop(info, task)
+    if is_part or any(crop_px):
+        hashes.append(content_hash(task.part_s[0], part_end_s, crop_px))
+    sha256 = hashes[0] if len(hashes) == 1 else hashlib.sha256(" ".join(hashes).encode()).hexdigest()
+    return {"sha256": sha256, "part_end_s": part_end_s, "part_crop_px": crop_px, **dataclasses.asdict(info)}
+
+
+def _header(file: Path) -> MediaInfo:
+    """The header of one file, or the reason why there is none."""
     try:
         with open(file, "rb") as stream:
             head = stream.read(SNIFFED_BYTES)
     except OSError as error:
         raise Rejected("unreadable", f"{file}: cannot be opened ({error.strerror})") from error
     if not head:
-        raise Rejected("empty_file", value=0.0)
+        raise Rejected("empty_file", str(file), value=0.0)
     try:
-        info = probe(file)
+        return probe(file)
     except MediaError as error:
         raise Rejected("not_media" if looks_like_text(head) else "unreadable", str(error)) from error
-    if not info.has_video:
-        raise Rejected("no_video", f"sound only ({info.audio_codec})")
-    with open(file, "rb") as stream:
-        sha256 = hashlib.file_digest(stream, "sha256").hexdigest()
-    (folder / FACTS_FILE).write_text(json.dumps({"sha256": sha256, **dataclasses.asdict(info)}))
+
+
+def _part_of(info: MediaInfo, task: Task) -> tuple[MediaInfo, float]:
+    """The header's facts for a part of the file, and where the part ends.
+
+    An end up to ``PART_SLACK_S`` beyond the file's is the file's.
+    """
+    start_s, end_s = task.part_s
+    file_s = info.duration_s or np.inf  # a header without a duration cannot contradict
+    if start_s >= file_s or (end_s is not None and end_s > file_s + PART_SLACK_S):
+        last_s = start_s if end_s is None else end_s
+        raise Rejected("truncated", f"{task.path}: the part ends at {last_s:g} s, the file at {file_s:.2f} s", file_s, last_s)
+    end_s = float(min(file_s, np.inf if end_s is None else end_s))
+    if not np.isfinite(end_s):
+        raise Rejected("error", f"{task.path}: a part to the end of a file whose header gives no duration")
+    length_s = end_s - start_s
+    frames = round(length_s * info.fps) if info.header_frames else 0
+    return dataclasses.replace(info, duration_s=length_s, header_frames=frames), end_s
+
+
+def _scaled_crop(info: MediaInfo, task: Task) -> tuple[float, ...]:
+    """The crop in the file's own pixels; all 0: none."""
+    drawn_px = task.part_crop_height_px or info.height
+    crop_px = tuple(side * info.height / drawn_px for side in task.part_crop_px)
+    x0, y0, x1, y1 = crop_px
+    if any(crop_px) and not (0 <= x0 < x1 <= info.width and 0 <= y0 < y1 <= info.height):
+        x0, y0, x1, y1 = map(round, crop_px)
+        raise Rejected(
+            "error", f"{task.path}: crop {x0},{y0} to {x1},{y1} leaves the picture of {info.width}x{info.height} "
+            "(downloaded in another size than the crop was made for?)",
+        )  # fmt: skip
+    return crop_px
 
 
 def split_of(subject: str, shares: dict[str, float]) -> str:
@@ -81,8 +173,8 @@ def split_of(subject: str, shares: dict[str, float]) -> str:
 def clip_row(source: Source, facts: dict[str, Any], shares: dict[str, float]) -> Clip:
     """The clip table's row from the reader's labels and the file's facts."""
     return Clip(
-        clip_id=source.clip_id, path=str(source.path), sha256=facts["sha256"], audio_path=str(source.audio or ""),
-        part_start_s=source.part_s[0], part_end_s=source.part_s[1], part_crop_px=np.array(source.part_crop_px, np.float32),
+        clip_id=source.clip_id, path=source.path, sha256=facts["sha256"], audio_path=source.audio,
+        part_start_s=source.part_s[0], part_end_s=facts["part_end_s"], part_crop_px=np.array(facts["part_crop_px"], np.float32),
         dataset=source.dataset, subject=source.subject, recording=source.recording, statement=source.statement,
         emotion=source.emotion, intensity=source.intensity, view=source.view, language=source.language, sex=source.sex,
         split=source.split or split_of(source.subject, shares), annotated_offset_frames=source.annotated_offset_frames,
@@ -95,10 +187,27 @@ def clip_row(source: Source, facts: dict[str, Any], shares: dict[str, float]) ->
     )  # fmt: skip
 
 
-def _unit(source: Source) -> Unit:
-    """A file is taken as unchanged while its path, size and time of change are: hashing it is the work to be saved."""
-    state = source.path.stat() if source.path.exists() else source.path.lstat()  # a link may point nowhere
-    return Unit(source.clip_id, content_hash(str(source.path), state.st_size, state.st_mtime_ns), str(source.path))
+def _unit(source: Source, verify: bool = False) -> Unit:
+    """The unit of a clip; its key goes by the state of the clip's files, or with ``verify`` by their content."""
+    task = task_of(source)
+    states = [_content(path) if verify else _state(path) for path in source.files]
+    return Unit(source.clip_id, content_hash(dataclasses.astuple(task), states), task)
+
+
+def _state(path: str) -> tuple[int, ...]:
+    """Size and times of a file; of a link that points nowhere its own; empty if there is nothing: ``probe_file`` says so."""
+    for status_of in (os.stat, os.lstat):
+        with contextlib.suppress(OSError):
+            status = status_of(path)
+            return status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    return ()
+
+
+def _content(path: str) -> str:
+    """Hash of a file's content; empty if it cannot be read: ``probe_file`` says why."""
+    with contextlib.suppress(OSError):
+        return sha256_of(path)
+    return ""
 
 
 def run(params: Params, layout: Layout) -> None:
@@ -106,13 +215,35 @@ def run(params: Params, layout: Layout) -> None:
     with stage_clock(layout, STAGE) as clock:
         listing = list_sources(params.data.reader, Path(params.data.raw))
         if listing.ignored:
-            logger.info("ignored, not video: %s", ", ".join(f"{n} {suffix}" for suffix, n in sorted(listing.ignored.items())))
-        outcomes = run_units(STAGE, map(_unit, listing.sources), probe_file, None, layout, params.job)
+            logger.info("belong to no clip: %s", ", ".join(f"{n} {suffix}" for suffix, n in sorted(listing.ignored.items())))
+        _warn(listing, params)
+        units = _verified_units(listing, params.job.workers) if params.data.verify else map(_unit, listing.sources)
+        outcomes = run_units(STAGE, units, probe_file, None, layout, params.job)
         clips = [clip_row(source, _facts(outcome), params.data.splits)
                  for source, outcome in _paired(listing.sources, outcomes) if outcome.status == KEPT]  # fmt: skip
         write_table(layout.clips, clips, Clip)
         clock.counts = write_ledger(layout, STAGE, [s.clip_id for s in listing.sources], ledger_rows(STAGE, outcomes))
         clock.clips, clock.computed = len(outcomes), sum(outcome.computed for outcome in outcomes)
+
+
+def _verified_units(listing: Listing, workers: int) -> list[Unit]:
+    """The units by content; hashing releases the interpreter, so threads do."""
+    with ThreadPoolExecutor(workers) as pool:
+        units = pool.map(lambda source: _unit(source, verify=True), listing.sources)
+        return list(progress.track(units, "verify", len(listing.sources)))
+
+
+def _warn(listing: Listing, params: Params) -> None:
+    """One line on what the reader found wrong; ``space data check`` has it all."""
+    kinds = Counter(finding.kind for finding in listing.findings if FINDINGS[finding.kind][0] != NOTE)
+    if kinds:
+        worst = next(kind for kind in FINDINGS if kind in kinds)
+        first = next(finding for finding in listing.findings if finding.kind == worst)
+        logger.warning(
+            "%s: %s, e.g. %s: %s (`space data check %s --dataset %s` lists them)", params.data.raw,
+            ", ".join(f"{n} {kind}" for kind, n in sorted(kinds.items())), first.path, first.detail, params.data.raw,
+            params.data.reader,
+        )  # fmt: skip
 
 
 def _paired(sources: list[Source], outcomes: list[Outcome]) -> list[tuple[Source, Outcome]]:

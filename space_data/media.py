@@ -133,6 +133,20 @@ def probe(path: Path | str) -> MediaInfo:
         )
 
 
+def stream_lengths(path: Path | str) -> tuple[float | None, float | None]:
+    """Length of the first video and of the first audio stream by the header, seconds; None: no such stream, or no word on it.
+
+    Raises:
+        MediaError: the file is missing, empty or not media.
+    """
+    with _open(path) as container:
+        lengths = [
+            float(streams[0].duration * streams[0].time_base) if streams and streams[0].duration else None
+            for streams in (container.streams.video, container.streams.audio)
+        ]
+    return lengths[0], lengths[1]
+
+
 def _square_width(frame: Any, stream: Any) -> int:
     """Width in square pixels: the stored width times the sample aspect ratio, even."""
     aspect = stream.sample_aspect_ratio or Fraction(1)

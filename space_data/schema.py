@@ -59,7 +59,7 @@ class Clip:
     """data set + path without suffix, e.g. ``vox2/id00017/01dfn2spqyE/00001``"""
     path: str
     sha256: str
-    """of the content of the file, or of the two files if the sound lies in one of its own"""
+    """of the content of the file, or of the two if the sound lies in one of its own, and of part and crop if there are any"""
     audio_path: str
     """file that holds the sound; empty: the video's own"""
     part_start_s: float

@@ -1,14 +1,27 @@
 """Readers: what a corpus holds, one file per layout. A reader lists clips and their labels; it opens no video.
 
-To add a corpus, write ``list_clips(root)`` in a file of this folder and name it in ``list_sources``.
+To add a corpus, write ``list_clips(root)`` and ``PUBLISHED`` (its totals, for ``space data check``) in a file of this folder
+and name it in ``READERS``.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
-from pipelines.readers.listing import Listing, Source, Utterance
+from pipelines.readers import folder, hdtf, mead, ravdess, synthetic, voxceleb2
+from pipelines.readers.listing import Listing, Published, Source, Utterance
 from space_data.errors import SpaceError
 
-__all__ = ["Listing", "Source", "Utterance", "list_sources", "list_utterances"]
+__all__ = ["READERS", "Listing", "Source", "Utterance", "list_sources", "list_utterances", "published"]
+
+READERS = {
+    "folder": (folder.list_clips, folder.PUBLISHED),
+    "hdtf": (hdtf.list_clips, hdtf.PUBLISHED),
+    "mead": (mead.list_clips, mead.PUBLISHED),
+    "ravdess": (ravdess.list_clips, ravdess.PUBLISHED),
+    "synthetic": (synthetic.list_clips, synthetic.PUBLISHED),
+    "voxceleb2": (voxceleb2.list_clips, voxceleb2.PUBLISHED),
+}
+"""Per corpus (``folder``: any videos) what lists its clips, and its published totals. ``data.reader`` names one."""
 
 
 def list_sources(reader: str, root: Path) -> Listing:
@@ -17,22 +30,31 @@ def list_sources(reader: str, root: Path) -> Listing:
     Raises:
         SpaceError: no such reader, no such folder, or no video in it.
     """
-    from pipelines.readers import folder, synthetic
-
-    readers = {"folder": folder.list_clips, "synthetic": synthetic.list_clips}
-    if reader not in readers:
-        raise SpaceError(f"data.reader: {reader!r}, need one of {', '.join(sorted(readers))}")
+    list_clips, _ = _reader(reader)
     if not root.is_dir():
         raise SpaceError(f"{root}: no such folder (data.raw; the default corpus is made by `python -m pipelines.corpus`)")
-    listing = readers[reader](root)
+    listing = list_clips(root)
     if not listing.sources:
         ignored = ", ".join(f"{n} {suffix}" for suffix, n in sorted(listing.ignored.items())) or "nothing else either"
         raise SpaceError(f"{root}: no video in this folder ({ignored})")
     return listing
 
 
+def published(reader: str) -> dict[str, Published]:
+    """Published totals of the whole corpus, by what they count.
+
+    Raises:
+        SpaceError: no such reader.
+    """
+    return _reader(reader)[1]
+
+
+def _reader(name: str) -> tuple[Callable[[Path], Listing], dict[str, Published]]:
+    if name not in READERS:
+        raise SpaceError(f"data.reader: {name!r}, need one of {', '.join(sorted(READERS))}")
+    return READERS[name]
+
+
 def list_utterances(reader: str, root: Path) -> list[Utterance]:
     """Speech with landmark tracks but no pictures; only the default corpus has any."""
-    from pipelines.readers import synthetic
-
     return synthetic.list_utterances(root) if reader == "synthetic" else []

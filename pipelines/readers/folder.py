@@ -5,17 +5,25 @@ language, sex and split. Without it, clips in one top-level subfolder count as o
 different splits), a clip that lies directly in the folder as a subject of its own.
 """
 
-import logging
 from collections import Counter
 from pathlib import Path
 
-from pipelines.readers.listing import VIDEO_SUFFIXES, Listing, Source, check_labels, read_csv
+from pipelines.readers.listing import (
+    VIDEO_SUFFIXES,
+    Finding,
+    Listing,
+    Published,
+    Source,
+    check_labels,
+    read_csv,
+    suffix_of,
+    walk,
+)  # fmt: skip
 from space_data.errors import SpaceError
-
-logger = logging.getLogger(__name__)
 
 LABELS = "labels.csv"
 OPTIONAL = {"subject", "emotion", "intensity", "view", "language", "sex", "split"}
+PUBLISHED: dict[str, Published] = {}
 
 
 def list_clips(root: Path) -> Listing:
@@ -26,19 +34,17 @@ def list_clips(root: Path) -> Listing:
     Raises:
         SpaceError: a video's name is not UTF-8, so that no table could hold it.
     """
-    found = sorted(path for path in root.rglob("*") if not _hidden(path.relative_to(root)))
-    files = [path for path in found if not path.is_dir()]
-    videos = [path for path in files if path.suffix.lower() in VIDEO_SUFFIXES]
-    others = [path for path in files if path.suffix.lower() not in VIDEO_SUFFIXES and path.name != LABELS]
-    ignored = Counter(path.suffix.lower() or "without suffix" for path in others)
-    ignored.update("linked folder" for path in found if path.is_dir() and path.is_symlink())
+    tree = walk(root, follow_links=False)
+    for unnameable in tree.not_utf8:
+        if suffix_of(unnameable) in VIDEO_SUFFIXES:  # it would be a clip without a row
+            raise SpaceError(f"{ascii(str(root / unnameable))}: the name is not UTF-8 (rename the file)")
+    videos = sorted(Path(f"{root}/{name}") for name in tree.files if suffix_of(name) in VIDEO_SUFFIXES)
+    others = [name for name in tree.files if suffix_of(name) not in VIDEO_SUFFIXES and name != LABELS]
     labels = _labels(root)
     dataset = root.resolve().name
     stems = Counter(path.relative_to(root).with_suffix("") for path in videos)
     sources = []
     for path in videos:
-        if not _is_utf8(str(path)):
-            raise SpaceError(f"{ascii(str(path))}: the name is not UTF-8 (rename the file)")
         relative = path.relative_to(root)
         # a.mp4 and a.mov are two clips
         name = relative.with_suffix("") if stems[relative.with_suffix("")] == 1 else relative
@@ -50,23 +56,14 @@ def list_clips(root: Path) -> Listing:
         subject = label.get("subject") or (relative.parts[0] if len(relative.parts) > 1 else relative.stem)
         sources.append(
             Source(
-                clip_id=f"{dataset}/{name.as_posix()}", path=path, dataset=dataset, subject=f"{dataset}/{subject}",
+                clip_id=f"{dataset}/{name.as_posix()}", path=str(path), dataset=dataset, subject=f"{dataset}/{subject}",
                 emotion=emotion, intensity=intensity, view=label.get("view", ""), language=label.get("language", ""),
                 sex=label.get("sex", ""), split=split,
             )
         )  # fmt: skip
-    if labels:
-        logger.warning("%s: %d rows name no video in the folder, e.g. %s", root / LABELS, len(labels), next(iter(labels)))
-    return Listing(sources, ignored)
-
-
-def _is_utf8(name: str) -> bool:
-    """Whether a name from the file system can be written as UTF-8; other bytes come as lone surrogates."""
-    return not any("\ud800" <= character <= "\udfff" for character in name)
-
-
-def _hidden(relative: Path) -> bool:
-    return any(part.startswith(".") for part in relative.parts)
+    findings = [Finding("lost", clip, f"{LABELS} has a row for it") for clip in sorted(labels)]
+    counts = Counter({"subjects": len({source.subject for source in sources}), "clips": len(sources)})
+    return tree.listing(sources, others, findings, len(tree.files) - len(videos) - len(others), counts)
 
 
 def _labels(root: Path) -> dict[str, dict[str, str]]:

@@ -1,5 +1,6 @@
 """The command line: help, versions, and errors as one line."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -8,7 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from corpora import touch
 
+from pipelines.cli import Dataset
+from pipelines.readers import READERS
 from space_data.media import write_image, write_wav
 
 
@@ -88,3 +92,20 @@ def test_an_empty_folder_says_so(tmp_path: Path) -> None:
     done = space("data", "curate", str(tmp_path / "in"), "--out", str(tmp_path / "out"))
     assert done.returncode == 2
     assert "no video in this folder" in done.stderr
+
+
+def test_check_tells_by_its_status_whether_a_corpus_is_consistent(tmp_path: Path) -> None:
+    corpus = touch(tmp_path / "r", "Actor_18/01-01-03-01-01-01-18.mp4")
+    done = space("data", "check", str(corpus), "--dataset", "ravdess")
+    assert done.returncode == 0 and "consistent: 0 errors" in done.stdout and "24" in done.stdout
+    touch(corpus, "Actor_18/01-02-03-01-01-01-18.mp4")
+    done = space("data", "check", str(corpus), "--dataset", "ravdess", "--json", str(tmp_path / "r.json"), "-q")
+    assert done.returncode == 1 and done.stdout == done.stderr == ""
+    kinds = [finding["kind"] for finding in json.loads((tmp_path / "r.json").read_text())["findings"]]
+    assert kinds == ["impossible", "missing"]
+    done = space("data", "check", str(tmp_path / "none"), "--dataset", "mead")
+    assert done.returncode == 2 and done.stderr.startswith("error:")
+
+
+def test_every_reader_can_be_named() -> None:
+    assert {dataset.value for dataset in Dataset} == set(READERS)

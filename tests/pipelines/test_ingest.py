@@ -1,13 +1,38 @@
 """Ingest: names of what cannot be read, splits by subject."""
 
+import json
+import os
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
+from corpora import clip, sound
+from tiny_clips import folder_params
 
-from pipelines.ingest import _unit, looks_like_text, probe_file, split_of
-from pipelines.job import Rejected
+from pipelines import ingest
+from pipelines.ingest import FACTS_FILE, Task, _unit, clip_row, looks_like_text, probe_file, split_of
+from pipelines.job import Layout, Rejected
 from pipelines.readers import Source
+from space_data.files import sha256_of
+from space_data.schema import Clip, LedgerRow
+from space_data.tables import read_table
+
+
+def task_of(path: Path, audio: Path | str = "", part_s=(0.0, None), crop_px=(0, 0, 0, 0), crop_height_px: int = 0) -> Task:
+    return Task(str(path), str(audio), part_s, crop_px, crop_height_px)
+
+
+def facts_of(task: Task, folder: Path) -> dict:
+    """The facts as they come back from the unit's folder."""
+    probe_file(task, None, folder)
+    return json.loads((folder / FACTS_FILE).read_text())
+
+
+def reason_of(task: Task, folder: Path) -> tuple[str, str]:
+    with pytest.raises(Rejected) as rejection:
+        probe_file(task, None, folder)
+    return rejection.value.reason, rejection.value.detail
 
 
 @pytest.mark.parametrize(("head", "is_text"), [(b"plain words\n", True), ("müßig".encode(), True), (b"\0\0\0 ftypisom", False)])
@@ -18,9 +43,10 @@ def test_text_is_told_from_broken_media(head: bytes, is_text: bool) -> None:
 def test_a_file_that_cannot_be_opened_is_rejected(tmp_path: Path) -> None:
     link = tmp_path / "gone.mp4"
     link.symlink_to(tmp_path / "nowhere.mp4")
-    assert _unit(Source("set/gone", link, "set", "gone")).value == str(link)
+    task = _unit(Source("set/gone", str(link), "set", "gone")).value
+    assert task == task_of(link)
     with pytest.raises(Rejected) as rejection:
-        probe_file(str(link), None, tmp_path)
+        probe_file(task, None, tmp_path)
     assert rejection.value.reason == "unreadable" and "No such file" in rejection.value.detail
 
 
@@ -31,3 +57,99 @@ def test_splits_depend_on_the_subject_only_and_meet_their_shares() -> None:
     counts = Counter(splits.values())
     assert abs(counts["train"] - 1800) < 100 and abs(counts["val"] - 600) < 80 and abs(counts["test"] - 600) < 80
     assert split_of("s1", {"train": 0.0, "val": 0.0}) == "test"
+
+
+def test_sound_of_its_own_file_gives_the_facts_and_enters_the_hash(tmp_path: Path) -> None:
+    video, audio = clip(tmp_path / "a.mp4", sound_s=0.4), sound(tmp_path / "a.wav")
+    alone, both = facts_of(task_of(video), tmp_path), facts_of(task_of(video, audio), tmp_path)
+    assert (alone["audio_codec"], both["audio_codec"]) == ("aac", "pcm_s16le")
+    assert both["audio_hz"] == 16_000 and both["duration_s"] == alone["duration_s"] and both["video_codec"] == "h264"
+    assert alone["sha256"] == sha256_of(video) != both["sha256"]
+    sound(tmp_path / "b.wav").replace(audio)
+    assert facts_of(task_of(video, audio), tmp_path)["sha256"] != both["sha256"]
+
+
+def test_what_is_wrong_with_the_sound_file_is_named(tmp_path: Path) -> None:
+    video = clip(tmp_path / "a.mp4")
+    (tmp_path / "empty.m4a").write_bytes(b"")
+    (tmp_path / "text.m4a").write_text("words\n" * 20)
+    clip(tmp_path / "mute.mp4")
+    reasons = {"empty.m4a": "empty_file", "text.m4a": "not_media", "none.m4a": "unreadable", "mute.mp4": "no_audio"}
+    for name, reason in reasons.items():
+        found, detail = reason_of(task_of(video, tmp_path / name), tmp_path)
+        assert found == reason and name in detail
+    assert reason_of(task_of(sound(tmp_path / "s.m4a")), tmp_path)[0] == "no_video"
+
+
+def test_a_part_has_its_own_length_frames_and_hash(tmp_path: Path) -> None:
+    video = clip(tmp_path / "a.mp4", n_frames=75)  # 3 s
+    whole = facts_of(task_of(video), tmp_path)
+    part = facts_of(task_of(video, part_s=(1.0, 2.0)), tmp_path)
+    assert (part["duration_s"], part["header_frames"], part["part_end_s"]) == (1.0, 25, 2.0)
+    other = facts_of(task_of(video, part_s=(0.0, 2.0)), tmp_path)
+    assert len({whole["sha256"], part["sha256"], other["sha256"]}) == 3
+    # stamps are whole seconds: up to one second beyond the end is the end
+    last = facts_of(task_of(video, part_s=(1.0, 4.0)), tmp_path)
+    assert (last["part_end_s"], last["duration_s"], last["header_frames"]) == (pytest.approx(3.0), pytest.approx(2.0), 50)
+
+
+def test_a_part_beyond_the_file_is_truncated(tmp_path: Path) -> None:
+    video = clip(tmp_path / "a.mp4", n_frames=25)
+    with pytest.raises(Rejected) as rejection:
+        probe_file(task_of(video, part_s=(0.0, 2.5)), None, tmp_path)
+    assert (rejection.value.reason, rejection.value.value, rejection.value.threshold) == ("truncated", 1.0, 2.5)
+    assert reason_of(task_of(video, part_s=(1.5, 1.9)), tmp_path)[0] == "truncated"
+
+
+def test_a_crop_is_scaled_to_the_file_and_must_lie_in_it(tmp_path: Path) -> None:
+    video = clip(tmp_path / "a.mp4", side_px=64)
+    assert facts_of(task_of(video, crop_px=(8, 0, 40, 32)), tmp_path)["part_crop_px"] == [8, 0, 40, 32]
+    assert facts_of(task_of(video, crop_px=(8, 0, 40, 32), crop_height_px=128), tmp_path)["part_crop_px"] == [4, 0, 20, 16]
+    reason, detail = reason_of(task_of(video, crop_px=(8, 0, 80, 32)), tmp_path)
+    assert reason == "error" and "crop 8,0 to 80,32 leaves the picture of 64x64" in detail
+
+
+def test_the_row_holds_both_files_and_the_settled_part(tmp_path: Path) -> None:
+    video, audio = clip(tmp_path / "a.mp4", n_frames=50), sound(tmp_path / "a.m4a")
+    source = Source("hdtf/a_0", str(video), "hdtf", "hdtf/a", audio=str(audio), part_s=(0.0, 3.0), part_crop_px=(0, 0, 16, 16),
+                    annotated_offset_frames=-2.0, statement="s", recording="r")  # fmt: skip
+    row = clip_row(source, facts_of(_unit(source).value, tmp_path), {"train": 1.0, "val": 0.0})
+    assert (row.path, row.audio_path, row.part_start_s, row.part_end_s) == (str(video), str(audio), 0.0, pytest.approx(2.0))
+    assert list(row.part_crop_px) == [0, 0, 16, 16] and row.part_crop_px.dtype == np.float32
+    assert (row.annotated_offset_frames, row.statement, row.recording, row.audio_codec) == (-2.0, "s", "r", "aac")
+
+
+def run_ingest(root: Path, out: Path, verify: bool = False) -> tuple[dict[str, str], int]:
+    """Hashes by clip, and how many clips this run looked at."""
+    params = folder_params(root)
+    params = params.model_copy(update={"data": params.data.model_copy(update={"verify": verify})})
+    layout = Layout.in_folder(out)
+    ingest.run(params, layout)
+    clips = read_table(layout.clips, Clip)
+    assert len(clips) <= len(read_table(layout.ledger("ingest"), LedgerRow))
+    return {clip.clip_id: clip.sha256 for clip in clips}, json.loads(layout.timing("ingest").read_text())["computed"]
+
+
+@pytest.mark.parametrize("verify", [False, True])
+def test_new_changed_touched_and_removed_files_are_noticed(tmp_path: Path, verify: bool) -> None:
+    root, out = tmp_path / "set", tmp_path / "out"
+    for name in ("a", "b"):
+        clip(root / f"{name}.mp4")
+    first, computed = run_ingest(root, out, verify)
+    assert computed == 2
+    assert run_ingest(root, out, verify) == (first, 0)
+    os.utime(root / "a.mp4")  # touched: looked at again, found to be the same; by content: not even looked at
+    assert run_ingest(root, out, verify) == (first, 0 if verify else 1)
+    # changed, with the size and the date of before
+    state = (root / "b.mp4").stat()
+    content = bytearray((root / "b.mp4").read_bytes())
+    content[content.index(b"mdat") + 400] ^= 1
+    (root / "b.mp4").write_bytes(content)
+    os.utime(root / "b.mp4", ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert (root / "b.mp4").stat().st_size == state.st_size and (root / "b.mp4").stat().st_mtime_ns == state.st_mtime_ns
+    changed, computed = run_ingest(root, out, verify)
+    assert computed == 1 and changed["set/b"] != first["set/b"] and changed["set/a"] == first["set/a"]
+    (root / "a.mp4").unlink()
+    clip(root / "c.mp4")
+    grown, computed = run_ingest(root, out, verify)
+    assert computed == 1 and set(grown) == {"set/b", "set/c"} and grown["set/b"] == changed["set/b"]

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipelines.readers import list_sources
+from pipelines.readers.listing import suffix_of
 from space_data.errors import SpaceError
 
 
@@ -89,3 +90,34 @@ def test_nothing_to_read_is_an_error(tmp_path: Path) -> None:
         list_sources("voxceleb", tmp_path)
     with pytest.raises(SpaceError, match="manifest.csv: no such list"):
         list_sources("synthetic", tmp_path)
+
+
+def test_linked_folders_of_a_corpus_are_entered_once_and_circles_end(tmp_path: Path) -> None:
+    store = touch(tmp_path / "store", "M001/video/top/sad/level_1/001.mp4")
+    root = touch(tmp_path / "set", "M002/video/top/sad/level_1/001.mp4")
+    (root / "M001").symlink_to(store / "M001", target_is_directory=True)
+    (root / "again").symlink_to(store / "M001", target_is_directory=True)
+    (root / "M002/circle").symlink_to(root, target_is_directory=True)
+    (root / "M002/inside").symlink_to(root / "M002/video", target_is_directory=True)
+    listing = list_sources("mead", root)
+    assert [source.subject for source in listing.sources] == ["mead/M001", "mead/M002"]
+    assert listing.ignored == {"linked folder": 3} and listing.unaccounted() == 0
+
+
+def test_names_of_a_corpus_that_are_not_utf8_are_findings(tmp_path: Path) -> None:
+    root = touch(tmp_path / "set", "M002/video/top/sad/level_1/001.mp4")
+    Path(os.fsdecode(os.fsencode(root) + b"/b\xff.mp4")).write_bytes(b"x")
+    listing = list_sources("mead", root)
+    assert len(listing.sources) == 1 and listing.ignored == {".mp4": 1} and listing.unaccounted() == 0
+    assert [finding.path for finding in listing.findings if finding.kind == "misnamed"] == ["b\\udcff.mp4"]
+
+
+def test_a_table_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
+    root = touch(tmp_path / "set", "mp4/id00001/abcdefghijk/00001.mp4")
+    (root / "vox2_meta.csv").symlink_to(tmp_path / "nowhere.csv")
+    with pytest.raises(SpaceError, match="vox2_meta.csv: cannot be read"):
+        list_sources("voxceleb2", root)
+
+
+def test_hidden_suffixes_and_names_without_one() -> None:
+    assert [suffix_of(name) for name in ("a/b.MP4", "a.b/c", "a/.hidden", "x.tar.gz")] == [".mp4", "", "", ".gz"]

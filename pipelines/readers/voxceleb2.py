@@ -1,0 +1,246 @@
+"""VoxCeleb2: celebrities in interviews, cut from YouTube; one face track of 224x224 pixels at 25 fps per utterance.
+
+* Size: 6,112 speakers, 150,480 videos, 1,128,246 utterances, 2,442 h (Chung et al. 2018, arXiv 1806.05622); archives of about
+  250 GB of mp4, 72 GB of m4a, 1.5 GB of txt. Dev and test hold different speakers.
+* Licence: the annotations are CC BY 4.0, the videos are their owners'. By registration; the files left the Oxford site.
+* Layout: ``{dev,test}/{mp4,aac,txt}/idNNNNN/<youtube id>/NNNNN.{mp4,m4a,txt}``, or any one of those levels as the root; sound
+  converted to wav may lie in ``wav/``. Base names repeat everywhere: the three parts of the path are the key. ``vox2_meta.csv``
+  (anywhere below the root) gives sex and set.
+* Split: test speakers are ``test``, dev speakers go by the hash of their id. Without ``dev/`` or ``test/`` in the path (nor in
+  the root's name) the set is taken from ``vox2_meta.csv``, without that all go by their hash.
+
+Annotations are kept as evidence and never applied. ``Offset`` is in frames. Sure: SyncNet's published code, by the same group,
+prints a positive offset where the *sound leads*, so our sign (+ = sound late) is the opposite, and that is how it is stored.
+Not sure: that the txt files were written with that sign, and whether the offset is still in the published mp4. ``FV Conf``
+(face verification) and ``ASD Conf`` (active speaker) are copied. The boxes are fractions of the original YouTube picture, of no
+use with the crops; their number of rows should be the clip's number of frames (``space data check --probe``).
+"""
+
+import os
+import re
+import sys
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pipelines.readers.listing import (
+    SOUND_SUFFIXES,
+    VIDEO_SUFFIXES,
+    Finding,
+    Listing,
+    Published,
+    Source,
+    is_media,
+    misnamed_source,
+    read_lines,
+    suffix_of,
+    walk,
+)  # fmt: skip
+
+DATASET = "vox2"
+META = "vox2_meta.csv"
+_PAPER = "arXiv 1806.05622"
+PUBLISHED = {
+    "speakers": Published(6112, _PAPER),
+    "videos": Published(150_480, _PAPER),
+    "utterances": Published(1_128_246, _PAPER),
+    "dev speakers": Published(5994, _PAPER),
+    "dev utterances": Published(1_092_009, _PAPER),
+    "test speakers": Published(118, _PAPER),
+    "test utterances": Published(36_237, "all - dev; lists that print 36273 swap two digits"),
+    "hours": Published(2442, _PAPER),
+}
+FOLDER = re.compile(r"(?:(.*)/)?(id\d{5})/([\w-]{11})")
+"""Folders above, speaker, YouTube id."""
+UTTERANCE = re.compile(r"\d{5}")
+SPEAKER = re.compile(r"(?:^|/)(id\d{5})(?:/|$)")
+BOTH = "dev and test"
+SET = re.compile(r"(?:^|[/_])(dev|test)(?:[/_]|$)")
+FIELD = re.compile(r"^(Identity|Reference|Offset|FV Conf|ASD Conf)[\s:]+(\S+)", re.MULTILINE)
+ROW = re.compile(rb"^\d+\s", re.MULTILINE)
+HEAD_BYTES = 512
+"""The fields and the first rows of an annotation; its million siblings make reading more expensive than opening."""
+
+Key = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """The head of a txt file, as it stands there."""
+
+    identity: str
+    reference: str
+    offset_frames: float | None
+    """SyncNet's sign"""
+    face_confidence: float | None
+    speaker_confidence: float | None
+
+
+def read_annotation(path: str) -> Annotation | None:
+    """Fields of an annotation file; None if it cannot be read, or holds none of them or no number where one must be."""
+    try:
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            head = os.read(handle, HEAD_BYTES)
+        finally:
+            os.close(handle)
+        fields = dict(FIELD.findall(head.partition(b"FRAME")[0].decode()))
+        numbers = [float(fields[name]) if name in fields else None for name in ("Offset", "FV Conf", "ASD Conf")]
+    except (OSError, ValueError):
+        return None
+    return Annotation(fields.get("Identity", ""), fields.get("Reference", ""), *numbers) if fields else None
+
+
+def annotated_frames(video: str) -> tuple[str, int] | None:
+    """The txt file beside an mp4 of the official layout, and its number of rows, one per frame; None if there is none."""
+    path = re.sub(r"/mp4/(?=id\d{5}/[^/]+/[^/]+$)", "/txt/", video)
+    file = Path(path).with_suffix(".txt")
+    return (str(file), len(ROW.findall(file.read_bytes()))) if file.is_file() else None
+
+
+@dataclass
+class _Files:
+    """Names by what they are. ``sets``: dev or test by speaker, as the path says; empty if it does not."""
+
+    videos: dict[Key, str] = field(default_factory=dict)
+    sounds: dict[Key, str] = field(default_factory=dict)
+    texts: dict[Key, str] = field(default_factory=dict)
+    sets: dict[str, str] = field(default_factory=dict)
+    misnamed: list[str] = field(default_factory=list)
+    meta: str = ""
+    companions: int = 0
+    ignored: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+    def place(self, speaker: str, named_set: str) -> None:
+        """Note that a video of the speaker lies in that set."""
+        before = self.sets.get(speaker, "")
+        self.sets[speaker] = before if named_set in ("", before) else named_set if not before else BOTH
+
+
+def _sorted_out(root: Path, names: list[str]) -> _Files:
+    files = _Files()
+    by_suffix = {suffix: files.videos for suffix in VIDEO_SUFFIXES} | {suffix: files.sounds for suffix in SOUND_SUFFIXES}
+    by_suffix[".txt"] = files.texts
+    root_set = SET.search(root.resolve().name)
+    last_folder = named_set = speaker = youtube_id = ""
+    for name in names:  # sorted, so that the files of a folder follow each other, and share strings: there are millions
+        folder, _, base = name.rpartition("/")
+        if folder != last_folder:
+            match = FOLDER.fullmatch(folder)
+            found = (SET.search(match[1] or "") if match else None) or root_set
+            last_folder, named_set = folder, found[1] if found else ""
+            speaker, youtube_id = (sys.intern(match[2]), sys.intern(match[3])) if match else ("", "")
+        stem, suffix = sys.intern(base.partition(".")[0]), suffix_of(base)
+        kind = by_suffix.get(suffix)
+        if not speaker or not UTTERANCE.fullmatch(stem) or base.count(".") != 1:
+            _odd(files, name, kind is files.videos)
+        elif kind is None:
+            files.ignored.append(name)
+        elif (key := (speaker, youtube_id, stem)) not in kind:
+            kind[key] = name
+            if kind is files.videos:
+                files.place(speaker, named_set)
+        elif kind is files.sounds and suffix != suffix_of(kind[key]):
+            files.companions += 1  # a converted copy; names are sorted, so the m4a is the one that is taken
+        else:
+            files.ignored.append(name)
+            files.findings.append(Finding("duplicate", name, f"the same utterance as {kind[key]}, which is taken"))
+    return files
+
+
+def _odd(files: _Files, name: str, is_video: bool) -> None:
+    """A file whose name is not that of an utterance."""
+    if name.rpartition("/")[2] == META and not files.meta:
+        files.meta = name
+    elif is_video:
+        files.misnamed.append(name)
+    else:
+        files.ignored.append(name)
+        if is_media(name):
+            files.findings.append(Finding("misnamed", name))
+
+
+def list_clips(root: Path) -> Listing:
+    """All utterances with a video. Files without one, and names that the corpus does not have, are findings."""
+    tree = walk(root)
+    files = _sorted_out(root, tree.files)
+    findings = files.findings
+    people = _people(root, files.meta, findings)
+    for speaker, named_set in files.sets.items():
+        listed_set = people.get(speaker, ("", ""))[1]
+        if named_set == BOTH or (named_set and listed_set and named_set != listed_set):
+            listed = f"; {META} has it in {listed_set}" if listed_set else ""
+            findings.append(Finding("misnamed", speaker, f"lies in {named_set}{listed}: taken as test"))
+        files.sets[speaker] = "test" if "test" in named_set + listed_set else named_set or listed_set
+    sources = [_source(root, key, files, people) for key in files.videos]
+    lone = [name for kind in (files.sounds, files.texts) for key, name in kind.items() if key not in files.videos]
+    lone_texts = sum(suffix_of(name) == ".txt" for name in lone)
+    findings += [Finding("unmatched", name, "no video") for name in lone]
+    findings += _without(sources, bool(files.texts))
+    counts = _counts(files)
+    for name in files.misnamed:
+        folder = SPEAKER.search(name)
+        source, finding = misnamed_source(root, name, DATASET, folder[1] if folder else "")
+        sources.append(source)
+        findings.append(finding)
+    companions = files.companions + len(files.texts) - lone_texts + bool(files.meta)
+    return tree.listing(sources, files.ignored + lone, findings, companions, counts)
+
+
+def _source(root: Path, key: Key, files: _Files, people: dict[str, tuple[str, str]]) -> Source:
+    speaker, youtube_id, _ = key
+    sound, text = files.sounds.get(key), files.texts.get(key)
+    annotation = read_annotation(f"{root}/{text}") if text else None
+    if text and annotation is None:
+        files.findings.append(Finding("annotation", text, "no Offset, FV Conf or ASD Conf can be read from it"))
+    elif text and annotation and not {annotation.identity, annotation.reference} <= {speaker, youtube_id, ""}:
+        files.findings.append(Finding("annotation", text, f"says it is of {annotation.identity} {annotation.reference}"))
+        annotation = None
+    sex, _ = people.get(speaker, ("", ""))
+    offset = annotation.offset_frames if annotation else None
+    return Source(
+        clip_id="/".join((DATASET, *key)), path=f"{root}/{files.videos[key]}", dataset=DATASET,
+        subject=sys.intern(f"{DATASET}/{speaker}"), sex=sex, split="test" if files.sets[speaker] == "test" else "",
+        audio=f"{root}/{sound}" if sound else "", recording=youtube_id,
+        annotated_offset_frames=None if offset is None else 0.0 - offset,
+        annotated_speaker_confidence=annotation.speaker_confidence if annotation else None,
+        annotated_face_confidence=annotation.face_confidence if annotation else None,
+    )  # fmt: skip
+
+
+def _people(root: Path, meta: str, findings: list[Finding]) -> dict[str, tuple[str, str]]:
+    """Sex and set by speaker; the published table separates its columns by commas with blanks or tabs before them."""
+    if not meta:
+        return {}
+    people = {}
+    for line in read_lines(root / meta)[1:]:
+        columns = [column.strip() for column in line.split(",")]
+        if len(columns) >= 4 and columns[2] in ("m", "f") and columns[3] in ("dev", "test"):
+            people[columns[0]] = (columns[2], columns[3])
+        elif line.strip():
+            findings.append(Finding("annotation", meta, f"row {line!r}, need id, VGGFace2 id, m or f, dev or test"))
+    return people
+
+
+def _without(sources: list[Source], any_text: bool) -> list[Finding]:
+    """Clips without sound file or annotation, where others have one: per speaker, since whole archives are often left out."""
+    total = Counter(source.subject for source in sources)
+    mute = Counter(source.subject for source in sources if not source.audio)
+    bare = Counter(source.subject for source in sources if source.annotated_offset_frames is None)
+    cases = (("no sound file (the video's own is taken)", mute, mute != total), ("no offset annotated", bare, any_text))
+    return [
+        Finding("unmatched", subject, f"{n} of {total[subject]} utterances: {what}")
+        for what, counted, wanted in cases
+        if wanted
+        for subject, n in sorted(counted.items())
+    ]
+
+
+def _counts(files: _Files) -> Counter[str]:
+    keys = list(files.videos)
+    counts = Counter(speakers=len({key[0] for key in keys}), videos=len({key[:2] for key in keys}), utterances=len(keys))
+    for name in ("dev", "test"):
+        counts[f"{name} speakers"] = sum(named == name for named in files.sets.values())
+        counts[f"{name} utterances"] = sum(files.sets[speaker] == name for speaker, _, _ in keys)
+    return counts
