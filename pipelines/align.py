@@ -21,7 +21,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipelines.job import Layout, Outcome, Unit, content_hash, ledger_rows, run_units, stage_clock, stage_main, write_ledger
-from space_data.clip_media import pictures, sound
+from space_data.clip_media import picture_size, pictures, sound
 from space_data.crop import CropBox, crop_box
 from space_data.errors import SpaceError
 from space_data.landmarks import N_LANDMARKS, PoseTrack, posed, template_mesh
@@ -110,7 +110,7 @@ def segment_crop(rows: pa.Table, decision: Decision, clip: Clip) -> CropBox:
         raise SpaceError(f"clip {decision.clip_id}: kept, but no frame of it has a face")
     landmarks = vectors(rows, "landmarks_px")[inside].reshape(-1, N_LANDMARKS, 3)
     outline = face_outline(landmarks, PoseTrack.from_array(vectors(rows, "pose")[inside]))
-    return crop_box(outline, clip.width_px, clip.height_px)
+    return crop_box(outline, *picture_size(clip))
 
 
 def common_piece(segment: Segment, audio_samples: int) -> Piece:

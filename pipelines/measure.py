@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from pipelines.job import Layout, Rejected, Unit, content_hash, ledger_rows, run_units, stage_clock, stage_main, write_ledger
 from space_data import measures as m
-from space_data.clip_media import has_sound, pictures, sound
+from space_data.clip_media import has_sound, picture_size, pictures, sound
 from space_data.facemesh import face_finder
 from space_data.landmark_backend import LandmarkBackend, landmark_backend
 from space_data.landmarks import N_LANDMARKS
@@ -170,7 +170,7 @@ def listen(clip: Clip) -> Sound:
 def screen(clip: Clip, heard: Sound, settings: MeasureStage) -> str:
     """Why the frames need not be measured, as a reason code; empty if they must be."""
     bounds = settings.screen
-    if 0 < min(clip.width_px, clip.height_px) < bounds.picture_side_px:
+    if 0 < min(picture_size(clip)) < bounds.picture_side_px:
         return "low_resolution"
     if not has_sound(clip):
         return "no_audio"
@@ -202,8 +202,9 @@ def measure_clip(clip: Clip, settings: MeasureStage, folder: Path) -> None:
     if not screened and not seen.pts_s:
         raise Rejected("unreadable", seen.error or "no frame decodes", value=0.0)
     errors = " ".join(filter(None, (seen.error, heard.error)))
+    width_px, height_px = (seen.width_px, seen.height_px) if seen.pts_s else picture_size(clip)
     facts = ClipMeasure(
-        clip.clip_id, screened, len(seen.pts_s), errors, seen.width_px or clip.width_px, seen.height_px or clip.height_px,
+        clip.clip_id, screened, len(seen.pts_s), errors, width_px, height_px,
         _end_s(seen.pts_s) if seen.pts_s else clip.duration_s, heard.length_s, seen.border_share,
     )  # fmt: skip
     write_table(folder / "clips.parquet", [facts], ClipMeasure)

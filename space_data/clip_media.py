@@ -19,6 +19,12 @@ def has_sound(clip: Clip) -> bool:
     return bool(clip.audio_codec)
 
 
+def picture_size(clip: Clip) -> tuple[int, int]:
+    """Width and height of the clip's pictures, pixels: of the crop if there is one, else what the container says."""
+    x0, y0, x1, y1 = (int(round(float(edge))) for edge in clip.part_crop_px)
+    return (x1 - x0, y1 - y0) if x1 > x0 and y1 > y0 else (clip.width_px, clip.height_px)
+
+
 def pictures(clip: Clip, at_most_hz: float | None = None) -> Iterator[Frame]:
     """The clip's frames (all, or so many per second), upright, cropped as its corpus says; ``pts_s`` from the clip's start.
 
