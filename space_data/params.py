@@ -83,6 +83,13 @@ class SyncStage(Section):
     fit_lip_motion: Positive
 
 
+class SyncNetStage(Section):
+    """The published lip-sync scorer, used where its weights are present."""
+
+    weights: str
+    batch: Count
+
+
 class FilterStage(Section):
     """Bounds of the filter; ``pipelines.filter.RULES`` says which measure and which side each one limits."""
 
@@ -238,6 +245,7 @@ class Params(Section):
     corpus: Corpus
     measure: MeasureStage
     sync: SyncStage
+    syncnet: SyncNetStage
     filter: FilterStage
     align: AlignStage
     features: FeaturesStage

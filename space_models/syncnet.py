@@ -38,9 +38,10 @@ LEAST_WINDOWS = 2 * SHIFTS + 1
 """With fewer, most of the sound at the far lags would be padding."""
 
 FACE_BOX_SCALE, FACE_BOX_LIFT = 1.1, 0.12
-"""The release's detector (S3FD) gives another box than ours around the face mesh: its larger side is so many times ours, its centre
-so many of our half sides higher. Measured with MTCNN, trained on the same WIDER FACE boxes, on 13 clips and portraits (1.10, s.d.
-0.04; 0.13, s.d. 0.03), as S3FD's weights were not at hand; the S3FD box that face-alignment's published test answer implies agrees."""
+"""The release's detector (S3FD) gives another box than ours around the face mesh: its larger side is so many times ours, its
+centre so many of our half sides higher. Measured on 13 clips and portraits with MTCNN, which learnt the same WIDER FACE boxes
+(1.10, s.d. 0.04; 0.13, s.d. 0.03), as S3FD's weights were not at hand; the size of the one S3FD box that follows from
+face-alignment's published test answer agrees."""
 CROP_MARGIN = 0.4
 PADDING_GREY = 110
 SMOOTHING_FRAMES = 13
@@ -55,13 +56,13 @@ INT16 = 1 << 15
 _FFT_BATCH = 4096
 
 
-def _conv_block(
-    kind: int, before: int, after: int, kernel: tuple[int, ...], stride: int = 1, padding: int = 0
-) -> list[nn.Module]:
-    """Convolution, batch norm, ReLU; ``kind`` 2 (sound) or 3 (lips, where stride and padding leave time alone)."""
-    if kind == 2:
-        return [nn.Conv2d(before, after, kernel, stride, padding), nn.BatchNorm2d(after), nn.ReLU()]
-    conv = nn.Conv3d(before, after, kernel, (1, stride, stride), (0, padding, padding))
+def _sound_block(before: int, after: int, kernel: tuple[int, int], padding: int = 0) -> list[nn.Module]:
+    return [nn.Conv2d(before, after, kernel, padding=padding), nn.BatchNorm2d(after), nn.ReLU()]
+
+
+def _lip_block(before: int, after: int, frames: int, side: int, stride: int = 1, padding: int = 0) -> list[nn.Module]:
+    """A square kernel over ``frames`` frames; stride and padding leave time alone."""
+    conv = nn.Conv3d(before, after, (frames, side, side), (1, stride, stride), (0, padding, padding))
     return [conv, nn.BatchNorm3d(after), nn.ReLU()]
 
 
@@ -75,26 +76,26 @@ class SyncNet(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.netcnnaud = nn.Sequential(
-            *_conv_block(2, 1, 64, (3, 3), padding=1),
+            *_sound_block(1, 64, (3, 3), padding=1),
             nn.Identity(),  # a pooling of 1 x 1 in the release; it only holds the index
-            *_conv_block(2, 64, 192, (3, 3), padding=1),
+            *_sound_block(64, 192, (3, 3), padding=1),
             nn.MaxPool2d(3, (1, 2)),
-            *_conv_block(2, 192, 384, (3, 3), padding=1),
-            *_conv_block(2, 384, 256, (3, 3), padding=1),
-            *_conv_block(2, 256, 256, (3, 3), padding=1),
+            *_sound_block(192, 384, (3, 3), padding=1),
+            *_sound_block(384, 256, (3, 3), padding=1),
+            *_sound_block(256, 256, (3, 3), padding=1),
             nn.MaxPool2d(3, 2),
-            *_conv_block(2, 256, 512, (5, 4)),
+            *_sound_block(256, 512, (5, 4)),
         )
         self.netcnnlip = nn.Sequential(
-            *_conv_block(3, 3, 96, (WINDOW_FRAMES, 7, 7), stride=2),
+            *_lip_block(3, 96, WINDOW_FRAMES, 7, stride=2),
             nn.MaxPool3d((1, 3, 3), (1, 2, 2)),
-            *_conv_block(3, 96, 256, (1, 5, 5), stride=2, padding=1),
+            *_lip_block(96, 256, 1, 5, stride=2, padding=1),
             nn.MaxPool3d((1, 3, 3), (1, 2, 2), (0, 1, 1)),
-            *_conv_block(3, 256, 256, (1, 3, 3), padding=1),
-            *_conv_block(3, 256, 256, (1, 3, 3), padding=1),
-            *_conv_block(3, 256, 256, (1, 3, 3), padding=1),
+            *_lip_block(256, 256, 1, 3, padding=1),
+            *_lip_block(256, 256, 1, 3, padding=1),
+            *_lip_block(256, 256, 1, 3, padding=1),
             nn.MaxPool3d((1, 3, 3), (1, 2, 2)),
-            *_conv_block(3, 256, 512, (1, 6, 6)),
+            *_lip_block(256, 512, 1, 6),
         )
         self.netfcaud, self.netfclip = _head(), _head()
 
@@ -258,10 +259,10 @@ def face_crop(rgb: NDArray[np.uint8], centre_and_half: NDArray[np.floating]) -> 
     left, right = int(np.floor(x - wide)), int(np.floor(x + wide))
     top, bottom = int(np.floor(y - half)), int(np.floor(y + half * (1 + 2 * CROP_MARGIN)))
     height, width = rgb.shape[:2]
-    inside = rgb[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)]
+    inside = np.asarray(rgb[max(top, 0) : max(bottom, 0), max(left, 0) : max(right, 0)])
     if inside.size == 0:
         return np.full((CROP_PX, CROP_PX, 3), PADDING_GREY, np.uint8)
     missing = (max(-top, 0), max(bottom - height, 0), max(-left, 0), max(right - width, 0))
     if any(missing):
-        inside = cv2.copyMakeBorder(inside, *missing, cv2.BORDER_CONSTANT, value=(PADDING_GREY,) * 3)
+        inside = np.asarray(cv2.copyMakeBorder(inside, *missing, cv2.BORDER_CONSTANT, value=(PADDING_GREY,) * 3), np.uint8)
     return np.asarray(cv2.resize(inside, (CROP_PX, CROP_PX), interpolation=cv2.INTER_LINEAR), np.uint8)
