@@ -155,8 +155,9 @@ def plan(layout: Layout, clips: dict[str, Clip], measures: list[Measure], weight
             ordered = tuple(sorted(segments.pop(clip_id), key=lambda s: s.start_s))
             seen = hashlib.sha256(np.asarray(rows.column("pts_s")).tobytes() + vectors(rows, "box").tobytes()).hexdigest()
             spans = [(s.clip_id, s.start_s, s.end_s) for s in ordered]
+            part = (clip.part_start_s, clip.part_end_s, clip.part_crop_px.tolist())
             source = Source(clip, ordered, str(shard), str(weights_file))
-            units.append(Unit(clip_id, content_hash(clip.sha256, spans, seen), source))
+            units.append(Unit(clip_id, content_hash(clip.sha256, part, spans, seen), source))
     if segments:
         raise SpaceError(f"{layout.frames}: no frames of clip {min(segments)} (stale? `dvc repro`)")
     return units
