@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from space_data import weights
 from space_data.errors import SpaceError
 from space_data.landmarks import IBUG68, N_LANDMARKS, estimate_pose_68
+from space_data.media import MediaError
 
 Rgb = NDArray[np.uint8]
 
@@ -133,9 +134,17 @@ class FaceAlignmentBackend:
         self._landmarks: list[NDArray[np.float32]] = []
 
     def look(self, frames: Sequence[Rgb]) -> NDArray[np.float32]:
-        """Face boxes (B, 4) in pixels of the next frames, all of one size; NaN rows without a face."""
+        """Face boxes (B, 4) in pixels of the next frames, NaN rows without a face.
+
+        Raises:
+            MediaError: the frames differ in size.
+        """
         import torch
 
+        if len({frame.shape for frame in frames}) > 1:
+            raise MediaError(
+                f"picture changes its size: {sorted({frame.shape[:2] for frame in frames})} within {len(frames)} frames"
+            )
         batch = torch.from_numpy(np.stack(frames).transpose(0, 3, 1, 2).copy())
         boxes = np.full((len(frames), 4), np.nan, np.float32)
         for i, faces in enumerate(self._detect(frames)):

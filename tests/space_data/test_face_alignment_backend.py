@@ -19,6 +19,7 @@ from space_data.errors import SpaceError
 from space_data.face_alignment_backend import FaceAlignmentBackend, choose_face
 from space_data.files import sha256_of
 from space_data.landmarks import EYES, IRISES, PoseTrack, estimate_pose, estimate_pose_68, mesh_to_landmarks, posed, template_mesh
+from space_data.media import MediaError
 
 SIDE_PX = 192
 
@@ -177,8 +178,11 @@ def test_large_pictures_are_searched_small(folder: Path, declared: dict, picture
     np.testing.assert_allclose(large, small * [2, 2, 2, 2, 1], atol=0.1)
 
 
-def test_a_clip_without_frames(folder: Path, declared: dict) -> None:
-    landmarks, poses = FaceAlignmentBackend(folder).finish()
+def test_a_clip_without_frames_or_of_two_sizes(folder: Path, declared: dict, picture: np.ndarray) -> None:
+    faces = FaceAlignmentBackend(folder)
+    with pytest.raises(MediaError, match="changes its size"):
+        faces.look([picture, picture[:100]])
+    landmarks, poses = faces.finish()
     assert landmarks.shape == (0, 78, 3) and poses.shape == (0, 7)
 
 
