@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation import weights
+from space_data import weights
 
 logger = logging.getLogger(__name__)
 

@@ -69,6 +69,11 @@ class Layout:
         return self.data / "sync" / "scorer.npz"
 
     @property
+    def syncnet(self) -> Path:
+        """``SyncNetScore`` rows, one per segment; none without the published weights (syncnet)."""
+        return self.data / "syncnet.parquet"
+
+    @property
     def decisions(self) -> Path:
         """``Decision`` rows, one per segment (filter)."""
         return self.data / "decisions.parquet"

@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation import weights
 from evaluation.frame_features import DctColour, Inception
 from evaluation.html import provenance, thumbnail
 from evaluation.metrics import Metric, frechet_metric
@@ -21,7 +20,7 @@ from evaluation.score_clip import REFERENCE, clip_metrics
 from evaluation.systems import ENTRIES
 from pipelines.job import stage_clock, stage_main
 from pipelines.layout import Layout
-from space_data import progress
+from space_data import progress, weights
 from space_data.avsync import Scorer
 from space_data.crop import CropBox
 from space_data.errors import SpaceError

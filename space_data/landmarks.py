@@ -55,6 +55,9 @@ INNER_LIP_PAIRS = ((61, 67), (62, 66), (63, 65))
 OUTER_LIP_MIDDLES = (51, 57)
 STABLE_78 = np.array([0, 1, 2, 14, 15, 16, 27, 28, 29, 30, 31, 33, 35, 36, 39, 42, 45])
 """Points of the 78 that speech and expression move least: for alignment when no mesh is at hand."""
+STABLE_68 = np.array([21, 22, 27, 28, 29, 30, 31, 33, 35, 36, 39, 42, 45])
+"""The same for points that another detector than the mesh gives: inner ends of the brows, nose, corners of the eyes. No jaw:
+where others put its ends made a face 12 % too large on the one picture that could be compared."""
 STABLE_MESH = np.array(
     [33, 133, 362, 263, 168, 6, 197, 195, 5, 4, 8, 9, 151, 10, 127, 356, 54, 284, 67, 297, 21, 251, 162, 389]
     + [193, 417, 122, 351, 188, 412, 174, 399]
@@ -181,6 +184,15 @@ def estimate_pose(mesh: NDArray[np.floating]) -> PoseTrack:
 def estimate_pose_78(points: NDArray[np.floating]) -> PoseTrack:
     """Head pose of 78-point landmarks (T, 78, 3) in pixels, for tracks whose mesh is not kept (less exact than the mesh)."""
     return _pose(template_mesh()[MESH_TO_78[STABLE_78]], np.asarray(points)[:, STABLE_78])
+
+
+def estimate_pose_68(points: NDArray[np.floating]) -> PoseTrack:
+    """Head pose of iBUG points (T, >=68, 3) in pixels from a detector of its own kind (z away from the camera).
+
+    Against ``estimate_pose`` on the same mesh, five real clips: yaw 0.3 deg off and 0.2 deg of scatter, pitch 1.9 and 0.6, roll
+    0.4 and 0.3, scale 4 % smaller.
+    """
+    return _pose(template_mesh()[MESH_TO_78[STABLE_68]], np.asarray(points)[:, STABLE_68])
 
 
 def mesh_to_landmarks(mesh: NDArray[np.floating]) -> Points:

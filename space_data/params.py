@@ -115,6 +115,13 @@ class SyncStage(Section):
     fit_lip_motion: Positive
 
 
+class SyncNetStage(Section):
+    """The published lip-sync scorer, used where its weights are present."""
+
+    weights: str
+    batch: Count
+
+
 class FilterStage(Section):
     """Bounds of the filter; ``pipelines.filter.RULES`` says which measure and which side each one limits."""
 
@@ -271,6 +278,7 @@ class Params(Section):
     measure: MeasureStage
     segment: SegmentStage
     sync: SyncStage
+    syncnet: SyncNetStage
     filter: FilterStage
     align: AlignStage
     features: FeaturesStage

@@ -4,7 +4,7 @@ import hashlib
 
 import pytest
 
-from evaluation import weights
+from space_data import weights
 from space_data.errors import SpaceError
 
 
@@ -23,7 +23,9 @@ def declared_toy(monkeypatch, tmp_path):
 
 def test_every_declaration_is_complete():
     for entry in weights.declared().values():
-        assert len(entry.sha256) == 64 and entry.bytes > 0 and entry.licence and entry.used_for
+        assert entry.licence and entry.used_for
+        assert len(entry.sha256) == 64 and entry.bytes or entry.sha256 in entry.file, "whole, or as the file's name has it"
+        assert len(entry.sha256) >= 10 and set(entry.sha256) <= set("0123456789abcdef")
         assert entry.url.startswith("https://")
 
 
@@ -57,4 +59,17 @@ def test_unknown_name_lists_the_known():
 
 def test_absence_names_the_command(declared_toy):
     _, folder = declared_toy
-    assert "python -m evaluation.weights toy" in weights.absence("toy", folder)
+    assert "python -m space_data.weights toy" in weights.absence("toy", folder)
+
+
+def test_leading_digits_of_a_hash_are_compared_too(declared_toy, monkeypatch):
+    source, folder = declared_toy
+    whole = weights.declaration("toy")
+    monkeypatch.setattr(
+        weights, "declared", lambda: {"toy": whole.model_copy(update={"sha256": whole.sha256[:10], "bytes": None})}
+    )
+    assert weights.fetch("toy", folder).read_bytes() == b"a network"
+    source.write_bytes(b"another network")
+    weights.find("toy", folder).unlink()
+    with pytest.raises(SpaceError, match="SHA-256"):
+        weights.fetch("toy", folder)

@@ -1,10 +1,9 @@
 """Published weights: declared in ``assets/weights.yaml``, verified before every use, fetched only on request.
 
-Command: ``python -m evaluation.weights inception-2015-12-05 --folder models/weights``
+Command: ``python -m space_data.weights inception-2015-12-05 --folder models/weights``
 """
 
 import argparse
-import hashlib
 import sys
 import urllib.error
 import urllib.request
@@ -16,9 +15,11 @@ from pydantic import BaseModel, ConfigDict
 
 from space_data import progress
 from space_data.errors import SpaceError
-from space_data.files import atomic_file
+from space_data.files import atomic_file, sha256_of
 
 INCEPTION = "inception-2015-12-05"
+SYNCNET = "syncnet-v2"
+S3FD, FAN_3D, FAN_DEPTH = "face-alignment-s3fd", "face-alignment-3dfan4", "face-alignment-depth"
 CHUNK_BYTES = 1 << 20
 
 
@@ -29,15 +30,17 @@ class Declaration(BaseModel):
 
     file: str
     url: str
-    bytes: int
+    bytes: int | None
+    """None: the publisher does not say"""
     sha256: str
+    """64 hexadecimal digits, or the leading ones that the publisher put into the file's name (at least 10)"""
     licence: str
     used_for: str
 
 
 def declared() -> dict[str, Declaration]:
     """All declared weights by name."""
-    text = (files("evaluation") / "assets" / "weights.yaml").read_text()
+    text = (files("space_data") / "assets" / "weights.yaml").read_text()
     return {name: Declaration.model_validate(entry) for name, entry in yaml.safe_load(text).items()}
 
 
@@ -66,21 +69,18 @@ def verify(name: str, path: Path) -> None:
     """Raise SpaceError unless size and SHA-256 of ``path`` are those declared for ``name``."""
     wanted = declaration(name)
     size = path.stat().st_size
-    if size != wanted.bytes:
+    if wanted.bytes is not None and size != wanted.bytes:
         raise SpaceError(f"{path}: {size} bytes, weights {name} have {wanted.bytes} (download broken off, or an error page?)")
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            digest.update(chunk)
-    if digest.hexdigest() != wanted.sha256:
-        raise SpaceError(f"{path}: SHA-256 {digest.hexdigest()}, weights {name} have {wanted.sha256} (another file of that name)")
+    found = sha256_of(path)
+    if not found.startswith(wanted.sha256):
+        raise SpaceError(f"{path}: SHA-256 {found}, weights {name} have {wanted.sha256} (another file of that name)")
 
 
 def absence(name: str, folder: Path) -> str:
     """One line for people: which weights are missing, what for, and what to do."""
     wanted = declaration(name)
     return (
-        f"weights {name} ({wanted.used_for}) are not in {folder}: run `python -m evaluation.weights {name} --folder {folder}` "
+        f"weights {name} ({wanted.used_for}) are not in {folder}: run `python -m space_data.weights {name} --folder {folder}` "
         f"or put {wanted.file} there"
     )
 
@@ -109,12 +109,13 @@ def fetch(name: str, folder: Path) -> Path:
 
 def main(argv: list[str] | None = None) -> None:
     """Fetch weights by name."""
-    parser = argparse.ArgumentParser(prog="python -m evaluation.weights", description=__doc__)
-    parser.add_argument("name", choices=sorted(declared()))
+    parser = argparse.ArgumentParser(prog="python -m space_data.weights", description=__doc__)
+    parser.add_argument("names", nargs="+", choices=sorted(declared()), metavar="NAME", help=", ".join(sorted(declared())))
     parser.add_argument("--folder", type=Path, required=True)
     options = parser.parse_args(argv)
     try:
-        print(fetch(options.name, options.folder))
+        for name in options.names:
+            print(fetch(name, options.folder))
     except SpaceError as error:
         sys.exit(str(error))
 
