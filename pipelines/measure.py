@@ -121,7 +121,7 @@ class Eye:
 
 def look(clip: Clip, settings: MeasureStage) -> Pictures:
     """Decode the pictures of ``clip`` once and measure every frame; a stream that breaks off is measured up to there."""
-    backend = landmark_backend(settings.landmarks)
+    backend = landmark_backend(settings.landmarks, Path(settings.weights))
     eye, waiting, error = Eye(settings, backend), [], ""
     try:
         try:
@@ -239,6 +239,7 @@ def _frame_columns(clip_id: str, seen: Pictures) -> dict[str, object]:
 def run(params: Params, layout: Layout) -> None:
     """Write ``measure/{clips,frames,sound,thumbnails}/`` and the stage's ledger."""
     with stage_clock(layout, STAGE) as clock:
+        landmark_backend(params.measure.landmarks, Path(params.measure.weights)).close()  # missing weights are no clip's fault
         clips = read_table(layout.clips, Clip)
         units = [Unit(clip.clip_id, content_hash(clip.sha256, _what_is_measured(clip)), clip) for clip in clips]
         outcomes = run_units(STAGE, units, measure_clip, params.measure, layout, params.job)

@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 
 from pipelines.align import Playhead
 from pipelines.job import Layout, Unit, content_hash, ledger_rows, run_units, stage_clock, stage_main, write_ledger
-from space_data import weights
+from space_data import clip_media, weights
 from space_data.errors import SpaceError
 from space_data.files import sha256_of
-from space_data.media import Frame, MediaError, decode_audio, decode_video
+from space_data.media import Frame, MediaError
 from space_data.params import Params
 from space_data.schema import KEPT, Clip, FrameRow, Measure, SyncNetScore
 from space_data.tables import by_clip, read_arrow, read_table, vectors, write_table
@@ -81,14 +81,14 @@ class Source:
 def pictures(clip: Clip) -> Iterator[Frame]:
     """The clip's frames as far as they decode: ``measure`` has noted where the data break off, and its segments end there."""
     try:
-        yield from decode_video(clip.path)
+        yield from clip_media.pictures(clip)
     except MediaError as error:
         logger.info("%s", error)
 
 
 def sound(clip: Clip) -> NDArray[np.float32]:
     """The clip's sound: 16 kHz mono (samples,); empty without any."""
-    return decode_audio(clip.path) if clip.audio_codec else np.zeros(0, np.float32)
+    return clip_media.sound(clip) if clip_media.has_sound(clip) else np.zeros(0, np.float32)
 
 
 @lru_cache(maxsize=1)

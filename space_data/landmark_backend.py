@@ -1,6 +1,7 @@
 """Who finds the landmarks: one interface, chosen by ``params.measure.landmarks``."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Literal, Protocol
 
 import numpy as np
@@ -25,8 +26,16 @@ class LandmarkBackend(Protocol):
         """Free what is native."""
 
 
-def landmark_backend(name: Literal["mediapipe", "face_alignment"]) -> LandmarkBackend:
-    """A new backend of that name."""
+def landmark_backend(name: Literal["mediapipe", "face_alignment"], weights: Path) -> LandmarkBackend:
+    """A new backend of that name; ``weights`` is the folder of published weights, which only face_alignment needs.
+
+    Raises:
+        SpaceError: weights are missing, or are not the published ones.
+    """
+    if name == "face_alignment":
+        from space_data.face_alignment_backend import FaceAlignmentBackend
+
+        return FaceAlignmentBackend(weights)
     from space_data.mesh_backend import MeshBackend
 
     return MeshBackend()

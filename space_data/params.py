@@ -67,6 +67,7 @@ class MeasureStage(Section):
     """What ``measure`` needs to know to measure; thresholds belong to ``filter``."""
 
     landmarks: Literal["mediapipe", "face_alignment"]
+    weights: str
     cut_threshold: Annotated[float, Field(gt=1)]
     face_count_hz: Positive
     picture_every_frames: Count
