@@ -7,6 +7,7 @@ frame and per 10 ms, so other cuts, too, cost no decoding. The unit of work is a
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -144,7 +145,7 @@ def _measure(
     )  # fmt: skip
 
 
-def _no_picture_scores(facts: ClipMeasure) -> dict[str, float | None]:
+def _no_picture_scores(facts: ClipMeasure) -> dict[str, Any]:
     """Of a clip whose frames were not measured; without a face in any picture that was looked at, that much is known."""
     names = ("face_width_px", "outside_share", "track_jump", "detector_score", "landmark_jitter", "photo_score", "yaw_p95_deg",
              "yaw_median_deg", "pitch_p95_deg", "roll_p95_deg", "yaw_range_deg", "pitch_range_deg", "roll_range_deg",
@@ -156,7 +157,8 @@ def _no_picture_scores(facts: ClipMeasure) -> dict[str, float | None]:
 
 def _picture_scores(
     seen: Seen, span: Span, facts: ClipMeasure, speaking: NDArray[np.bool_] | None, settings: SegmentStage
-) -> dict[str, float | None]:
+) -> dict[str, Any]:
+    """The scores of frames ``span`` by the name of their column."""
     frames, (first, end) = slice(*span), span
     scores = {name: values[frames] for name, values in seen.scores.items()}
     rate_hz, irregular = m.irregular_share(seen.starts_s[frames])
