@@ -4,6 +4,8 @@ The seeded detector is made to answer on a picture and to stay silent on a plain
 be checked; what the points mean with the published weights cannot be shown here.
 """
 
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import numba
@@ -105,7 +107,7 @@ def tuned_detector(picture: np.ndarray) -> nn.Module:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, picture: np.ndarray) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, picture: np.ndarray) -> Iterator[Path]:
     """Seeded weights in the form of the published files: the depth network's with prefixes and numbers beside the tensors."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(numba.config, "DISABLE_JIT", True)  # compiling the library's loops takes longer than running them
@@ -117,7 +119,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory, picture: np.ndarray) -> Pat
     torch.save(seed_network(FAN(4), "fan").state_dict(), folder / "fan.pth.tar")
     depth = {f"module.{key}": value for key, value in seed_network(ResNetDepth(), "depth").state_dict().items()}
     torch.save({"epoch": 3, "best": np.float64(0.5), "state_dict": depth}, folder / "depth.pth.tar")
-    return folder
+    yield folder
+    shutil.rmtree(folder)  # 420 MB
 
 
 @pytest.fixture
