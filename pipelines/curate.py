@@ -6,7 +6,7 @@ The stages are the pipeline's own; only the paths differ (``Layout.in_folder``).
 import logging
 from pathlib import Path
 
-from pipelines import align, features, filter, ingest, measure, segment, sync
+from pipelines import align, features, filter, ingest, measure, segment, sync, syncnet
 from pipelines.audit import write_audit
 from pipelines.layout import Layout
 from space_data.errors import SpaceError
@@ -16,7 +16,7 @@ from space_data.tables import read_table, write_table
 
 logger = logging.getLogger(__name__)
 
-STAGES = (ingest, measure, segment, sync, filter, align, features)
+STAGES = (ingest, measure, segment, syncnet, sync, filter, align, features)
 
 
 def curate(source: Path, out: Path, params: Params, workers: int | None = None, reader: str = "folder") -> Layout:

@@ -10,6 +10,7 @@ rejected by the default filter on the same evidence; ``benchmarks/screen.py`` co
 """
 
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -71,16 +72,23 @@ class Eye:
         self._next_count_s = self._next_thumbnail_s = -np.inf
 
     def look(self, frames: list[Frame]) -> None:
-        """The next frames, as many as the backend wants at a time."""
+        """The next frames, as many as the backend wants at a time.
+
+        Raises:
+            MediaError: the picture changes its size; nothing of these frames is kept.
+        """
+        seen = self.seen
+        seen.height_px, seen.width_px = (seen.height_px, seen.width_px) if seen.pts_s else frames[0].rgb.shape[:2]
+        for frame in frames:
+            height, width = frame.rgb.shape[:2]
+            if (width, height) != (seen.width_px, seen.height_px):
+                raise MediaError(f"picture changes from {seen.width_px}x{seen.height_px} to {width}x{height}")
         for frame, box in zip(frames, self._backend.look([frame.rgb for frame in frames]), strict=True):
             self._look(frame, box)
 
     def _look(self, frame: Frame, box: NDArray[np.float32]) -> None:
         seen, rgb = self.seen, frame.rgb
         index = len(seen.pts_s)
-        if index and rgb.shape[:2] != (seen.height_px, seen.width_px):
-            raise MediaError(f"picture changes from {seen.width_px}x{seen.height_px} to {rgb.shape[1]}x{rgb.shape[0]}")
-        seen.height_px, seen.width_px = rgb.shape[:2]
         small = m.small_picture(rgb)
         grey = m.tiny_grey(small)
         new_shot = self._cuts.feed(small)
@@ -122,23 +130,34 @@ class Eye:
 def look(clip: Clip, settings: MeasureStage) -> Pictures:
     """Decode the pictures of ``clip`` once and measure every frame; a stream that breaks off is measured up to there."""
     backend = landmark_backend(settings.landmarks, Path(settings.weights))
-    eye, waiting, error = Eye(settings, backend), [], ""
     try:
-        try:
-            for frame in pictures(clip):
-                waiting.append(frame)
-                if len(waiting) == backend.batch_frames:
-                    eye.look(waiting)
-                    waiting = []
-        except MediaError as problem:
-            error = str(problem)
-        if waiting and not error:
-            eye.look(waiting)
+        eye, errors = Eye(settings, backend), list[str]()
+        for frames in batches_until(pictures(clip), backend.batch_frames, errors):
+            try:
+                eye.look(frames)
+            except MediaError as problem:
+                errors.append(str(problem))
+                break
         seen = eye.finish()
     finally:
         backend.close()
-    seen.error = error
+    seen.error = " ".join(errors)
     return seen
+
+
+def batches_until(frames: Iterator[Frame], size: int, errors: list[str]) -> Iterator[list[Frame]]:
+    """Lists of ``size`` frames, a shorter one at the end, as far as the stream decodes; what ended it goes to ``errors``."""
+    batch: list[Frame] = []
+    try:
+        for frame in frames:
+            batch.append(frame)
+            if len(batch) == size:
+                yield batch
+                batch = []
+    except MediaError as problem:
+        errors.append(str(problem))
+    if batch:
+        yield batch
 
 
 @dataclass(frozen=True)
