@@ -21,7 +21,7 @@ from pipelines.job import Layout, Rejected, Unit, content_hash, ledger_rows, run
 from space_data import measures as m
 from space_data.clip_media import has_sound, picture_size, pictures, sound
 from space_data.facemesh import face_finder
-from space_data.landmark_backend import LandmarkBackend, landmark_backend
+from space_data.landmark_backend import LandmarkBackend, check_weights, landmark_backend
 from space_data.landmarks import N_LANDMARKS
 from space_data.media import Frame, MediaError
 from space_data.params import MeasureStage, Params
@@ -258,7 +258,7 @@ def _frame_columns(clip_id: str, seen: Pictures) -> dict[str, object]:
 def run(params: Params, layout: Layout) -> None:
     """Write ``measure/{clips,frames,sound,thumbnails}/`` and the stage's ledger."""
     with stage_clock(layout, STAGE) as clock:
-        landmark_backend(params.measure.landmarks, Path(params.measure.weights)).close()  # missing weights are no clip's fault
+        check_weights(params.measure.landmarks, Path(params.measure.weights))  # missing ones are no clip's fault
         clips = read_table(layout.clips, Clip)
         units = [Unit(clip.clip_id, content_hash(clip.sha256, _what_is_measured(clip)), clip) for clip in clips]
         outcomes = run_units(STAGE, units, measure_clip, params.measure, layout, params.job)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Rgb = NDArray[np.uint8]
+BackendName = Literal["mediapipe", "face_alignment"]
 
 
 class LandmarkBackend(Protocol):
@@ -26,7 +27,15 @@ class LandmarkBackend(Protocol):
         """Free what is native."""
 
 
-def landmark_backend(name: Literal["mediapipe", "face_alignment"], weights: Path) -> LandmarkBackend:
+def check_weights(name: BackendName, weights: Path) -> None:
+    """Raise SpaceError unless the published weights that backend ``name`` needs are in the folder ``weights``."""
+    if name == "face_alignment":
+        from space_data.face_alignment_backend import weight_files
+
+        weight_files(weights)
+
+
+def landmark_backend(name: BackendName, weights: Path) -> LandmarkBackend:
     """A new backend of that name; ``weights`` is the folder of published weights, which only face_alignment needs.
 
     Raises:
