@@ -49,12 +49,12 @@ def run(params: Params, layout: Layout) -> None:
         scorer = fit_scorer(layout.feature_frames, layout.feature_clips, scored)
         with atomic_file(layout.evaluation_scorer) as part:
             scorer.save(part)
-        units = units_of(videos, layout.evaluation_scorer)
+        chosen = choose(Path(params.evaluate.weights))
+        units = units_of(videos, layout.evaluation_scorer, chosen.name)
         outcomes = run_units(STAGE, units, evaluate_one, params.evaluate, layout, params.job)
         scores, traces, features = collect(outcomes, videos, params.evaluate)
         write_table(layout.scores, scores, Score)
         write_table(layout.traces, traces, TraceFrame)
-        chosen = choose(Path(params.evaluate.weights))
         rows = aggregate_all(scores, features, chosen, videos[0].size_px, params.evaluate)
         write_table(layout.aggregates, rows, Aggregate)
         write_for_dvc(rows, layout)
@@ -63,8 +63,8 @@ def run(params: Params, layout: Layout) -> None:
         clock.counts = write_ledger(layout, STAGE, [unit.unit_id for unit in units], ledger_rows(STAGE, outcomes))
 
 
-def units_of(videos: list[SynthesizedClip], scorer: Path) -> list[Unit]:
-    """One unit per clip, with all systems' videos of it.
+def units_of(videos: list[SynthesizedClip], scorer: Path, frame_features: str) -> list[Unit]:
+    """One unit per clip, with all systems' videos of it; with weights for other frame features it is another unit.
 
     Raises:
         SpaceError: the systems of a clip disagree on its length or size.
@@ -82,7 +82,7 @@ def units_of(videos: list[SynthesizedClip], scorer: Path) -> list[Unit]:
         absent = {row.system: f"not synthesized: {last_line(row.detail)}" for row in rows if row.status != KEPT}
         clip = ClipToScore(clip_id, first.subject, Path(first.reference), first.n_frames, first.size_px, paths, absent)
         files = [Path(first.reference), Path(first.audio), scorer, *(path for path in paths.values() if path)]
-        content = content_hash(first.n_frames, sorted(paths), absent, [sha256_of(path) for path in files])
+        content = content_hash(first.n_frames, frame_features, sorted(paths), absent, [sha256_of(path) for path in files])
         units.append(Unit(clip_id, content, EvaluateUnit(clip, first.audio, str(scorer))))
     return units
 
