@@ -63,7 +63,7 @@ def finished(clip_id: str, folder: Path, rng: np.random.Generator) -> Outcome:
 
 
 def test_a_unit_holds_all_systems_of_a_clip(videos, scorer):
-    units = units_of(videos, scorer)
+    units = units_of(videos, scorer, "stand-in")
     assert [u.unit_id for u in units] == sorted(CLIPS)
     assert set(units[0].value.clip.videos) == set(SYSTEMS)
 
@@ -71,24 +71,24 @@ def test_a_unit_holds_all_systems_of_a_clip(videos, scorer):
 def test_a_failed_rendering_stays_in_as_absent(videos, scorer):
     trace = "Traceback\nValueError: no luck"
     failed = [replace(v, status=FAILED, video="", detail=trace) if v.system == "still" else v for v in videos]
-    assert units_of(failed, scorer)[0].value.clip.absent == {"still": "not synthesized: ValueError: no luck"}
-    assert units_of(failed, scorer)[0].value.clip.videos["still"] is None
-    assert units_of(failed, scorer)[0].content != units_of(videos, scorer)[0].content
+    assert units_of(failed, scorer, "stand-in")[0].value.clip.absent == {"still": "not synthesized: ValueError: no luck"}
+    assert units_of(failed, scorer, "stand-in")[0].value.clip.videos["still"] is None
+    assert units_of(failed, scorer, "stand-in")[0].content != units_of(videos, scorer)[0].content
 
 
 def test_content_follows_videos_and_scorer(videos, scorer):
-    before = units_of(videos, scorer)[0].content
-    assert units_of(videos[::-1], scorer)[0].content == before
+    before = units_of(videos, scorer, "stand-in")[0].content
+    assert units_of(videos[::-1], scorer, "stand-in")[0].content == before
     scorer.write_bytes(b"another fit")
-    after_scorer = units_of(videos, scorer)[0].content
+    after_scorer = units_of(videos, scorer, "stand-in")[0].content
     Path(videos[0].video).write_text("rendered again")
-    assert len({before, after_scorer, units_of(videos, scorer)[0].content}) == 3
+    assert len({before, after_scorer, units_of(videos, scorer, "stand-in")[0].content}) == 3
 
 
 def test_systems_that_disagree_on_the_clip_are_refused(videos, scorer):
     videos[0] = replace(videos[0], n_frames=99)
     with pytest.raises(SpaceError, match="disagree"):
-        units_of(videos, scorer)
+        units_of(videos, scorer, "stand-in")
 
 
 def test_a_lost_clip_becomes_rows(videos, tmp_path, rng):
