@@ -59,6 +59,11 @@ class Layout:
         return self.data / "sync" / "segments.parquet"
 
     @property
+    def syncnet(self) -> Path:
+        """``SyncNetScore`` rows, where the published network's weights are present (syncnet)."""
+        return self.data / "syncnet.parquet"
+
+    @property
     def scorer(self) -> Path:
         """The audio-visual scorer that was used (sync)."""
         return self.data / "sync" / "scorer.npz"

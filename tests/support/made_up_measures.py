@@ -3,6 +3,8 @@
 from space_data.schema import Measure
 
 GOOD = Measure(
+    dataset="set", screened="", header_fps=25, track_jump=0.05, detector_score=0.9, landmark_jitter=0.001, photo_score=0.9,
+    roll_p95_deg=5, yaw_range_deg=10, pitch_range_deg=8, roll_range_deg=6, frozen_s=0, border_share=0, silence_s=0.4,
     clip_id="c", source_clip_id="c", segment=0, subject="s", first_frame=0, end_frame=100, start_s=0, end_s=4, length_s=4,
     frame_rate_hz=25, irregular_share=0, header_frames=100, header_s=4, decoded_frames=100, decode_error="", has_audio=True,
     audio_s=4, video_s=4, width_px=256, height_px=256, lost_share=0, face_width_px=120, outside_share=0, several_faces_share=0,
