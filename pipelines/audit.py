@@ -13,14 +13,13 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from pipelines.audit_data import Audit, audit_metrics
+from pipelines.audit_data import STAGES, Audit, audit_metrics
 from pipelines.audit_page import audit_page
 from pipelines.layout import Layout
 from pipelines.rules import Mask, Values
 from space_data.files import atomic_file
 from space_data.params import Params
 
-STAGES = ("ingest", "measure", "segment", "sync", "filter", "align", "features")
 KEEP_COLUMNS = ("clip_id", "source_clip_id", "start_s", "end_s")
 
 

@@ -304,6 +304,15 @@ def load_params(path: Path | str = "params.yaml") -> Params:
         raw = yaml.safe_load(path.read_text())
     except yaml.YAMLError as error:
         raise SpaceError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
+    return check_params(raw, str(path))
+
+
+def check_params(raw: Any, source: str) -> Params:
+    """Params from plain data; ``source`` names it in errors.
+
+    Raises:
+        SpaceError: a key is unknown, missing or out of range; all such keys are named.
+    """
     try:
         return Params.model_validate(raw)
     except ValidationError as error:
@@ -317,4 +326,4 @@ def load_params(path: Path | str = "params.yaml") -> Params:
                     problems.append(f"{key}: missing key")
                 case _:
                     problems.append(f"{key} = {item['input']!r}: {item['msg'][0].lower()}{item['msg'][1:]}")
-        raise SpaceError(f"{path}: " + "; ".join(problems)) from error
+        raise SpaceError(f"{source}: " + "; ".join(problems)) from error

@@ -27,27 +27,31 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 
 MOVES = """
 const probe = [];
+const input = (type, bound, dataset) => document.querySelector(
+  `#whatif input[type=${type}][data-bound="${bound}"][data-dataset="${dataset}"]`);
 function move(bound, dataset, value) {
-  const box = document.querySelector(`#whatif input[type=number][data-bound="${bound}"][data-dataset="${dataset}"]`);
+  const box = input("number", bound, dataset);
   box.value = value; box.dispatchEvent(new Event("change"));
 }
 function slide(bound, dataset, steps) {
-  const range = document.querySelector(`#whatif input[type=range][data-bound="${bound}"][data-dataset="${dataset}"]`);
+  const range = input("range", bound, dataset);
   range.value = Number(range.value) + steps; range.dispatchEvent(new Event("input"));
 }
 function note(name) {
-  const value = (id) => Number(document.getElementById(id).dataset.value);
-  const bars = [...document.querySelectorAll("#wi-bars .wi-bar")].map((bar) => [bar.dataset.reason, [Number(bar.dataset.total), Number(bar.dataset.only)]]);
-  probe.push({ name, kept: value("wi-kept"), hours: value("wi-hours"), change: value("wi-change"), yaml: document.getElementById("wi-yaml").textContent,
-    note: document.getElementById("wi-note").textContent, reasons: Object.fromEntries(bars), keep: document.getElementById("whatif").keepList(),
-    download: document.getElementById("wi-download").disabled });
+  const byId = (id) => document.getElementById(id), value = (id) => Number(byId(id).dataset.value);
+  const bars = [...document.querySelectorAll("#wi-bars .wi-bar")].map((bar) => bar.dataset);
+  probe.push({ name, kept: value("wi-kept"), hours: value("wi-hours"), change: value("wi-change"),
+    yaml: byId("wi-yaml").textContent,
+    note: byId("wi-note").textContent, keep: byId("whatif").keepList(), download: byId("wi-download").disabled,
+    reasons: Object.fromEntries(bars.map((bar) => [bar.reason, [Number(bar.total), Number(bar.only)]])) });
 }
 note("at first");
 move("luma_sd", "", "30"); note("one");
 slide("face_width_px", "vox2", 60); slide("speech_over_noise_db", "", 40); note("three");
 move("lost_share", "", ""); move("max_offset_frames", "", "4"); note("five");
 document.getElementById("wi-reset").click(); note("back");
-document.body.innerHTML = ""; document.body.append(Object.assign(document.createElement("pre"), { id: "probe", textContent: JSON.stringify(probe) }));
+const shown = Object.assign(document.createElement("pre"), { id: "probe", textContent: JSON.stringify(probe) });
+document.body.replaceChildren(shown);
 """
 
 

@@ -208,7 +208,8 @@ def slow_reasons(
     sure = sync is not None and m.has_audio and not doubt
     derived = {
         "picture_side_px": min(m.width_px, m.height_px), "missing_share": 1.0 if m.decode_error else max(0.0, missing),
-        "length_difference_s": abs(m.audio_s - m.video_s), "sure_offset_frames": abs(sync.offset_frames) if sure and sync else None,
+        "length_difference_s": abs(m.audio_s - m.video_s),
+        "sure_offset_frames": abs(sync.offset_frames) if sure and sync else None,
         "doubtful_confidence": sync.confidence if doubt and sync else None,
     }  # fmt: skip
     rejects, warns, broken = ([] if m.has_audio else ["no_audio"]), [], {}
@@ -236,7 +237,8 @@ def test_columns_decide_exactly_as_one_segment_at_a_time(rng: np.random.Generato
     measures = made_up_measures(n, rng, ids, ids, rng.random(n) < 0.3)
     some = rng.permutation(n)[: n * 9 // 10]
     columns = {
-        "clip_id": ids, "scorer": "x", "offset_frames": rng.integers(-12, 13, n), "confidence": rng.normal(0.3, 0.2, n), "threshold": 0.3,
+        "clip_id": ids, "scorer": "x", "offset_frames": rng.integers(-12, 13, n), "confidence": rng.normal(0.3, 0.2, n),
+        "threshold": 0.3,
     }  # fmt: skip
     sync = full_table(SegmentSync, n, columns).take(pa.array(some))
     decisions, ledger = decide(measures, sync, BOUNDS)
