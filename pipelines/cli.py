@@ -123,15 +123,15 @@ def diff(
     most: Annotated[int, typer.Option(min=0, help="Changes that are printed.")] = 20,
 ) -> None:
     """Which clips changed state between two runs, and why."""
-    from pipelines import audit_diff
+    from pipelines import audit_diff, audit_diff_page
 
     runs = audit_diff.read_run(a), audit_diff.read_run(b)
     changes = audit_diff.compare(*runs)
     if csv is not None:
-        audit_diff.write_csv(changes, csv)
+        audit_diff_page.write_csv(changes, csv)
     if html is not None:
-        audit_diff.diff_page(*runs, changes).write(html)
-    typer.echo(audit_diff.summary(changes, most))
+        audit_diff_page.diff_page(*runs, changes).write(html)
+    typer.echo(audit_diff_page.summary(changes, most))
 
 
 @audits.command(epilog="Example: `space audit keep out --set filter.face_width_px.reject=128 --out keep.csv`.")

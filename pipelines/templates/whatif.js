@@ -9,7 +9,9 @@
   const n = data.embedded, isWhole = n === data.total;
   const codes = bytes(data.codes), profile = bytes(data.profile), fixed = bytes(data.fixed), seconds = new Float32Array(bytes(data.length).buffer);
   const reasons = Object.keys(data.reasons);
-  const sliders = data.rules.flatMap((rule, r) => rule.sliders.map((slider) => ({ ...slider, rule, r, start: slider.position })));
+  const sliders = data.rules.flatMap((rule, r) => rule.sliders.map((slider) => ({
+    ...slider, rule, r, start: slider.position, governs: Uint8Array.from(data.profiles, (_, p) => Number(slider.profiles.includes(p))),
+  })));
 
   const rejects = (rule, code, position) => code !== NOT_MEASURED && (rule.minimum ? code < position : code > position);
   const isNever = (slider) => slider.position === (slider.rule.minimum ? 0 : slider.rule.grid.length);
@@ -30,13 +32,11 @@
     });
     const many = new Uint8Array(n), last = new Uint8Array(n), total = reasons.map(() => 0), only = reasons.map(() => 0);
     reasons.forEach((reason, k) => {
-      const mine = hits.filter((_, r) => data.rules[r].reason === reason);
-      for (let i = 0; i < n; i++) {
-        let hit = mine.some((h) => h[i]);
-        if (reason === "no_audio") hit = (fixed[i] & 1) === 1;
-        else if (reason === "screened") hit = (fixed[i] & 2) === 2 && many[i] === 0; // comes last: only where no other reason speaks
-        if (hit) { many[i]++; last[i] = k; total[k]++; }
-      }
+      const hit = new Uint8Array(n);
+      hits.forEach((h, r) => { if (data.rules[r].reason === reason) for (let i = 0; i < n; i++) hit[i] |= h[i]; });
+      if (reason === "no_audio") for (let i = 0; i < n; i++) hit[i] = fixed[i] & 1;
+      if (reason === "screened") for (let i = 0; i < n; i++) hit[i] = (fixed[i] & 2) && !many[i] ? 1 : 0; // comes last: only without another
+      for (let i = 0; i < n; i++) if (hit[i]) { many[i]++; last[i] = k; total[k]++; }
     });
     for (let i = 0; i < n; i++) if (many[i] === 1) only[last[i]]++;
     return { hits, many, total, only };
@@ -124,7 +124,7 @@
     slider.box.value = bound === null ? "" : bound;
     let drops = 0, alone = 0;
     const hit = state.hits[slider.r];
-    for (let i = 0; i < n; i++) if (hit[i] && slider.profiles.includes(profile[i])) { drops++; if (state.many[i] === 1) alone++; }
+    for (let i = 0; i < n; i++) if (hit[i] && slider.governs[profile[i]]) { drops++; if (state.many[i] === 1) alone++; }
     slider.output.textContent = `drops ${count(drops * scale)}, alone ${count(alone * scale)}`;
   }
 
@@ -136,7 +136,7 @@
     const pen = canvas.getContext("2d"), places = slider.rule.grid.length + 1, bars = Math.min(BARS, places);
     const kept = new Float64Array(bars), dropped = new Float64Array(bars);
     for (let i = 0, at = slider.r * n; i < n; i++, at++) {
-      if (codes[at] === NOT_MEASURED || !slider.profiles.includes(profile[i])) continue;
+      if (codes[at] === NOT_MEASURED || !slider.governs[profile[i]]) continue;
       (state.many[i] ? dropped : kept)[Math.floor(codes[at] * bars / places)]++;
     }
     const tallest = Math.sqrt(Math.max(1, ...kept.map((k, b) => k + dropped[b])));

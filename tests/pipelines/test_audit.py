@@ -33,7 +33,8 @@ def clip(clip_id: str, language: str, annotated: float | None) -> Clip:
         part_crop_px=[0, 0, 0, 0], dataset="set", subject=clip_id, recording="", statement="", emotion="neutral", intensity=0.0,
         view="", language=language, sex="", split="train", annotated_offset_frames=annotated, annotated_speaker_confidence=None,
         annotated_face_confidence=None, duration_s=CLIP_S, fps=25.0, header_frames=100, width_px=256, height_px=256,
-        rotation_deg=0, video_codec="h264", pixel_format="yuv420p", video_start_s=0.0, audio_codec="aac", audio_hz=16_000, audio_channels=1,
+        rotation_deg=0, video_codec="h264",
+        pixel_format="yuv420p", video_start_s=0.0, audio_codec="aac", audio_hz=16_000, audio_channels=1,
         audio_start_s=0.0,
     )  # fmt: skip
 

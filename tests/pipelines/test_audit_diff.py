@@ -9,8 +9,9 @@ import pytest
 from made_up_measures import GOOD
 from typer.testing import CliRunner
 
-from pipelines import audit_diff
-from pipelines.audit_diff import compare, explanation, read_run, summary
+from pipelines import audit_diff_page
+from pipelines.audit_diff import compare, read_run
+from pipelines.audit_diff_page import explanation, summary
 from pipelines.audit_keep import with_changes
 from pipelines.cli import app
 from pipelines.filter import decide
@@ -106,7 +107,7 @@ def test_bare_ledgers_do_without_measures(runs: tuple[Path, Path]) -> None:
 
 
 def test_the_command_prints_and_writes(runs: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audit_diff, "SHOWN_ROWS", 3)
+    monkeypatch.setattr(audit_diff_page, "SHOWN_ROWS", 3)
     arguments = [
         "audit",
         "diff",
