@@ -16,7 +16,7 @@ from pipelines.rules import Judgement, Mask, Values, evidence, judge
 from space_data.errors import SpaceError
 from space_data.params import Params
 from space_data.schema import FAILED, KEPT, STATUSES, Clip, Decision, LedgerRow, Measure, SegmentSync, SyncNetScore, arrow_schema
-from space_data.tables import read_arrow
+from space_data.tables import in_order, read_arrow
 
 STAGES = ("ingest", "measure", "segment", "sync", "filter", "align", "features")
 """Stages that decide on clips, in order."""
@@ -58,10 +58,10 @@ class Audit:
         Raises:
             SpaceError: the decisions on the disk are not those that ``params.filter`` gives.
         """
-        measures = read_arrow(layout.measures, Measure).sort_by("clip_id")
+        measures = in_order(read_arrow(layout.measures, Measure), "clip_id")
         sync = _table_if_there(layout.sync_segments, SegmentSync)
         judgement = judge(evidence(measures, sync), params.filter)
-        status = read_arrow(layout.decisions, Decision, ["clip_id", "status"]).sort_by("clip_id").column("status")
+        status = in_order(read_arrow(layout.decisions, Decision, ["clip_id", "status"]), "clip_id").column("status")
         if not np.array_equal(np.asarray(pc.equal(status, KEPT)), judgement.kept):
             raise SpaceError(f"{layout.decisions}: decided under other bounds than these (run `python -m pipelines.filter`)")
         clips = read_arrow(layout.clips, Clip, CLIP_COLUMNS)
@@ -104,11 +104,6 @@ class Audit:
         by_clip = np.append(np.asarray(words.indices, np.int64), len(values))  # the last one: no such clip
         return by_clip[self.clip_of], [*values, UNLABELLED]
 
-    @cached_property
-    def offset_frames(self) -> Values:
-        """Our own offset of each segment, + = audio late; NaN where there is none."""
-        return self.of_segment(self.sync, "offset_frames")
-
     def annotated_offset_frames(self) -> Values:
         """The offset that came with the corpus, per segment; NaN where it says nothing."""
         by_clip = np.append(np.asarray(self.clips.column("annotated_offset_frames").fill_null(np.nan), np.float64), np.nan)
@@ -146,10 +141,12 @@ def _fates(layout: Layout, stage: str, lengths: Sequence[tuple[pa.Array, Values]
     is_first = np.ones(len(ids), np.bool_)  # rows of a unit lie together, as the writer leaves them
     is_first[1:] = np.asarray(pc.not_equal(ids[1:], ids[:-1]))
     units = ids.filter(pa.array(is_first))
-    seconds = np.zeros(len(units))
-    for known, length_s in reversed(lengths):
-        at = np.asarray(pc.index_in(units, known).fill_null(-1), np.int64)
-        seconds = np.where(at >= 0, np.append(length_s, 0.0)[at], seconds)
+    seconds = np.full(len(units), np.nan)
+    for known, length_s in lengths:
+        if np.isnan(seconds).any():
+            at = np.asarray(pc.index_in(units, known).fill_null(-1), np.int64)
+            seconds = np.where(np.isnan(seconds), np.append(length_s, np.nan)[at], seconds)
+    seconds = np.nan_to_num(seconds)
     fate = {s: np.asarray(pc.equal(status, s))[is_first] for s in STATUSES}
     return StageFates(
         {s: int(mask.sum()) for s, mask in fate.items()},

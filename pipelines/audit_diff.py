@@ -7,7 +7,7 @@ Where the folder of the other run holds its measures, its value of the same meas
 clips take seconds.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +60,8 @@ class Changes:
     moved: dict[str, int]
     """of those, in how many each hash differs all the same"""
     units: tuple[int, int]
+    left_out: tuple[str, ...]
+    """stages that only one of the runs has"""
 
 
 def read_run(path: Path) -> Run:
@@ -93,7 +95,12 @@ class _Side:
 
 
 def compare(a: Run, b: Run) -> Changes:
-    """Find the clips whose state differs."""
+    """Find the clips whose state differs, after the stages that both runs have: one may have got further than the other.
+
+    Raises:
+        SpaceError: they have no stage in common.
+    """
+    a, b, left_out = _on_common_stages(a, b)
     ids = pc.unique(pa.concat_arrays([run.ledger.column("clip_id").combine_chunks() for run in (a, b)]))
     labels = pc.unique(pa.concat_arrays([_label(run.ledger) for run in (a, b)]))
     sides = [_side(run.ledger, ids, labels) for run in (a, b)]
@@ -119,7 +126,18 @@ def compare(a: Run, b: Run) -> Changes:
         int(unchanged.sum()),
         {cause: int((unchanged & mask).sum()) for cause, mask in differs.items()},
         (int(left.present.sum()), int(right.present.sum())),
+        left_out,
     )
+
+
+def _on_common_stages(a: Run, b: Run) -> tuple[Run, Run, tuple[str, ...]]:
+    """Both runs without the stages that only one of them has, and the names of these."""
+    have = [set(pc.unique(run.ledger.column("stage")).to_pylist()) for run in (a, b)]
+    common = pa.array([stage for stage in STAGES if stage in have[0] & have[1]], pa.string())
+    if not len(common):
+        raise SpaceError(f"{a.name} has ledgers of {sorted(have[0])}, {b.name} of {sorted(have[1])}: no stage to compare")
+    one, other = (replace(run, ledger=run.ledger.filter(pc.is_in(run.ledger.column("stage"), common))) for run in (a, b))
+    return one, other, tuple(stage for stage in STAGES if stage in have[0] ^ have[1])
 
 
 def _in_order(rows: pa.Table) -> pa.Table:

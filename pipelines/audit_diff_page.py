@@ -84,4 +84,5 @@ def unchanged_line(changes: Changes) -> str:
     """How many clips stayed as they are, and in how many of those the evidence moved all the same."""
     moved = ", ".join(f"{CAUSE_WORDS[cause]} in {n:,}" for cause, n in changes.moved.items() if n)
     also = f"; of these differ {moved}" if moved else ""
-    return f"{changes.same:,} clips are in the same state for the same reasons{also}."
+    only = f" Only one of the runs has {', '.join(changes.left_out)}: not compared." if changes.left_out else ""
+    return f"{changes.same:,} clips are in the same state for the same reasons{also}.{only}"

@@ -20,7 +20,9 @@ from space_data.schema import FAILED, KEPT, REJECTED
 
 TONES: dict[str, Tone] = {KEPT: "good", REJECTED: "warn", FAILED: "bad"}
 GREEN, ORANGE, PINK = "#1a9c78", "#e08a1e", "#c2447c"
-GROUPS_SHOWN = 25
+GROUPS_SHOWN = 15
+FINE_FROM = 10_000
+"""Segments of a group from which shares get a decimal."""
 POINTS_SHOWN = 3000
 """Segments drawn as points; more become a map of counts."""
 CHANCE = 0.05
@@ -149,10 +151,11 @@ def _group_table(audit: Audit, label: str, group: np.ndarray, names: list[str], 
     for i in order[:GROUPS_SHOWN]:
         verdict, tone = _verdict(found.p[i], found.difference[i], int(found.clusters[i]), clusters)
         reason, share = lead[i]
+        digits = 1 if found.segments[i] >= FINE_FROM else 0
         rows.append(
             [
-                names[i], Cell(float(found.share[i]), f"{found.share[i]:.0%}"),
-                Cell(float(found.high[i]), f"{found.low[i]:.0%} – {found.high[i]:.0%}" if found.clusters[i] > 1 else "–"),
+                names[i], Cell(float(found.share[i]), f"{found.share[i]:.{digits}%}"),
+                Cell(float(found.high[i]), _interval(found.low[i], found.high[i], digits) if found.clusters[i] > 1 else "–"),
                 Cell(verdict, tone=tone), int(found.kept[i]), int(found.segments[i]), int(found.clusters[i]),
                 float(found.kept_s[i]) / HOUR_S, Cell(reason, f"{reason} ({share:.0%})" if reason else "–"),
             ]
@@ -166,6 +169,10 @@ def _group_table(audit: Audit, label: str, group: np.ndarray, names: list[str], 
         Column("most lost to", help="the reason with the largest surplus against the whole set, and its share of the group"),
     ]  # fmt: skip
     return Table(columns, rows, caption=f"By {label}: {shown}; {emptied:,} with nothing kept", page_rows=GROUPS_SHOWN)
+
+
+def _interval(low: float, high: float, digits: int) -> str:
+    return f"{100 * low:.{digits}f}–{high:.{digits}%}"
 
 
 def _verdict(p: float, difference: float, clusters: int, unit: str) -> tuple[str, Tone]:
@@ -184,9 +191,11 @@ def _offsets(page: Page, audit: Audit) -> None:
         "Audio-visual offset per segment, in frames of 40 ms, + = sound late, against the confidence of that figure "
         "(peak of the lag curve over its median). Left of its threshold a segment is in doubt.",
     )
-    offset, confidence = (audit.of_segment(audit.sync, name) for name in ("offset_frames", "confidence"))
+    offset, confidence, thresholds = (audit.judgement.evidence.columns[n] for n in ("offset_frames", "confidence", "threshold"))
     known = ~np.isnan(offset)
-    threshold = float(np.nanmedian(audit.of_segment(audit.sync, "threshold")))
+    if not known.any():
+        return
+    threshold = float(np.nanmedian(thresholds))
     figures = [
         Figure(_offset_histogram(offset, audit.kept, known), height_px=360),
         Figure(_confidence_figure(offset, confidence, audit.kept, known, threshold), height_px=360),
@@ -198,9 +207,11 @@ def _offsets(page: Page, audit: Audit) -> None:
         name = entry["values"].split(",")[0]
         merged[name] = merged.get(name, 0) + entry["counts"]
     section.add(Stats([Stat("scorer", name, f"{n:,} segments") for name, n in sorted(merged.items())]))
-    _against(section, "what came with the corpus", audit.annotated_offset_frames(), offset, confidence >= threshold)
+    others = [("the corpus", audit.annotated_offset_frames())]
     if audit.syncnet.num_rows:
-        _against(section, "SyncNet", audit.of_segment(audit.syncnet, "offset_frames"), offset, confidence >= threshold)
+        others.append(("SyncNet", audit.of_segment(audit.syncnet, "offset_frames")))
+    maps = [_against(section, name, other, offset, confidence >= thresholds) for name, other in others]
+    section.add(Figures([figure for figure in maps if figure is not None]))
 
 
 def _offset_histogram(offset: Values, kept: Mask, known: Mask) -> go.Figure:
@@ -245,11 +256,11 @@ def _shade(counts: np.ndarray) -> list[list[float]]:
     return [[round(float(v), 1) for v in row] for row in np.sqrt(counts)]
 
 
-def _against(section: PageSection, name: str, other: Values, ours: Values, sure: Mask) -> None:
+def _against(section: PageSection, name: str, other: Values, ours: Values, sure: Mask) -> Figure | None:
     """Two offsets of the same segments side by side; each keeps its own name and neither corrects the other."""
     both = ~np.isnan(other) & ~np.isnan(ours)
     if not both.any():
-        return
+        return None
     theirs, mine, certain = np.round(other[both]), ours[both], sure[both]
     rows: list[Sequence[Cell | str | float | int | None]] = []
     for who, mask in (("all", np.ones(len(mine), np.bool_)), ("ours sure", certain), ("ours in doubt", ~certain)):
@@ -268,11 +279,6 @@ def _against(section: PageSection, name: str, other: Values, ours: Values, sure:
         Column("segments"), Column("compared", "number", 0), Column("median difference", "number", 1, "frames"),
         Column("equal", "number", 2), Column("within 1 frame", "number", 2), Column("within 2", "number", 2),
     ]  # fmt: skip
-    section.add(
-        Table(
-            columns,
-            rows,
-            caption=f"Our offset against {name}: shares of segments. The two are never mixed; only ours is corrected.",
-        ),
-        Figure(figure, height_px=340),
-    )
+    caption = f"Our offset against that of {name}: shares of segments. The two are never mixed; only ours is corrected."
+    section.add(Table(columns, rows, caption=caption))
+    return Figure(figure, height_px=340)

@@ -94,5 +94,6 @@ def _sync(audit: Audit, segment: int) -> tuple[float | None, float | None]:
     """Offset and confidence of a segment, where they were measured."""
     if segment < 0:
         return None, None
-    offset, confidence = audit.offset_frames[segment], audit.judgement.evidence.columns["confidence"][segment]
+    columns = audit.judgement.evidence.columns
+    offset, confidence = columns["offset_frames"][segment], columns["confidence"][segment]
     return (None, None) if np.isnan(confidence) else (int(offset), float(confidence))

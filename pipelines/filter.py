@@ -18,7 +18,7 @@ from pipelines.row_hash import row_hashes
 from pipelines.rules import SCREENED, Evidence, Judgement, Mask, evidence, judge
 from space_data.params import FilterStage, Params
 from space_data.schema import KEPT, REJECTED, Decision, LedgerRow, Measure, SegmentSync, arrow_schema
-from space_data.tables import read_arrow, write_arrow
+from space_data.tables import in_order, read_arrow, write_arrow
 
 STAGE = "filter"
 HASH_CHARACTERS = 16
@@ -32,7 +32,7 @@ SCREENED_DETAIL = (
 
 def read_measures(layout: Layout) -> tuple[pa.Table, pa.Table]:
     """``Measure`` rows sorted by id, and ``SegmentSync`` rows (none before ``sync`` has run)."""
-    measures = read_arrow(layout.measures, Measure).sort_by("clip_id")
+    measures = in_order(read_arrow(layout.measures, Measure), "clip_id")
     if layout.sync_segments.is_file():
         return measures, read_arrow(layout.sync_segments, SegmentSync)
     return measures, arrow_schema(SegmentSync).empty_table()

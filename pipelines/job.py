@@ -40,7 +40,7 @@ from space_data.errors import SpaceError
 from space_data.files import atomic_file, make_folder
 from space_data.params import Job, Params, Section, load_params
 from space_data.schema import FAILED, KEPT, REJECTED, STATUSES, LedgerRow
-from space_data.tables import to_arrow, write_arrow
+from space_data.tables import in_order, to_arrow, write_arrow
 
 __all__ = [
     "REASONS", "Layout", "Outcome", "Rejected", "Unit", "content_hash", "ledger_rows", "run_units", "stage_clock",
@@ -336,7 +336,7 @@ def write_ledger(
         SpaceError: inputs != kept + rejected + failed, or a reason is not in ``REASONS``.
     """
     table = rows if isinstance(rows, pa.Table) else to_arrow(rows, LedgerRow)
-    table = table.sort_by([("clip_id", "ascending"), ("reason", "ascending")])
+    table = in_order(table, "clip_id", "reason")
     wanted = inputs if isinstance(inputs, pa.ChunkedArray) else pa.chunked_array([pa.array(inputs, pa.string())])
     counts = check_conservation(stage, wanted, table)
     write_arrow(layout.ledger(stage), table)

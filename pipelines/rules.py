@@ -149,12 +149,12 @@ def evidence(measures: pa.Table, sync: pa.Table) -> Evidence:
     def of_sync(name: str) -> Values:
         return np.where(has_sync, floats(matched, name), np.nan) if matched is not None else np.full(len(ids), np.nan)
 
-    confidence, offset = of_sync("confidence"), of_sync("offset_frames")
-    is_sure = confidence >= of_sync("threshold")
+    confidence, offset, threshold = (of_sync(name) for name in ("confidence", "offset_frames", "threshold"))
+    is_sure = confidence >= threshold
     columns["doubtful_confidence"] = np.where(is_sure, np.nan, confidence)
     columns["sure_offset_frames"] = np.where(is_sure, np.abs(offset), np.nan)
     columns["sure_signed_offset_frames"] = np.where(is_sure, offset, np.nan)
-    columns["confidence"] = confidence
+    columns |= {"confidence": confidence, "offset_frames": offset, "threshold": threshold}
     names = measures.column("dataset").combine_chunks().dictionary_encode()
     return Evidence(
         ids, columns, tuple(names.dictionary.to_pylist()), np.asarray(names.indices, np.int64), has_audio, has_sync,

@@ -105,7 +105,7 @@ def test_page_plots_and_keep_list(layout: Layout) -> None:
         "0.400",
         "0.350",
         "own set",
-        "what came with",
+        "that of the corpus",
     ):
         assert expected in html, expected
     for name in NAMES:
@@ -128,7 +128,7 @@ def test_syncnet_stands_beside_ours_and_changes_nothing(layout: Layout) -> None:
         layout.syncnet, [SyncNetScore("set/late", 3, 5, 7.0, 6.0), SyncNetScore("set/good", 3, 0, 7.0, 6.0)], SyncNetScore
     )
     write_audit(PARAMS, layout)
-    page = (layout.audit / "index.html").read_text().split("Our offset against SyncNet")[1]
+    page = (layout.audit / "index.html").read_text().split("Our offset against that of SyncNet")[1]
     cells = [part.split('"')[0] for part in page.split('data-sort="')[1:7]]
     assert cells == ["all", "2.0", "-0.5", "0.5", "1.0", "1.0"], "4 against 5 and 0 against 0"
     assert audit_metrics(Audit.read(PARAMS, layout, STAGES))["offsets_corrected"] == 1

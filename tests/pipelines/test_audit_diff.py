@@ -100,6 +100,15 @@ def test_a_run_equals_itself_and_its_ledger_file(runs: tuple[Path, Path]) -> Non
     assert compare(read_run(runs[0] / "ledger.parquet"), a).rows.num_rows == 0
 
 
+def test_a_run_that_got_less_far_is_compared_as_far_as_it_got(runs: tuple[Path, Path]) -> None:
+    (runs[1] / "ledger" / "filter.parquet").unlink()
+    changes = compare(*(read_run(path) for path in runs))
+    assert changes.kinds == {"now kept": 0, "now dropped": 1, "dropped otherwise": 0, "new": 1, "gone": 1}, "the failed one"
+    assert "Only one of the runs has filter" in summary(changes, 0)
+    with pytest.raises(SpaceError, match="no stage to compare"):
+        compare(read_run(runs[0] / "ledger" / "filter.parquet"), read_run(runs[1]))
+
+
 def test_bare_ledgers_do_without_measures(runs: tuple[Path, Path]) -> None:
     changes = compare(*(read_run(path / "ledger" / "filter.parquet") for path in runs))
     dark = next(row for row in changes.rows.to_pylist() if row["clip_id"] == "dark")

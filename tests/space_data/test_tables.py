@@ -106,3 +106,11 @@ def test_emotion_vector() -> None:
     vector = schema.emotion_vector("happy", 0.8)
     assert vector[schema.EMOTIONS.index("happy")] == pytest.approx(0.8)
     assert vector.sum() == pytest.approx(0.8)
+
+
+def test_in_order_sorts_only_what_is_not() -> None:
+    table = pa.table({"clip_id": ["a", "a", "b"], "reason": ["x", "y", "a"], "n": [1, 2, 3]})
+    assert tables.in_order(table, "clip_id", "reason") is table and tables.in_order(table.slice(0, 0), "clip_id") is not None
+    for shuffled in ([1, 0, 2], [2, 0, 1], [2, 1, 0]):
+        assert tables.in_order(table.take(shuffled), "clip_id", "reason").column("n").to_pylist() == [1, 2, 3]
+    assert tables.in_order(table.take([1, 0, 2]), "clip_id").column("n").to_pylist() == [2, 1, 3], "ties stay as they are"
