@@ -1,6 +1,6 @@
 """How long filter and audit page take, how much memory and how large the page is, from made-up tables of any size.
 
-    python -m benchmarks.audit_scale --segments 1000000 --out /tmp/audit
+    python -m benchmarks.audit_scale --segments 1000000 --out OUT
 
 Values are drawn so that about a third is dropped, for all reasons; subjects, emotions, languages and sexes are made up, and one
 language is noisier than the others, which the page must notice.
