@@ -169,7 +169,7 @@ class Figure:
         raw = self.figure.to_plotly_json()
         layout = {key: value for key, value in raw.get("layout", {}).items() if key != "template"}
         text = json.dumps({"data": raw["data"], "layout": layout}, cls=PlotlyJSONEncoder, sort_keys=True)
-        return Markup(_script_safe(text))
+        return Markup(script_safe(text))
 
 
 @dataclass(frozen=True)
@@ -258,7 +258,17 @@ class Note:
     kind: str = field(default="note", init=False)
 
 
-Block = Stats | Bars | Table | Figure | Figures | Gallery | MediaGrid | Strips | Note
+@dataclass(frozen=True)
+class Widget:
+    """A part with a behaviour of its own: trusted markup, its style and its script (run after the page's own)."""
+
+    markup: Markup
+    style: str = ""
+    script: str = ""
+    kind: str = field(default="widget", init=False)
+
+
+Block = Stats | Bars | Table | Figure | Figures | Gallery | MediaGrid | Strips | Note | Widget
 
 
 def address(source: str) -> str:
@@ -298,6 +308,6 @@ def _link(href: str) -> str:
     return address(href) if href else ""
 
 
-def _script_safe(text: str) -> str:
+def script_safe(text: str) -> str:
     """JSON that cannot end the script element it stands in."""
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")

@@ -24,6 +24,8 @@ app = typer.Typer(
 )
 data = typer.Typer(help="Look at, filter and prepare folders of video.", no_args_is_help=True)
 app.add_typer(data, name="data")
+audits = typer.Typer(help="Compare what two runs kept; list what other bounds would keep.", no_args_is_help=True)
+app.add_typer(audits, name="audit")
 
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress bars, warnings only.")]
 ParamsFile = Annotated[Path, typer.Option("--params", help="Configuration.")]
@@ -152,6 +154,39 @@ def check(
         print_report(report, examples, Console())
     if not report.consistent:
         raise typer.Exit(1)
+
+
+@audits.command(epilog="Example: `space audit diff out-before out-after --html diff.html`.")
+def diff(
+    a: Annotated[Path, typer.Argument(metavar="A", help="Output folder of `curate`, data folder, or a ledger file.")],
+    b: Annotated[Path, typer.Argument(metavar="B", help="The same, of the other run.")],
+    csv: Annotated[Path | None, typer.Option(help="Write every change to this CSV file.")] = None,
+    html: Annotated[Path | None, typer.Option(help="Write the comparison as a page.")] = None,
+    most: Annotated[int, typer.Option(min=0, help="Changes that are printed.")] = 20,
+) -> None:
+    """Which clips changed state between two runs, and why."""
+    from pipelines import audit_diff, audit_diff_page
+
+    runs = audit_diff.read_run(a), audit_diff.read_run(b)
+    changes = audit_diff.compare(*runs)
+    if csv is not None:
+        audit_diff_page.write_csv(changes, csv)
+    if html is not None:
+        audit_diff_page.diff_page(*runs, changes).write(html)
+    typer.echo(audit_diff_page.summary(changes, most))
+
+
+@audits.command(epilog="Example: `space audit keep out --set filter.face_width_px.reject=128 --out keep.csv`.")
+def keep(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Output folder of `curate`, or data folder of the pipeline.")],
+    out: Annotated[Path, typer.Option(help="The CSV file to write: kept segments, where they lie, offset to remove.")],
+    changes: Annotated[list[str], typer.Option("--set", help="A bound that is another one, key=value; may be repeated.")] = [],  # noqa: B006
+    params: ParamsFile = default_params(),
+) -> None:
+    """Write the keep list under other bounds. The run itself stays as it is, and nothing is measured again."""
+    from pipelines.audit_keep import with_changes, write_keep
+
+    typer.echo(write_keep(folder, with_changes(load_params(params), changes), out))
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,178 +1,134 @@
 """Decide which segments are kept: compare stored measures with the bounds of ``params.yaml``. Nothing is decoded.
 
-The rules are the table ``RULES``: a reason code, the measure it reads, on which side the bound lies, and the bound's key in the
-section ``filter``. A measure beyond ``reject`` rejects, one beyond ``warn`` is noted; what could not be measured passes (another
-rule then says why it could not). All reasons of a segment are recorded, each with its value and threshold.
+The rules are `pipelines.rules.RULES`. All reasons of a segment are recorded, each with its value and threshold, and with
+hashes of what the decision rests on: `content` of the segment's measures and offset, `config` of the bounds of its data set,
+`version` of the code of the rules. Tables are judged and written as columns: a million segments take seconds.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from pipelines.audit import STAGES, write_audit
-from pipelines.job import stage_clock, stage_main, write_ledger
+from pipelines.code_version import code_version
+from pipelines.job import content_hash, stage_clock, stage_main, write_ledger
 from pipelines.layout import Layout
-from space_data.params import Bound, FilterStage, Params
-from space_data.schema import KEPT, REJECTED, Decision, LedgerRow, Measure, SegmentSync
-from space_data.tables import read_table, write_table
+from pipelines.row_hash import row_hashes
+from pipelines.rules import SCREENED, Evidence, Judgement, Mask, evidence, judge
+from space_data.params import FilterStage, Params
+from space_data.schema import KEPT, REJECTED, Decision, LedgerRow, Measure, SegmentSync, arrow_schema
+from space_data.tables import in_order, read_arrow, write_arrow
 
 STAGE = "filter"
-
-
-@dataclass(frozen=True)
-class Rule:
-    """``reason`` applies when ``measure`` lies below (``is_minimum``) or above the bound named ``bound``."""
-
-    reason: str
-    measure: str
-    bound: str
-    is_minimum: bool = False
-    needs_sound: bool = False
-
-
-RULES = (
-    Rule("too_short", "length_s", "length_s", is_minimum=True),
-    Rule("low_resolution", "picture_side_px", "picture_side_px", is_minimum=True),
-    Rule("truncated", "missing_share", "missing_share"),
-    Rule("length_mismatch", "length_difference_s", "length_difference_s", needs_sound=True),
-    Rule("no_face", "unseen_share", "unseen_share"),
-    Rule("face_lost", "lost_share", "lost_share"),
-    Rule("several_faces", "several_faces_share", "several_faces_share"),
-    Rule("small_face", "face_width_px", "face_width_px", is_minimum=True),
-    Rule("face_cut_off", "outside_share", "outside_share"),
-    Rule("profile", "yaw_p95_deg", "yaw_p95_deg"),
-    Rule("profile", "yaw_median_deg", "yaw_median_deg"),
-    Rule("tilted", "pitch_p95_deg", "pitch_p95_deg"),
-    Rule("blurred", "reblur_ratio", "reblur_ratio"),
-    Rule("blurred", "reblur_coarse", "reblur_coarse"),
-    Rule("too_dark", "luma_mean", "luma_mean_low", is_minimum=True),
-    Rule("too_bright", "luma_mean", "luma_mean_high"),
-    Rule("flat_light", "luma_sd", "luma_sd", is_minimum=True),
-    Rule("frozen", "frame_difference", "frame_difference", is_minimum=True),
-    Rule("duplicate_frames", "duplicate_share", "duplicate_share"),
-    Rule("silent", "peak_level_db", "peak_level_db", is_minimum=True, needs_sound=True),
-    Rule("no_speech", "speech_share", "speech_share", is_minimum=True, needs_sound=True),
-    Rule("noisy_sound", "speech_over_noise_db", "speech_over_noise_db", is_minimum=True, needs_sound=True),
-    Rule("clipped_sound", "clipped_share", "clipped_share", needs_sound=True),
-    Rule("lips_still", "lip_motion", "lip_motion", is_minimum=True, needs_sound=True),
+HASH_CHARACTERS = 16
+AS_DECIDED = ("clip_id", "source_clip_id", "segment", "first_frame", "end_frame", "start_s", "end_s")
+"""Columns of ``Measure`` that a ``Decision`` repeats."""
+SCREENED_DETAIL = (
+    "the sparse screen took it for `{}` under earlier bounds, so its frames were never measured; these bounds no longer reject "
+    "it: run `measure` again to look at it whole"
 )
 
 
-@dataclass(frozen=True)
-class Finding:
-    """A reason that applies, with the value found and the bound it broke."""
+def read_measures(layout: Layout) -> tuple[pa.Table, pa.Table]:
+    """``Measure`` rows sorted by id, and ``SegmentSync`` rows (none before ``sync`` has run)."""
+    measures = in_order(read_arrow(layout.measures, Measure), "clip_id")
+    if layout.sync_segments.is_file():
+        return measures, read_arrow(layout.sync_segments, SegmentSync)
+    return measures, arrow_schema(SegmentSync).empty_table()
 
-    reason: str
-    value: float | None
-    threshold: float | None
+
+def codes(masks: dict[str, Mask], separator: str = " ") -> pa.Array:
+    """Per segment the names of the masks that hold, joined; empty where none does."""
+    bits = np.zeros(len(next(iter(masks.values()))), np.uint64)
+    for position, mask in enumerate(masks.values()):  # at most 64 reasons
+        bits |= mask.astype(np.uint64) << np.uint64(position)
+    combinations, which = np.unique(bits, return_inverse=True)
+    names = list(masks)
+    words = [separator.join(name for i, name in enumerate(names) if int(c) >> i & 1) for c in combinations]
+    return pa.array(words, pa.string()).take(pa.array(which))
 
 
-def values_of(measure: Measure) -> dict[str, float | None]:
-    """Every number the rules read: the measures themselves and three that follow from several of them."""
-    missing = 0.0
-    if measure.header_frames:
-        missing = 1.0 - measure.decoded_frames / measure.header_frames
-    elif measure.header_s:  # of the longer stream
-        missing = 1.0 - max(measure.video_s, measure.audio_s) / measure.header_s
-    return {
-        **{name: value for name, value in vars(measure).items() if isinstance(value, int | float) or value is None},
-        "picture_side_px": min(measure.width_px, measure.height_px),
-        "missing_share": 1.0 if measure.decode_error else max(0.0, missing),
-        "length_difference_s": abs(measure.audio_s - measure.video_s),
+def decisions_of(judgement: Judgement, measures: pa.Table) -> pa.Table:
+    """``Decision`` rows in the order of ``measures``."""
+    status = pc.if_else(pa.array(judgement.kept), KEPT, REJECTED)
+    columns = {name: measures.column(name) for name in AS_DECIDED} | {
+        "status": status,
+        "reasons": codes(judgement.by_reason),
+        "warnings": codes(judgement.noted),
+        "offset_frames": pa.array(judgement.correction_frames),
+        "sync_confidence": _nullable(judgement.evidence.columns["confidence"]),
     }
+    schema = arrow_schema(Decision)
+    return pa.table({name: columns[name] for name in schema.names}, schema=schema)
 
 
-def beyond(value: float, limit: float | None, is_minimum: bool) -> bool:
-    """Whether ``value`` lies on the wrong side of ``limit`` (a missing limit is never broken)."""
-    return limit is not None and (value < limit if is_minimum else value > limit)
+def ledger_of(judgement: Judgement, warnings: pa.Array, content: pa.Array, settings: FilterStage) -> pa.Table:
+    """``LedgerRow`` rows: one per reason that rejects a segment, one for each that is kept; by clip, then reason.
 
+    A reason with several rules has the value and threshold of the first that broke.
 
-def judge(measure: Measure, sync: SegmentSync | None, settings: FilterStage) -> tuple[list[Finding], list[Finding]]:
-    """What speaks against a segment: reasons that reject it, and reasons that are only noted."""
-    rejects, warnings = [], []
-    if not measure.has_audio:
-        rejects.append(Finding("no_audio", None, None))
-    values = values_of(measure)
-    for rule in RULES:
-        value = values[rule.measure]
-        if value is None or (rule.needs_sound and not measure.has_audio):
-            continue
-        bound: Bound = getattr(settings, rule.bound)
-        if beyond(value, bound.reject, rule.is_minimum):
-            rejects.append(Finding(rule.reason, float(value), bound.reject))
-        elif beyond(value, bound.warn, rule.is_minimum):
-            warnings.append(Finding(rule.reason, float(value), bound.warn))
-    if sync is not None and measure.has_audio:
-        hard, soft = judge_sync(sync, settings)
-        rejects += hard
-        warnings += soft
-    elif measure.has_audio:
-        warnings.append(Finding("av_sync_uncertain", None, None))
-    return rejects, warnings
-
-
-def judge_sync(sync: SegmentSync, settings: FilterStage) -> tuple[list[Finding], list[Finding]]:
-    """Reasons from the audio-visual offset: too far apart (sure), or not to be told.
-
-    Doubt alone is only noted: in clips shorter than a window or two, good ones often stay below the threshold that mismatched
-    sound reaches in 5 % of cases. Below ``sync_confidence.reject`` lips and sound have nothing in common.
+    Args:
+        warnings: what was noted, per segment.
+        content: hash of what the decision rests on, per segment.
     """
-    if sync.confidence < sync.threshold:
-        doubt = Finding("av_sync_uncertain", sync.confidence, sync.threshold)
-        if beyond(sync.confidence, settings.sync_confidence.reject, is_minimum=True):
-            return [Finding("av_sync_uncertain", sync.confidence, settings.sync_confidence.reject)], []
-        return [], [doubt]
-    if abs(sync.offset_frames) > settings.max_offset_frames:
-        return [Finding("av_offset_too_large", float(sync.offset_frames), settings.max_offset_frames)], []
-    return [], []
+    found, masks = judgement.evidence, {"": judgement.kept, **judgement.by_reason}
+    ordered = sorted(masks)
+    rows = [np.flatnonzero(masks[reason]) for reason in ordered]
+    broken = [[array[at] for array in judgement.broken_bound(reason)] for reason, at in zip(ordered, rows, strict=True)]
+    reason_of = np.repeat(np.arange(len(ordered)), [len(at) for at in rows])
+    segment, value, threshold = np.concatenate(rows), *(np.concatenate(part) for part in zip(*broken, strict=True))
+    order = np.lexsort((reason_of, segment))
+    segment, reason_of = segment[order], reason_of[order]
+    noted = pc.if_else(pc.equal(warnings, ""), "", pc.binary_join_element_wise("noted: ", warnings, ""))
+    by_dataset = [content_hash(settings.for_dataset(d).model_dump(mode="json"))[:HASH_CHARACTERS] for d in found.datasets]
+    reasons = pa.array(ordered).take(pa.array(reason_of))
+    at = pa.array(segment)
+    columns = {
+        "clip_id": found.ids.take(at),
+        "stage": _constant(STAGE, len(at)),
+        "status": pc.if_else(pc.equal(reasons, ""), KEPT, REJECTED),
+        "reason": reasons,
+        "value": _nullable(value[order]),
+        "threshold": _nullable(threshold[order]),
+        "detail": pc.if_else(pc.equal(reasons, SCREENED), _advice(found).take(at), noted.take(at)),
+        "content": content.take(at),
+        "config": pa.array(by_dataset, pa.string()).take(pa.array(found.dataset[segment])),
+        "version": _constant(code_version("pipelines.rules")[:HASH_CHARACTERS], len(at)),
+    }
+    schema = arrow_schema(LedgerRow)
+    return pa.table({name: columns[name] for name in schema.names}, schema=schema)
 
 
-def correction(sync: SegmentSync | None, settings: FilterStage) -> float:
-    """Offset to remove, frames: only one that is sure and more than the tolerated lag."""
-    if sync is None or sync.confidence < sync.threshold or abs(sync.offset_frames) <= settings.tolerated_offset_frames:
-        return 0.0
-    return float(sync.offset_frames)
+def _advice(found: Evidence) -> pa.Array:
+    why = found.screened.dictionary_encode()
+    return pa.array([SCREENED_DETAIL.format(reason) for reason in why.dictionary.to_pylist()], pa.string()).take(why.indices)
 
 
-def _codes(findings: Iterable[Finding]) -> str:
-    return " ".join(dict.fromkeys(finding.reason for finding in findings))
+def _nullable(values: NDArray[np.float64]) -> pa.Array:
+    return pa.array(values, from_pandas=True)  # NaN becomes null
 
 
-def decide(measure: Measure, sync: SegmentSync | None, settings: FilterStage) -> tuple[Decision, list[LedgerRow]]:
-    """Decision on one segment, and its ledger rows (one per reason that rejects it; one if it is kept)."""
-    rejects, warnings = judge(measure, sync, settings)
-    decision = Decision(
-        clip_id=measure.clip_id,
-        source_clip_id=measure.source_clip_id,
-        segment=measure.segment,
-        status=REJECTED if rejects else KEPT,
-        reasons=_codes(rejects),
-        warnings=_codes(warnings),
-        first_frame=measure.first_frame,
-        end_frame=measure.end_frame,
-        start_s=measure.start_s,
-        end_s=measure.end_s,
-        offset_frames=correction(sync, settings),
-        sync_confidence=sync.confidence if sync is not None else None,
-    )
-    noted = f"noted: {decision.warnings}" if decision.warnings else ""
-    if not rejects:
-        return decision, [LedgerRow(measure.clip_id, STAGE, KEPT, "", None, None, noted)]
-    first = {finding.reason: finding for finding in reversed(rejects)}  # one row per reason, the first bound that broke
-    rows = [
-        LedgerRow(measure.clip_id, STAGE, REJECTED, f.reason, f.value, f.threshold, noted) for f in first.values()
-    ]
-    return decision, rows
+def _constant(text: str, length: int) -> pa.Array:
+    return pa.repeat(pa.scalar(text, pa.string()), length)
+
+
+def decide(measures: pa.Table, sync: pa.Table, settings: FilterStage) -> tuple[pa.Table, pa.Table]:
+    """Decisions on all segments and the filter's ledger, from ``Measure`` rows sorted by id and ``SegmentSync`` rows."""
+    judgement = judge(evidence(measures, sync), settings)
+    decisions = decisions_of(judgement, measures)
+    content = row_hashes(measures, sync)
+    return decisions, ledger_of(judgement, decisions.column("warnings").combine_chunks(), content, settings)
 
 
 def run(params: Params, layout: Layout) -> None:
     """The stage: ``measures``, ``sync`` -> ``decisions``, the filter's ledger and the audit page."""
     with stage_clock(layout, STAGE) as clock:
-        measures = read_table(layout.measures, Measure)
-        sync = {row.clip_id: row for row in read_table(layout.sync_segments, SegmentSync)}
-        judged = [decide(measure, sync.get(measure.clip_id), params.filter) for measure in measures]
-        write_table(layout.decisions, [decision for decision, _ in judged], Decision)
-        clock.clips = len(measures)
-        clock.counts = write_ledger(layout, STAGE, [m.clip_id for m in measures], [row for _, rows in judged for row in rows])
+        measures, sync = read_measures(layout)
+        decisions, ledger = decide(measures, sync, params.filter)
+        write_arrow(layout.decisions, decisions)
+        clock.clips = measures.num_rows
+        clock.counts = write_ledger(layout, STAGE, measures.column("clip_id"), ledger)
         write_audit(params, layout, STAGES[: STAGES.index(STAGE) + 1])
 
 

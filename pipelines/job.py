@@ -25,9 +25,13 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipelines.code_version import code_version
 from pipelines.isolate import Answer, Died, FunctionName, Raised, Returned, TimedOut
@@ -38,7 +42,7 @@ from space_data.errors import SpaceError
 from space_data.files import atomic_file, make_folder
 from space_data.params import Job, Params, Section, load_params
 from space_data.schema import FAILED, KEPT, REJECTED, STATUSES, LedgerRow
-from space_data.tables import write_table
+from space_data.tables import in_order, to_arrow, write_arrow
 
 __all__ = [
     "REASONS", "Layout", "Outcome", "Rejected", "Unit", "content_hash", "folders_of", "ledger_rows", "run_units",
@@ -63,21 +67,28 @@ REASONS = {
     "length_mismatch": "audio and video of very different length",
     "too_short": "the clip, or the shot cut from it, is too short",
     "low_resolution": "the picture is too small",
+    "variable_rate": "the time between frames varies",
     # the picture
     "no_face": "no face, or in hardly any frame",
     "face_lost": "the face is missing in some frames",
     "several_faces": "a second face of comparable size",
     "small_face": "the face is too small",
     "face_cut_off": "the face leaves the picture",
+    "track_broken": "the face jumps: another face was taken for the first",
+    "uncertain_face": "the face detector is hardly sure that this is a face",
+    "jittery": "the landmarks tremble",
+    "not_photographed": "not a photographed person (drawn, painted, sculpted, an animal)",
     "profile": "the head is turned too far to the side",
-    "tilted": "the head is bent too far up or down",
+    "tilted": "the head is bent too far up, down or to a shoulder",
     "blurred": "the face is not sharp for its size (upscaled, out of focus, motion)",
     "too_dark": "the face is too dark",
     "too_bright": "the face is too bright",
     "flat_light": "the face has hardly any contrast",
     "frozen": "the picture stands still",
     "duplicate_frames": "many frames repeat the one before (converted frame rate)",
+    "bordered": "bars of one colour frame the picture",
     "lips_still": "speech is heard but the lips do not move",
+    "screened": "only the sparse screen has looked at it: run `measure` again",
     # sound against picture (sync)
     "av_offset_too_large": "sound and lips are further apart than is corrected",
     "av_sync_uncertain": "lips and sound do not belong together, or it cannot be told",
@@ -90,6 +101,8 @@ REASONS = {
 """The closed list of reason codes in the ledger."""
 
 DETAIL_CHARACTERS = 4000
+HASH_CHARACTERS = 16
+"""Of the hashes of settings and code in the ledger: enough to tell two apart."""
 OUTCOME_FILE = "outcome.json"
 LOST = {"reason": "worker_died", "detail": "no answer and no result: the unit was lost"}
 STAGE_FACTS = ("stage", "clips", "computed", "seconds", "clips_per_s", *STATUSES)
@@ -127,6 +140,10 @@ class Outcome:
     folder: Path | None = None
     computed: bool = False
     """now, not in an earlier run"""
+    content: str = ""
+    config: str = ""
+    version: str = ""
+    """hashes of the unit's content, of the settings and of the code: the parts of the key it is kept under"""
 
 
 @dataclass(frozen=True)
@@ -187,7 +204,14 @@ def run_units(
     if len(tasks) < len(todo):
         logger.info("%s: %d of %d units are kept from earlier runs", stage, len(todo) - len(tasks), len(todo))
     answers = _try_tasks(stage, tasks, cache, job)
-    return [_outcome(unit.unit_id, folders[unit.unit_id], answers.get(unit.unit_id)) for unit in todo]
+    config = content_hash(_plain(settings))
+    return [
+        replace(
+            _outcome(unit.unit_id, folders[unit.unit_id], answers.get(unit.unit_id)),
+            content=unit.content, config=config[:HASH_CHARACTERS], version=version[:HASH_CHARACTERS],
+        )
+        for unit in todo
+    ]  # fmt: skip
 
 
 def _plain(settings: Any) -> Any:
@@ -327,17 +351,22 @@ def folders_of(stage: str, outcomes: Iterable[Outcome]) -> list[Path]:
 
 def ledger_rows(stage: str, outcomes: Iterable[Outcome]) -> list[LedgerRow]:
     """One ledger row per outcome."""
-    return [LedgerRow(o.unit_id, stage, o.status, o.reason, o.value, o.threshold, o.detail) for o in outcomes]
+    return [
+        LedgerRow(o.unit_id, stage, o.status, o.reason, o.value, o.threshold, o.detail, o.content, o.config, o.version)
+        for o in outcomes
+    ]
 
 
-def write_ledger(layout: Layout, stage: str, inputs: Iterable[str], rows: Sequence[LedgerRow]) -> Counter[str]:
+def write_ledger(
+    layout: Layout, stage: str, inputs: Iterable[str] | pa.ChunkedArray, rows: Sequence[LedgerRow] | pa.Table
+) -> Counter[str]:
     """Check that every input is accounted for and write the stage's ledger.
 
     A rejected unit may have several rows, one per reason; a kept or failed one has exactly one.
 
     Args:
         inputs: ids that entered the stage.
-        rows: what became of them.
+        rows: what became of them, as rows or as an Arrow table of them.
 
     Returns:
         Number of units per status.
@@ -345,25 +374,52 @@ def write_ledger(layout: Layout, stage: str, inputs: Iterable[str], rows: Sequen
     Raises:
         SpaceError: inputs != kept + rejected + failed, or a reason is not in ``REASONS``.
     """
-    wanted = list(inputs)
-    status: dict[str, str] = {}
-    for row in rows:
-        first = status.setdefault(row.clip_id, row.status)
-        if row.status not in STATUSES or (row.reason not in REASONS) != (row.status == KEPT and not row.reason):
-            raise SpaceError(f"{stage}: clip {row.clip_id} is {row.status} for {row.reason!r} (job.REASONS lists the reasons)")
-        if first != row.status:
-            raise SpaceError(f"{stage}: clip {row.clip_id} ends both as {first} and as {row.status}")
-    n_rows = Counter(row.clip_id for row in rows)
-    doubled = [i for i, n in n_rows.items() if n > 1 and status[i] != REJECTED]
-    lost, foreign = sorted(set(wanted) - set(status)), sorted(set(status) - set(wanted))
-    if lost or foreign or doubled or len(wanted) != len(set(wanted)):
+    table = rows if isinstance(rows, pa.Table) else to_arrow(rows, LedgerRow)
+    table = in_order(table, "clip_id", "reason")
+    wanted = inputs if isinstance(inputs, pa.ChunkedArray) else pa.chunked_array([pa.array(inputs, pa.string())])
+    counts = check_conservation(stage, wanted, table)
+    write_arrow(layout.ledger(stage), table)
+    return counts
+
+
+def check_conservation(stage: str, inputs: pa.ChunkedArray, ledger: pa.Table) -> Counter[str]:
+    """Check that a ledger sorted by clip gives every input exactly one fate; columns only, so that millions take seconds.
+
+    Returns:
+        Number of units per status.
+
+    Raises:
+        SpaceError: see ``write_ledger``.
+    """
+    ids, status, reason = (ledger.column(name).combine_chunks() for name in ("clip_id", "status", "reason"))
+    listed = pc.is_in(reason, pa.array(list(REASONS), pa.string()))
+    silent = pc.and_(pc.equal(status, KEPT), pc.equal(reason, ""))
+    valid = pc.and_(pc.is_in(status, pa.array(STATUSES, pa.string())), pc.xor(listed, silent))
+    is_first = np.ones(len(ids), np.bool_)
+    is_first[1:] = np.asarray(pc.not_equal(ids[1:], ids[:-1]))
+    number = np.cumsum(is_first) - 1
+    fate = status.take(pa.array(np.flatnonzero(is_first)))
+    torn = pc.not_equal(status, fate.take(pa.array(number)))
+    for bad in _first_true(pc.invert(valid)):
+        raise SpaceError(f"{stage}: clip {ids[bad]} is {status[bad]} for {str(reason[bad])!r} (job.REASONS lists the reasons)")
+    for bad in _first_true(torn):
+        raise SpaceError(f"{stage}: clip {ids[bad]} ends both as {fate[number[bad]]} and as {status[bad]}")
+    units = ids.filter(pa.array(is_first))
+    repeated = pa.array(np.bincount(number, minlength=len(units)) > 1)
+    doubled = units.filter(pc.and_(repeated, pc.not_equal(fate, REJECTED)))
+    lost = inputs.filter(pc.invert(pc.is_in(inputs, units)))
+    foreign = units.filter(pc.invert(pc.is_in(units, inputs.combine_chunks())))
+    if len(lost) or len(foreign) or len(doubled) or pc.count_distinct(inputs).as_py() != len(inputs):
         raise SpaceError(
-            f"{stage}: {len(wanted)} inputs do not equal kept + rejected + failed: "
-            f"lost {lost[:3]}, never asked for {foreign[:3]}, counted twice {doubled[:3]}"
+            f"{stage}: {len(inputs)} inputs do not equal kept + rejected + failed: lost {sorted(lost[:3].to_pylist())}, "
+            f"never asked for {foreign[:3].to_pylist()}, counted twice {doubled[:3].to_pylist()}"
         )
-    rows = sorted(rows, key=lambda row: (row.clip_id, row.reason))
-    write_table(layout.ledger(stage), rows, LedgerRow)
-    return Counter(status.values())
+    return Counter({entry["values"]: entry["counts"] for entry in fate.value_counts().to_pylist()})
+
+
+def _first_true(mask: pa.BooleanArray) -> list[int]:
+    """The index of the first true entry, if there is one."""
+    return np.flatnonzero(np.asarray(mask))[:1].tolist()
 
 
 @dataclass

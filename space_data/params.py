@@ -5,10 +5,10 @@ its own (the same keys stand under ``params:`` in ``dvc.yaml``, so that DVC know
 """
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, field_serializer, model_validator
 
 from space_data.errors import SpaceError
 
@@ -123,28 +123,36 @@ class SyncNetStage(Section):
     batch: Count
 
 
-class FilterStage(Section):
-    """Bounds of the filter; ``pipelines.filter.RULES`` says which measure and which side each one limits."""
+class FilterBounds(Section):
+    """Bounds of the filter; ``pipelines.rules.RULES`` says which measure and which side each one limits."""
 
     length_s: Bound
     picture_side_px: Bound
     missing_share: Bound
     length_difference_s: Bound
+    irregular_share: Bound
     unseen_share: Bound
     lost_share: Bound
     several_faces_share: Bound
     face_width_px: Bound
     outside_share: Bound
+    track_jump: Bound
+    detector_score: Bound
+    landmark_jitter: Bound
+    photo_score: Bound
     yaw_p95_deg: Bound
     yaw_median_deg: Bound
     pitch_p95_deg: Bound
+    roll_p95_deg: Bound
     reblur_ratio: Bound
     reblur_coarse: Bound
     luma_mean_low: Bound
     luma_mean_high: Bound
     luma_sd: Bound
     frame_difference: Bound
+    frozen_s: Bound
     duplicate_share: Bound
+    border_share: Bound
     peak_level_db: Bound
     speech_share: Bound
     speech_over_noise_db: Bound
@@ -153,6 +161,37 @@ class FilterStage(Section):
     sync_confidence: Bound
     max_offset_frames: Count
     tolerated_offset_frames: Annotated[int, Field(ge=0)]
+
+
+FilterOverride = create_model(
+    "FilterOverride",
+    __base__=Section,
+    **{name: (annotation, None) for name, annotation in FilterBounds.__annotations__.items()},  # type: ignore[call-overload]
+)
+"""The bounds of one data set that differ from the others': any of the keys of ``FilterBounds``, each one whole."""
+
+
+class FilterStage(FilterBounds):
+    """The filter: its bounds, and those that are others for some data sets."""
+
+    overrides: dict[str, FilterOverride]  # type: ignore[valid-type]
+
+    def for_dataset(self, dataset: str) -> FilterBounds:
+        """The bounds that hold for the clips of ``dataset`` (``Measure.dataset``)."""
+        own = self.overrides.get(dataset)
+        changed: dict[str, Any] = {}
+        if isinstance(own, Section):
+            changed = {name: getattr(own, name) for name in own.model_fields_set}
+        return FilterBounds(**{name: changed.get(name, getattr(self, name)) for name in FilterBounds.model_fields})
+
+    def is_own(self, dataset: str, bound: str) -> bool:
+        """Whether ``dataset`` has a value of its own for ``bound``."""
+        own = self.overrides.get(dataset)
+        return isinstance(own, Section) and bound in own.model_fields_set
+
+    @field_serializer("overrides")
+    def _as_written(self, overrides: dict[str, Section]) -> dict[str, Any]:
+        return {name: own.model_dump(mode="json", exclude_unset=True) for name, own in overrides.items()}
 
 
 class AlignStage(Section):
@@ -307,6 +346,15 @@ def load_params(path: Path | str = "params.yaml") -> Params:
         raw = yaml.safe_load(path.read_text())
     except yaml.YAMLError as error:
         raise SpaceError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
+    return check_params(raw, str(path))
+
+
+def check_params(raw: Any, source: str) -> Params:
+    """Params from plain data; ``source`` names it in errors.
+
+    Raises:
+        SpaceError: a key is unknown, missing or out of range; all such keys are named.
+    """
     try:
         return Params.model_validate(raw)
     except ValidationError as error:
@@ -320,4 +368,4 @@ def load_params(path: Path | str = "params.yaml") -> Params:
                     problems.append(f"{key}: missing key")
                 case _:
                     problems.append(f"{key} = {item['input']!r}: {item['msg'][0].lower()}{item['msg'][1:]}")
-        raise SpaceError(f"{path}: " + "; ".join(problems)) from error
+        raise SpaceError(f"{source}: " + "; ".join(problems)) from error

@@ -83,6 +83,18 @@ def vectors(table: pa.Table, column: str) -> np.ndarray:
     return np.asarray(flat, np.float32).reshape(-1, size)
 
 
+def in_order(table: pa.Table, *columns: str) -> pa.Table:
+    """``table`` sorted by ``columns``; one that is sorted already is returned as it is, without the cost of a copy."""
+    sorted_so_far, tied = True, None
+    for name in columns:
+        values = table.column(name).combine_chunks()
+        before, after = values[:-1], values[1:]
+        rising = pc.less(before, after) if tied is None else pc.or_(pc.invert(tied), pc.less(before, after))
+        tied = pc.equal(before, after) if tied is None else pc.and_(tied, pc.equal(before, after))
+        sorted_so_far = sorted_so_far and pc.all(pc.or_(rising, tied)).as_py() is not False
+    return table if sorted_so_far else table.sort_by([(name, "ascending") for name in columns])
+
+
 def write_arrow(path: Path | str, table: pa.Table) -> None:
     """Write one Parquet file atomically (zstd, fixed row groups, no wall-clock content)."""
     with atomic_file(path) as part:

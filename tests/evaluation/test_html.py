@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import plotly.graph_objects as go
 import pytest
+from markupsafe import Markup
 
 from evaluation.blocks import (
     Bar,
@@ -27,6 +28,7 @@ from evaluation.blocks import (
     Stats,
     Strips,
     Table,
+    Widget,
     address,
 )
 from evaluation.html import Page, provenance, thumbnail
@@ -64,6 +66,14 @@ def test_text_of_every_block_is_escaped() -> None:
     html = every_block().render()
     assert "<script>alert" not in html
     assert "alert(&#39;x&#39;)" in without_scripts(html)
+
+
+def test_a_widget_brings_its_own_markup_style_and_script() -> None:
+    page = Page("Title")
+    page.section("One").add(Widget(Markup('<b id="w"></b>'), "#w { color: red; }", "/* after the page's own */"))
+    html = page.render()
+    assert '<style>#w { color: red; }</style><b id="w"></b>' in html
+    assert html.index("setUpNavigation();") < html.index("<script>/* after the page's own */</script>")
 
 
 def test_plotly_stands_in_the_page_once_and_only_if_needed() -> None:

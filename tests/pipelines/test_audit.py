@@ -2,45 +2,41 @@
 
 import base64
 import csv
+import dataclasses
 import json
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
+from made_up_measures import GOOD
 
-from pipelines.audit import STAGES, Audit, audit_metrics, write_audit
+from pipelines import audit_pictures, audit_table
+from pipelines.audit import STAGES, write_audit
+from pipelines.audit_data import Audit, audit_metrics
+from pipelines.filter import decide
 from pipelines.job import Layout
-from space_data.params import load_params
-from space_data.schema import FAILED, KEPT, REJECTED, Clip, Decision, LedgerRow, Measure, SegmentSync, Thumbnail
-from space_data.tables import merge_shards, write_table
+from space_data.errors import SpaceError
+from space_data.params import Bound, load_params
+from space_data.schema import FAILED, KEPT, REJECTED, Clip, LedgerRow, Measure, SegmentSync, SyncNetScore, Thumbnail
+from space_data.tables import merge_shards, to_arrow, write_arrow, write_table
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+PARAMS = load_params(REPOSITORY / "params.yaml")
 HOSTILE = "set/<script>alert(1)</script>"
-CLIP_S = 2.0
+CLIP_S = 4.0
+NAMES = ("set/good", "set/late", HOSTILE)
 
 
-def clip(clip_id: str, path: Path, language: str) -> Clip:
+def clip(clip_id: str, language: str, annotated: float | None) -> Clip:
     return Clip(
-        clip_id=clip_id, path=str(path), sha256="0" * 64, dataset="set", subject=clip_id, emotion="neutral", intensity=0.0,
-        view="", language=language, sex="", split="train", annotated_offset_frames=None, duration_s=CLIP_S, fps=25.0,
-        header_frames=50, width_px=64, height_px=64, rotation_deg=0, video_codec="h264", pixel_format="yuv420p",
-        video_start_s=0.0, audio_codec="aac", audio_hz=16_000, audio_channels=1, audio_start_s=0.0,
+        clip_id=clip_id, path="is/not/there.mp4", sha256="0" * 64, audio_path="", part_start_s=0.0, part_end_s=None,
+        part_crop_px=[0, 0, 0, 0], dataset="set", subject=clip_id, recording="", statement="", emotion="neutral", intensity=0.0,
+        view="", language=language, sex="", split="train", annotated_offset_frames=annotated, annotated_speaker_confidence=None,
+        annotated_face_confidence=None, duration_s=CLIP_S, fps=25.0, header_frames=100, width_px=256, height_px=256,
+        rotation_deg=0, video_codec="h264",
+        pixel_format="yuv420p", video_start_s=0.0, audio_codec="aac", audio_hz=16_000, audio_channels=1,
+        audio_start_s=0.0,
     )  # fmt: skip
-
-
-def measure(clip_id: str, sharpness: float) -> Measure:
-    return Measure(
-        clip_id=clip_id, source_clip_id=clip_id, segment=0, subject=clip_id, first_frame=0, end_frame=50, start_s=0.0,
-        end_s=CLIP_S, length_s=CLIP_S, frame_rate_hz=25.0, irregular_share=0.0, header_frames=50, header_s=CLIP_S,
-        decoded_frames=50, decode_error="", has_audio=True, audio_s=CLIP_S, video_s=CLIP_S, width_px=64, height_px=64,
-        lost_share=0.0, face_width_px=40.0, outside_share=0.0, several_faces_share=0.0, unseen_share=0.0, yaw_p95_deg=5.0,
-        yaw_median_deg=1.0, pitch_p95_deg=5.0, reblur_ratio=sharpness, reblur_coarse=0.1, luma_mean=100.0, luma_sd=40.0,
-        frame_difference=1.0, duplicate_share=0.0, lip_motion=None, speech_share=0.9, speech_s=1.8, speech_level_db=-20.0,
-        speech_over_noise_db=None, peak_level_db=-3.0, clipped_share=0.0,
-    )  # fmt: skip
-
-
-def decision(clip_id: str, status: str, reasons: str = "", offset: float = 0.0) -> Decision:
-    return Decision(clip_id, clip_id, 0, status, reasons, "", 0, 50, 0.0, CLIP_S, offset, 0.5)
 
 
 def row(clip_id: str, stage: str, status: str = KEPT, reason: str = "", value=None, bound=None, detail: str = "") -> LedgerRow:
@@ -51,25 +47,29 @@ def row(clip_id: str, stage: str, status: str = KEPT, reason: str = "", value=No
 def layout(tmp_path: Path) -> Layout:
     """Five files: two kept (one of them lost at align), one blurred, one broken, one that crashed our code."""
     layout = Layout(tmp_path / "data", tmp_path / "reports", tmp_path / "cache")
-    video = tmp_path / "v.mp4"  # is not there: the page must not ask for it
-    names = ["set/good", "set/late", HOSTILE]
-    write_table(layout.clips, [clip(name, video, "en" if i else "fr") for i, name in enumerate(names)], Clip)
-    write_table(layout.measures, [measure(name, 0.1 * (i + 1)) for i, name in enumerate(names)], Measure)
-    pictures = {name: tmp_path / f"{i}.parquet" for i, name in enumerate(names)}
+    write_table(layout.clips, [clip(name, "en" if i else "fr", 4.0 if i == 1 else None) for i, name in enumerate(NAMES)], Clip)
+    measures = [
+        dataclasses.replace(GOOD, clip_id=name, source_clip_id=name, reblur_ratio=0.1 + 0.15 * i, length_s=CLIP_S)
+        for i, name in enumerate(NAMES)
+    ]
+    write_table(layout.measures, measures, Measure)
+    pictures = {name: tmp_path / f"{i}.parquet" for i, name in enumerate(NAMES)}
     for name, file in pictures.items():
-        write_table(file, [Thumbnail(name, name, 20, f"JPEG of {name}".encode())], Thumbnail)
+        write_table(file, [Thumbnail(name, frame, f"JPEG of {name} at {frame}".encode()) for frame in (5, 42, 130)], Thumbnail)
     merge_shards(layout.thumbnails, pictures, Thumbnail, 2)
-    decisions = [decision("set/good", KEPT), decision("set/late", KEPT, offset=4.0), decision(HOSTILE, REJECTED, "blurred")]
-    write_table(layout.decisions, decisions, Decision)
-    syncs = [SegmentSync(name, "own set, fold 1", 3, 3, i, 0.5, 0.3, 0.2) for i, name in enumerate(names)]
+    syncs = [SegmentSync(name, "own set, fold 1", 3, 3, 4 * (i == 1), 0.5, 0.3, 0.2, 0.01) for i, name in enumerate(NAMES)]
     write_table(layout.sync_segments, syncs, SegmentSync)
-    ingest = [row(n, "ingest") for n in (*names, "set/crash")] + [
+    decisions, by_filter = decide(
+        to_arrow(sorted(measures, key=lambda m: m.clip_id), Measure), to_arrow(syncs, SegmentSync), PARAMS.filter
+    )
+    write_arrow(layout.decisions, decisions)
+    write_arrow(layout.ledger("filter"), by_filter)
+    ingest = [row(n, "ingest") for n in (*NAMES, "set/crash")] + [
         row("set/text", "ingest", REJECTED, "not_media", detail="a text")
     ]
     ledgers = {
         "ingest": ingest,
-        "measure": [row(n, "measure") for n in names] + [row("set/crash", "measure", FAILED, "exception", detail="Traceback x")],
-        "filter": [row(n, "filter") for n in names[:2]] + [row(HOSTILE, "filter", REJECTED, "blurred", 0.41, 0.35)],
+        "measure": [row(n, "measure") for n in NAMES] + [row("set/crash", "measure", FAILED, "exception", detail="Traceback x")],
         "align": [row("set/good", "align"), row("set/late", "align", REJECTED, "too_short", 30.0, 38.0, "30 frames hold both")],
     }
     for stage, rows in ledgers.items():
@@ -78,48 +78,97 @@ def layout(tmp_path: Path) -> Layout:
 
 
 def test_figures_add_up_by_hand(layout: Layout) -> None:
-    assert audit_metrics(Audit.read(layout, STAGES)) == {
+    assert audit_metrics(Audit.read(PARAMS, layout, STAGES)) == {
         "files": 5, "files_unreadable": 2, "segments": 3, "segments_kept": 2, "segments_rejected": 1, "units_failed": 1,
         "hours_kept": round(2 * CLIP_S / 3600, 4), "hours_measured": round(3 * CLIP_S / 3600, 4), "offsets_corrected": 1,
     }  # fmt: skip
 
 
-def test_page_and_plots(layout: Layout) -> None:
-    params = load_params(REPOSITORY / "params.yaml")
-    write_audit(params, layout)
+def test_the_funnel_counts_clips_and_time(layout: Layout) -> None:
+    stages = Audit.read(PARAMS, layout, STAGES).stages
+    assert list(stages) == ["ingest", "measure", "filter", "align"]
+    assert stages["measure"].units == {KEPT: 3, REJECTED: 0, FAILED: 1}
+    assert stages["filter"].seconds == {KEPT: 2 * CLIP_S, REJECTED: CLIP_S, FAILED: 0.0}
+    assert stages["ingest"].seconds[KEPT] == 3 * CLIP_S, "a clip that was never measured counts no time"
+
+
+def test_page_plots_and_keep_list(layout: Layout) -> None:
+    write_audit(PARAMS, layout)
     html = (layout.audit / "index.html").read_text()
     assert "<script>alert" not in html, "a file name must stay text"
-    assert html.count("plotly.js v") == 1
-    for expected in ("not_media", "Traceback x", "too_short", "30 frames hold both", "0.410", "0.350", "own set"):
+    assert html.count("plotly.js v") == 1 and "http://" not in html.split("plotly.js v")[0]
+    for expected in (
+        "not_media",
+        "Traceback x",
+        "too_short",
+        "30 frames hold both",
+        "0.400",
+        "0.350",
+        "own set",
+        "that of the corpus",
+    ):
         assert expected in html, expected
-    for name in ("set/good", "set/late", HOSTILE):
-        assert base64.b64encode(f"JPEG of {name}".encode()).decode() in html, name
-    metrics = json.loads((layout.audit / "metrics.json").read_text())
-    assert metrics["segments_kept"] == 2
+    for name in NAMES:
+        assert base64.b64encode(f"JPEG of {name} at 42".encode()).decode() in html, "the frame nearest to 40 % of the segment"
+    assert json.loads((layout.audit / "metrics.json").read_text())["segments_kept"] == 2
     with (layout.audit / "plots" / "reasons.csv").open() as file:
         assert {r["reason"]: int(r["units"]) for r in csv.DictReader(file)} == {
             "blurred": 1, "exception": 1, "not_media": 1, "too_short": 1,
         }  # fmt: skip
     with (layout.audit / "plots" / "offsets.csv").open() as file:
-        assert [int(r["offset_frames"]) for r in csv.DictReader(file)] == [2, 0, 1], "sorted by clip"
+        assert [int(r["offset_frames"]) for r in csv.DictReader(file)] == [0, 0, 4], "sorted by clip"
+    with (layout.audit / "keep.csv").open() as file:
+        kept = [(r["clip_id"], float(r["offset_frames"])) for r in csv.DictReader(file)]
+    assert kept == [("set/good", 0.0), ("set/late", 4.0)]
+    assert pq.read_table(layout.audit / "keep.parquet").column("clip_id").to_pylist() == ["set/good", "set/late"]
+
+
+def test_syncnet_stands_beside_ours_and_changes_nothing(layout: Layout) -> None:
+    write_table(
+        layout.syncnet, [SyncNetScore("set/late", 3, 5, 7.0, 6.0), SyncNetScore("set/good", 3, 0, 7.0, 6.0)], SyncNetScore
+    )
+    write_audit(PARAMS, layout)
+    page = (layout.audit / "index.html").read_text().split("Our offset against that of SyncNet")[1]
+    cells = [part.split('"')[0] for part in page.split('data-sort="')[1:7]]
+    assert cells == ["all", "2.0", "-0.5", "0.5", "1.0", "1.0"], "4 against 5 and 0 against 0"
+    assert audit_metrics(Audit.read(PARAMS, layout, STAGES))["offsets_corrected"] == 1
 
 
 def test_each_clip_stands_once_in_the_table(layout: Layout) -> None:
-    write_audit(load_params(REPOSITORY / "params.yaml"), layout)
+    write_audit(PARAMS, layout)
     table = (layout.audit / "index.html").read_text().split('id="every-clip"')[1].split("</table>")[0]
     for name in ("set/good", "set/late", "set/text", "set/crash"):
         assert table.count(f'data-sort="{name}"') == 1, name
 
 
+def test_a_long_table_shows_failures_and_close_decisions(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit_table, "ROWS_SHOWN", 2)
+    write_audit(PARAMS, layout)
+    page = (layout.audit / "index.html").read_text().split('id="clips-to-look-at"')[1].split("</section>")[0]
+    assert "2 of 5" in page and 'data-sort="set/crash"' in page and 'data-sort="set/text"' not in page
+
+
+def test_pictures_stay_within_their_budget(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(audit_pictures, "BUDGET_BYTES", 30)
+    write_audit(PARAMS, layout)
+    page = (layout.audit / "index.html").read_text()
+    assert page.count("data:image/jpeg") == 1 and "2 more pictures were left out" in page
+
+
+def test_decisions_of_other_bounds_are_not_shown_as_these(layout: Layout) -> None:
+    looser = PARAMS.filter.model_copy(update={"reblur_ratio": Bound(warn=None, reject=None)})
+    with pytest.raises(SpaceError, match="other bounds"):
+        write_audit(PARAMS.model_copy(update={"filter": looser}), layout)
+
+
 def test_same_tables_same_bytes_and_nothing_yet_to_show(layout: Layout) -> None:
-    params = load_params(REPOSITORY / "params.yaml")
-    write_audit(params, layout)
+    write_audit(PARAMS, layout)
     first = (layout.audit / "index.html").read_bytes()
-    write_audit(params, layout)
+    write_audit(PARAMS, layout)
     assert (layout.audit / "index.html").read_bytes() == first
     # Before sync has run, and with nothing decided, there is still a page.
     layout.sync_segments.unlink()
-    for path, kind in ((layout.decisions, Decision), (layout.measures, Measure)):
-        write_table(path, [], kind)
-    write_audit(params, layout)
+    write_table(layout.measures, [], Measure)
+    write_arrow(layout.decisions, decide(to_arrow([], Measure), to_arrow([], SegmentSync), PARAMS.filter)[0])
+    write_audit(PARAMS, layout)
     assert "Nothing was measured" in (layout.audit / "index.html").read_text()

@@ -37,6 +37,8 @@ def test_help_names_the_commands_and_options() -> None:
             ["animate", "--image", "{tmp}/a.jpg", "--audio", "{tmp}/a.wav", "--out", "{tmp}/o.mp4", "--emotion", "happy:1.5"],
             "0 to 1",
         ),
+        (["audit", "diff", "{tmp}", "{tmp}"], "no ledger here"),
+        (["audit", "keep", "{tmp}", "--out", "{tmp}/k.csv", "--set", "filter.lengths.reject=1"], "filter.lengths"),
         (["animate", "--image", "{tmp}/none.jpg", "--audio", "{tmp}/none.wav", "--out", "{tmp}/o.mp4"], "no such file"),
     ],
 )

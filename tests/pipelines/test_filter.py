@@ -1,26 +1,48 @@
-"""Decisions are a pure function of measures, offsets and bounds; each bound is tried on its own."""
+"""Decisions are a pure function of measures, offsets and bounds; each bound is tried on its own, and all of them at random."""
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
 import pytest
 from made_up_measures import GOOD
 from tiny_clips import folder_params
 
+from benchmarks.audit_scale import full_table, made_up_measures
 from pipelines import filter
-from pipelines.filter import correction, decide
+from pipelines.filter import decide
 from pipelines.job import REASONS, Layout
+from pipelines.rules import FILTER_REASONS, RULES, evidence, limits
+from space_data.errors import SpaceError
+from space_data.params import Bound, FilterStage, load_params
 from space_data.schema import KEPT, REJECTED, Decision, LedgerRow, Measure, SegmentSync
-from space_data.tables import read_table, write_table
+from space_data.tables import from_arrow, read_table, to_arrow, write_table
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 PARAMS = folder_params(Path("."))
 BOUNDS = PARAMS.filter
-IN_SYNC = SegmentSync("c", "test", 1, 1, 0, 0.6, 0.3, 0.6)
+IN_SYNC = SegmentSync("c", "test", 1, 1, 0, 0.6, 0.3, 0.6, 0.01)
+
+
+def judged(
+    measure: Measure, sync: SegmentSync | None = IN_SYNC, bounds: FilterStage = BOUNDS
+) -> tuple[Decision, list[LedgerRow]]:
+    """The decision on one segment and its ledger rows."""
+    decisions, ledger = decide(to_arrow([measure], Measure), to_arrow([sync] if sync else [], SegmentSync), bounds)
+    (decision,) = from_arrow(decisions, Decision)
+    return decision, from_arrow(ledger, LedgerRow)
+
+
+def with_bounds(bounds: FilterStage = BOUNDS, **changes: object) -> FilterStage:
+    """The same bounds but for some."""
+    return bounds.model_copy(update=changes)
 
 
 def test_a_clip_with_nothing_wrong_is_kept() -> None:
-    decision, rows = decide(GOOD, IN_SYNC, BOUNDS)
+    decision, rows = judged(GOOD)
     assert (decision.status, decision.reasons, decision.offset_frames) == (KEPT, "", 0.0)
     assert [(row.status, row.reason) for row in rows] == [(KEPT, "")]
 
@@ -38,33 +60,50 @@ def test_a_clip_with_nothing_wrong_is_kept() -> None:
         ({"several_faces_share": 0.5}, "several_faces"),
         ({"face_width_px": 50.0}, "small_face"),
         ({"outside_share": 0.9}, "face_cut_off"),
+        ({"track_jump": 0.8}, "track_broken"),
+        ({"landmark_jitter": 0.05}, "jittery"),
+        ({"photo_score": 0.1}, "not_photographed"),
         ({"yaw_p95_deg": 55.0}, "profile"),
         ({"pitch_p95_deg": 50.0}, "tilted"),
+        ({"roll_p95_deg": 60.0}, "tilted"),
         ({"reblur_ratio": 0.6}, "blurred"),
         ({"reblur_coarse": 0.25}, "blurred"),
         ({"luma_mean": 20.0}, "too_dark"),
         ({"luma_mean": 240.0}, "too_bright"),
         ({"frame_difference": 0.0}, "frozen"),
+        ({"frozen_s": 3.0}, "frozen"),
         ({"speech_share": 0.1}, "no_speech"),
         ({"clipped_share": 0.1}, "clipped_sound"),
         ({"lip_motion": 0.005}, "lips_still"),
     ],
 )
 def test_each_fault_has_its_reason(change: dict[str, Any], reason: str) -> None:
-    decision, rows = decide(dataclasses.replace(GOOD, **change), IN_SYNC, BOUNDS)
+    decision, rows = judged(dataclasses.replace(GOOD, **change))
     assert decision.status == REJECTED and decision.reasons == reason
     assert [row.reason for row in rows] == [reason]
 
 
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"border_share": 0.3}, "bordered"),
+        ({"irregular_share": 0.3}, "variable_rate"),
+        ({"detector_score": 0.6}, "uncertain_face"),
+    ],
+)
+def test_some_faults_are_only_noted(change: dict[str, Any], reason: str) -> None:
+    decision, (row,) = judged(dataclasses.replace(GOOD, **change))
+    assert decision.status == KEPT and reason in decision.warnings.split()
+    assert row.detail == f"noted: {decision.warnings}"
+
+
 def test_a_header_without_frame_count_that_agrees_is_fine() -> None:
     for header_s in (0.0, 4.0):  # unknown; as long as what decodes
-        decision, _ = decide(dataclasses.replace(GOOD, header_frames=0, header_s=header_s), IN_SYNC, BOUNDS)
-        assert decision.status == KEPT
+        assert judged(dataclasses.replace(GOOD, header_frames=0, header_s=header_s))[0].status == KEPT
 
 
 def test_all_reasons_are_recorded_with_value_and_threshold() -> None:
-    bad = dataclasses.replace(GOOD, luma_mean=10.0, face_width_px=20.0)
-    decision, rows = decide(bad, IN_SYNC, BOUNDS)
+    decision, rows = judged(dataclasses.replace(GOOD, luma_mean=10.0, face_width_px=20.0))
     assert set(decision.reasons.split()) == {"too_dark", "small_face"}
     assert {(r.reason, r.value, r.threshold) for r in rows} == {
         ("too_dark", 10.0, BOUNDS.luma_mean_low.reject),
@@ -79,19 +118,160 @@ def test_all_reasons_are_recorded_with_value_and_threshold() -> None:
         (-6, 0.6, -6.0, ""),  # corrected
         (12, 0.6, 12.0, "av_offset_too_large"),
         (12, 0.2, 0.0, ""),  # not sure of it: neither corrected nor rejected, but noted
+        (0, -0.1, 0.0, "av_sync_uncertain"),  # nothing in common
     ],
 )
 def test_offsets(offset: int, confidence: float, removed: float, reason: str) -> None:
     sync = dataclasses.replace(IN_SYNC, offset_frames=offset, confidence=confidence)
-    decision, _ = decide(GOOD, sync, BOUNDS)
-    assert correction(sync, BOUNDS) == removed and decision.reasons == reason
-    assert ("av_sync_uncertain" in decision.warnings) is (confidence < sync.threshold)
+    decision, _ = judged(GOOD, sync)
+    assert (decision.offset_frames, decision.reasons, decision.sync_confidence) == (removed, reason, confidence)
+    assert ("av_sync_uncertain" in decision.warnings) is (0 <= confidence < sync.threshold)
 
 
-def test_every_rule_gives_a_listed_reason_and_reads_an_existing_measure() -> None:
-    known = filter.values_of(GOOD)
-    for rule in filter.RULES:
-        assert rule.reason in REASONS and rule.measure in known and hasattr(BOUNDS, rule.bound)
+def test_sound_that_was_not_scored_is_noted() -> None:
+    decision, _ = judged(GOOD, None)
+    assert (decision.status, decision.sync_confidence) == (KEPT, None) and "av_sync_uncertain" in decision.warnings
+
+
+def test_a_screened_clip_is_never_kept() -> None:
+    small = dataclasses.replace(GOOD, screened="small_face", face_width_px=50.0, lip_motion=None, photo_score=None)
+    assert judged(small)[0].reasons == "small_face", "the measured value says it"
+    looser = with_bounds(face_width_px=Bound(warn=None, reject=40))
+    decision, (row,) = judged(small, bounds=looser)
+    assert (decision.status, decision.reasons, row.value) == (REJECTED, "screened", None)
+    assert "`small_face`" in row.detail and "run `measure` again" in row.detail
+
+
+def test_a_data_set_may_have_bounds_of_its_own() -> None:
+    small = dataclasses.replace(GOOD, width_px=224, height_px=224, face_width_px=80.0, dataset="vox2")
+    assert judged(small)[0].status == KEPT
+    assert judged(dataclasses.replace(small, dataset="other"))[0].reasons == "low_resolution small_face"
+    drawn = dataclasses.replace(GOOD, photo_score=0.0)
+    assert judged(dataclasses.replace(drawn, dataset="synthetic"))[0].status == KEPT
+    tight = with_bounds(overrides={"set": type(BOUNDS.overrides["vox2"])(max_offset_frames=3, tolerated_offset_frames=5)})
+    decision, (row,) = judged(GOOD, dataclasses.replace(IN_SYNC, offset_frames=4), tight)
+    assert (decision.reasons, decision.offset_frames, row.threshold) == ("av_offset_too_large", 0.0, 3)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            "photo_score: {warn: null, reject: null} ",
+            "foto_score: {warn: null, reject: null} ",
+            "filter.overrides.synthetic.foto_score: unknown",
+        ),
+        (
+            "face_width_px: {warn: 96, reject: 64} ",
+            "face_width_px: {reject: 64} ",
+            "filter.overrides.vox2.face_width_px.warn: missing",
+        ),
+    ],
+)
+def test_overrides_are_checked_by_name(tmp_path: Path, old: str, new: str, message: str) -> None:
+    text = (REPOSITORY / "params.yaml").read_text()
+    assert old in text
+    (tmp_path / "params.yaml").write_text(text.replace(old, new))
+    with pytest.raises(SpaceError, match=message):
+        load_params(tmp_path / "params.yaml")
+
+
+def test_the_ledger_says_what_a_decision_rests_on() -> None:
+    def hashes(*arguments: Any) -> tuple[str, str, str]:
+        row = judged(*arguments)[1][0]
+        return row.content, row.config, row.version
+
+    content, config, version = hashes(GOOD, IN_SYNC, BOUNDS)
+    assert len(content) == len(config) == len(version) == 16
+    assert hashes(dataclasses.replace(GOOD, clip_id="c", luma_sd=41.0))[0] != content
+    assert hashes(GOOD, dataclasses.replace(IN_SYNC, confidence=0.61))[0] != content
+    assert hashes(GOOD, None)[0] != content
+    loose = with_bounds(length_s=Bound(warn=1, reject=0.5))
+    assert hashes(GOOD, IN_SYNC, loose) == (content, hashes(GOOD, IN_SYNC, loose)[1], version) != (content, config, version)
+    elsewhere = with_bounds(overrides={"other": BOUNDS.overrides["vox2"]})
+    assert hashes(GOOD, IN_SYNC, elsewhere)[1] == config, "bounds of other data sets do not matter"
+
+
+def slow_reasons(
+    m: Measure, sync: SegmentSync | None, settings: FilterStage
+) -> tuple[list[str], list[str], dict[str, tuple[float, float]]]:
+    """The filter once more, one segment at a time, as a reader of the documentation would write it."""
+    bounds = settings.for_dataset(m.dataset)
+    missing = (
+        1 - m.decoded_frames / m.header_frames
+        if m.header_frames
+        else 1 - max(m.video_s, m.audio_s) / m.header_s
+        if m.header_s
+        else 0
+    )
+    doubt = sync is not None and m.has_audio and sync.confidence < sync.threshold
+    sure = sync is not None and m.has_audio and not doubt
+    derived = {
+        "picture_side_px": min(m.width_px, m.height_px), "missing_share": 1.0 if m.decode_error else max(0.0, missing),
+        "length_difference_s": abs(m.audio_s - m.video_s),
+        "sure_offset_frames": abs(sync.offset_frames) if sure and sync else None,
+        "doubtful_confidence": sync.confidence if doubt and sync else None,
+    }  # fmt: skip
+    rejects, warns, broken = ([] if m.has_audio else ["no_audio"]), [], {}
+    for rule in RULES:
+        value = derived[rule.column] if rule.column in derived else getattr(m, rule.column)
+        if value is None or (rule.needs_sound and not m.has_audio):
+            continue
+        both = limits(bounds, rule)
+        sign = -1 if rule.is_minimum else 1
+        if both.reject is not None and sign * value > sign * both.reject:
+            rejects.append(rule.reason)
+            broken.setdefault(rule.reason, (float(value), both.reject))
+        elif (both.warn is not None and sign * value > sign * both.warn) or rule.column == "doubtful_confidence":
+            warns.append(rule.reason)
+    if sync is None and m.has_audio:
+        warns.append("av_sync_uncertain")
+    if m.screened and not rejects:
+        rejects.append("screened")
+    return list(dict.fromkeys(rejects)), list(dict.fromkeys(warns)), broken
+
+
+def test_columns_decide_exactly_as_one_segment_at_a_time(rng: np.random.Generator) -> None:
+    n = 3000
+    ids = pa.array([f"s/{i:05d}" for i in range(n)])
+    measures = made_up_measures(n, rng, ids, ids, rng.random(n) < 0.3)
+    some = rng.permutation(n)[: n * 9 // 10]
+    columns = {
+        "clip_id": ids, "scorer": "x", "offset_frames": rng.integers(-12, 13, n), "confidence": rng.normal(0.3, 0.2, n),
+        "threshold": 0.3,
+    }  # fmt: skip
+    sync = full_table(SegmentSync, n, columns).take(pa.array(some))
+    decisions, ledger = decide(measures, sync, BOUNDS)
+    by_id = {row.clip_id: row for row in from_arrow(sync, SegmentSync)}
+    rows: dict[str, list[LedgerRow]] = {}
+    for row in from_arrow(ledger, LedgerRow):
+        rows.setdefault(row.clip_id, []).append(row)
+    seen = set()
+    for measure, decision in zip(from_arrow(measures, Measure), from_arrow(decisions, Decision), strict=True):
+        rejects, warns, broken = slow_reasons(measure, by_id.get(measure.clip_id), BOUNDS)
+        assert decision.reasons.split() == sorted(rejects, key=FILTER_REASONS.index), measure
+        assert set(decision.warnings.split()) == set(warns), measure
+        assert decision.status == (REJECTED if rejects else KEPT)
+        found = {r.reason: (r.value, r.threshold) for r in rows[measure.clip_id]}
+        assert found == ({reason: broken.get(reason, (None, None)) for reason in rejects} or {"": (None, None)})
+        seen |= set(rejects)
+    assert len(seen) > 20, f"the made-up set tries too few rules: {seen}"
+    assert ledger.column("clip_id").to_pylist() == sorted(ledger.column("clip_id").to_pylist())
+
+
+def test_every_rule_gives_a_listed_and_documented_reason() -> None:
+    columns = evidence(to_arrow([GOOD], Measure), to_arrow([IN_SYNC], SegmentSync)).columns
+    for rule in RULES:
+        assert rule.reason in REASONS and rule.column in columns and hasattr(BOUNDS, rule.bound)
+    documented = (REPOSITORY / "docs" / "curation.md").read_text()
+    assert set(FILTER_REASONS) <= set(REASONS)
+    assert [reason for reason, sentence in REASONS.items() if f"`{reason}`" not in documented or not sentence] == []
+
+
+def test_bounds_that_no_rule_reads_do_not_exist() -> None:
+    read = {rule.bound for rule in RULES} | {"tolerated_offset_frames", "overrides"}
+    assert set(type(BOUNDS).model_fields) == read
+    assert all(math.isfinite(x) for rule in RULES for x in limits(BOUNDS, rule).model_dump().values() if x is not None)
 
 
 def test_the_stage_reads_tables_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -106,6 +286,6 @@ def test_the_stage_reads_tables_only(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("d", REJECTED, "too_dark"),
     ]
     assert len(read_table(layout.ledger("filter"), LedgerRow)) == 2
-    looser = BOUNDS.model_copy(update={"luma_mean_low": BOUNDS.luma_mean_low.model_copy(update={"reject": 5.0})})
+    looser = with_bounds(luma_mean_low=Bound(warn=60, reject=5.0))
     filter.run(PARAMS.model_copy(update={"filter": looser}), layout)
     assert {d.status for d in read_table(layout.decisions, Decision)} == {KEPT}

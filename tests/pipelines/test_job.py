@@ -9,6 +9,7 @@ import threading
 import time
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from job_units import act
 
@@ -16,7 +17,7 @@ from pipelines.job import Layout, Unit, content_hash, ledger_rows, run_units, st
 from space_data.errors import SpaceError
 from space_data.params import Job
 from space_data.schema import FAILED, KEPT, REJECTED, LedgerRow
-from space_data.tables import read_table
+from space_data.tables import read_table, to_arrow
 
 JOB = Job(workers=2, shards=2, timeout_s=20, attempts=2, cache_days=30, beam=("--runner=FnApiRunner",))
 
@@ -185,6 +186,32 @@ def test_a_rejected_clip_keeps_all_its_reasons(tmp_path: Path) -> None:
     rows = [row("b", REJECTED, "silent"), row("a", KEPT), row("b", REJECTED, "blurred")]
     assert write_ledger(layout, "test", ["a", "b"], rows) == {KEPT: 1, REJECTED: 1}
     assert [r.reason for r in read_table(layout.ledger("test"), LedgerRow)] == ["", "blurred", "silent"]
+
+
+def test_a_ledger_of_columns_is_checked_and_sorted_like_one_of_rows(tmp_path: Path) -> None:
+    layout = Layout.in_folder(tmp_path)
+    rows = [row("b", REJECTED, "silent"), row("c", FAILED, "exception"), row("a", KEPT), row("b", REJECTED, "blurred")]
+    ids = pa.chunked_array([["c", "a"], ["b"]])
+    assert write_ledger(layout, "test", ids, to_arrow(rows, LedgerRow)) == {KEPT: 1, REJECTED: 1, FAILED: 1}
+    written = layout.ledger("test").read_bytes()
+    write_ledger(layout, "test", ["a", "b", "c"], rows)
+    assert layout.ledger("test").read_bytes() == written
+    with pytest.raises(SpaceError, match="4 inputs do not equal"):
+        write_ledger(layout, "test", ["a", "b", "c", "c"], rows)
+    assert write_ledger(layout, "test", [], []) == {}
+
+
+def test_a_ledger_row_says_what_it_rests_on(tmp_path: Path, settings: dict[str, str]) -> None:
+    layout = Layout.in_folder(tmp_path)
+
+    def hashes(settings: dict[str, str]) -> list[tuple[str, str, str]]:
+        outcomes = run_units("test", units("good", "reject"), act, settings, layout, JOB)
+        return [(r.content, r.config, r.version) for r in ledger_rows("test", outcomes)]
+
+    first, again, other = hashes(settings), hashes(settings), hashes({**settings, "more": "x"})
+    assert first == again, "kept results have the same hashes as new ones"
+    assert first[0][0] != first[1][0] and first[0][1:] == first[1][1:] and all(map(all, first))
+    assert [h[0] for h in other] == [h[0] for h in first] and other[0][1] != first[0][1] and other[0][2] == first[0][2]
 
 
 def test_stage_clock_keeps_the_rate(tmp_path: Path) -> None:

@@ -150,3 +150,11 @@ def test_columns_become_the_same_table_as_rows(tmp_path: Path) -> None:
         "speech": np.array([r.speech for r in rows]), "loudness_db": np.full(7, -20.0), "clipped_share": np.zeros(7),
     }  # fmt: skip
     assert tables.columns_to_arrow(columns, schema.SoundRow).equals(tables.to_arrow(rows, schema.SoundRow))
+
+
+def test_in_order_sorts_only_what_is_not() -> None:
+    table = pa.table({"clip_id": ["a", "a", "b"], "reason": ["x", "y", "a"], "n": [1, 2, 3]})
+    assert tables.in_order(table, "clip_id", "reason") is table and tables.in_order(table.slice(0, 0), "clip_id") is not None
+    for shuffled in ([1, 0, 2], [2, 0, 1], [2, 1, 0]):
+        assert tables.in_order(table.take(shuffled), "clip_id", "reason").column("n").to_pylist() == [1, 2, 3]
+    assert tables.in_order(table.take([1, 0, 2]), "clip_id").column("n").to_pylist() == [2, 1, 3], "ties stay as they are"
