@@ -6,13 +6,16 @@ The stages are the pipeline's own; only the paths differ (``Layout.in_folder``).
 import logging
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from pipelines import align, features, filter, ingest, measure, segment, sync, syncnet
 from pipelines.audit import write_audit
 from pipelines.layout import Layout
 from space_data.errors import SpaceError
 from space_data.params import Params
 from space_data.schema import KEPT, Decision, LedgerRow
-from space_data.tables import read_table, write_table
+from space_data.tables import read_arrow, write_arrow
 
 logger = logging.getLogger(__name__)
 
@@ -52,15 +55,15 @@ def curate(source: Path, out: Path, params: Params, workers: int | None = None, 
     )
     for stage in STAGES:
         stage.run(params, layout)
-        write_table(out / "ledger.parquet", all_ledger_rows(layout), LedgerRow)
-        if stage is filter and not any(row.status == KEPT for row in read_table(layout.decisions, Decision)):
+        write_arrow(out / "ledger.parquet", whole_ledger(layout))
+        if stage is filter and pc.sum(pc.equal(read_arrow(layout.decisions, Decision, ["status"])["status"], KEPT)).as_py() == 0:
             logger.warning("%s: no clip was kept; %s says why for each", source, layout.audit / "index.html")
             return layout
     write_audit(params, layout)
     return layout
 
 
-def all_ledger_rows(layout: Layout) -> list[LedgerRow]:
+def whole_ledger(layout: Layout) -> pa.Table:
     """The ledgers of all stages that have run so far, in the order of the stages."""
     names = [stage.__name__.rsplit(".", 1)[-1] for stage in STAGES]
-    return [row for name in names if layout.ledger(name).is_file() for row in read_table(layout.ledger(name), LedgerRow)]
+    return pa.concat_tables([read_arrow(layout.ledger(name), LedgerRow) for name in names if layout.ledger(name).is_file()])
