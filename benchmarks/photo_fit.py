@@ -149,7 +149,7 @@ def folded(net: nn.Sequential) -> PhotoScorer:
         layers.append(Layer(weight.astype(np.float16).astype(np.float32), bias.astype(np.float32), stride))
     unit = net[-1]
     assert isinstance(unit, nn.Linear)
-    return PhotoScorer(tuple(layers), unit.weight[0].detach().numpy().astype(np.float32), float(unit.bias[0]))
+    return PhotoScorer(tuple(layers), unit.weight[0].detach().numpy().astype(np.float32), unit.bias.item())
 
 
 def save(scorer: PhotoScorer, path: Path) -> None:

@@ -4,9 +4,9 @@
 
 ``TABLE.csv`` has the columns ``path,label,kind,source`` and perhaps ``group`` (see ``benchmarks.photo_faces``). With a column
 ``score`` (what ``benchmarks.photo_fit --scores`` writes: each face scored by a network that has not seen its source) the scores
-are taken from it; without one the pictures are scored by the scorer that ships. Non-photos are what is looked for: *caught* is
-the share of them below the threshold that 1 % of the photos are below. Intervals are 95 % of 1,000 bootstrap draws of faces;
-faces of one source resemble each other, so the true uncertainty is larger.
+are taken from it; without one the pictures, or the faces of an .npz of ``benchmarks.photo_faces``, are scored by the scorer that
+ships. Non-photos are what is looked for: *caught* is the share of them below the threshold that 1 % of the photos are below.
+Intervals are 95 % of 1,000 bootstrap draws of faces; faces of one source resemble each other: the true uncertainty is larger.
 """
 
 import argparse
@@ -68,7 +68,9 @@ def interval(photos: Scores, others: Scores, rng: np.random.Generator, draws: in
 
 
 def read_scored(path: Path) -> Scored:
-    """A table with scores, or a list of pictures scored now by the scorer that ships."""
+    """A table with scores; or a list of pictures, or collected faces (.npz), scored now by the scorer that ships."""
+    if path.suffix == ".npz":
+        return scored(Faces.load(path))
     rows = read_list(path)
     if not rows:
         raise SpaceError(f"{path}: no rows")
@@ -145,7 +147,7 @@ def draw(data: Scored, path: Path) -> None:
 def main(argv: Sequence[str] | None = None) -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("table", type=Path)
+    parser.add_argument("table", type=Path, help="CSV, or .npz of benchmarks.photo_faces")
     parser.add_argument("--png", type=Path)
     parser.add_argument("--threshold", type=float, help="of the table of groups; else the one that rejects 1 % of the photos")
     args = parser.parse_args(argv)
