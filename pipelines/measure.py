@@ -83,10 +83,11 @@ class Eye:
             height, width = frame.rgb.shape[:2]
             if (width, height) != (seen.width_px, seen.height_px):
                 raise MediaError(f"picture changes from {seen.width_px}x{seen.height_px} to {width}x{height}")
-        for frame, box in zip(frames, self._backend.look([frame.rgb for frame in frames]), strict=True):
-            self._look(frame, box)
+        boxes = self._backend.look([frame.rgb for frame in frames])
+        for number, (frame, box) in enumerate(zip(frames, boxes, strict=True)):
+            self._look(number, frame, box)
 
-    def _look(self, frame: Frame, box: NDArray[np.float32]) -> None:
+    def _look(self, number: int, frame: Frame, box: NDArray[np.float32]) -> None:
         seen, rgb = self.seen, frame.rgb
         index = len(seen.pts_s)
         small = m.small_picture(rgb)
@@ -97,7 +98,7 @@ class Eye:
         seen.boxes.append(box)
         seen.look.append(self._face_look(rgb, box, index))
         counting = frame.pts_s >= self._next_count_s
-        seen.counted.append(self._count(rgb, box) if counting else NOT_COUNTED)
+        seen.counted.append(self._count(number, rgb) if counting else NOT_COUNTED)
         if counting:
             self._borders.feed(small)
             self._next_count_s = frame.pts_s + 1.0 / self._settings.face_count_hz
@@ -115,9 +116,10 @@ class Eye:
         grey = m.face_grey(rgb, box)
         return UNKNOWN if grey is None else (m.reblur_ratio(grey), m.coarse_reblur_ratio(grey), *m.luma(grey))
 
-    def _count(self, rgb: m.Rgb, box: NDArray[np.float32]) -> tuple[int, float, float, float]:
+    def _count(self, number: int, rgb: m.Rgb) -> tuple[int, float, float, float]:
         faces = self._finder.boxes(rgb)
-        return len(faces), m.second_face_share(faces), float(faces[0, 4]) if len(faces) else np.nan, np.nan
+        score = float(faces[0, 4]) if len(faces) else np.nan
+        return len(faces), m.second_face_share(faces), score, self._backend.photo_score(number, rgb)
 
     def finish(self) -> Pictures:
         """All that was seen."""

@@ -170,7 +170,8 @@ def _missing_share(measures: pa.Table) -> Values:
     with np.errstate(divide="ignore", invalid="ignore"):
         missing = np.where(promised != 0, 1 - decoded / promised, np.where(header_s != 0, 1 - lasting_s / header_s, 0.0))
     broken_off = np.asarray(pc.not_equal(measures.column("decode_error"), ""))
-    return np.where(broken_off, 1.0, np.maximum(missing, 0.0))
+    looked_at = np.asarray(pc.equal(measures.column("screened"), ""))  # the frames of a screened clip were never counted
+    return np.where(broken_off, 1.0, np.where(looked_at, np.maximum(missing, 0.0), np.nan))
 
 
 def beyond(values: Values, limit: Values, is_minimum: bool) -> Mask:

@@ -172,6 +172,10 @@ class FaceAlignmentBackend:
         back = np.array([width / size[0], height / size[1]] * 2 + [1], np.float32)
         return [np.asarray(faces, np.float32).reshape(-1, 5) * back for faces in found]
 
+    def photo_score(self, index: int, rgb: Rgb) -> float:
+        """Not known: the score looks at a face through the mesh, which this backend does not have."""
+        return np.nan
+
     def finish(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Landmarks (T, 78, 3) in pixels, irises NaN, and poses (T, 7) of all frames looked at; NaN rows without a face."""
         if not self._landmarks:

@@ -20,6 +20,9 @@ class LandmarkBackend(Protocol):
     def look(self, frames: Sequence[Rgb]) -> NDArray[np.float32]:
         """Face boxes (B, 4) in pixels of the next frames, NaN rows without a face."""
 
+    def photo_score(self, index: int, rgb: Rgb) -> float:
+        """Evidence that the face in frame ``index`` of those last looked at is a photographed person's; NaN if there is none."""
+
     def finish(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Landmarks (T, 78, 3) in pixels and poses (T, 7) of all frames looked at, NaN rows without a face."""
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from space_data.facemesh import FaceMeshTracker
 from space_data.landmarks import N_MESH, estimate_pose, mesh_to_landmarks
 from space_data.measures import face_box
+from space_data.photographed import LEAST_FACE_PX, photo_score
 
 Rgb = NDArray[np.uint8]
 
@@ -24,6 +25,7 @@ class MeshBackend:
 
     def __init__(self) -> None:
         self._tracker = FaceMeshTracker()
+        self._last: list[NDArray[np.float32] | None] = []
         self._waiting: list[NDArray[np.float32]] = []
         self._landmarks: list[NDArray[np.float32]] = []
         self._poses: list[NDArray[np.float32]] = []
@@ -31,14 +33,21 @@ class MeshBackend:
     def look(self, frames: Sequence[Rgb]) -> NDArray[np.float32]:
         """Face boxes (B, 4) in pixels of the next frames, NaN rows without a face."""
         boxes = np.stack([NO_BOX] * len(frames))
-        for i, rgb in enumerate(frames):
-            mesh = self._tracker(rgb)
+        self._last = [self._tracker(rgb) for rgb in frames]
+        for i, mesh in enumerate(self._last):
             self._waiting.append(NO_MESH if mesh is None else mesh)
             if mesh is not None:
                 boxes[i] = face_box(mesh)
             if len(self._waiting) == POSE_BATCH_FRAMES:
                 self._fit()
         return boxes
+
+    def photo_score(self, index: int, rgb: Rgb) -> float:
+        """Evidence that the face in frame ``index`` of those last looked at is a photographed person's; NaN if there is none."""
+        mesh = self._last[index]
+        if mesh is None or np.ptp(mesh[:, :2], axis=0).max() < LEAST_FACE_PX:
+            return np.nan
+        return photo_score(rgb, mesh)
 
     def _fit(self) -> None:
         meshes = np.stack(self._waiting)

@@ -55,7 +55,7 @@ def test_real_clips_end_to_end(shared_media: Path, tmp_path: Path) -> None:
     root.mkdir()
     for name in REAL:
         (root / f"{name}.mp4").symlink_to(shared_media / f"{name}.mp4")
-    curate(root, out, folder_params(root, workers=2))
+    curate(root, out, folder_params(root, workers=2, screen=True))
     decided: dict[str, tuple[str, set[str]]] = {}
     for row in read_table(out / "ledger.parquet", LedgerRow):
         if row.stage == "filter":
