@@ -13,8 +13,10 @@ import argparse
 import csv
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+import numpy as np
 
 from benchmarks.sync_shifts import Measured, measured
 from pipelines import sync
@@ -78,14 +80,17 @@ def eligible(clips: Measured, settings: SyncStage) -> list[Track]:
     return [t for t in clips.tracks if sync.is_eligible(clips.measures[t.clip_id], settings)]
 
 
-def fit_half(real: Sequence[Track], rendered: Sequence[Track], settings: SyncStage) -> avsync.Scorer:
-    """Fit one scorer; offsets of the rendered tracks are found around 0, those of the real ones around the rendered scorer's."""
+def fit_half(real: Sequence[Track], rendered: Sequence[Track], unseen: Sequence[Track], settings: SyncStage) -> avsync.Scorer:
+    """Fit one scorer; its null level is that of ``unseen`` real speakers.
+
+    Offsets of the rendered tracks are found around 0, those of the real ones around what the rendered scorer finds.
+    """
     base = sync.align(rendered, settings, "rendered", zero=None)
     found = sync.align(real, settings, "real", zero=avsync.fit(base.pairs(), "rendered"))
-    null = avsync.null_level(real, found.folds, found.scorers)
     of = f"{len({t.subject for t in real})} real speakers ({sync.speech_seconds(real):.0f} s of speech)"
     heads = f"{len({t.subject for t in rendered})} rendered heads ({sync.speech_seconds(rendered):.0f} s)"
-    return avsync.fit(found.pairs() * REAL_WEIGHT + base.pairs(), f"{of} and {heads}", null)
+    scorer = avsync.fit(found.pairs() * REAL_WEIGHT + base.pairs(), f"{of} and {heads}")
+    return replace(scorer, null=avsync.null_level(unseen, np.zeros(len(unseen), np.int64), [scorer]))
 
 
 def make(clips: Measured, corpus: Measured, rows: Sequence[Listed], settings: SyncStage, folder: Path) -> dict[str, object]:
@@ -93,11 +98,13 @@ def make(clips: Measured, corpus: Measured, rows: Sequence[Listed], settings: Sy
     use_of = {row.sha256: row.use for row in rows}
     rendered = eligible(corpus, settings)
     head_half = avsync.folds_of(rendered, len(NAMES))
+    tracks = eligible(clips, settings)
+    real_of = {use: [t for t in tracks if use_of[clips.sha256[t.clip_id]] == use] for use in NAMES}
     card: dict[str, object] = {}
     for half, (use, name) in enumerate(NAMES.items()):
-        real = [t for t in eligible(clips, settings) if use_of[clips.sha256[t.clip_id]] == use]
+        unseen = [t for other in NAMES if other != use for t in real_of[other]]
         heads = [t for t, h in zip(rendered, head_half, strict=True) if h == half]
-        scorer = fit_half(real, heads, settings)
+        scorer = fit_half(real_of[use], heads, unseen, settings)
         with atomic_file(folder / name) as part:
             scorer.save(part)
         card[name] = {

@@ -19,6 +19,7 @@ import csv
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
@@ -251,18 +252,25 @@ def print_rows(rows: Sequence[Row]) -> None:
     Console(width=120).print(table)
 
 
+def _same(scorer: Scorer, _subject: str) -> Scorer:
+    return scorer
+
+
 def main() -> None:
     """Measure, compare, print, and write the rows as CSV if asked."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--work", type=Path, required=True, help="receives the measures; used again by the next run")
     parser.add_argument("--reader", choices=("folder", "synthetic"), default="folder")
+    parser.add_argument("--also", type=Path, nargs="*", default=[], metavar="NPZ", help="other scorers, named by their file")
     parser.add_argument("--csv", type=Path, help="write the table here as well")
     arguments = parser.parse_args()
     params = load_params(Path("params.yaml"))
     clips = measured(arguments.folder, arguments.work, arguments.reader, params)
     fitted = [t for t in clips.tracks if sync.is_eligible(clips.measures[t.clip_id], params.sync)]
     scorers: dict[str, ScorerOf] = {"shipped (unseen speakers)": unseen_shipped(clips)}
+    for path in arguments.also:
+        scorers[path.stem] = partial(_same, Scorer.load(path))
     own = sync.choose_scorers(fitted, params.sync)
     if own.folds:
         scorers["own set, folds"] = own.of
