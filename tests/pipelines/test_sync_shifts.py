@@ -1,6 +1,8 @@
 """The benchmark of planted shifts on made-up talkers: what it counts is known by hand."""
 
 import csv
+import json
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +14,8 @@ from pipelines import sync
 from space_data import avsync
 from space_data.avsync import LIP_POINTS, Scorer, Track
 from space_data.errors import SpaceError
-from space_data.speech import MEL_BANDS
+from space_data.speech import MEL_BANDS, log_mel
+from space_data.timebase import AUDIO_HZ, SAMPLES_PER_FRAME
 
 
 def talker(name: str, n_frames: int, late: int, rng: np.random.Generator) -> Track:
@@ -39,6 +42,16 @@ def test_planted_shifts_are_really_moved_sound(scorer: Scorer, rng: np.random.Ge
     assert sorted(t.shift for t in trials) == list(range(-10, 1))
     assert sync_shifts.hits(trials, {"a": 2}).all() and not sync_shifts.hits(trials, {"a": 4}).any()
     assert sync_shifts.own_reference(trials) == {"a": 2}
+
+
+@pytest.mark.parametrize("frames", [3, -4])
+def test_moved_sound_gives_moved_features(frames: int, rng: np.random.Generator) -> None:
+    """Cutting the file elsewhere and cutting the features elsewhere are the same, but for the analysis windows at the ends."""
+    samples = rng.normal(scale=0.1, size=2 * AUDIO_HZ).astype(np.float32)
+    begin = 10 * SAMPLES_PER_FRAME
+    cut = samples[begin - frames * SAMPLES_PER_FRAME :][:AUDIO_HZ]
+    whole, part = avsync.mel_frames(log_mel(samples)), avsync.mel_frames(log_mel(cut))
+    np.testing.assert_allclose(part[2:-2], whole[10 - frames :][2 : len(part) - 2], atol=1e-4)
 
 
 def test_windows_without_speech_are_left_out(scorer: Scorer, rng: np.random.Generator) -> None:
@@ -97,11 +110,8 @@ def test_a_speaker_with_two_uses_or_a_missing_file_is_named(tmp_path: Path) -> N
         fit_shipped_sync.check_files([listed], tmp_path)
 
 
-def test_shipped_scorers_find_shifts_of_both_kinds() -> None:
+def test_the_shipped_scorers_share_no_speaker() -> None:
     """The card names what was fitted on, and the two share no speaker."""
-    import json
-    from importlib.resources import files
-
     cards = json.loads((files("space_data") / "assets" / "sync_scorers.json").read_text())
     one, other = cards[sync.SHIPPED], cards[sync.SHIPPED_EVALUATION]
     for key in ("rendered_subjects", "real_clips_sha256"):
