@@ -4,9 +4,9 @@ With enough speech the scorer is fitted on the set itself (on a part of a large 
 by a scorer that has seen its speaker. Its threshold is what mismatched sound of the same set exceeds in 5 % of cases. A smaller
 set uses the scorer shipped in ``space_data/assets/sync_scorer.npz``. The table says which.
 
-``python -m pipelines.sync --export`` makes the shipped scorers from the present set: one for this stage, one for the benchmark
-(``sync_scorer_evaluation.npz``), fitted on disjoint halves of the speakers, so that no system is judged by the scorer that
-chose its training clips.
+Two scorers are shipped, one for this stage, one for the benchmark (``sync_scorer_evaluation.npz``), fitted on disjoint speakers,
+so that no system is judged by the scorer that chose its training clips. Those in the package know real and rendered speakers
+(``benchmarks/fit_shipped_sync.py``); ``python -m pipelines.sync --export`` makes a pair from the present set alone.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from pipelines.job import Layout, Unit, content_hash, folders_of, run_units, stage_clock, stage_main, write_ledger
 from space_data import avsync, progress
-from space_data.avsync import Scorer, Track
+from space_data.avsync import Array, Scorer, Track
 from space_data.errors import SpaceError
 from space_data.files import atomic_file, sha256_of
 from space_data.landmarks import N_LANDMARKS, PoseTrack
@@ -132,8 +132,22 @@ class Scorers:
         return content_hash(parts, [s.null for s in (self.general, *self.folds)], dict(self.by_subject))
 
 
-def fit_on_set(tracks: Sequence[Track], settings: SyncStage, name: str, zero: Scorer | None) -> Scorers:
-    """Fit in speaker-disjoint folds, and once on all; every scorer gets the set's own null level.
+@dataclass(frozen=True)
+class Fit:
+    """Tracks, their folds, one scorer per fold that has not seen it, and the offsets that these find, (n,) each."""
+
+    tracks: Sequence[Track]
+    folds: NDArray[np.int64]
+    scorers: Sequence[Scorer]
+    offsets: Sequence[int]
+
+    def pairs(self) -> list[tuple[Array, Array]]:
+        """Lips and mel of every track with its offset taken out."""
+        return [track.shifted(offset) for track, offset in zip(self.tracks, self.offsets, strict=True)]
+
+
+def align(tracks: Sequence[Track], settings: SyncStage, name: str, zero: Scorer | None) -> Fit:
+    """Fit in speaker-disjoint folds and find every track's offset.
 
     Args:
         zero: the scorer that says what "in sync" is; None for a corpus most of whose clips are in sync by construction.
@@ -141,11 +155,17 @@ def fit_on_set(tracks: Sequence[Track], settings: SyncStage, name: str, zero: Sc
     folds = avsync.folds_of(tracks, settings.folds)
     reference = [0 if zero is None else avsync.read_curve(zero.curve(t.lips, t.mel)).offset_frames for t in tracks]
     scorers = avsync.fit_aligned(tracks, folds, name, np.array(reference))
-    null = avsync.null_level(tracks, folds, scorers)
-    scorers = [replace(scorer, null=null) for scorer in scorers]
     offsets = [avsync.read_curve(scorers[f].curve(t.lips, t.mel)).offset_frames for t, f in zip(tracks, folds, strict=True)]
-    everything = avsync.fit([t.shifted(offset) for t, offset in zip(tracks, offsets, strict=True)], name, null)
-    return Scorers(everything, {t.subject: int(fold) for t, fold in zip(tracks, folds, strict=True)}, tuple(scorers))
+    return Fit(tracks, folds, scorers, offsets)
+
+
+def fit_on_set(tracks: Sequence[Track], settings: SyncStage, name: str, zero: Scorer | None) -> Scorers:
+    """Fit in speaker-disjoint folds, and once on all; every scorer gets the set's own null level. ``zero`` as for ``align``."""
+    fit = align(tracks, settings, name, zero)
+    null = avsync.null_level(tracks, fit.folds, fit.scorers)
+    by_subject = {track.subject: int(fold) for track, fold in zip(tracks, fit.folds, strict=True)}
+    folds = tuple(replace(scorer, null=null) for scorer in fit.scorers)
+    return Scorers(avsync.fit(fit.pairs(), name, null), by_subject, folds)
 
 
 def speech_seconds(tracks: Sequence[Track]) -> float:

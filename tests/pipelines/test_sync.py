@@ -9,10 +9,12 @@ from made_up_measures import GOOD
 from tiny_clips import folder_params
 
 from pipelines import sync
+from space_data import avsync
 from space_data.avsync import LIP_POINTS, Track
 from space_data.speech import MEL_BANDS
 
 SETTINGS = folder_params(Path(".")).sync
+
 
 def noise(name: str, n_frames: int, rng: np.random.Generator) -> Track:
     lips = rng.normal(size=(n_frames, len(LIP_POINTS), 2)).astype(np.float32)
@@ -32,16 +34,32 @@ def test_only_good_segments_are_fitted_on(change: dict[str, float | None]) -> No
 
 
 def test_a_small_set_uses_the_shipped_scorer(rng: np.random.Generator) -> None:
-    scorer_of, kept = sync.choose_scorer([noise(f"s{i}", 100, rng) for i in range(8)], SETTINGS)
-    assert kept.fitted_on == "shipped" and scorer_of("s0") is kept
+    scorers = sync.choose_scorers([noise(f"s{i}", 100, rng) for i in range(8)], SETTINGS)
+    assert scorers.general.fitted_on == "shipped" and scorers.of("s0") is scorers.general
 
 
 def test_no_speaker_is_judged_by_a_scorer_that_has_seen_it(rng: np.random.Generator) -> None:
     tracks = [noise(f"s{i}", 100, rng) for i in range(6)]
     settings = SETTINGS.model_copy(update={"fit_speech_s": 1.0, "folds": 2})
-    scorer_of, everything = sync.choose_scorer(tracks, settings)
-    assert {scorer_of(t.subject).fitted_on for t in tracks} == {"own set, without fold 0", "own set, without fold 1"}
-    assert scorer_of("a stranger") is everything
+    scorers = sync.choose_scorers(tracks, settings)
+    assert {scorers.of(t.subject).fitted_on for t in tracks} == {"own set, without fold 0", "own set, without fold 1"}
+    assert scorers.of("a stranger") is scorers.general
+    folds = avsync.folds_of(tracks, 2)
+    assert all(scorers.of(t.subject) is scorers.folds[f] for t, f in zip(tracks, folds, strict=True))
+
+
+def test_align_takes_the_offsets_out(rng: np.random.Generator) -> None:
+    late = [0, 0, 3, 0, -2, 0]
+    tracks = []
+    for i, d in enumerate(late):
+        made = noise(f"s{i}", 300, rng)
+        loud = np.convolve(rng.normal(size=320), np.hanning(5), "same")
+        made.lips[:, 6:, 1] += 3 * loud[10:310, None]
+        made.mel[:, 12:30] += 3 * loud[10 - d : 310 - d, None]  # the sound comes d frames after the lips
+        tracks.append(made)
+    fit = sync.align(tracks, SETTINGS.model_copy(update={"folds": 2}), "test", zero=None)
+    assert list(fit.offsets) == late
+    assert [len(pair[0]) for pair in fit.pairs()] == [300, 300, 297, 300, 298, 300]
 
 
 def test_windows_and_threshold_of_a_segment(rng: np.random.Generator) -> None:

@@ -1,5 +1,6 @@
 """The audio-visual scorer on made-up speech: lips that follow known sound, so every offset is known by hand."""
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +89,39 @@ def test_mismatched_sound_stays_below_the_threshold(rng: np.random.Generator) ->
     own = [avsync.score_clip(t.lips, t.mel, scorers[f]) for t, f in zip(tracks, folds, strict=True)]
     right = [score.confidence * np.sqrt(150 / 25) > null for score in own]
     assert np.mean(wrong) < 0.15 and all(right)
+
+
+def test_chance_is_five_percent_at_the_threshold_and_a_half_at_the_median(scorer: Scorer) -> None:
+    at = scorer.threshold(125)
+    assert scorer.chance(at, 125) == pytest.approx(0.05)
+    assert scorer.chance(avsync.NULL_MEDIAN * at, 125) == pytest.approx(0.5)
+    assert scorer.chance(2 * at, 125) < 1e-4 and scorer.chance(0.0, 125) > 0.99
+
+
+def test_chance_follows_mismatched_pairs(rng: np.random.Generator) -> None:
+    """Shares of mismatched pairs above a level are what ``chance`` says of it: the law and its constant, on made-up signals."""
+    tracks = [talker(f"t{i}", 150, 0, rng) for i in range(30)]
+    folds = avsync.folds_of(tracks, 2)
+    scorers = avsync.fit_aligned(tracks, folds, "test", np.zeros(30, np.int64))
+    fitted = dataclasses.replace(scorers[0], null=avsync.null_level(tracks, folds, scorers))
+    judged = [t for t, f in zip(tracks, folds, strict=True) if f == 0]
+    found = np.array([avsync.score_clip(a.lips, b.mel, fitted).confidence for a in judged for b in tracks if a is not b])
+    for expected in (0.5, 0.2, 0.05):
+        level = next(c for c in np.linspace(0, 2, 2001) if fitted.chance(float(c), 150) <= expected)
+        assert np.mean(found >= level) == pytest.approx(expected, abs=0.4 * expected + 0.01)
+
+
+def test_null_level_does_not_rise_when_all_say_the_same(rng: np.random.Generator) -> None:
+    """In RAVDESS or GRID other speakers' sound fits these lips too; backwards it does not."""
+    one = talker("t0", 150, 0, rng)
+    others = [talker(f"t{i}", 150, 0, rng) for i in range(1, 8)]
+    folds = np.zeros(8, np.int64)
+    fitted = [avsync.fit([t.shifted(0) for t in (one, *others)], "test")]
+    same = [dataclasses.replace(one, subject=f"t{i}") for i in range(8)]
+    usual = avsync.null_level([one, *others], folds, fitted)
+    assert avsync.null_level(same, folds, fitted) < 1.3 * usual
+    forwards = avsync.score_clip(same[0].lips, same[1].mel, fitted[0]).confidence * np.sqrt(150 / 25)
+    assert forwards > 2 * usual
 
 
 def test_folds_keep_speakers_together(rng: np.random.Generator) -> None:
