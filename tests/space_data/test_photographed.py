@@ -17,7 +17,7 @@ from space_data.landmarks import N_MESH
 from space_data.photographed import INPUT_PX, PhotoScorer, aligned_face, default_scorer, load_scorer, photo_score
 
 SIDE_PX = 400
-REJECT_BELOW = 0.1
+REJECT_BELOW = 0.03
 """What docs/photographed.md recommends as the bound."""
 
 
@@ -112,7 +112,7 @@ def test_the_shipped_scorer_is_small_and_has_a_card() -> None:
 
 
 def test_a_photographed_person_scores_high(astronaut: NDArray[np.uint8], astronaut_mesh: NDArray[np.float32]) -> None:
-    assert photo_score(astronaut, astronaut_mesh) > 0.5
+    assert photo_score(astronaut, astronaut_mesh) > 0.3
 
 
 @pytest.mark.parametrize("change", ["jpeg", "half", "double", "mirrored", "darker", "grey", "blurred"])
@@ -138,7 +138,7 @@ def test_what_a_camera_or_codec_does_leaves_a_person_above_the_bound(
         picture = np.repeat(astronaut.mean(axis=2, keepdims=True).astype(np.uint8), 3, axis=2)
     elif change == "blurred":
         picture = np.asarray(cv2.GaussianBlur(astronaut, (0, 0), 1.5), np.uint8)
-    assert photo_score(picture, mesh) > REJECT_BELOW
+    assert photo_score(picture, mesh) > 2 * REJECT_BELOW
 
 
 def test_the_score_is_the_same_twice(astronaut: NDArray[np.uint8], astronaut_mesh: NDArray[np.float32]) -> None:
