@@ -1,0 +1,68 @@
+"""The reading examples of ``docs/formats.md`` run as they stand, on tables with the layout of a run."""
+
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_up_measures import CLIP, GOOD
+
+from space_data.schema import (
+    KEPT,
+    Clip,
+    Decision,
+    FeatureClip,
+    FeatureFrame,
+    Measure,
+    SegmentSync,
+    emotion_vector,
+)
+from space_data.tables import write_sharded, write_table
+
+PAGE = Path(__file__).resolve().parents[1] / "docs" / "formats.md"
+EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
+
+
+@pytest.fixture
+def run_folder(tmp_path: Path) -> Path:
+    """A folder with a clip of 50 frames in every table that the examples read."""
+    data = tmp_path / "data"
+    write_table(data / "clips.parquet", [CLIP], Clip)
+    segment = GOOD.__class__(**(GOOD.__dict__ | {"clip_id": CLIP.clip_id, "source_clip_id": CLIP.clip_id}))
+    write_table(data / "segments.parquet", [segment], Measure)
+    decision = Decision(CLIP.clip_id, CLIP.clip_id, 0, KEPT, "", "", 0, 100, 0, 4, 0, 0.5)
+    write_table(data / "decisions.parquet", [decision], Decision)
+    sync = SegmentSync(CLIP.clip_id, "shipped", 1, 1, 2, 0.5, 0.3, 0.4, 0.001)
+    write_table(data / "sync" / "segments.parquet", [sync], SegmentSync)
+    vector = emotion_vector("happy", 1.0)
+    clip = FeatureClip(CLIP.clip_id, "video", "set", "set/s", "", "train", vector, 50, "a.mp4", "a.wav")
+    write_table(data / "features" / "clips.parquet", [clip], FeatureClip)
+    frames = [
+        FeatureFrame(
+            CLIP.clip_id, i, False, np.zeros(234, np.float32), np.zeros(7, np.float32), 0.3, 0.3, 0.0, 0.0,
+            np.zeros(160, np.float32), np.zeros(52, np.float32), True,
+        )
+        for i in range(50)
+    ]  # fmt: skip
+    write_sharded(data / "features" / "frames" / "split=train", frames, FeatureFrame, 2)
+    return tmp_path
+
+
+def test_there_are_examples_for_pandas_duckdb_and_pyarrow() -> None:
+    assert [re.findall(r"^(?:import|from) (pandas|duckdb|space_data)", text, re.MULTILINE)[0] for text in EXAMPLES] == [
+        "pandas", "duckdb", "space_data",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("number", "printed"), [(0, "train (50, 78, 3) (50, 4, 40)"), (1, "neutral"), (2, "")])
+def test_example_runs_as_it_stands(
+    number: int, printed: str, run_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(run_folder)
+    names: dict[str, object] = {}
+    exec(compile(EXAMPLES[number], f"{PAGE.name}, example {number + 1}", "exec"), names)
+    assert printed in capsys.readouterr().out
+    if number == 2:
+        assert names["clip_id"] == CLIP.clip_id and names["landmarks"].shape == (50, 78, 3)  # type: ignore[attr-defined]
+    assert Path(os.getcwd()) == run_folder
