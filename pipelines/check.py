@@ -171,8 +171,8 @@ def print_report(report: Report, examples: int, console: Console) -> None:
     """The report for people: totals, then each kind of finding with at most ``examples`` of it."""
     totals = Table("", "here", "in the whole corpus", "", title=f"{report.dataset}: {escape(report.root)}", title_justify="left")
     for total in report.totals:
-        whole = "" if total.published is None else f"{total.published:,.6g}  ({total.source})"
-        totals.add_row(total.what, f"{total.found:,.6g}", whole, _share(total))
+        whole = "" if total.published is None else f"{_number(total.published)}  ({total.source})"
+        totals.add_row(total.what, _number(total.found), whole, _share(total))
     console.print(totals)
     ignored = ", ".join(f"{n} {suffix}" for suffix, n in report.ignored.items()) or "none"
     console.print(f"{report.files:,} files: {report.clips:,} clips, {report.companions:,} annotations and other companions; "
@@ -183,6 +183,11 @@ def print_report(report: Report, examples: int, console: Console) -> None:
     n = Counter(FINDINGS[finding.kind][0] for finding in report.findings)
     verdict = "[green]consistent[/green]" if report.consistent else "[red]not consistent[/red]"
     console.print(f"{verdict}: {n['error']} errors, {n['warning']} warnings, {n['note']} notes", highlight=False)
+
+
+def _number(value: float) -> str:
+    """A count whole, hours with four digits at least."""
+    return f"{value:,.0f}" if value == int(value) or value >= 1000 else f"{value:.3g}"
 
 
 def _share(total: Total) -> str:
