@@ -73,7 +73,7 @@ def test_a_failed_rendering_stays_in_as_absent(videos, scorer):
     failed = [replace(v, status=FAILED, video="", detail=trace) if v.system == "still" else v for v in videos]
     assert units_of(failed, scorer, "stand-in")[0].value.clip.absent == {"still": "not synthesized: ValueError: no luck"}
     assert units_of(failed, scorer, "stand-in")[0].value.clip.videos["still"] is None
-    assert units_of(failed, scorer, "stand-in")[0].content != units_of(videos, scorer)[0].content
+    assert units_of(failed, scorer, "stand-in")[0].content != units_of(videos, scorer, "stand-in")[0].content
 
 
 def test_content_follows_videos_and_scorer(videos, scorer):

@@ -62,7 +62,7 @@ def test_a_clip_with_nothing_wrong_is_kept() -> None:
         ({"outside_share": 0.9}, "face_cut_off"),
         ({"track_jump": 0.8}, "track_broken"),
         ({"landmark_jitter": 0.05}, "jittery"),
-        ({"photo_score": 0.1}, "not_photographed"),
+        ({"photo_score": 0.02}, "not_photographed"),
         ({"yaw_p95_deg": 55.0}, "profile"),
         ({"pitch_p95_deg": 50.0}, "tilted"),
         ({"roll_p95_deg": 60.0}, "tilted"),

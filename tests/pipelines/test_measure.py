@@ -87,7 +87,7 @@ def test_filter_opens_no_video(measured: list[Layout]) -> None:
         short = [row for row in read_table(layout.ledger("filter"), LedgerRow) if row.reason == "too_short"]
         assert len(short) == too_short
         html = page.read_text()
-        assert len(set(re.findall("data:image/jpeg;base64,([^\"]+)", html))) == 3
+        assert len(set(re.findall("data:image/jpeg;base64,([^\"]+)", html))) == 2  # two of three segments begin alike
         for picture in read_table(layout.thumbnails, Thumbnail):
             assert base64.b64encode(picture.jpeg).decode() in html, picture.clip_id
 
