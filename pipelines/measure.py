@@ -93,7 +93,7 @@ class Eye:
         small = m.small_picture(rgb)
         grey = m.tiny_grey(small)
         new_shot = self._cuts.feed(small)
-        seen.difference.append(0.0 if self._last_grey is None else float(np.abs(grey - self._last_grey).mean()))
+        seen.difference.append(0.0 if self._last_grey is None else m.grey_difference(grey, self._last_grey))
         seen.pts_s.append(frame.pts_s)
         seen.boxes.append(box)
         seen.look.append(self._face_look(rgb, box, index))

@@ -34,7 +34,9 @@ def _points(wire: bytes) -> NDArray[np.float32]:
     """Coordinates (478, 3) of a serialised landmark list: read as a table, ten times faster than field by field."""
     if len(wire) == N_MESH * _WIRE_LANDMARK.itemsize:
         table = np.frombuffer(wire, _WIRE_LANDMARK)
-        return np.stack([table["x"], table["y"], table["z"]], axis=1)
+        points = np.empty((N_MESH, 3), np.float32)
+        points[:, 0], points[:, 1], points[:, 2] = table["x"], table["y"], table["z"]
+        return points
     from mediapipe.framework.formats.landmark_pb2 import NormalizedLandmarkList
 
     return np.array([(p.x, p.y, p.z) for p in NormalizedLandmarkList.FromString(wire).landmark], np.float32)

@@ -14,7 +14,6 @@ Rgb = NDArray[np.uint8]
 
 POSE_BATCH_FRAMES = 256
 """Meshes are kept only until their pose is fitted, this many at a time: 1.4 MB instead of 5.7 kB per frame."""
-NO_BOX = np.full(4, np.nan, np.float32)
 NO_MESH = np.full((N_MESH, 3), np.nan, np.float32)
 
 
@@ -32,7 +31,7 @@ class MeshBackend:
 
     def look(self, frames: Sequence[Rgb]) -> NDArray[np.float32]:
         """Face boxes (B, 4) in pixels of the next frames, NaN rows without a face."""
-        boxes = np.stack([NO_BOX] * len(frames))
+        boxes = np.full((len(frames), 4), np.nan, np.float32)
         self._last = [self._tracker(rgb) for rgb in frames]
         for i, mesh in enumerate(self._last):
             self._waiting.append(NO_MESH if mesh is None else mesh)

@@ -65,6 +65,24 @@ def test_cut_is_found_and_a_pan_is_not(astronaut: np.ndarray) -> None:
     assert finder.cuts == [30]
 
 
+def test_cuts_are_those_of_pyscenedetect(astronaut: np.ndarray, rng: np.random.Generator) -> None:
+    from scenedetect import FrameTimecode
+    from scenedetect.detectors import AdaptiveDetector
+
+    scenes = [astronaut, astronaut[::-1, ::-1, ::-1], 255 - astronaut, np.full_like(astronaut, 30), astronaut[::-1]]
+    frames = []
+    for number, length in enumerate((40, 20, 8, 30, 16, 50, 15, 60)):
+        for i in range(length):
+            moved = np.roll(scenes[number % 5], (number + 1) * i, axis=1).astype(int)
+            frames.append(m.small_picture(np.clip(moved + rng.integers(0, 20, moved.shape), 0, 255).astype(np.uint8)))
+    finder, detector = m.CutFinder(3.0), AdaptiveDetector(adaptive_threshold=3.0, min_scene_len=15)
+    wanted = []
+    for i, small in enumerate(frames):
+        finder.feed(small)
+        wanted += [cut.frame_num for cut in detector.process_frame(FrameTimecode(i, 25.0), small[..., ::-1])]
+    assert finder.cuts == wanted and len(wanted) >= 3
+
+
 def test_small_picture_keeps_what_is_small() -> None:
     small = np.zeros((60, 96, 3), np.uint8)
     assert m.small_picture(small) is small
