@@ -60,9 +60,9 @@ def tiny_grey(small: Rgb) -> NDArray[np.float32]:
 class CutFinder:
     """Hard cuts: ``feed`` each small picture in turn, then read ``cuts``.
 
-    The method of PySceneDetect's adaptive detector, whose cuts it finds (tested) in a sixth of the time: a frame is the first of a
-    new shot if it changes hue, saturation and value so many times more than the two frames on each side do in the mean, which
-    pans and flashes of a second do not.
+    The method of PySceneDetect's adaptive detector, whose cuts it finds (tested) in a sixth of the time: a frame is the first
+    of a new shot if it changes hue, saturation and value so many times more than the two frames on each side do in the mean;
+    a pan does not.
     """
 
     def __init__(self, threshold: float) -> None:
