@@ -85,6 +85,11 @@ def _reason(error: BaseException) -> str:
     return getattr(error, "strerror", None) or str(error)
 
 
+def _first(streams: Any) -> Any | None:
+    """The first stream that there is a decoder for; a damaged header may name a codec that does not exist."""
+    return next((stream for stream in streams if stream.codec_context is not None), None)
+
+
 def _zero_s(container: Any) -> float:
     """The container's own start, seconds: the common zero of all its streams."""
     return container.start_time / av.time_base if container.start_time is not None else 0.0
@@ -102,8 +107,7 @@ def probe(path: Path | str) -> MediaInfo:
     """
     with _open(path) as container:
         zero_s = _zero_s(container)
-        video = container.streams.video[0] if container.streams.video else None
-        audio = container.streams.audio[0] if container.streams.audio else None
+        video, audio = _first(container.streams.video), _first(container.streams.audio)
         duration_s = container.duration / av.time_base if container.duration else 0.0
         width = height = rotation = 0
         if video is not None:
@@ -178,9 +182,9 @@ def decode_video(
         MediaError: no video stream, or the data break off; the message says after how many frames.
     """
     with _open(path) as container:
-        if not container.streams.video:
+        stream = _first(container.streams.video)
+        if stream is None:
             raise MediaError(f"{path}: no video stream")
-        stream = container.streams.video[0]
         stream.codec_context.thread_count = 1
         convert = _Converter(stream)
         zero_s = _zero_s(container)
@@ -210,9 +214,9 @@ def picture_at(path: Path | str, time_s: float) -> RgbImage:
         MediaError: no video stream, or nothing can be decoded there.
     """
     with _open(path) as container:
-        if not container.streams.video:
+        stream = _first(container.streams.video)
+        if stream is None:
             raise MediaError(f"{path}: no video stream")
-        stream = container.streams.video[0]
         stream.codec_context.thread_count = 1
         target_s = time_s + _zero_s(container)
         shown = None
@@ -256,9 +260,10 @@ def probe_audio_hz(path: Path | str) -> int:
         MediaError: not media, or no audio stream.
     """
     with _open(path) as container:
-        if not container.streams.audio:
+        stream = _first(container.streams.audio)
+        if stream is None:
             raise MediaError(f"{path}: no audio stream")
-        return container.streams.audio[0].codec_context.sample_rate
+        return stream.codec_context.sample_rate
 
 
 def decode_audio(
@@ -274,9 +279,9 @@ def decode_audio(
     """
     pieces: list[NDArray[np.float32]] = []
     with _open(path) as container:
-        if not container.streams.audio:
+        stream = _first(container.streams.audio)
+        if stream is None:
             raise MediaError(f"{path}: no audio stream")
-        stream = container.streams.audio[0]
         stream.codec_context.thread_count = 1
         zero_s = _zero_s(container)
         resampler = av.AudioResampler(format="fltp", layout="mono", rate=rate_hz)
