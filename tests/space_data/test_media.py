@@ -191,16 +191,11 @@ def test_a_part_of_a_sound(tmp_path: Path, rng: np.random.Generator) -> None:
     assert len(media.decode_audio(tmp_path / "a.wav", part_s=(0.25, None))) == 12000
 
 
-@pytest.mark.parametrize(("code", "kept"), [(b"avc1", "audio"), (b"mp4a", "video")])
-def test_a_stream_of_an_unknown_codec_is_none(tmp_path: Path, code: bytes, kept: str) -> None:
+def test_a_stream_of_an_unknown_codec_is_none(tmp_path: Path) -> None:
     """As a flipped bit in the header leaves it."""
     media.write_video(tmp_path / "a.mp4", grey_steps(25), audio=np.zeros(16000, np.float32))
-    (tmp_path / "b.mp4").write_bytes((tmp_path / "a.mp4").read_bytes().replace(code, b"zzzz"))
+    (tmp_path / "b.mp4").write_bytes((tmp_path / "a.mp4").read_bytes().replace(b"avc1", b"zzzz"))
     info = media.probe(tmp_path / "b.mp4")
-    assert (info.has_video, info.has_audio) == (kept == "video", kept == "audio")
-    if kept == "audio":
-        with pytest.raises(media.MediaError, match="no video stream"):
-            next(media.decode_video(tmp_path / "b.mp4"))
-    else:
-        with pytest.raises(media.MediaError, match="no audio stream"):
-            media.decode_audio(tmp_path / "b.mp4")
+    assert (info.has_video, info.has_audio) == (False, True) and len(media.decode_audio(tmp_path / "b.mp4")) > 10_000
+    with pytest.raises(media.MediaError, match="no video stream"):
+        next(media.decode_video(tmp_path / "b.mp4"))
