@@ -29,7 +29,7 @@ from space_data.schema import KEPT, Clip, ClipMeasure, FrameRow, SoundRow, Thumb
 from space_data.speech import log_mel, loudness_db, seconds_of, speech_mask
 from space_data.tables import columns_to_arrow, merge_shards, read_table, write_arrow, write_table
 from space_data.thumbnails import thumbnail
-from space_data.timebase import samples_to_seconds
+from space_data.timebase import CLOCK_SLACK_S, samples_to_seconds
 
 logger = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ class Eye:
         seen.pts_s.append(frame.pts_s)
         seen.boxes.append(box)
         seen.look.append(self._face_look(rgb, box, index))
-        counting = frame.pts_s >= self._next_count_s
+        counting = frame.pts_s >= self._next_count_s - CLOCK_SLACK_S  # as ``decode_video`` samples for the screen
         seen.counted.append(self._count(number, rgb) if counting else NOT_COUNTED)
         if counting:
             self._borders.feed(small)
