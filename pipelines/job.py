@@ -41,11 +41,11 @@ from space_data import progress
 from space_data.errors import SpaceError
 from space_data.files import atomic_file, make_folder
 from space_data.params import Job, Params, Section, load_params
-from space_data.schema import FAILED, KEPT, REJECTED, STATUSES, LedgerRow
+from space_data.schema import FAILED, KEPT, REJECTED, STATUSES, LedgerRow, arrow_schema
 from space_data.tables import in_order, to_arrow, write_arrow
 
 __all__ = [
-    "REASONS", "Layout", "Outcome", "Rejected", "Unit", "content_hash", "folders_of", "ledger_rows", "run_units",
+    "REASONS", "Layout", "Outcome", "Rejected", "Unit", "all_kept", "content_hash", "folders_of", "ledger_rows", "run_units",
     "stage_clock", "stage_main", "write_ledger",
 ]  # fmt: skip
 
@@ -347,6 +347,15 @@ def folders_of(stage: str, outcomes: Iterable[Outcome]) -> list[Path]:
             raise SpaceError(f"{stage}: {outcome.unit_id}: {outcome.detail}")
         folders.append(outcome.folder)
     return folders
+
+
+def all_kept(stage: str, clip_ids: pa.ChunkedArray, detail: pa.ChunkedArray | str = "") -> pa.Table:
+    """The ledger of a stage that drops nothing, as columns."""
+    n = len(clip_ids)
+    details = pa.chunked_array([pa.array([detail] * n, pa.string())]) if isinstance(detail, str) else detail
+    made = {"clip_id": clip_ids, "stage": pa.array([stage] * n), "status": pa.array([KEPT] * n), "detail": details}
+    nothing = {field.name: pa.nulls(n, field.type) if field.nullable else pa.array([""] * n) for field in arrow_schema(LedgerRow)}
+    return pa.table([(nothing | made)[name] for name in arrow_schema(LedgerRow).names], schema=arrow_schema(LedgerRow))
 
 
 def ledger_rows(stage: str, outcomes: Iterable[Outcome]) -> list[LedgerRow]:

@@ -13,14 +13,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipelines.job import Layout, Unit, content_hash, folders_of, run_units, stage_clock, stage_main, write_ledger
+from pipelines.job import Layout, Unit, all_kept, content_hash, folders_of, run_units, stage_clock, stage_main, write_ledger
 from space_data import measures as m
 from space_data.clip_media import has_sound
 from space_data.errors import SpaceError
 from space_data.files import sha256_of
 from space_data.landmarks import N_LANDMARKS, PoseTrack, lip_height_outer, normalise
 from space_data.params import Params, SegmentStage
-from space_data.schema import KEPT, Clip, ClipMeasure, FrameRow, LedgerRow, Measure, SoundRow
+from space_data.schema import Clip, ClipMeasure, FrameRow, Measure, SoundRow
 from space_data.segmentation import CutRules, Span, Timeline, cut, face_steps
 from space_data.tables import from_arrow, read_arrow, read_table, stream_clips, stream_pairs, vectors, write_arrow, write_table
 from space_data.timebase import features_before
@@ -237,10 +237,9 @@ def run(params: Params, layout: Layout) -> None:
         table = pa.concat_tables(tables).sort_by([("source_clip_id", "ascending"), ("segment", "ascending")])
         _check_ids(table)
         write_arrow(layout.measures, table)
-        clips = table.column("source_clip_id").unique().to_pylist()
-        rows = [LedgerRow(clip_id, STAGE, KEPT, "", None, None, "") for clip_id in clips]
-        measured = [row.clip_id for row in read_table(layout.clip_measures, ClipMeasure)]
-        clock.counts = write_ledger(layout, STAGE, measured, rows)
+        clips = pa.chunked_array([table.column("source_clip_id").unique()])
+        measured = read_arrow(layout.clip_measures, ClipMeasure, ["clip_id"]).column("clip_id")
+        clock.counts = write_ledger(layout, STAGE, measured, all_kept(STAGE, clips))
         clock.clips, clock.notes["segments"] = len(clips), str(len(table))
 
 

@@ -22,20 +22,22 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pipelines.job import Layout, Unit, content_hash, folders_of, run_units, stage_clock, stage_main, write_ledger
+from pipelines.job import Layout, Unit, all_kept, content_hash, folders_of, run_units, stage_clock, stage_main, write_ledger
 from space_data import avsync, progress
 from space_data.avsync import Array, Scorer, Track
 from space_data.errors import SpaceError
 from space_data.files import atomic_file, sha256_of
 from space_data.landmarks import N_LANDMARKS, PoseTrack
 from space_data.params import Params, SyncStage, load_params
-from space_data.schema import KEPT, FrameRow, LedgerRow, Measure, SegmentSync, SoundRow, SyncWindow
-from space_data.tables import from_arrow, read_arrow, read_table, stream_clips, stream_pairs, vectors, write_arrow, write_table
+from space_data.schema import FrameRow, Measure, SegmentSync, SoundRow, SyncWindow
+from space_data.tables import from_arrow, read_arrow, stream_clips, stream_pairs, vectors, write_arrow, write_table
 from space_data.timebase import frame_start_s, frames_in
 
 logger = logging.getLogger(__name__)
 
 STAGE = "sync"
+BATCH_ROWS = 65_536
+NOT_SCORED = "not scored: no sound, no face, or too short"
 SHIPPED, SHIPPED_EVALUATION = "sync_scorer.npz", "sync_scorer_evaluation.npz"
 
 
@@ -97,19 +99,26 @@ def read_tracks(shard: Shard, measures: Iterable[Measure]) -> Iterator[Track]:
                 yield track
 
 
-def to_fit_on(measures: Iterable[Measure], settings: SyncStage) -> list[Measure]:
+def to_fit_on(batches: Iterable[Sequence[Measure]], settings: SyncStage) -> list[Measure]:
     """Eligible segments, at most ``fit_at_most_s`` of them: which ones decides a hash, so a larger set changes few of them."""
-    chosen, total_s = [], 0.0
-    for measure in sorted(filter(lambda m: is_eligible(m, settings), measures), key=lambda m: content_hash(m.clip_id)):
-        if total_s < settings.fit_at_most_s:
-            chosen.append(measure)
-            total_s += measure.length_s
-    return chosen
+    chosen: list[tuple[str, Measure]] = []
+    for batch in batches:
+        chosen += [(content_hash(measure.clip_id), measure) for measure in batch if is_eligible(measure, settings)]
+        chosen.sort(key=lambda item: item[0])
+        ends_s = np.cumsum([measure.length_s for _, measure in chosen])
+        del chosen[int(np.searchsorted(ends_s, settings.fit_at_most_s)) + 1 :]
+    return [measure for _, measure in chosen]
 
 
-def eligible_tracks(layout: Layout, measures: Sequence[Measure], settings: SyncStage) -> list[Track]:
+def measure_batches(table: pa.Table) -> Iterator[list[Measure]]:
+    """The rows of ``table`` as objects, so many at a time: of a million, all at once would fill the memory."""
+    for first in range(0, len(table), BATCH_ROWS):
+        yield from_arrow(table.slice(first, BATCH_ROWS), Measure)
+
+
+def eligible_tracks(layout: Layout, measures: pa.Table, settings: SyncStage) -> list[Track]:
     """Tracks to fit a scorer on, sorted by id."""
-    chosen = to_fit_on(measures, settings)
+    chosen = to_fit_on(measure_batches(measures), settings)
     return sorted((t for shard in shards_of(layout) for t in read_tracks(shard, chosen)), key=lambda track: track.clip_id)
 
 
@@ -227,8 +236,8 @@ class ShardUnit:
 def score_shard(unit: ShardUnit, settings: SyncStage, folder: Path) -> None:
     """Unit function: write ``segments.parquet`` and ``windows.parquet`` of one shard."""
     clips = pq.read_table(unit.shard.frames, columns=["clip_id"]).column("clip_id").unique()
-    table = read_arrow(unit.measures, Measure)
-    measures = {row.clip_id: row for row in from_arrow(table.filter(pc.is_in(table["source_clip_id"], clips)), Measure)}
+    table = pq.read_table(unit.measures, filters=pc.field("source_clip_id").isin(clips.to_pylist()), partitioning=None)
+    measures = {row.clip_id: row for row in from_arrow(table, Measure)}
     scored = [
         score_segment(track, unit.scorers.of(track.subject), measures[track.clip_id].start_s, settings)
         for track in read_tracks(unit.shard, measures.values())
@@ -240,7 +249,7 @@ def score_shard(unit: ShardUnit, settings: SyncStage, folder: Path) -> None:
 def run(params: Params, layout: Layout) -> None:
     """Write ``sync/segments.parquet``, ``sync/sync.parquet``, ``sync/scorer.npz`` and the stage's ledger."""
     with stage_clock(layout, STAGE) as clock:
-        measures = read_table(layout.measures, Measure)
+        measures = read_arrow(layout.measures, Measure)
         scorers = choose_scorers(eligible_tracks(layout, measures, params.sync), params.sync)
         units = [
             Unit(
@@ -257,13 +266,9 @@ def run(params: Params, layout: Layout) -> None:
         write_arrow(layout.sync, windows.sort_by([("clip_id", "ascending"), ("window", "ascending")]))
         with atomic_file(layout.scorer) as part:
             scorers.general.save(part)
-        done = set(segments.column("clip_id").to_pylist())
-        ids = [measure.clip_id for measure in measures]
-        ledger = [
-            LedgerRow(i, STAGE, KEPT, "", None, None, "" if i in done else "not scored: no sound, no face, or too short")
-            for i in ids
-        ]
-        clock.counts = write_ledger(layout, STAGE, ids, ledger)
+        ids = measures.column("clip_id")
+        detail = pc.if_else(pc.is_in(ids, segments.column("clip_id").combine_chunks()), "", NOT_SCORED)
+        clock.counts = write_ledger(layout, STAGE, ids, all_kept(STAGE, ids, detail))
         clock.clips = len(measures)
         clock.notes["scorer"] = scorers.general.fitted_on
 
@@ -276,7 +281,7 @@ def export(params: Params, layout: Layout, folder: Path) -> None:
     Raises:
         SpaceError: a half has too little speech or too few speakers.
     """
-    eligible = eligible_tracks(layout, read_table(layout.measures, Measure), params.sync)
+    eligible = eligible_tracks(layout, read_arrow(layout.measures, Measure), params.sync)
     half_of = avsync.folds_of(eligible, 2)
     for half, name in enumerate((SHIPPED, SHIPPED_EVALUATION)):
         tracks = [track for track, h in zip(eligible, half_of, strict=True) if h == half]

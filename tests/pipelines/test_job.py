@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 from job_units import act
 
-from pipelines.job import Layout, Unit, content_hash, ledger_rows, run_units, stage_clock, write_ledger
+from pipelines.job import Layout, Unit, all_kept, content_hash, ledger_rows, run_units, stage_clock, write_ledger
 from space_data.errors import SpaceError
 from space_data.params import Job
 from space_data.schema import FAILED, KEPT, REJECTED, LedgerRow
@@ -221,3 +221,13 @@ def test_stage_clock_keeps_the_rate(tmp_path: Path) -> None:
         clock.clips = 10
     facts = json.loads(layout.timing("test").read_text())
     assert facts["clips"] == 10 and 0 < facts["clips_per_s"] <= 200
+
+
+def test_a_stage_that_drops_nothing(tmp_path: Path) -> None:
+    layout = Layout.in_folder(tmp_path)
+    ids = pa.chunked_array([["a", "b"]])
+    assert write_ledger(layout, "test", ids, all_kept("test", ids, pa.chunked_array([["", "odd"]]))) == {KEPT: 2}
+    rows = read_table(layout.ledger("test"), LedgerRow)
+    assert [(row.clip_id, row.status, row.reason, row.value, row.detail) for row in rows] == [
+        ("a", KEPT, "", None, ""), ("b", KEPT, "", None, "odd"),
+    ]  # fmt: skip

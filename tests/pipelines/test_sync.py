@@ -71,3 +71,13 @@ def test_windows_and_threshold_of_a_segment(rng: np.random.Generator) -> None:
     segment, windows = sync.score_segment(short, scorer, 0.0, SETTINGS)
     assert len(windows) == 1 and windows[0].length_s == pytest.approx(2.4)
     assert segment.threshold == pytest.approx(scorer.null / np.sqrt(2.4))
+
+
+def test_what_is_fitted_on_does_not_depend_on_batches_and_is_bounded() -> None:
+    rows = [dataclasses.replace(GOOD, clip_id=f"c{i}", lip_motion=None if i % 5 == 0 else 0.05) for i in range(40)]
+    settings = SETTINGS.model_copy(update={"fit_at_most_s": 30})
+    whole = sync.to_fit_on([rows], settings)
+    assert [row.clip_id for row in sync.to_fit_on([rows[:7], rows[7:8], rows[8:]], settings)] == [row.clip_id for row in whole]
+    assert len(whole) == 8 and all(row.lip_motion for row in whole)  # of 4 s each
+    assert sync.to_fit_on([[]], settings) == []
+    assert len(sync.to_fit_on([rows], SETTINGS)) == 32
