@@ -236,7 +236,7 @@ class ShardUnit:
 def score_shard(unit: ShardUnit, settings: SyncStage, folder: Path) -> None:
     """Unit function: write ``segments.parquet`` and ``windows.parquet`` of one shard."""
     clips = pq.read_table(unit.shard.frames, columns=["clip_id"]).column("clip_id").unique()
-    table = pq.read_table(unit.measures, filters=pc.field("source_clip_id").isin(clips.to_pylist()), partitioning=None)
+    table = pq.read_table(unit.measures, filters=pc.field("source_clip_id").isin(clips), partitioning=None)
     measures = {row.clip_id: row for row in from_arrow(table, Measure)}
     scored = [
         score_segment(track, unit.scorers.of(track.subject), measures[track.clip_id].start_s, settings)
