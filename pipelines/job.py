@@ -330,7 +330,8 @@ def _outcome(unit_id: str, folder: Path, answer: dict[str, Any] | None) -> Outco
     marker = folder / OUTCOME_FILE
     if not marker.is_file():
         return Outcome(unit_id, FAILED, LOST["reason"], LOST["detail"])
-    forget_failure(folder)
+    if answer is not None:
+        forget_failure(folder)
     os.utime(folder)  # used today: see _remove_leftovers
     return Outcome(unit_id, folder=folder, computed=answer is not None, **json.loads(marker.read_text()))
 

@@ -226,11 +226,11 @@ def _tracks(shard: Shard, clip_ids: list[str]) -> Iterator[tuple[str, pa.Table |
 def run(params: Params, layout: Layout) -> None:
     """Write ``segments.parquet`` and the stage's ledger, whose units are the clips that were measured."""
     with stage_clock(layout, STAGE) as clock:
-        units = []
+        units, clips_sha256 = [], sha256_of(layout.clips)
         for facts in sorted(layout.clip_measures.glob("*.parquet")):
             files = [facts, layout.frames / facts.name, layout.sound / facts.name]
             value = Shard(str(layout.clips), *map(str, files))
-            content = content_hash(sha256_of(layout.clips), *map(sha256_of, files))
+            content = content_hash(clips_sha256, *map(sha256_of, files))
             units.append(Unit(facts.stem, content, value))
         folders = folders_of(STAGE, run_units(STAGE, units, segment_shard, params.segment, layout, params.job))
         tables = [read_arrow(folder / "measures.parquet", Measure) for folder in folders]

@@ -251,10 +251,11 @@ def run(params: Params, layout: Layout) -> None:
     with stage_clock(layout, STAGE) as clock:
         measures = read_arrow(layout.measures, Measure)
         scorers = choose_scorers(eligible_tracks(layout, measures, params.sync), params.sync)
+        common = (sha256_of(layout.measures), scorers.content())
         units = [
             Unit(
                 Path(shard.frames).stem,
-                content_hash(*(sha256_of(path) for path in (shard.frames, shard.sound, layout.measures)), scorers.content()),
+                content_hash(sha256_of(shard.frames), sha256_of(shard.sound), *common),
                 ShardUnit(shard, str(layout.measures), scorers),
             )
             for shard in shards_of(layout)
