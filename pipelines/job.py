@@ -252,13 +252,13 @@ def _try_tasks(stage: str, tasks: Sequence[_Task], cache: Path, job: Job) -> dic
         waiting = [task for task in waiting if task.unit_id not in spent]
         if not waiting:
             break
-        answers |= _run_tasks(stage, waiting, cache, job)
-        failed = [task for task in waiting if "reason" in answers.get(task.unit_id, LOST)]
-        for task in failed:
-            record_failure(Path(task.folder), {"unit_id": task.unit_id, **answers.get(task.unit_id, LOST)})
-        waiting = failed
+        lost = {task.unit_id: {"unit_id": task.unit_id, **LOST} for task in waiting}
+        answers |= lost | _run_tasks(stage, waiting, cache, job)
+        waiting = [task for task in waiting if "reason" in answers[task.unit_id]]
+        for task in waiting:
+            record_failure(Path(task.folder), answers[task.unit_id])
     if quarantined := sum("reason" in answer for answer in answers.values()):
-        logger.warning("%s: %d units failed %d times, the ledger says why", stage, quarantined, job.attempts)
+        logger.warning("%s: %d units failed in every attempt, the ledger says why", stage, quarantined)
     return answers
 
 

@@ -1,7 +1,7 @@
 """Evidence that a face is a photographed person: one number per picture, from a small network on the aligned face.
 
 Landmark models fit a full mesh on anime, paintings, statues and dogs without complaint, so "a face was found" says nothing about
-what was filmed. ``photo_score`` looks at 64 pixels of the face: a network of five convolutions, evaluated in numpy (1 ms of a
+what was filmed. ``photo_score`` looks at 64 pixels of the face: a network of five convolutions, evaluated in numpy (2 ms of a
 core), fitted on pictures of public repositories by ``benchmarks.photo_fit``; the card beside its weights says on what.
 
 The score is evidence, not proof. It is blind by construction to what looks like a photograph: a photograph-like rendering, a

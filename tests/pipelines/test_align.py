@@ -203,8 +203,9 @@ def test_same_bytes_for_any_number_of_workers_and_from_the_cache(world: Layout, 
     first = outputs(world)
     align.run(params_with(workers=1), world)
     assert outputs(world) == first, "second run, from kept results"
-    align.run(params_with(workers=2), dataclasses.replace(world, cache=tmp_path / "other-cache"))
-    assert outputs(world) == first, "two workers"
+    for workers in (2, 4):
+        align.run(params_with(workers), dataclasses.replace(world, cache=tmp_path / f"cache-of-{workers}"))
+        assert outputs(world) == first, f"{workers} workers"
 
 
 def test_kept_clip_without_frames_is_a_stale_table(world: Layout) -> None:

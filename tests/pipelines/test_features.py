@@ -91,12 +91,15 @@ def test_too_many_lost_frames_are_a_rejection_with_its_value(layout: Layout) -> 
 
 def test_same_bytes_for_any_number_of_workers(layout: Layout, tmp_path: Path) -> None:
     def tables(layout: Layout) -> dict[str, bytes]:
-        return {p.name: p.read_bytes() for p in sorted(layout.features.rglob("*.parquet"))}
+        files = sorted(layout.features.rglob("*.parquet"))
+        return {str(p.relative_to(layout.features)): p.read_bytes() for p in files}
 
     features.run(params_with(workers=1), layout)
     first = tables(layout)
-    features.run(params_with(workers=2), dataclasses.replace(layout, cache=tmp_path / "other-cache"))
-    assert tables(layout) == first and len(first) == 3
+    assert len(first) == 7, "the clips, and two shards of each split"
+    for workers in (2, 4):
+        features.run(params_with(workers), dataclasses.replace(layout, cache=tmp_path / f"cache-of-{workers}"))
+        assert tables(layout) == first, f"{workers} workers"
 
 
 def test_speech_only_tracks_join_with_the_canonical_pose(
