@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student_t
+from scipy.special import stdtr, stdtrit
 
 from pipelines.rules import Mask, Values
 
@@ -57,9 +57,9 @@ def compare_groups(group: NDArray[np.int64], cluster: NDArray[np.int64], kept: M
         others = (held.sum() - held, size.sum() - size, clusters.sum() - clusters, squares.sum() - squares)
         rest_se = _standard_error(*others)
         degrees = np.maximum(clusters - 1, 1)
-        reach = student_t.ppf((1 + LEVEL) / 2, degrees) * own_se
+        reach = stdtrit(degrees, (1 + LEVEL) / 2) * own_se
         score = (share - rest) / np.hypot(own_se, rest_se)
-        p = np.minimum(2 * student_t.sf(np.abs(score), degrees) * n_groups, 1.0)
+        p = np.minimum(2 * stdtr(degrees, -np.abs(score)) * n_groups, 1.0)
     told = (clusters >= 2) & np.isfinite(p)
     return Groups(
         segments=size.astype(np.int64), clusters=clusters, kept=held.astype(np.int64),

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from pipelines.audit import STAGES, write_audit
 from pipelines.code_version import code_version
-from pipelines.job import content_hash, stage_clock, stage_main, write_ledger
+from pipelines.job import HASH_CHARACTERS, content_hash, stage_clock, stage_main, write_ledger
 from pipelines.layout import Layout
 from pipelines.row_hash import row_hashes
 from pipelines.rules import SCREENED, Evidence, Judgement, Mask, evidence, judge
@@ -21,7 +21,6 @@ from space_data.schema import KEPT, REJECTED, Decision, LedgerRow, Measure, Segm
 from space_data.tables import in_order, read_arrow, write_arrow
 
 STAGE = "filter"
-HASH_CHARACTERS = 16
 AS_DECIDED = ("clip_id", "source_clip_id", "segment", "first_frame", "end_frame", "start_s", "end_s")
 """Columns of ``Measure`` that a ``Decision`` repeats."""
 SCREENED_DETAIL = (

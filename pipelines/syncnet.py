@@ -10,46 +10,18 @@ table is empty, and one line says what is missing: offsets then rest on the stag
 import hashlib
 import logging
 from collections import defaultdict
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-import torch
-from numpy.typing import NDArray
 
-from pipelines.align import Playhead
 from pipelines.job import Layout, Unit, content_hash, ledger_rows, run_units, stage_clock, stage_main, write_ledger
-from space_data import clip_media, weights
+from space_data import weights
 from space_data.errors import SpaceError
 from space_data.files import sha256_of
-from space_data.media import Frame, MediaError
 from space_data.params import Params
 from space_data.schema import KEPT, Clip, FrameRow, Measure, SyncNetScore
-from space_data.tables import by_clip, read_arrow, read_table, vectors, write_table
-from space_data.timebase import (
-    frame_centre_s,
-    frames_in,
-    frames_to_samples,
-    nearest_frames,
-    samples_to_frames,
-    seconds_to_samples,
-)
-from space_models.syncnet import (
-    LEAST_WINDOWS,
-    WINDOW_FRAMES,
-    SyncNet,
-    as_int16,
-    crop_track,
-    face_crop,
-    lip_embeddings,
-    load_syncnet,
-    score,
-    sound_embeddings,
-    windows_of,
-)
+from space_data.tables import read_arrow, read_table, stream_clips, table_files, vectors, write_table
 
 logger = logging.getLogger(__name__)
 
@@ -78,68 +50,16 @@ class Source:
     """file of the published weights"""
 
 
-def pictures(clip: Clip) -> Iterator[Frame]:
-    """The clip's frames as far as they decode: ``measure`` has noted where the data break off, and its segments end there."""
-    try:
-        yield from clip_media.pictures(clip)
-    except MediaError as error:
-        logger.info("%s", error)
-
-
-def sound(clip: Clip) -> NDArray[np.float32]:
-    """The clip's sound: 16 kHz mono (samples,); empty without any."""
-    return clip_media.sound(clip) if clip_media.has_sound(clip) else np.zeros(0, np.float32)
-
-
-@lru_cache(maxsize=1)
-def _network(path: str, sha256: str) -> SyncNet:
-    """The network, once per process, on a GPU if there is one."""
-    if sha256_of(path) != sha256:
-        raise SpaceError(f"{path}: changed since the stage began")
-    net = load_syncnet(Path(path))
-    if not torch.cuda.is_available():
-        return net
-    # The same scores in every run, and those that other machines give.
-    torch.backends.cudnn.deterministic, torch.backends.cudnn.allow_tf32 = True, False
-    return net.to("cuda")
-
-
-def boxes_at(rows: pa.Table, start_s: float, n_frames: int) -> NDArray[np.float32]:
-    """Face boxes (n_frames, 4) px of a clip's frame rows at 25 per second from ``start_s``; NaN where no face was found."""
-    return vectors(rows, "box")[nearest_frames(np.asarray(rows.column("pts_s")), start_s, n_frames)]
-
-
 def score_source(source: Source, settings: tuple[str, int], folder: Path) -> None:
-    """Unit function: write ``scores.parquet``, one row per segment that has 1.5 s of face and sound.
+    """Unit function: write ``scores.parquet``; ``settings`` are the weights' SHA-256 and the batch (``score_segments``)."""
+    from pipelines.syncnet_score import score_segments
 
-    Args:
-        settings: SHA-256 of the weights, and how many frames go through the network at a time.
-    """
-    sha256, batch = settings
-    net = _network(source.weights, sha256)
-    audio = sound(source.clip)
     rows = read_arrow(source.frames, FrameRow, COLUMNS, [source.clip.clip_id])
-    playhead = Playhead(pictures(source.clip))
-    scores = []
-    for segment in source.segments:
-        begin, wanted = seconds_to_samples(segment.start_s), frames_in(segment.end_s - segment.start_s)
-        samples = as_int16(audio[begin : begin + frames_to_samples(wanted)])
-        n_frames = samples_to_frames(len(samples))
-        windows = windows_of(n_frames)
-        track = crop_track(boxes_at(rows, segment.start_s, n_frames)) if windows >= LEAST_WINDOWS else None
-        if track is None:
-            continue
-        times_s = (segment.start_s + frame_centre_s(i) for i in range(windows + WINDOW_FRAMES - 1))
-        crops = (face_crop(playhead.at(time_s), place) for time_s, place in zip(times_s, track, strict=False))
-        lips = lip_embeddings(net, crops, batch)
-        voice = sound_embeddings(net, samples[: frames_to_samples(n_frames)], windows, batch)
-        found = score(lips, voice)
-        scores.append(SyncNetScore(segment.clip_id, found.windows, found.offset_frames, found.confidence, found.distance))
-    write_table(folder / "scores.parquet", scores, SyncNetScore)
+    write_table(folder / "scores.parquet", score_segments(source, rows, *settings), SyncNetScore)
 
 
 def plan(layout: Layout, clips: dict[str, Clip], measures: list[Measure], weights_file: Path) -> list[Unit]:
-    """One unit per clip with measured segments; reads the frame table one shard at a time."""
+    """One unit per clip with measured segments; of the frame table one row group is in memory."""
     segments: dict[str, list[Segment]] = defaultdict(list)
     for row in measures:
         if row.source_clip_id not in clips:
@@ -147,8 +67,8 @@ def plan(layout: Layout, clips: dict[str, Clip], measures: list[Measure], weight
         if not row.screened:
             segments[row.source_clip_id].append(Segment(row.clip_id, row.start_s, row.end_s))
     units = []
-    for shard in sorted(layout.frames.glob("*.parquet")):
-        for clip_id, rows in by_clip(read_arrow(shard, FrameRow, COLUMNS)):
+    for shard in table_files(layout.frames):
+        for clip_id, rows in stream_clips(shard, FrameRow, COLUMNS):
             if clip_id not in segments:
                 continue
             clip = clips[clip_id]
