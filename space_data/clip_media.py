@@ -19,10 +19,16 @@ def has_sound(clip: Clip) -> bool:
     return bool(clip.audio_codec)
 
 
+def crop_of(clip: Clip) -> tuple[int, int, int, int] | None:
+    """The part of the picture that is the clip: x0, y0, x1, y1 in whole pixels; None: the whole."""
+    x0, y0, x1, y1 = (int(round(float(edge))) for edge in clip.part_crop_px)
+    return (x0, y0, x1, y1) if x1 > x0 and y1 > y0 else None
+
+
 def picture_size(clip: Clip) -> tuple[int, int]:
     """Width and height of the clip's pictures, pixels: of the crop if there is one, else what the container says."""
-    x0, y0, x1, y1 = (int(round(float(edge))) for edge in clip.part_crop_px)
-    return (x1 - x0, y1 - y0) if x1 > x0 and y1 > y0 else (clip.width_px, clip.height_px)
+    crop = crop_of(clip)
+    return (crop[2] - crop[0], crop[3] - crop[1]) if crop else (clip.width_px, clip.height_px)
 
 
 def pictures(clip: Clip, at_most_hz: float | None = None) -> Iterator[Frame]:
@@ -32,12 +38,12 @@ def pictures(clip: Clip, at_most_hz: float | None = None) -> Iterator[Frame]:
         MediaError: the file cannot be read, or breaks off (after the frames before the break were given).
         SpaceError: the crop lies outside the picture.
     """
-    x0, y0, x1, y1 = (int(round(float(edge))) for edge in clip.part_crop_px)
-    cropped = x1 > x0 and y1 > y0
+    crop = crop_of(clip)
     for frame in decode_video(clip.path, clip.part_start_s, clip.part_end_s, at_most_hz):
-        if not cropped:
+        if crop is None:
             yield frame
             continue
+        x0, y0, x1, y1 = crop
         height, width = frame.rgb.shape[:2]
         if not (x0 >= 0 and x1 <= width and y0 >= 0 and y1 <= height):
             raise SpaceError(f"clip {clip.clip_id}: crop ({x0}, {y0}) to ({x1}, {y1}) in a picture of {width}x{height}")

@@ -34,6 +34,8 @@ RgbImage = NDArray[np.uint8]
 
 AUDIO_GAP_S = 0.04
 """Holes between audio frames longer than this are filled with silence; shorter ones are rounding of time stamps."""
+RESAMPLER_REACH_S = 0.5
+"""Sound so far beyond a sample cannot change it."""
 
 
 class MediaError(SpaceError):
@@ -271,8 +273,8 @@ def decode_audio(
 ) -> NDArray[np.float32]:
     """Decode the first audio stream to mono float32 in [-1, 1] at ``rate_hz``, shape (samples,); of it only ``part_s``.
 
-    Sample 0 is the container's time 0, the zero that ``decode_video`` uses too: a stream that starts late is padded with
-    silence, samples before zero are cut, holes are filled.
+    Sample 0 is the container's time 0, the zero that ``decode_video`` uses too (of a part: where it begins): a stream that
+    starts late is padded with silence, samples before zero are cut, holes are filled.
 
     Raises:
         MediaError: no audio stream, or the data break off before the first sample.
@@ -294,6 +296,8 @@ def decode_audio(
                     position += _append(pieces, resampler.resample(None) if expected_s is not None else [])
                     resampler = av.AudioResampler(format="fltp", layout="mono", rate=rate_hz)
                     position += _move_to(pieces, position, round((pts_s or 0.0) * rate_hz))
+                if part_s[1] is not None and (pts_s or 0.0) > part_s[1] + RESAMPLER_REACH_S:
+                    break
                 expected_s = (pts_s or 0.0) + frame.samples / frame.sample_rate
                 frame.pts = None
                 position += _append(pieces, resampler.resample(frame))
