@@ -28,7 +28,11 @@ from space_data.errors import SpaceError
 from space_data.facemesh import track_faces
 from space_data.features import track_of_meshes
 from space_data.landmarks import PoseTrack, eye_aspect_ratio, lip_gap, posed
-from space_data.media import decode_audio, decode_video, probe, write_image, write_video, write_wav
+from space_data.media.encode import write_video, write_wav
+from space_data.media.images import write_image
+from space_data.media.probe import probe
+from space_data.media.sound import decode_audio
+from space_data.media.video import decode_video
 from space_data.params import Params, load_params
 from space_data.progress import setup, track
 from space_data.schema import TrackFrame

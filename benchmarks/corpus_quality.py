@@ -33,7 +33,7 @@ from space_data.landmarks import (
     mesh_to_landmarks,
     normalise,
 )
-from space_data.media import decode_video
+from space_data.media.video import decode_video
 from space_data.params import Corpus, load_params
 from space_data.progress import track
 from space_data.synthetic.corpus import CLIP_KIND, make, plans

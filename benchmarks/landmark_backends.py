@@ -33,7 +33,8 @@ from space_data.landmarks import (
     mesh_to_landmarks,
     normalise,
 )
-from space_data.media import RgbImage, decode_video
+from space_data.media.container import RgbImage
+from space_data.media.video import decode_video
 
 GROUPS = {"jaw": JAW, "brows": BROWS, "nose": NOSE, "eyes": EYES, "mouth": MOUTH, "all 68": FACE}
 

@@ -23,7 +23,8 @@ from space_data import landmarks as lm
 from space_data.avsync import LAGS, Scorer, lip_points, mel_frames
 from space_data.facemesh import track_faces
 from space_data.features import FaceTrack, track_of_meshes
-from space_data.media import decode_audio, decode_video
+from space_data.media.sound import decode_audio
+from space_data.media.video import decode_video
 from space_data.progress import track
 from space_data.speech import log_mel, loudness_db
 from space_data.timebase import features_to_frames, fit_samples, frames_in, nearest_frames, samples_to_frames

@@ -19,7 +19,10 @@ from skimage.data import astronaut
 
 from space_data import landmarks as lm
 from space_data.facemesh import mesh_of_image
-from space_data.media import RgbImage, decode_video, picture_at, write_image, write_wav
+from space_data.media.container import RgbImage
+from space_data.media.encode import write_wav
+from space_data.media.images import write_image
+from space_data.media.video import decode_video, picture_at
 from space_data.params import load_params
 from space_data.schema import TrackFrame
 from space_data.synthetic.espeak import Voice, speak

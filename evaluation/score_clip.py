@@ -20,7 +20,8 @@ from space_data.avsync import SyncScore
 from space_data.errors import SpaceError
 from space_data.facemesh import FaceMeshTracker
 from space_data.landmarks import FACE, MOUTH, N_MESH, eye_aspect_ratio, lip_gap, posed
-from space_data.media import MediaError, decode_video
+from space_data.media.container import MediaError
+from space_data.media.video import decode_video
 from space_data.params import Evaluate
 from space_data.schema import Score, TraceFrame
 

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from space_data.errors import SpaceError
 from space_data.landmarks import PoseTrack
-from space_data.media import MediaError, decode_video
+from space_data.media.container import MediaError
+from space_data.media.video import decode_video
 
 RgbImage = NDArray[np.uint8]
 

@@ -24,8 +24,11 @@ from pipelines.job import Layout, Outcome, Unit, content_hash, ledger_rows, run_
 from space_data.clip_media import picture_size, pictures, sound
 from space_data.crop import CropBox, crop_box
 from space_data.errors import SpaceError
+from space_data.files import make_folder
 from space_data.landmarks import N_LANDMARKS, PoseTrack, posed, template_mesh
-from space_data.media import Frame, RgbImage, VideoWriter, make_folder, write_wav
+from space_data.media.container import RgbImage
+from space_data.media.encode import VideoWriter, write_wav
+from space_data.media.video import Frame
 from space_data.params import AlignStage, Params
 from space_data.schema import KEPT, REJECTED, AlignedClip, Clip, Decision, FrameRow, LedgerRow
 from space_data.tables import read_table, stream_clips, vectors, write_table

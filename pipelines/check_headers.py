@@ -10,7 +10,8 @@ from pipelines.isolate import Answer, Died, FunctionName, IsolatedPool, Raised, 
 from pipelines.readers.listing import PART_SLACK_S, Finding, Source
 from pipelines.readers.voxceleb2 import annotated_frames
 from space_data import progress
-from space_data.media import MediaError, MediaInfo, probe, stream_lengths
+from space_data.media.container import MediaError
+from space_data.media.probe import MediaInfo, probe, stream_lengths
 from space_data.timebase import VIDEO_FPS
 
 LENGTH_TOLERANCE_S = 0.2

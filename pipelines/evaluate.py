@@ -18,7 +18,7 @@ from pipelines.layout import Layout
 from space_data.avsync import Scorer
 from space_data.errors import SpaceError
 from space_data.files import atomic_file, sha256_of
-from space_data.media import decode_audio
+from space_data.media.sound import decode_audio
 from space_data.params import Evaluate, Params
 from space_data.schema import KEPT, Aggregate, Score, SynthesizedClip, TraceFrame
 from space_data.tables import read_table, write_table

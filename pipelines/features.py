@@ -19,7 +19,8 @@ from space_data.facemesh import track_faces
 from space_data.features import FaceTrack, canonical_pose, feature_rows, speech_track, track_of_meshes
 from space_data.files import sha256_of
 from space_data.landmarks import N_LANDMARKS
-from space_data.media import decode_audio, decode_video
+from space_data.media.sound import decode_audio
+from space_data.media.video import decode_video
 from space_data.params import FeaturesStage, Params
 from space_data.schema import KEPT, SPLITS, AlignedClip, FeatureClip, FeatureFrame, UtteranceFrame, emotion_vector
 from space_data.tables import merge_shards, read_table, write_table

@@ -15,7 +15,7 @@ from pipelines.job import Layout, stage_clock, stage_main
 from space_data import progress
 from space_data.errors import SpaceError
 from space_data.landmarks import N_LANDMARKS, PoseTrack, posed
-from space_data.media import decode_video
+from space_data.media.video import decode_video
 from space_data.params import CompactStage, Params
 from space_data.schema import AlignedClip, FeatureFrame
 from space_data.tables import by_clip, read_arrow, read_table, vectors

@@ -36,7 +36,8 @@ from pipelines.readers import Listing, Source, list_sources
 from pipelines.readers.listing import FINDINGS, NOTE, PART_SLACK_S
 from space_data import progress
 from space_data.files import sha256_of
-from space_data.media import MediaError, MediaInfo, probe
+from space_data.media.container import MediaError
+from space_data.media.probe import MediaInfo, probe
 from space_data.params import Params
 from space_data.schema import KEPT, Clip
 from space_data.tables import write_table

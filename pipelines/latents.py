@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from pipelines.job import Layout, Unit, content_hash, ledger_rows, run_units, stage_clock, stage_main, write_ledger
 from space_data.files import sha256_of
 from space_data.landmarks import N_LANDMARKS, PoseTrack, posed
-from space_data.media import decode_video
+from space_data.media.video import decode_video
 from space_data.params import Params
 from space_data.schema import KEPT, AlignedClip, FeatureFrame, FixedSize
 from space_data.tables import merge_shards, read_table, stream_clips, table_files, vectors, write_table

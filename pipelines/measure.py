@@ -23,7 +23,8 @@ from space_data.clip_media import has_sound, picture_size, pictures, sound
 from space_data.facemesh import face_finder
 from space_data.landmark_backend import LandmarkBackend, check_weights, landmark_backend
 from space_data.landmarks import N_LANDMARKS
-from space_data.media import Frame, MediaError
+from space_data.media.container import MediaError
+from space_data.media.video import Frame
 from space_data.params import MeasureStage, Params
 from space_data.schema import KEPT, Clip, ClipMeasure, FrameRow, SoundRow, Thumbnail
 from space_data.speech import log_mel, loudness_db, seconds_of, speech_mask

@@ -26,7 +26,7 @@ from space_data.crop import CropBox
 from space_data.errors import SpaceError
 from space_data.files import make_folder
 from space_data.landmarks import lip_gap
-from space_data.media import decode_video
+from space_data.media.video import decode_video
 from space_data.params import Evaluate, Params
 from space_data.schema import KEPT, Aggregate, Score, SynthesizedClip, SynthesizedFrame, TraceFrame
 from space_data.tables import by_clip, read_arrow, read_table, vectors

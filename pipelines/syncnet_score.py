@@ -15,7 +15,8 @@ from pipelines.align import Playhead
 from space_data import clip_media
 from space_data.errors import SpaceError
 from space_data.files import sha256_of
-from space_data.media import Frame, MediaError
+from space_data.media.container import MediaError
+from space_data.media.video import Frame
 from space_data.schema import Clip, SyncNetScore
 from space_data.tables import vectors
 from space_data.timebase import (

@@ -20,7 +20,8 @@ from pipelines.job import Outcome, Unit, content_hash, ledger_rows, run_units, s
 from pipelines.layout import Layout
 from space_data.errors import SpaceError
 from space_data.files import sha256_of
-from space_data.media import decode_audio, write_video
+from space_data.media.encode import write_video
+from space_data.media.sound import decode_audio
 from space_data.params import Params, Synthesize
 from space_data.schema import FAILED, KEPT, AlignedClip, SynthesizedClip, SynthesizedFrame, emotion_vector
 from space_data.tables import read_table, write_table

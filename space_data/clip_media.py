@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from space_data.errors import SpaceError
-from space_data.media import Frame, decode_audio, decode_video
+from space_data.media.sound import decode_audio
+from space_data.media.video import Frame, decode_video
 from space_data.schema import Clip
 
 

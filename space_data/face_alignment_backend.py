@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from space_data import weights
 from space_data.errors import SpaceError
 from space_data.landmarks import IBUG68, N_LANDMARKS, estimate_pose_68
-from space_data.media import MediaError
+from space_data.media.container import MediaError
 
 Rgb = NDArray[np.uint8]
 

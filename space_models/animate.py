@@ -16,7 +16,9 @@ from space_data import progress
 from space_data.errors import SpaceError
 from space_data.files import make_folder
 from space_data.landmarks import PoseTrack, posed
-from space_data.media import decode_audio, probe_audio_hz, write_video
+from space_data.media.encode import write_video
+from space_data.media.probe import probe_audio_hz
+from space_data.media.sound import decode_audio
 from space_data.params import Animate, Params, Warp
 from space_data.schema import TrackFrame
 from space_data.speech import log_mel, loudness_db, mean_normalise, seconds_of, speech_mask

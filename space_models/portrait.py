@@ -11,7 +11,7 @@ from space_data.crop import CROP_SIZE_PX, CropBox, crop_box
 from space_data.errors import SpaceError
 from space_data.facemesh import FaceFinder, mesh_of_image
 from space_data.landmarks import PoseTrack, estimate_pose, mesh_to_landmarks, normalise
-from space_data.media import read_image
+from space_data.media.images import read_image
 
 logger = logging.getLogger(__name__)
 

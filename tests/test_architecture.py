@@ -22,7 +22,8 @@ MAY_IMPORT = {
     "pipelines": set(FIRST_PARTY),
 }
 ONLY_IN = {
-    "av": {"space_data/media.py"},
+    "av": {f"space_data/media/{name}.py" for name in ("container", "encode", "probe", "sound", "video")},
+    "PIL": {"space_data/media/images.py"},
     "mediapipe": {"space_data/facemesh.py"},
     "face_alignment": {"space_data/face_alignment_backend.py"},
     "apache_beam": {"pipelines/units_beam.py"},

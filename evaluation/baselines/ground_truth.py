@@ -3,7 +3,7 @@
 from itertools import islice
 
 from evaluation.systems import Assignment, Rendering
-from space_data.media import decode_video
+from space_data.media.video import decode_video
 
 
 class GroundTruth:

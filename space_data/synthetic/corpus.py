@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from space_data.files import atomic_file
-from space_data.media import write_video, write_wav
+from space_data.media.encode import write_video, write_wav
 from space_data.params import Corpus
 from space_data.schema import EMOTIONS, UtteranceFrame
 from space_data.synthetic.defects import DEFECTS, PROFILE_YAW_DEG, SHIFTED_SPEECH_S, SHIFTS_FRAMES, Take, plant

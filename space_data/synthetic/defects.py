@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.signal import resample_poly
 
 from space_data.files import atomic_file
-from space_data.media import VideoWriter, set_rotation, write_video
+from space_data.media.encode import VideoWriter, set_rotation, write_video
 from space_data.timebase import AUDIO_HZ, VIDEO_FPS, fit_samples, frame_start_s, frames_to_samples
 
 Rgb = NDArray[np.uint8]

@@ -9,7 +9,10 @@ from evaluation import ours
 from evaluation.ours import Models, Ours
 from evaluation.systems import Assignment
 from space_data.landmarks import INNER_LIP_PAIRS
-from space_data.media import decode_audio, decode_video, write_image, write_video, write_wav
+from space_data.media.encode import write_video, write_wav
+from space_data.media.images import write_image
+from space_data.media.sound import decode_audio
+from space_data.media.video import decode_video
 from space_data.params import load_params
 from space_data.schema import TrackFrame, emotion_vector
 from space_data.tables import read_table

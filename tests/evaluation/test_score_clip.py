@@ -24,7 +24,8 @@ from evaluation.score_clip import (
 )
 from space_data.avsync import SyncScore
 from space_data.landmarks import lip_gap, posed
-from space_data.media import MediaError, write_video
+from space_data.media.container import MediaError
+from space_data.media.encode import write_video
 from space_data.params import Evaluate, Warp
 
 N_FRAMES = 30

@@ -8,7 +8,7 @@ from evaluation.baselines.shuffled_audio import ShuffledAudio
 from evaluation.baselines.still import Still
 from evaluation.systems import ENTRIES, SYSTEM_NAMES, Assignment, Rendering, at_size, exactly, first_frame
 from space_data.errors import SpaceError
-from space_data.media import write_video
+from space_data.media.encode import write_video
 from space_data.timebase import frames_to_samples
 
 

@@ -15,7 +15,10 @@ from space_data.crop import CropBox, crop_box
 from space_data.errors import SpaceError
 from space_data.facemesh import track_faces
 from space_data.landmarks import estimate_pose, mesh_to_landmarks
-from space_data.media import Frame, decode_audio, decode_video, probe, write_video
+from space_data.media.encode import write_video
+from space_data.media.probe import probe
+from space_data.media.sound import decode_audio
+from space_data.media.video import Frame, decode_video
 from space_data.params import load_params
 from space_data.schema import FAILED, KEPT, REJECTED, AlignedClip, Clip, Decision, FrameRow, LedgerRow
 from space_data.tables import read_table, write_sharded, write_table

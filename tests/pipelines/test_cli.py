@@ -13,7 +13,8 @@ from corpora import touch
 
 from pipelines.cli import Dataset
 from pipelines.readers import READERS
-from space_data.media import write_image, write_wav
+from space_data.media.encode import write_wav
+from space_data.media.images import write_image
 
 
 def space(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:

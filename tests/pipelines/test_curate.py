@@ -9,7 +9,9 @@ from tiny_clips import bad_and_good_folder, folder_params
 from pipelines.curate import curate
 from space_data.errors import SpaceError
 from space_data.landmarks import N_LANDMARKS, NOSE, PoseTrack, posed
-from space_data.media import decode_audio, decode_video, probe
+from space_data.media.probe import probe
+from space_data.media.sound import decode_audio
+from space_data.media.video import decode_video
 from space_data.schema import KEPT, REJECTED, AlignedClip, FeatureFrame, LedgerRow
 from space_data.tables import read_table
 from space_data.timebase import frames_to_samples

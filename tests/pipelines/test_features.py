@@ -11,7 +11,9 @@ from pipelines.job import Layout
 from pipelines.readers import Utterance
 from space_data.features import canonical_pose, face_track, speech_track
 from space_data.landmarks import N_LANDMARKS, PoseTrack, estimate_pose, mesh_to_landmarks, posed
-from space_data.media import decode_audio, decode_video, write_video, write_wav
+from space_data.media.encode import write_video, write_wav
+from space_data.media.sound import decode_audio
+from space_data.media.video import decode_video
 from space_data.params import load_params
 from space_data.schema import EMOTIONS, KEPT, REJECTED, AlignedClip, FeatureClip, FeatureFrame, LedgerRow, UtteranceFrame
 from space_data.tables import by_clip, read_arrow, read_table, vectors, write_table

@@ -11,7 +11,7 @@ from pipelines.generator import SHIPPED, footage, take_shipped
 from pipelines.layout import Layout
 from space_data.errors import SpaceError
 from space_data.landmarks import N_LANDMARKS
-from space_data.media import write_video
+from space_data.media.encode import write_video
 from space_data.params import CompactStage
 from space_data.schema import AlignedClip
 from space_models.checkpoints import Card, save_model

@@ -8,7 +8,8 @@ import pytest
 
 from pipelines.latents import LatentFrame, LatentUnit, landmarks_of, latents_of
 from space_data.landmarks import N_LANDMARKS, PoseTrack, posed
-from space_data.media import decode_video, write_video
+from space_data.media.encode import write_video
+from space_data.media.video import decode_video
 from space_data.schema import FeatureFrame
 from space_data.tables import read_arrow, vectors, write_table
 from space_models.checkpoints import Card, save_model

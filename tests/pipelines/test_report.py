@@ -16,7 +16,7 @@ from space_data.avsync import Scorer
 from space_data.errors import SpaceError
 from space_data.features import canonical_pose
 from space_data.landmarks import INNER_LIP_PAIRS
-from space_data.media import write_video
+from space_data.media.encode import write_video
 from space_data.params import load_params
 from space_data.schema import FAILED, Aggregate, SynthesizedClip, SynthesizedFrame
 from space_data.tables import write_table

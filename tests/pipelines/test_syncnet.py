@@ -16,7 +16,10 @@ from pipelines.job import Layout
 from space_data import weights
 from space_data.errors import SpaceError
 from space_data.files import sha256_of
-from space_data.media import decode_audio, decode_video, probe, write_video
+from space_data.media.encode import write_video
+from space_data.media.probe import probe
+from space_data.media.sound import decode_audio
+from space_data.media.video import decode_video
 from space_data.params import Params
 from space_data.schema import Clip, FrameRow, LedgerRow, Measure, SyncNetScore, arrow_schema
 from space_data.tables import read_table, write_sharded, write_table

@@ -14,7 +14,9 @@ from pipelines.job import Outcome
 from pipelines.layout import Layout
 from pipelines.synthesize import RenderUnit, choose_clips, looped, place_result, render_one, units_of, wrong_speaker
 from space_data.errors import SpaceError
-from space_data.media import decode_audio, decode_video, write_video, write_wav
+from space_data.media.encode import write_video, write_wav
+from space_data.media.sound import decode_audio
+from space_data.media.video import decode_video
 from space_data.params import Synthesize, load_params
 from space_data.schema import FAILED, KEPT, AlignedClip, SynthesizedFrame
 from space_data.tables import read_table

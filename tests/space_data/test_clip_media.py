@@ -10,7 +10,7 @@ from tiny_clips import buzz
 
 from space_data.clip_media import has_sound, pictures, sound
 from space_data.errors import SpaceError
-from space_data.media import write_video, write_wav
+from space_data.media.encode import write_video, write_wav
 
 
 def quarters() -> list[np.ndarray]:

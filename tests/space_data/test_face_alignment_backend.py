@@ -21,7 +21,7 @@ from space_data.errors import SpaceError
 from space_data.face_alignment_backend import FaceAlignmentBackend, choose_face
 from space_data.files import sha256_of
 from space_data.landmarks import EYES, IRISES, PoseTrack, estimate_pose, estimate_pose_68, mesh_to_landmarks, posed, template_mesh
-from space_data.media import MediaError
+from space_data.media.container import MediaError
 
 SIDE_PX = 192
 

@@ -9,7 +9,8 @@ from tiny_clips import folder_params
 
 from space_data import measures as m
 from space_data.landmarks import PoseTrack
-from space_data.media import decode_video, write_video
+from space_data.media.encode import write_video
+from space_data.media.video import decode_video
 
 
 def test_reblur_ratio_ranks_sharpness_and_forgets_size(astronaut: np.ndarray) -> None:

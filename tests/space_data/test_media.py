@@ -7,9 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from space_data import media
 from space_data.errors import SpaceError
-from space_data.media import MediaError
+from space_data.media.container import MediaError
+from space_data.media.encode import VideoWriter, write_video, write_wav
+from space_data.media.images import read_image, write_image
+from space_data.media.probe import probe
+from space_data.media.sound import decode_audio
+from space_data.media.video import decode_video, picture_at
 
 
 def grey_steps(n: int, size: int = 64) -> list[np.ndarray]:
@@ -25,42 +29,42 @@ def click(at_s: float, duration_s: float, rate_hz: int = 16_000) -> np.ndarray:
 
 def test_round_trip_keeps_frames_times_and_audio_position(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
-    media.write_video(path, grey_steps(40), audio=click(0.8, 1.6))
-    frames = list(media.decode_video(path))
+    write_video(path, grey_steps(40), audio=click(0.8, 1.6))
+    frames = list(decode_video(path))
     assert [round(f.pts_s * 25) for f in frames] == list(range(40))
     assert all(abs(float(f.rgb.mean()) - (20 + 5 * i)) < 3 for i, f in enumerate(frames))
-    audio = media.decode_audio(path)
+    audio = decode_audio(path)
     assert abs(int(np.argmax(np.abs(audio) > 0.3)) - 0.8 * 16_000) < 40
-    info = media.probe(path)
+    info = probe(path)
     assert (info.width, info.height, info.header_frames, info.fps) == (64, 64, 40, 25.0)
     assert info.has_audio and info.audio_hz == 16_000
 
 
 def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a.mp4", "b.mp4"):
-        media.write_video(tmp_path / name, grey_steps(10), audio=click(0.1, 0.4))
+        write_video(tmp_path / name, grey_steps(10), audio=click(0.1, 0.4))
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
 
 
 def test_variable_frame_rate_keeps_its_time_stamps(tmp_path: Path) -> None:
     times_s = [0.0, 0.04, 0.12, 0.2, 0.5]
-    with media.VideoWriter(tmp_path / "vfr.mp4", 64, 64) as writer:
+    with VideoWriter(tmp_path / "vfr.mp4", 64, 64) as writer:
         for rgb, pts_s in zip(grey_steps(5), times_s, strict=True):
             writer.write(rgb, pts_s)
-    assert [round(f.pts_s, 3) for f in media.decode_video(tmp_path / "vfr.mp4")] == times_s
+    assert [round(f.pts_s, 3) for f in decode_video(tmp_path / "vfr.mp4")] == times_s
 
 
 def test_decoding_resamples_and_mixes_to_mono(tmp_path: Path) -> None:
     tone = np.sin(2 * np.pi * 440 * np.arange(44_100) / 44_100).astype(np.float32) * 0.5
-    media.write_video(tmp_path / "s.mp4", grey_steps(25), audio=np.stack([tone, tone]), audio_hz=44_100)
-    audio = media.decode_audio(tmp_path / "s.mp4")
+    write_video(tmp_path / "s.mp4", grey_steps(25), audio=np.stack([tone, tone]), audio_hz=44_100)
+    audio = decode_audio(tmp_path / "s.mp4")
     spectrum = np.abs(np.fft.rfft(audio[:16_000] * np.hanning(16_000)))
     assert int(np.argmax(spectrum)) == 440
-    assert media.probe(tmp_path / "s.mp4").audio_channels == 2
+    assert probe(tmp_path / "s.mp4").audio_channels == 2
 
 
 def test_a_failed_write_leaves_neither_file_nor_part(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), media.VideoWriter(tmp_path / "x.mp4", 64, 64) as writer:
+    with pytest.raises(RuntimeError), VideoWriter(tmp_path / "x.mp4", 64, 64) as writer:
         writer.write(grey_steps(1)[0])
         raise RuntimeError("interrupted")
     assert list(tmp_path.iterdir()) == []
@@ -74,44 +78,45 @@ def test_unreadable_files_are_told_apart(tmp_path: Path, content: bytes | None, 
     path = tmp_path / "bad.mp4"
     if content is not None:
         path.write_bytes(content)
-    for read in (media.probe, media.decode_audio, lambda p: list(media.decode_video(p))):
+    for read in (probe, decode_audio, lambda p: list(decode_video(p))):
         with pytest.raises(MediaError, match=words):
             read(path)
 
 
 def test_a_truncated_file_is_an_error_not_a_short_clip(tmp_path: Path) -> None:
-    media.write_video(tmp_path / "whole.mp4", grey_steps(50))
+    write_video(tmp_path / "whole.mp4", grey_steps(50))
     content = (tmp_path / "whole.mp4").read_bytes()
     (tmp_path / "cut.mp4").write_bytes(content[: len(content) // 2])
     with pytest.raises(MediaError):
-        media.probe(tmp_path / "cut.mp4")
+        probe(tmp_path / "cut.mp4")
 
 
 def test_asking_for_sound_of_a_silent_container_names_it(tmp_path: Path) -> None:
-    media.write_video(tmp_path / "mute.mp4", grey_steps(5))
+    write_video(tmp_path / "mute.mp4", grey_steps(5))
     with pytest.raises(MediaError, match=r"mute\.mp4: no audio stream"):
-        media.decode_audio(tmp_path / "mute.mp4")
+        decode_audio(tmp_path / "mute.mp4")
 
 
 def test_odd_sides_and_unwritable_folders_are_refused(tmp_path: Path) -> None:
     with pytest.raises(SpaceError, match="even sides"):
-        media.VideoWriter(tmp_path / "odd.mp4", 65, 64)
+        VideoWriter(tmp_path / "odd.mp4", 65, 64)
     (tmp_path / "file").write_text("")
     with pytest.raises(SpaceError, match="cannot be written"):
-        media.VideoWriter(tmp_path / "file" / "x.mp4", 64, 64)
+        VideoWriter(tmp_path / "file" / "x.mp4", 64, 64)
     with pytest.raises(SpaceError, match="no frames"):
-        media.write_video(tmp_path / "none.mp4", [])
+        write_video(tmp_path / "none.mp4", [])
 
 
 def test_a_full_disk_is_one_error_and_leaves_nothing(tmp_path: Path) -> None:
     """A limit on the size of files stands in for the disk: the same error from the same calls. 60 noisy frames do not fit."""
     script = (
-        "import resource, signal, sys, numpy as np; from space_data import media; from space_data.errors import SpaceError\n"
+        "import resource, signal, sys, numpy as np\n"
+        "from space_data.media.encode import write_video; from space_data.errors import SpaceError\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[2]),) * 2)\n"
         "noise = np.random.default_rng(0).integers(0, 255, (60, 128, 128, 3), np.uint8)\n"
-        "try:\n    media.write_video(sys.argv[1], noise)\nexcept SpaceError as error:\n    sys.exit(str(error))\n"
+        "try:\n    write_video(sys.argv[1], noise)\nexcept SpaceError as error:\n    sys.exit(str(error))\n"
     )
-    media.write_video(tmp_path / "fits.mp4", np.random.default_rng(0).integers(0, 255, (60, 128, 128, 3), np.uint8))
+    write_video(tmp_path / "fits.mp4", np.random.default_rng(0).integers(0, 255, (60, 128, 128, 3), np.uint8))
     size = (tmp_path / "fits.mp4").stat().st_size
     (tmp_path / "fits.mp4").unlink()
     for limit in (size // 2, size - 100):  # in the middle, and while the index is written at the end
@@ -124,21 +129,21 @@ def test_a_full_disk_is_one_error_and_leaves_nothing(tmp_path: Path) -> None:
 
 def test_wav_round_trip_is_exact_to_16_bits(tmp_path: Path, rng: np.random.Generator) -> None:
     audio = rng.uniform(-0.9, 0.9, 1600).astype(np.float32)
-    media.write_wav(tmp_path / "a.wav", audio)
-    assert np.abs(media.decode_audio(tmp_path / "a.wav") - audio).max() < 1e-4
+    write_wav(tmp_path / "a.wav", audio)
+    assert np.abs(decode_audio(tmp_path / "a.wav") - audio).max() < 1e-4
 
 
 def test_images_round_trip_and_transparency_becomes_grey(tmp_path: Path, rng: np.random.Generator) -> None:
     import cv2
 
     rgb = rng.integers(0, 255, (8, 8, 3), np.uint8)
-    media.write_image(tmp_path / "a.png", rgb)
-    assert (media.read_image(tmp_path / "a.png") == rgb).all()
+    write_image(tmp_path / "a.png", rgb)
+    assert (read_image(tmp_path / "a.png") == rgb).all()
     cv2.imwrite(str(tmp_path / "clear.png"), np.zeros((4, 4, 4), np.uint8))
-    assert (media.read_image(tmp_path / "clear.png") == 127).all()
+    assert (read_image(tmp_path / "clear.png") == 127).all()
     (tmp_path / "text.jpg").write_text("not a picture")
     with pytest.raises(MediaError, match="not a readable picture"):
-        media.read_image(tmp_path / "text.jpg")
+        read_image(tmp_path / "text.jpg")
 
 
 def test_real_containers_decode_upright_with_square_pixels(shared_media: Path) -> None:
@@ -148,54 +153,54 @@ def test_real_containers_decode_upright_with_square_pixels(shared_media: Path) -
         "mead_sad_m_1080p_444.mp4": (112, (1080, 1920)),
     }
     for name, (count, shape) in expected.items():
-        info = media.probe(shared_media / name)
+        info = probe(shared_media / name)
         assert (info.height, info.width) == shape
-        frames = [(f.pts_s, f.rgb.shape) for f in media.decode_video(shared_media / name)]
+        frames = [(f.pts_s, f.rgb.shape) for f in decode_video(shared_media / name)]
         assert len(frames) == count
         assert frames[0][1] == (*shape, 3)
         assert (np.diff([t for t, _ in frames]) > 0).all()
 
 
 def test_a_stream_that_starts_late_keeps_its_place(shared_media: Path) -> None:
-    first = next(media.decode_video(shared_media / "stage_cuts_audience_360p.mp4"))
+    first = next(decode_video(shared_media / "stage_cuts_audience_360p.mp4"))
     assert first.pts_s == pytest.approx(0.844, abs=0.01)
 
 
 @pytest.mark.parametrize(("time_s", "frame"), [(0.0, 0), (0.5, 12), (1.19, 29), (99.0, 29)])
 def test_picture_at_a_time_is_the_one_on_screen(tmp_path: Path, time_s: float, frame: int) -> None:
     path = tmp_path / "clip.mp4"
-    media.write_video(path, grey_steps(30), crf=1)
-    assert abs(float(media.picture_at(path, time_s).mean()) - (20 + 5 * frame)) < 2
+    write_video(path, grey_steps(30), crf=1)
+    assert abs(float(picture_at(path, time_s).mean()) - (20 + 5 * frame)) < 2
 
 
 def test_a_part_of_a_video_has_its_own_clock(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
-    media.write_video(path, grey_steps(40), crf=1)
-    part = list(media.decode_video(path, 0.6, 1.0))
+    write_video(path, grey_steps(40), crf=1)
+    part = list(decode_video(path, 0.6, 1.0))
     assert [frame.pts_s for frame in part] == pytest.approx([i / 25 for i in range(10)], abs=1e-6)
     assert abs(float(part[0].rgb.mean()) - (20 + 5 * 15)) < 2
 
 
 def test_fewer_frames_per_second_are_the_same_frames(tmp_path: Path) -> None:
     path = tmp_path / "clip.mp4"
-    media.write_video(path, grey_steps(40), crf=1)
-    sampled = list(media.decode_video(path, at_most_hz=5))
+    write_video(path, grey_steps(40), crf=1)
+    sampled = list(decode_video(path, at_most_hz=5))
     assert [frame.pts_s for frame in sampled] == pytest.approx([i / 5 for i in range(8)], abs=1e-6)
 
 
 def test_a_part_of_a_sound(tmp_path: Path, rng: np.random.Generator) -> None:
     audio = rng.uniform(-0.5, 0.5, 16000).astype(np.float32)
-    media.write_wav(tmp_path / "a.wav", audio)
-    part = media.decode_audio(tmp_path / "a.wav", part_s=(0.25, 0.75))
+    write_wav(tmp_path / "a.wav", audio)
+    part = decode_audio(tmp_path / "a.wav", part_s=(0.25, 0.75))
     np.testing.assert_allclose(part, audio[4000:12000], atol=1e-4)
-    assert len(media.decode_audio(tmp_path / "a.wav", part_s=(0.25, None))) == 12000
+    assert len(decode_audio(tmp_path / "a.wav", part_s=(0.25, None))) == 12000
 
 
 def test_a_stream_of_an_unknown_codec_is_none(tmp_path: Path) -> None:
     """As a flipped bit in the header leaves it."""
-    media.write_video(tmp_path / "a.mp4", grey_steps(25), audio=np.zeros(16000, np.float32))
+    write_video(tmp_path / "a.mp4", grey_steps(25), audio=np.zeros(16000, np.float32))
     (tmp_path / "b.mp4").write_bytes((tmp_path / "a.mp4").read_bytes().replace(b"avc1", b"zzzz"))
-    info = media.probe(tmp_path / "b.mp4")
-    assert (info.has_video, info.has_audio) == (False, True) and len(media.decode_audio(tmp_path / "b.mp4")) > 10_000
-    with pytest.raises(media.MediaError, match="no video stream"):
-        next(media.decode_video(tmp_path / "b.mp4"))
+    info = probe(tmp_path / "b.mp4")
+    assert (info.has_video, info.has_audio) == (False, True) and len(decode_audio(tmp_path / "b.mp4")) > 10_000
+    with pytest.raises(MediaError, match="no video stream"):
+        next(decode_video(tmp_path / "b.mp4"))

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from space_data import speech
-from space_data.media import decode_audio
+from space_data.media.sound import decode_audio
 
 
 def tone(hz: float, duration_s: float = 1.0) -> np.ndarray:

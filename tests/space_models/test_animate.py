@@ -10,7 +10,11 @@ import pytest
 import torch
 
 from space_data.errors import SpaceError
-from space_data.media import decode_audio, decode_video, probe, write_image, write_video, write_wav
+from space_data.media.encode import write_video, write_wav
+from space_data.media.images import write_image
+from space_data.media.probe import probe
+from space_data.media.sound import decode_audio
+from space_data.media.video import decode_video
 from space_data.params import load_params
 from space_data.schema import TrackFrame
 from space_data.tables import read_table

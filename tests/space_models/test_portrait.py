@@ -9,7 +9,7 @@ import pytest
 from space_data.crop import CROP_SIZE_PX, FACE_SHARE
 from space_data.errors import SpaceError
 from space_data.landmarks import lip_gap, posed
-from space_data.media import write_image
+from space_data.media.images import write_image
 from space_models.portrait import load_portrait, portrait_of_crop
 
 

@@ -8,7 +8,7 @@ import av
 import numpy as np
 
 from pipelines.readers.listing import Listing, suffix_of
-from space_data.media import write_video, write_wav
+from space_data.media.encode import write_video, write_wav
 
 FPS = 25
 

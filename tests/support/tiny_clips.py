@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from space_data.media import write_video
+from space_data.media.encode import write_video
 from space_data.params import Params, load_params
 
 

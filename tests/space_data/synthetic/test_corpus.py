@@ -10,7 +10,9 @@ import pytest
 
 from space_data.errors import SpaceError
 from space_data.landmarks import N_LANDMARKS, lip_gap
-from space_data.media import decode_audio, decode_video, probe
+from space_data.media.probe import probe
+from space_data.media.sound import decode_audio
+from space_data.media.video import decode_video
 from space_data.params import Corpus
 from space_data.schema import EMOTIONS, UtteranceFrame
 from space_data.synthetic.corpus import CLIP_KIND, SPEECH_KIND, Plan, make, plans, write_lists

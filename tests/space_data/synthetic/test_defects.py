@@ -5,7 +5,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from space_data.media import MediaError, decode_audio, decode_video, probe
+from space_data.media.container import MediaError
+from space_data.media.probe import probe
+from space_data.media.sound import decode_audio
+from space_data.media.video import decode_video
 from space_data.synthetic.defects import DEFECTS, Take, plant, shifted
 
 
