@@ -22,6 +22,8 @@ SCHEMA_VERSION = 3
 
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgusted", "surprised", "contempt")
 """The union of RAVDESS' and MEAD's labels; a clip's emotion is a vector of intensities in [0, 1] in this order."""
+UNKNOWN = "unknown"
+"""Emotion of a clip that nobody labelled: not neutral, and never one of ``EMOTIONS``."""
 
 KEPT, REJECTED, FAILED = "kept", "rejected", "failed"
 STATUSES = (KEPT, REJECTED, FAILED)
