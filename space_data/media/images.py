@@ -7,7 +7,7 @@ import numpy as np
 
 from space_data.errors import SpaceError
 from space_data.files import atomic_file
-from space_data.media.container import MediaError, RgbImage, _reason
+from space_data.media.container import MediaError, RgbImage, reason
 from space_data.native_noise import quiet_stderr
 
 
@@ -23,7 +23,7 @@ def read_image(path: Path | str) -> RgbImage:
     try:
         data = np.fromfile(path, np.uint8) if path.is_file() else np.zeros(0, np.uint8)
     except OSError as error:
-        raise MediaError(f"{path}: cannot be read ({_reason(error)})") from error
+        raise MediaError(f"{path}: cannot be read ({reason(error)})") from error
     if not len(data):
         raise MediaError(f"{path}: {'empty file (0 bytes)' if path.is_file() else 'a folder, need a picture'}")
     try:

@@ -1,7 +1,13 @@
-"""Sound."""
+"""Sound: decoded packet by packet to mono, every sample at its own time.
+
+A packet that does not decode leaves silence of its own length. Three things that would spoil a plain conversion are found on the
+way: samples that are not numbers, float samples in the range of integers, and channels of opposite sign, whose mix would be
+silence. The last two are known only at the end; such a file is decoded once more with the remedy.
+"""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,75 +15,294 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from space_data.media.container import MediaError, _first, _open, _reason, _zero_s
+from space_data.media.container import MediaError, audio_stream, default_track, open_media, reason
+from space_data.media.timeline import is_flush, timeline_of
 from space_data.timebase import AUDIO_HZ
 
 logger = logging.getLogger(__name__)
 
-
-AUDIO_GAP_S = 0.04
-"""Holes between audio frames longer than this are filled with silence; shorter ones are rounding of time stamps."""
+SLACK_S = 0.04
+"""Stamps may lie so far off the count of samples before they are believed: one video frame. Less is their rounding."""
+EXACT_S = 0.002
+"""The same after a packet was lost."""
 RESAMPLER_REACH_S = 0.5
 """Sound so far beyond a sample cannot change it."""
+LOUD = 16.0
+"""Float samples beyond this are not loud (24 dB over full scale) but in another scale, or damaged."""
+INTEGER_SCALES = (2.0**15, 2.0**23, 2.0**31)
+WINDOW_S = 0.5
+CANCELLED = 0.1
+"""Channels cancel where the power of their sum is so small a share of the sum of their powers; 1 for unrelated channels."""
+AUDIBLE = 1e-3
+"""Windows whose power is a smaller share of the loudest one's say nothing about the channels."""
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """How decoded samples become mono."""
+
+    scale: float = 1.0
+    """by which samples are divided"""
+    channel: int | None = None
+    """the only one that is used; None: the mix of all"""
+
+
+@dataclass
+class SoundFacts:
+    """What one decoding of the sound met."""
+
+    packets: int = 0
+    """that are meant to be heard"""
+    damaged: int = 0
+    """of them, that did not decode"""
+    gaps_s: float = 0.0
+    """silence that was put in for what is missing between the first and the last sample"""
+    samples: int = 0
+    bad_samples: int = 0
+    """not a number, or absurdly large: taken as silence; of ``samples``, at the file's own rate, all channels"""
+    channels: int = 0
+    error: str = ""
+    """why reading ended before the end of the file"""
+    treatment: Treatment = field(default_factory=Treatment)
+
+    def warnings(self) -> list[str]:
+        """What a user should know, a line each."""
+        lines = []
+        if self.damaged:
+            lines.append(f"{self.damaged} of {self.packets} packets of sound are damaged: silence instead")
+        if self.error:
+            lines.append(f"sound breaks off ({self.error})")
+        if self.bad_samples:
+            lines.append(f"{self.bad_samples} of {self.samples} samples are no numbers in range (NaN, infinity): silence instead")
+        if self.treatment.scale != 1.0:
+            lines.append(f"float samples in the range of integers: divided by {self.treatment.scale:.0f}")
+        if self.treatment.channel is not None:
+            lines.append(f"the channels cancel each other: only number {self.treatment.channel} of {self.channels} is used")
+        return lines
+
+
+@dataclass(frozen=True)
+class Sound:
+    """``samples`` mono float32 (n,), sample 0 at the time line's zero (of a part: where it begins)."""
+
+    samples: NDArray[np.float32]
+    facts: SoundFacts
 
 
 def decode_audio(
-    path: Path | str, rate_hz: int = AUDIO_HZ, part_s: tuple[float, float | None] = (0.0, None)
+    path: Path | str, rate_hz: int = AUDIO_HZ, part_s: tuple[float, float | None] = (0.0, None), track: int | None = None
 ) -> NDArray[np.float32]:
-    """Decode the first audio stream to mono float32 in [-1, 1] at ``rate_hz``, shape (samples,); of it only ``part_s``.
+    """The samples of ``decode_sound``; what a user should know of them is logged as warnings."""
+    sound = decode_sound(path, rate_hz, part_s, track)
+    for line in sound.facts.warnings():
+        logger.warning("%s: %s", path, line)
+    return sound.samples
 
-    Sample 0 is the container's time 0, the zero that ``decode_video`` uses too (of a part: where it begins): a stream that
-    starts late is padded with silence, samples before zero are cut, holes are filled.
+
+def decode_sound(
+    path: Path | str, rate_hz: int = AUDIO_HZ, part_s: tuple[float, float | None] = (0.0, None), track: int | None = None
+) -> Sound:
+    """Decode a track of sound to mono float32 at ``rate_hz``; full scale is [-1, 1], which hot recordings exceed.
+
+    Sample 0 is the file's time 0, the zero that ``decode_video`` uses too: a stream that starts late is padded with silence,
+    samples before zero are cut, holes are filled.
+
+    Args:
+        path: the file.
+        rate_hz: of the result.
+        part_s: the part to give, seconds; None: to the end.
+        track: number of the sound track, from 0; None: the default one.
 
     Raises:
-        MediaError: no audio stream, or the data break off before the first sample.
+        MediaError: no such track, or nothing of it decodes.
     """
-    pieces: list[NDArray[np.float32]] = []
-    with _open(path) as container:
-        stream = _first(container.streams.audio)
+    sound, wanted = _decode(path, rate_hz, part_s, track, Treatment())
+    return sound if wanted == Treatment() else _decode(path, rate_hz, part_s, track, wanted)[0]
+
+
+def _decode(
+    path: Path | str, rate_hz: int, part_s: tuple[float, float | None], track: int | None, treatment: Treatment
+) -> tuple[Sound, Treatment]:
+    """One pass over the file: its sound, and the treatment that it turns out to need."""
+    facts = SoundFacts(treatment=treatment)
+    with open_media(path) as container:
+        stream = audio_stream(container, path, track)
         if stream is None:
             raise MediaError(f"{path}: no audio stream")
         stream.codec_context.thread_count = 1
-        zero_s = _zero_s(container)
-        resampler = av.AudioResampler(format="fltp", layout="mono", rate=rate_hz)
-        position = 0  # next output sample to be written
-        expected_s: float | None = None
-        try:
-            for frame in container.decode(stream):
-                pts_s = float(frame.pts * frame.time_base) - zero_s if frame.pts is not None else expected_s
-                if expected_s is None or (pts_s is not None and abs(pts_s - expected_s) > AUDIO_GAP_S):
-                    position += _append(pieces, resampler.resample(None) if expected_s is not None else [])
-                    resampler = av.AudioResampler(format="fltp", layout="mono", rate=rate_hz)
-                    position += _move_to(pieces, position, round((pts_s or 0.0) * rate_hz))
-                if part_s[1] is not None and (pts_s or 0.0) > part_s[1] + RESAMPLER_REACH_S:
-                    break
-                expected_s = (pts_s or 0.0) + frame.samples / frame.sample_rate
-                frame.pts = None
-                position += _append(pieces, resampler.resample(frame))
-            if expected_s is not None:
-                _append(pieces, resampler.resample(None))
-        except av.FFmpegError as error:
-            if not pieces:
-                raise MediaError(f"{path}: audio cannot be decoded ({_reason(error)})") from error
-            logger.warning("%s: audio breaks off after %.2f s (%s)", path, position / rate_hz, _reason(error))
-    whole = np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
-    if part_s == (0.0, None):
-        return whole
-    start_s, end_s = part_s
-    return whole[round(start_s * rate_hz) : None if end_s is None else round(end_s * rate_hz)].copy()
+        streams = [s for s in (default_track(container.streams.video), stream) if s is not None]
+        line = timeline_of(path, container, streams)
+        packets = line.placements[stream.index].placed(container.demux(streams), stream)
+        mixer, timed = _Mixer(treatment, facts), _Track(rate_hz, facts)
+        for frame, is_after_loss in _decoded(packets, stream, facts):
+            at_s = float(frame.pts * frame.time_base) - line.zero_s if frame.pts is not None else None
+            if part_s[1] is not None and (at_s or 0.0) > part_s[1] + RESAMPLER_REACH_S:
+                break
+            timed.add(mixer.mono(frame), frame.sample_rate, at_s, EXACT_S if is_after_loss else SLACK_S)
+        samples = timed.finish()
+    if not facts.samples:
+        why = facts.error or f"{facts.damaged} of {facts.packets} packets damaged"
+        raise MediaError(f"{path}: no sound decodes ({why})")
+    begin, end = (None if t is None else round(t * rate_hz) for t in part_s)
+    if (begin, end) != (0, None):
+        samples = samples[begin:end].copy()
+    return Sound(samples, facts), mixer.treatment() if treatment == Treatment() else treatment
 
 
-def _append(pieces: list[NDArray[np.float32]], frames: Iterable[Any]) -> int:
-    arrays = [frame.to_ndarray()[0] for frame in frames if frame is not None and frame.samples]
-    pieces.extend(arrays)
-    return sum(len(array) for array in arrays)
+def _decoded(packets: Iterator[Any], stream: Any, facts: SoundFacts) -> Iterator[tuple[Any, bool]]:
+    """The frames of ``stream``, each with whether a packet was lost since the one before."""
+    is_after_loss = False
+    try:
+        for packet in packets:
+            if packet.stream.index != stream.index:
+                continue
+            facts.packets += not (packet.is_discard or is_flush(packet))
+            try:
+                frames = packet.decode()
+            except MemoryError:
+                raise
+            except av.FFmpegError:
+                facts.damaged += 1
+                is_after_loss = True
+                continue
+            for frame in frames:
+                yield frame, is_after_loss
+                is_after_loss = False
+    except av.FFmpegError as error:
+        facts.error = reason(error)
 
 
-def _move_to(pieces: list[NDArray[np.float32]], position: int, target: int) -> int:
-    """Pad with silence up to sample ``target``, or cut what lies beyond it; returns the change in length."""
-    if target >= position:
-        pieces.append(np.zeros(target - position, np.float32))
-        return target - position
-    kept = np.concatenate(pieces)[: max(0, target)] if pieces else np.zeros(0, np.float32)
-    pieces[:] = [kept]
-    return len(kept) - position
+class _Track:
+    """Samples of one channel at their times, as frames come."""
+
+    def __init__(self, rate_hz: int, facts: SoundFacts) -> None:
+        self._rate_hz, self._facts = rate_hz, facts
+        self._pieces: list[NDArray[np.float32]] = []
+        self._length = 0
+        self._skip = 0  # samples to come that lie before zero
+        self._resampler: Any = None
+        self._source_hz = 0
+        self._run_start_s = 0.0
+        self._run_samples = 0
+
+    def add(self, samples: NDArray[np.float32], source_hz: int, at_s: float | None, slack_s: float) -> None:
+        """The next ``samples`` (n,), which begin at ``at_s`` (None: where those before end)."""
+        is_first = not self._source_hz
+        expected_s = self._run_start_s + (0.0 if is_first else self._run_samples / self._source_hz)
+        is_off = at_s is not None and (is_first or abs(at_s - expected_s) > slack_s)
+        if is_off or source_hz != self._source_hz:
+            self._flush()
+            self._run_start_s, self._run_samples = at_s if is_off and at_s is not None else expected_s, 0
+            self._move_to(round(self._run_start_s * self._rate_hz), is_first)
+            self._source_hz = source_hz
+            self._resampler = av.AudioResampler(format="fltp", layout="mono", rate=self._rate_hz)
+        self._run_samples += len(samples)
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples[None]), format="fltp", layout="mono")
+        frame.sample_rate = source_hz
+        self._append(self._resampler.resample(frame))
+
+    def finish(self) -> NDArray[np.float32]:
+        """All samples."""
+        self._flush()
+        return np.concatenate(self._pieces) if self._pieces else np.zeros(0, np.float32)
+
+    def _flush(self) -> None:
+        if self._run_samples:
+            self._append(self._resampler.resample(None))
+
+    def _append(self, frames: list[Any]) -> None:
+        for frame in frames:
+            samples = frame.to_ndarray()[0]
+            skipped = min(self._skip, len(samples))
+            self._skip -= skipped
+            self._pieces.append(samples[skipped:])
+            self._length += len(samples) - skipped
+
+    def _move_to(self, target: int, is_first: bool) -> None:
+        """Pad with silence up to sample ``target``, or cut what lies beyond it."""
+        self._skip, target = max(0, -target), max(0, target)
+        if target > self._length:
+            self._pieces.append(np.zeros(target - self._length, np.float32))
+            self._facts.gaps_s += 0.0 if is_first else (target - self._length) / self._rate_hz
+        surplus = self._length - target
+        while surplus > 0:
+            last = self._pieces.pop()
+            self._pieces += [last[: len(last) - surplus]] if len(last) > surplus else []
+            surplus -= len(last)
+        self._length = target
+
+
+class _Mixer:
+    """Frames to one channel of float32, bad samples taken out, and what is learnt of the file on the way."""
+
+    def __init__(self, treatment: Treatment, facts: SoundFacts) -> None:
+        self._treatment, self._facts = treatment, facts
+        self._peaks: list[float] = []
+        self._sums: list[NDArray[np.float64]] = []
+        """per window: power of the plain sum of the channels, then of each channel"""
+        self._window: list[NDArray[np.float32]] = []
+
+    def mono(self, frame: Any) -> NDArray[np.float32]:
+        """One channel of ``frame``, (n,)."""
+        treatment, facts, channels = self._treatment, self._facts, frame.layout.nb_channels
+        facts.channels = max(facts.channels, channels)
+        facts.samples += frame.samples * channels
+        samples = _planar(frame, channels)
+        if frame.format.name.startswith(("flt", "dbl")):
+            magnitude = np.abs(samples)
+            is_bad = ~(magnitude <= LOUD * treatment.scale)
+            self._peaks.append(float(np.max(magnitude, initial=0.0, where=np.isfinite(magnitude))))
+            facts.bad_samples += int(is_bad.sum())
+            samples = np.where(is_bad, np.float32(0), samples) / np.float32(treatment.scale)
+        if channels == 1:
+            return samples[0]
+        if treatment.channel is not None:
+            return samples[min(treatment.channel, channels - 1)]
+        self._see_channels(samples, frame.sample_rate)
+        return np.asarray(_weights(frame.layout) @ samples, np.float32)
+
+    def _see_channels(self, samples: NDArray[np.float32], rate_hz: int) -> None:
+        if self._window and len(self._window[0]) != len(samples):
+            self._window = []
+        self._window.append(samples)
+        if sum(part.shape[1] for part in self._window) >= WINDOW_S * rate_hz:
+            whole = np.concatenate(self._window, axis=1)
+            self._sums.append(np.array([np.square(x).mean() for x in (whole.sum(axis=0), *whole)], np.float64))
+            self._window = []
+
+    def treatment(self) -> Treatment:
+        """What the file needs, now that all of it was seen."""
+        scale, channel = 1.0, None
+        loud = [peak for peak in self._peaks if peak > LOUD]
+        sounding = [peak for peak in self._peaks if peak > 0]
+        if len(loud) > len(sounding) / 2:
+            scale = next((s for s in INTEGER_SCALES if np.percentile(loud, 95) <= s), INTEGER_SCALES[-1])
+        if self._sums and len({len(row) for row in self._sums}) == 1:
+            power = np.array(self._sums)
+            total = power[:, 1:].sum(axis=1)
+            heard = total > AUDIBLE * total.max()
+            if total.max() > 0 and (power[heard, 0] < CANCELLED * total[heard]).any():
+                channel = int(power[:, 1:].sum(axis=0).argmax())
+        return Treatment(scale, channel)
+
+
+def _planar(frame: Any, channels: int) -> NDArray[np.float32]:
+    """Samples of a frame, (channels, n); integers with full scale at 1."""
+    stored = frame.to_ndarray()
+    samples = stored if frame.format.is_planar else stored.reshape(-1, channels).T
+    if samples.dtype == np.uint8:
+        return (samples.astype(np.float32) - 128) / 128
+    if samples.dtype.kind == "i":
+        return samples.astype(np.float32) / -float(np.iinfo(samples.dtype).min)
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is bad
+        return samples.astype(np.float32)
+
+
+def _weights(layout: Any) -> NDArray[np.float32]:
+    """Share of each channel in the mix: ITU-R BS.775's coefficients as in FFmpeg, which leaves the bass channel out, with sum 1.
+
+    FFmpeg's own mix of float samples has a larger sum and clips.
+    """
+    share = {"FC": 1.0, "LFE": 0.0, "BL": 0.5, "BR": 0.5, "SL": 0.5, "SR": 0.5, "BC": 0.5}
+    weights = np.array([share.get(channel.name, np.sqrt(0.5)) for channel in layout.channels], np.float32)
+    return weights / weights.sum() if weights.sum() else np.full(len(weights), 1 / len(weights), np.float32)

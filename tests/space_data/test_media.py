@@ -13,7 +13,7 @@ from space_data.media.encode import VideoWriter, write_video, write_wav
 from space_data.media.images import read_image, write_image
 from space_data.media.probe import probe
 from space_data.media.sound import decode_audio
-from space_data.media.video import decode_video, picture_at
+from space_data.media.video import decode_video
 
 
 def grey_steps(n: int, size: int = 64) -> list[np.ndarray]:
@@ -164,13 +164,6 @@ def test_real_containers_decode_upright_with_square_pixels(shared_media: Path) -
 def test_a_stream_that_starts_late_keeps_its_place(shared_media: Path) -> None:
     first = next(decode_video(shared_media / "stage_cuts_audience_360p.mp4"))
     assert first.pts_s == pytest.approx(0.844, abs=0.01)
-
-
-@pytest.mark.parametrize(("time_s", "frame"), [(0.0, 0), (0.5, 12), (1.19, 29), (99.0, 29)])
-def test_picture_at_a_time_is_the_one_on_screen(tmp_path: Path, time_s: float, frame: int) -> None:
-    path = tmp_path / "clip.mp4"
-    write_video(path, grey_steps(30), crf=1)
-    assert abs(float(picture_at(path, time_s).mean()) - (20 + 5 * frame)) < 2
 
 
 def test_a_part_of_a_video_has_its_own_clock(tmp_path: Path) -> None:
