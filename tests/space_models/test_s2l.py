@@ -150,6 +150,9 @@ def test_without_unlabelled_clips_there_is_no_null(face: np.ndarray, rng: np.ran
     sound = rng.normal(size=(10, 160)).astype(np.float32)
     unknown, neutral = (net.eval().predict(sound, face, emotion_vector(e, 1.0)) for e in (UNKNOWN, "neutral"))
     assert (unknown == neutral).all()
+    task = S2LTask(clips(face, 2, rng, UNKNOWN), [], 3, 40, (30.0, 60.0), 0.5, "test")
+    with pytest.raises(RuntimeError, match="non-finite"):
+        train("s2l", net, task, Schedule(2, 5e-3, 0.0, 0.3, 1.0, 1, seed=1), state_file=None)
 
 
 def test_mouth_distance_is_that_of_the_shift(face: np.ndarray) -> None:
