@@ -13,7 +13,7 @@ from rich.markup import escape
 from space_data import progress
 from space_data.errors import SpaceError
 from space_data.params import load_params
-from space_data.schema import EMOTIONS
+from space_data.schema import EMOTIONS, UNKNOWN
 
 app = typer.Typer(
     help="Speech-driven portrait animation with controllable expression, and the curation of the video it learns from.",
@@ -73,7 +73,11 @@ def animate(
     ],
     out: Annotated[Path, typer.Option(help="The .mp4 to make: 512x512, 25 frames per second, as long as the speech.")],
     emotion: Annotated[
-        str, typer.Option(help=f"Label:intensity in 0..1, several joined by '+', e.g. happy:0.8. Labels: {', '.join(EMOTIONS)}.")
+        str,
+        typer.Option(
+            help=f"Label:intensity in 0..1, several joined by '+', e.g. happy:0.8. Labels: {', '.join(EMOTIONS)}; or {UNKNOWN}, "
+            "by itself: as the unlabelled clips speak from which a model has learnt."
+        ),
     ] = "neutral",
     seed: Annotated[int, typer.Option(min=0, help="Head motion, blinks and gaze: same seed, same video.")] = 0,
     pose: Annotated[

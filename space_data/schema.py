@@ -18,7 +18,7 @@ from space_data.landmarks import N_LANDMARKS
 from space_data.speech import MEL_BANDS, MFCC_COEFFICIENTS
 from space_data.timebase import FEATURES_PER_FRAME
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgusted", "surprised", "contempt")
 """The union of RAVDESS' and MEAD's labels; a clip's emotion is a vector of intensities in [0, 1] in this order."""
@@ -42,7 +42,7 @@ Landmarks = Annotated[NDArray[np.float32], FixedSize(N_LANDMARKS * 3)]
 PoseVector = Annotated[NDArray[np.float32], FixedSize(7)]
 """yaw_deg, pitch_deg, roll_deg, scale (px per IOD), tx, ty, tz (px): ``PoseTrack.as_array``."""
 EmotionVector = Annotated[NDArray[np.float32], FixedSize(len(EMOTIONS))]
-"""Intensity of each of ``EMOTIONS``, 0 ... 1."""
+"""Intensity of each of ``EMOTIONS``, 0 ... 1; all NaN: nobody labelled the clip (``emotion_known``)."""
 Box = Annotated[NDArray[np.float32], FixedSize(4)]
 """x0, y0, x1, y1 in pixels."""
 MelFrame = Annotated[NDArray[np.float32], FixedSize(MEL_BANDS)]
@@ -76,7 +76,9 @@ class Clip:
     statement: str
     """what is said, as the corpus numbers it; empty if it does not"""
     emotion: str
+    """one of ``EMOTIONS``, or ``unknown``: nobody labelled the clip, which is not neutral"""
     intensity: float
+    """0 ... 1, of the emotion; says nothing where that is unknown"""
     view: str
     language: str
     sex: str
@@ -548,7 +550,14 @@ def arrow_schema(row: type) -> pa.Schema:
 
 
 def emotion_vector(emotion: str, intensity: float) -> NDArray[np.float32]:
-    """One label with an intensity in [0, 1] as the mixture vector, (9,)."""
+    """One label with an intensity in [0, 1] as the mixture vector, (9,); all NaN for ``UNKNOWN``."""
+    if emotion == UNKNOWN:
+        return np.full(len(EMOTIONS), np.nan, np.float32)
     vector = np.zeros(len(EMOTIONS), np.float32)
     vector[EMOTIONS.index(emotion)] = intensity
     return vector
+
+
+def emotion_known(mixture: NDArray[np.floating]) -> bool:
+    """Whether somebody labelled the clip with this mixture vector, (9,)."""
+    return not np.isnan(mixture).any()

@@ -17,8 +17,8 @@ from pipelines.filter import decide
 from pipelines.job import Layout
 from space_data.errors import SpaceError
 from space_data.params import Bound, load_params
-from space_data.schema import FAILED, KEPT, REJECTED, Clip, LedgerRow, Measure, SegmentSync, SyncNetScore, Thumbnail
-from space_data.tables import merge_shards, to_arrow, write_arrow, write_table
+from space_data.schema import FAILED, KEPT, REJECTED, UNKNOWN, Clip, LedgerRow, Measure, SegmentSync, SyncNetScore, Thumbnail
+from space_data.tables import merge_shards, read_table, to_arrow, write_arrow, write_table
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PARAMS = load_params(REPOSITORY / "params.yaml")
@@ -132,6 +132,14 @@ def test_syncnet_stands_beside_ours_and_changes_nothing(layout: Layout) -> None:
     cells = [part.split('"')[0] for part in page.split('data-sort="')[1:7]]
     assert cells == ["all", "2.0", "-0.5", "0.5", "1.0", "1.0"], "4 against 5 and 0 against 0"
     assert audit_metrics(Audit.read(PARAMS, layout, STAGES))["offsets_corrected"] == 1
+
+
+def test_unlabelled_clips_are_a_group_of_their_own(layout: Layout) -> None:
+    clips = read_table(layout.clips, Clip)
+    write_table(layout.clips, [dataclasses.replace(clips[0], emotion=UNKNOWN), *clips[1:]], Clip)
+    write_audit(PARAMS, layout)
+    table = (layout.audit / "index.html").read_text().split("By emotion:")[1].split("</table>")[0]
+    assert table.startswith(" all 2;") and table.count('data-sort="unknown"') == table.count('data-sort="neutral"') == 1
 
 
 def test_each_clip_stands_once_in_the_table(layout: Layout) -> None:

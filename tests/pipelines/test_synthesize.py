@@ -12,13 +12,22 @@ from evaluation.systems import SYSTEM_NAMES, Rendering
 from pipelines import synthesize
 from pipelines.job import Outcome
 from pipelines.layout import Layout
-from pipelines.synthesize import RenderUnit, choose_clips, looped, place_result, render_one, units_of, wrong_speaker
+from pipelines.synthesize import (
+    RenderUnit,
+    assignment_of,
+    choose_clips,
+    looped,
+    place_result,
+    render_one,
+    units_of,
+    wrong_speaker,
+)
 from space_data.errors import SpaceError
 from space_data.media.encode import write_video, write_wav
 from space_data.media.sound import decode_audio
 from space_data.media.video import decode_video
 from space_data.params import Synthesize, load_params
-from space_data.schema import FAILED, KEPT, AlignedClip, SynthesizedFrame
+from space_data.schema import FAILED, KEPT, UNKNOWN, AlignedClip, SynthesizedFrame
 from space_data.tables import read_table
 from space_data.timebase import frames_to_samples
 from space_models.checkpoints import CARD_FILE, WEIGHTS_FILE
@@ -104,6 +113,14 @@ def test_content_follows_what_a_system_reads(recorded, models):
     new_sound = {u.unit_id: u.content for u in units_of(recorded, models, SETTINGS)}
     changed = {u for u in before if before[u] != new_sound[u]}
     assert "shuffled_audio/set/a/1" in changed and "ours_warp/set/a/1" not in changed
+
+
+def test_an_unlabelled_clip_is_assigned_no_emotion(recorded, models):
+    unlabelled = replace(recorded[0], emotion=UNKNOWN, intensity=0.0)
+    known, unknown = (assignment_of(RenderUnit("still", c, None, 25, models), 1).emotion for c in (recorded[0], unlabelled))
+    assert known.sum() == 0.5 and np.isnan(unknown).all()
+    before, after = ({u.content for u in units_of([c], models, SETTINGS)} for c in (recorded[0], unlabelled))
+    assert not before & after, "a new label is rendered anew"
 
 
 @pytest.mark.parametrize("system", ["ground_truth", "still"])
