@@ -21,7 +21,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipelines.job import Layout, Outcome, Unit, content_hash, ledger_rows, run_units, stage_clock, stage_main, write_ledger
-from space_data.clip_media import picture_size, pictures, sound
+from space_data.clip_media import pictures, sound
 from space_data.crop import CropBox, crop_box
 from space_data.errors import SpaceError
 from space_data.files import make_folder
@@ -51,6 +51,7 @@ FOREHEAD_LIFT = 0.045
 """IOD by which faces end higher than the template's: measured on seven real clips, where crops are then within 2 % of the
 size that the whole mesh gives (the template alone: up to 7 % too small)."""
 PIECES_FILE = "pieces.json"
+FRAME_COLUMNS = ["clip_id", "frame", "width_px", "height_px", "found", "landmarks_px", "pose"]
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ def face_outline(landmarks_px: NDArray[np.float32], pose: PoseTrack) -> NDArray[
     return np.concatenate([landmarks_px, posed(np.broadcast_to(forehead, (len(pose), *forehead.shape)), pose)], axis=1)
 
 
-def segment_crop(rows: pa.Table, decision: Decision, clip: Clip) -> CropBox:
+def segment_crop(rows: pa.Table, decision: Decision) -> CropBox:
     """The crop of one segment from the frame rows of its source clip."""
     frame = np.asarray(rows.column("frame"))
     inside = (frame >= decision.first_frame) & (frame < decision.end_frame) & np.asarray(rows.column("found"))
@@ -113,7 +114,8 @@ def segment_crop(rows: pa.Table, decision: Decision, clip: Clip) -> CropBox:
         raise SpaceError(f"clip {decision.clip_id}: kept, but no frame of it has a face")
     landmarks = vectors(rows, "landmarks_px")[inside].reshape(-1, N_LANDMARKS, 3)
     outline = face_outline(landmarks, PoseTrack.from_array(vectors(rows, "pose")[inside]))
-    return crop_box(outline, *picture_size(clip))
+    width_px, height_px = (int(rows.column(name)[int(np.flatnonzero(inside)[0])].as_py()) for name in ("width_px", "height_px"))
+    return crop_box(outline, width_px, height_px)
 
 
 def common_piece(segment: Segment, audio_samples: int) -> Piece:
@@ -134,7 +136,7 @@ def piece_sound(audio: NDArray[np.float32], piece: Piece, offset_frames: float) 
 
 def align_source(source: Source, settings: AlignStage, folder: Path) -> None:
     """Unit function: write ``<index>.mp4`` and ``<index>.wav`` per segment of ``source``, and what became of them."""
-    audio = sound(source.clip)
+    audio = sound(source.clip).samples
     pieces = [common_piece(segment, len(audio)) for segment in source.segments]
     playhead = Playhead(pictures(source.clip))
     for index, (segment, piece) in enumerate(zip(source.segments, pieces, strict=True)):
@@ -157,19 +159,19 @@ def plan(layout: Layout, decisions: list[Decision], clips: dict[str, Clip]) -> l
             raise SpaceError(f"{layout.decisions}: clip {decision.source_clip_id} is not in {layout.clips} (stale? `dvc repro`)")
         kept[decision.source_clip_id].append(decision)
     units = []
-    for clip_id, rows in stream_clips(layout.frames, FrameRow, ["clip_id", "frame", "found", "landmarks_px", "pose"]):
+    for clip_id, rows in stream_clips(layout.frames, FrameRow, FRAME_COLUMNS):
         if clip_id in kept:
             clip = clips[clip_id]
             segments = tuple(
                 Segment(
                     decision.clip_id, decision.start_s, frames_in(decision.end_s - decision.start_s), decision.offset_frames,
-                    segment_crop(rows, decision, clip),
+                    segment_crop(rows, decision),
                 )
                 for decision in sorted(kept.pop(clip_id), key=lambda d: d.start_s)
             )  # fmt: skip
             what = [dataclasses.asdict(segment) for segment in segments]
             part = (clip.part_start_s, clip.part_end_s, clip.part_crop_px.tolist())
-            units.append(Unit(clip_id, content_hash(clip.sha256, part, what), Source(clip, segments)))
+            units.append(Unit(clip_id, content_hash(clip.sha256, part, clip.audio_track, what), Source(clip, segments)))
     if kept:
         raise SpaceError(f"{layout.frames}: no frames of kept clip {min(kept)} (stale? `dvc repro`)")
     return units

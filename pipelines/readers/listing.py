@@ -74,6 +74,8 @@ class Source:
     """empty: by a hash of the subject"""
     audio: str = ""
     """file that holds the sound; empty: the video does"""
+    audio_track: int | None = None
+    """number of the sound track in that file, from 0, as FFmpeg's ``0:a:N``; None: the default one"""
     recording: str = ""
     """what the clip was cut from, e.g. a YouTube id"""
     statement: str = ""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import av
 
@@ -17,7 +18,9 @@ class MediaInfo:
     duration_s: float
     """the whole file's by its header, which promises it; 0: it makes no promise"""
     promised_video_s: float
-    """end of the pictures by the header, on the file's time line; 0: it makes no promise"""
+    """end of the pictures by the header, on the file's time line; 0: it says nothing about them alone"""
+    packets_end_s: float
+    """end of the last packet of pictures that is meant to be shown"""
     has_video: bool
     has_audio: bool
     width: int
@@ -74,15 +77,12 @@ def probe(path: Path | str, audio_track: int | None = None) -> MediaInfo:
         shape = (square_width(first, video), first.height) if first is not None else (0, 0)
         width, height = shape[::-1] if turned.is_on_its_side else shape
         promises = not may_restart(container)  # else the "duration" is taken from stamps that may lie
-
-        def begins_s(stream: object) -> float:
-            start = getattr(stream, "start_time", None)
-            return float(start * stream.time_base) - line.zero_s if start is not None else 0.0  # type: ignore[attr-defined]
-
+        video_start_s, audio_start_s = (_start_s(stream, line.zero_s) for stream in (video, audio))
         return MediaInfo(
             duration_s=container.duration / av.time_base if container.duration and promises else 0.0,
-            promised_video_s=begins_s(video) + float(video.duration * video.time_base)
+            promised_video_s=video_start_s + float(video.duration * video.time_base)
             if video is not None and video.duration and promises else 0.0,
+            packets_end_s=line.ends_s[video.index] if video is not None else 0.0,
             has_video=video is not None,
             has_audio=audio is not None,
             width=width,
@@ -101,12 +101,17 @@ def probe(path: Path | str, audio_track: int | None = None) -> MediaInfo:
             audio_tracks=len(tracks(container.streams.audio)),
             video_codec=video.codec_context.name if video is not None else "",
             pixel_format=(video.codec_context.pix_fmt or "") if video is not None else "",
-            video_start_s=begins_s(video) if video is not None else 0.0,
+            video_start_s=video_start_s,
             audio_codec=audio.codec_context.name if audio is not None else "",
             audio_hz=audio.codec_context.sample_rate if audio is not None else 0,
             audio_channels=audio.codec_context.channels if audio is not None else 0,
-            audio_start_s=begins_s(audio) if audio is not None else 0.0,
+            audio_start_s=audio_start_s,
         )  # fmt: skip
+
+
+def _start_s(stream: Any | None, zero_s: float) -> float:
+    """When a stream starts by its header, on the file's time line."""
+    return float(stream.start_time * stream.time_base) - zero_s if stream is not None and stream.start_time is not None else 0.0
 
 
 def stream_lengths(path: Path | str) -> tuple[float | None, float | None]:

@@ -124,9 +124,9 @@ def frame_rows(clip_id: str, landmarks: np.ndarray, pose: np.ndarray) -> list[Fr
     box = np.array([10, 10, 80, 80], np.float32)
     return [
         FrameRow(
-            clip_id=clip_id, frame=i, pts_s=i / FPS, shot=0, found=True, landmarks_px=landmarks.ravel(), pose=pose, box=box,
-            faces=1, second_face=0.0, detector_score=0.9, photo_score=1.0, reblur_ratio=0.2, reblur_coarse=0.1, luma_mean=100.0,
-            luma_sd=40.0, frame_difference=1.0,
+            clip_id=clip_id, frame=i, pts_s=i / FPS, width_px=SIZE, height_px=SIZE, shot=0, found=True,
+            landmarks_px=landmarks.ravel(), pose=pose, box=box, faces=1, second_face=0.0, detector_score=0.9, photo_score=1.0,
+            reblur_ratio=0.2, reblur_coarse=0.1, luma_mean=100.0, luma_sd=40.0, frame_difference=1.0,
         )
         for i in range(int(SECONDS * FPS))
     ]  # fmt: skip
