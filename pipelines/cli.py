@@ -28,6 +28,9 @@ audits = typer.Typer(help="Compare what two runs kept; list what other bounds wo
 app.add_typer(audits, name="audit")
 
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress bars, warnings only.")]
+AudioTrack = Annotated[
+    int | None, typer.Option(min=0, help="Number of the sound track to use, from 0, if there are several (default: as players do).")
+]
 ParamsFile = Annotated[Path, typer.Option("--params", help="Configuration.")]
 
 
@@ -86,6 +89,7 @@ def animate(
     renderer: Annotated[
         Renderer, typer.Option(help="'warp' moves the photo's own pixels; 'compact' is a small network.")
     ] = Renderer.warp,
+    audio_track: AudioTrack = None,
     tracks: Annotated[Path | None, typer.Option(help="Also write landmarks and pose per frame to this Parquet file.")] = None,
     params: ParamsFile = default_params(),
     quiet: Quiet = False,
@@ -99,8 +103,8 @@ def animate(
     from space_models.animate import animate as run
 
     done = run(
-        image=image, audio=audio, out=out, params=load_params(params), emotion=emotion, seed=seed, pose=pose,
-        renderer=renderer.value, tracks=tracks,
+        image=image, audio=audio, audio_track=audio_track, out=out, params=load_params(params), emotion=emotion, seed=seed,
+        pose=pose, renderer=renderer.value, tracks=tracks,
     )  # fmt: skip
     if not quiet:
         progress.console.print(escape(str(done)), soft_wrap=True, highlight=False)
@@ -113,6 +117,7 @@ def curate(
     ],
     out: Annotated[Path, typer.Option(help="Receives ledger.parquet, audit/index.html, aligned/ and features/.")],
     dataset: Annotated[Dataset, typer.Option(help="Which corpus it is; 'folder': any videos.")] = Dataset.folder,
+    audio_track: AudioTrack = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes (default: job.workers).")] = None,
     params: ParamsFile = default_params(),
     quiet: Quiet = False,
@@ -122,7 +127,7 @@ def curate(
     from pipelines.curate import curate as run
 
     try:
-        layout = run(source, out, load_params(params), workers, dataset.value)
+        layout = run(source, out, load_params(params), workers, dataset.value, audio_track)
     except KeyboardInterrupt:
         progress.console.print("interrupted: the same command goes on where this run stopped")
         raise

@@ -219,7 +219,7 @@ def _content(path: str) -> str:
 def run(params: Params, layout: Layout) -> None:
     """Write ``clips.parquet`` and the stage's ledger."""
     with stage_clock(layout, STAGE) as clock:
-        listing = list_sources(params.data.reader, Path(params.data.raw))
+        listing = with_audio_track(list_sources(params.data.reader, Path(params.data.raw)), params.data.audio_track)
         if listing.ignored:
             logger.info("belong to no clip: %s", ", ".join(f"{n} {suffix}" for suffix, n in sorted(listing.ignored.items())))
         _warn(listing, params)
@@ -230,6 +230,14 @@ def run(params: Params, layout: Layout) -> None:
         write_table(layout.clips, clips, Clip)
         clock.counts = write_ledger(layout, STAGE, [s.clip_id for s in listing.sources], ledger_rows(STAGE, outcomes))
         clock.clips, clock.computed = len(outcomes), sum(outcome.computed for outcome in outcomes)
+
+
+def with_audio_track(listing: Listing, track: int | None) -> Listing:
+    """The listing with sound track number ``track`` for every clip whose labels do not choose one."""
+    if track is None:
+        return listing
+    chosen = [s if s.audio_track is not None else dataclasses.replace(s, audio_track=track) for s in listing.sources]
+    return dataclasses.replace(listing, sources=chosen)
 
 
 def _verified_units(listing: Listing, workers: int) -> list[Unit]:

@@ -28,6 +28,7 @@ class Data(Section):
 
     reader: str
     raw: str
+    audio_track: Annotated[int | None, Field(ge=0, description="number of the sound track, from 0; null: the default one")]
     verify: Annotated[bool, Field(description="read every file in every run, instead of going by sizes and times")]
     splits: Annotated[dict[str, Fraction01], Field(description="share of subjects per split; test gets the rest")]
 

@@ -15,7 +15,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from space_data.media.container import MediaError, audio_stream, default_track, open_media, reason
+from space_data.media.container import MediaError, audio_stream, default_track, open_media, reason, tracks
 from space_data.media.timeline import is_flush, timeline_of
 from space_data.timebase import AUDIO_HZ
 
@@ -61,6 +61,8 @@ class SoundFacts:
     bad_samples: int = 0
     """not a number, or absurdly large: taken as silence; of ``samples``, at the file's own rate, all channels"""
     channels: int = 0
+    unchosen_tracks: int = 0
+    """other tracks of sound, of which the default one was taken"""
     error: str = ""
     """why reading ended before the end of the file"""
     treatment: Treatment = field(default_factory=Treatment)
@@ -68,6 +70,8 @@ class SoundFacts:
     def warnings(self) -> list[str]:
         """What a user should know, a line each."""
         lines = []
+        if self.unchosen_tracks:
+            lines.append(f"{self.unchosen_tracks + 1} tracks of sound, the default one is used (--audio-track chooses)")
         if self.damaged:
             lines.append(f"{self.damaged} of {self.packets} packets of sound are damaged: silence instead")
         if self.error:
@@ -130,6 +134,7 @@ def _decode(
         if stream is None:
             raise MediaError(f"{path}: no audio stream")
         stream.codec_context.thread_count = 1
+        facts.unchosen_tracks = len(tracks(container.streams.audio)) - 1 if track is None else 0
         streams = [s for s in (default_track(container.streams.video), stream) if s is not None]
         line = timeline_of(path, container, streams)
         packets = line.placements[stream.index].placed(container.demux(streams), stream)
