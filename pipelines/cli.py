@@ -29,7 +29,7 @@ app.add_typer(audits, name="audit")
 
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress bars, warnings only.")]
 AudioTrack = Annotated[
-    int | None, typer.Option(min=0, help="Number of the sound track to use, from 0, if there are several (default: as players do).")
+    int | None, typer.Option(min=0, help="Number of the sound track to use, from 0, of several (default: as players do).")
 ]
 ParamsFile = Annotated[Path, typer.Option("--params", help="Configuration.")]
 

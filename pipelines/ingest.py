@@ -36,7 +36,7 @@ from pipelines.readers import Listing, Source, list_sources
 from pipelines.readers.listing import FINDINGS, NOTE, PART_SLACK_S
 from space_data import progress
 from space_data.files import sha256_of
-from space_data.media.container import MediaError
+from space_data.media.container import MediaError, NotMediaError
 from space_data.media.probe import MediaInfo, probe
 from space_data.params import Params
 from space_data.schema import KEPT, Clip
@@ -132,7 +132,8 @@ def _header(file: Path, audio_track: int | None) -> MediaInfo:
     try:
         return probe(file, audio_track)
     except MediaError as error:
-        raise Rejected("not_media" if looks_like_text(head) else "unreadable", str(error)) from error
+        is_other = isinstance(error, NotMediaError) or looks_like_text(head)
+        raise Rejected("not_media" if is_other else "unreadable", str(error)) from error
 
 
 def _part_of(info: MediaInfo, task: Task) -> tuple[MediaInfo, float]:

@@ -36,11 +36,15 @@ class MediaError(SpaceError):
     """A file that cannot be opened, has no stream of the kind asked for, or holds nothing that decodes."""
 
 
+class NotMediaError(MediaError):
+    """A file of a known kind that is no recording: a picture, a playlist, a script that names other files."""
+
+
 def open_media(path: Path | str) -> Any:
     """The opened container (``av.container.InputContainer``); to be closed.
 
     Raises:
-        MediaError: missing, empty, or not media.
+        MediaError: missing, empty, or not media; ``NotMediaError`` where another kind of file was recognised.
     """
     path = Path(path)
     if not path.exists():
@@ -52,6 +56,8 @@ def open_media(path: Path | str) -> Any:
     try:
         # "file:" so that a name with a colon is not taken for a protocol.
         return av.open(f"file:{path}", metadata_errors="replace", options={"format_whitelist": ",".join(FORMATS)})
+    except av.ArgumentError as error:  # not on the list
+        raise NotMediaError(f"{path}: holds no sound or video of its own (a picture, a playlist, a script?)") from error
     except (av.FFmpegError, OSError) as error:
         raise MediaError(f"{path}: not a readable media file ({reason(error)})") from error
 
