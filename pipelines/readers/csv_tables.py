@@ -92,7 +92,7 @@ def _cells(where: str, line: str, delimiter: str) -> list[str]:
     try:
         (cells,) = csv.reader([line], delimiter=delimiter, strict=True, skipinitialspace=True)
     except csv.Error as error:
-        raise SpaceError(f"{where}: {error} in {_shown(line)} (a quote that is not closed, or not doubled?)") from error
+        raise SpaceError(f"{where}: a quote is not closed, or not doubled, in {_shown(line)} ({error})") from error
     return [nfc(cell.strip()) for cell in cells]
 
 

@@ -90,10 +90,10 @@ def read_tables(root: Path, names: list[str]) -> _Tables:
         if match is None:
             continue
         tables.files.append(name)
-        for line in read_lines(root / name):
+        for number, line in enumerate(read_lines(root / name), 1):
             key, *values = line.split() or [""]
             if key and not _read_row(tables, match[1], key.removesuffix(".mp4"), values):
-                tables.findings.append(Finding("annotation", name, f"row {line.strip()!r} cannot be read"))
+                tables.findings.append(Finding("annotation", name, f"row {number}: {line.strip()!r} cannot be read"))
     return tables
 
 

@@ -24,7 +24,7 @@ FINDINGS = {
     "impossible": (ERROR, "the corpus has no such take, or not so many"),
     "duplicate": (ERROR, "the same take, clip or content twice"),
     "collision": (ERROR, "two names that differ only in their Unicode form: no table can tell them apart, neither is a clip"),
-    "lost": (ERROR, "a table in the folder names a clip that is not there"),
+    "lost": (ERROR, "a table in the folder names a clip that is not there, or a link leads nowhere"),
     "annotation": (ERROR, "an annotation that cannot be read, or that belongs to another file"),
     "empty": (ERROR, "0 bytes"),
     "unreadable": (ERROR, "not playable (--probe)"),

@@ -18,14 +18,14 @@ MANIFEST, SPEECH = "manifest.csv", "speech_only.csv"
 PUBLISHED: dict[str, Published] = {}
 
 
-COLUMNS = {"clip", "subject", "emotion", "intensity", "language"}
-OTHER_COLUMNS = {"n_frames", "defect", "planted_offset_frames", "keep"}
+LABELLED = {"clip", "subject", "emotion", "intensity"}
+COLUMNS = LABELLED | {"language", "n_frames", "defect", "planted_offset_frames", "keep"}
 
 
-def _rows(path: Path) -> list[Row]:
+def _rows(path: Path, required: set[str]) -> list[Row]:
     if not path.is_file():
         raise SpaceError(f"{path}: no such list (make the corpus: `python -m pipelines.corpus`)")
-    return read_csv(path, {"clip"}, COLUMNS | OTHER_COLUMNS)
+    return read_csv(path, required, COLUMNS - required)
 
 
 def list_clips(root: Path) -> Listing:
@@ -38,7 +38,7 @@ def list_clips(root: Path) -> Listing:
     """
     tree = walk(root)
     no_files = {finding.path for _, finding in tree.left_out}
-    rows = [row for row in _rows(root / MANIFEST) if f"{row.get('clip')}.mp4" not in no_files]
+    rows = [row for row in _rows(root / MANIFEST, LABELLED) if f"{row.get('clip')}.mp4" not in no_files]
     sources = []
     for row in rows:
         clip, (emotion, intensity, _) = row.get("clip"), check_labels(row)
@@ -50,7 +50,7 @@ def list_clips(root: Path) -> Listing:
         )  # fmt: skip
     stems = {row.get("clip") for row in rows}
     videos = {f"{stem}.mp4" for stem in stems}
-    heard = {row.get("clip") for row in _rows(root / SPEECH)} if (root / SPEECH).is_file() else set()
+    heard = {row.get("clip") for row in _rows(root / SPEECH, {"clip"})} if (root / SPEECH).is_file() else set()
     others = [name for name in tree.files if name not in videos]
     ignored = [name for name in others if name not in (MANIFEST, SPEECH) and os.path.splitext(name)[0] not in stems | heard]
     findings = [Finding("misnamed", name, f"{MANIFEST} does not name it") for name in ignored if is_media(name)]
@@ -69,7 +69,7 @@ def list_utterances(root: Path) -> list[Utterance]:
         SpaceError: its table is not there or has an error.
     """
     utterances = []
-    for row in _rows(root / SPEECH):
+    for row in _rows(root / SPEECH, LABELLED):
         clip, (emotion, intensity, _) = row.get("clip"), check_labels(row)
         utterances.append(
             Utterance(

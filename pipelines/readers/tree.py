@@ -10,7 +10,7 @@ from pathlib import Path
 from pipelines.readers.listing import Finding, Listing, Source, nfc, suffix_of
 from space_data.errors import SpaceError
 
-_FOLDER, _FILE = "folder", "file"
+_FOLDER, _FILE, _DANGLING = "folder", "file", "link to nowhere"
 _SPECIAL = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
 
 
@@ -21,6 +21,8 @@ class Tree:
     files: list[str]
     linked_folders: list[str]
     """links to folders that were not entered"""
+    dangling: list[str]
+    """those of the files that are links which point nowhere"""
     left_out: list[tuple[str, Finding]]
     """what no reader may touch, and the words or suffix under which it is counted as ignored"""
 
@@ -39,7 +41,8 @@ class Tree:
         ignored_by_suffix.update(words for words, _ in self.left_out)
         n_files = len(self.files) + len(self.linked_folders) + len(self.left_out)
         by_id = sorted(sources, key=lambda source: source.clip_id)
-        found = findings + [finding for _, finding in self.left_out]
+        found = findings + [Finding("lost", name, "the link points nowhere") for name in self.dangling]
+        found += [finding for _, finding in self.left_out]
         return Listing(by_id, ignored_by_suffix, found, n_files, companions, lost, counts)
 
 
@@ -56,6 +59,7 @@ def walk(root: Path, follow_links: bool = True) -> Tree:
     """
     files: list[str] = []
     linked_folders: list[str] = []
+    dangling: set[str] = set()
     left_out: list[tuple[str, Finding]] = []
     waiting = [""]
     entered = {os.path.realpath(root)}
@@ -74,8 +78,10 @@ def walk(root: Path, follow_links: bool = True) -> Tree:
                 continue
             name = f"{folder}/{entry.name}" if folder else entry.name
             what = _what(entry)
-            if what == _FILE:
+            if what in (_FILE, _DANGLING):
                 files.append(name)
+                if what == _DANGLING:
+                    dangling.add(name)
             elif what != _FOLDER:
                 left_out.append(("not a file", Finding("not_a_file", printable(name), what)))
             elif not entry.is_symlink() or (follow_links and _is_outside(entry.path, entered)):
@@ -83,11 +89,12 @@ def walk(root: Path, follow_links: bool = True) -> Tree:
             else:
                 linked_folders.append(name)
     kept, refused = _nameable(sorted(files))
-    return Tree(kept, sorted(linked_folders), sorted(left_out + refused, key=lambda pair: pair[1].path))
+    left_out = sorted(left_out + refused, key=lambda pair: pair[1].path)
+    return Tree(kept, sorted(linked_folders), sorted(dangling & set(kept)), left_out)
 
 
 def _what(entry: os.DirEntry[str]) -> str:
-    """``_FOLDER``, ``_FILE``, or in words why an entry is neither."""
+    """``_FOLDER``, ``_FILE``, ``_DANGLING``, or in words why an entry is neither."""
     try:
         if entry.is_dir():
             return _FOLDER
@@ -95,7 +102,7 @@ def _what(entry: os.DirEntry[str]) -> str:
             return _FILE
         return _SPECIAL.get(stat.S_IFMT(entry.stat().st_mode), "neither file nor folder")
     except FileNotFoundError:
-        return _FILE if entry.is_symlink() else "gone while the folder was listed"
+        return _DANGLING if entry.is_symlink() else "gone while the folder was listed"
     except OSError as error:  # a link to itself, a link into a folder that may not be read
         return str(error.strerror)
 

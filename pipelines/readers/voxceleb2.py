@@ -57,12 +57,13 @@ UTTERANCE = re.compile(r"\d{5}")
 FLAT = re.compile(r"(?:(.*)[/_#@-])?(id\d{5})[/_#@-]([\w-]{11})[/_#@-](\d{5})")
 """The same and the utterance, joined to one name; a YouTube id may hold ``_`` and ``-``, but has 11 characters."""
 SPEAKER = re.compile(r"(?<![A-Za-z0-9])(id\d{5})(?=[/_#@-])")
-ROOT = re.compile(r"(?:(?:^|/)([^/]+))??(?:/(?:mp4|aac|txt|wav))?(?:/(id\d{5}(?:/[\w-]{11})?))?$")
-"""The end of the root's path: set, then speaker and YouTube id if it is opened so deep."""
+ROOT = re.compile(r"(?:/(dev|test))?(?:/(?:mp4|aac|txt|wav))?(?:/(id\d{5}(?:/[\w-]{11})?))?$")
+"""The end of the root's path: set, then speaker and YouTube id, as far as it is opened so deep."""
 BOTH = "dev and test"
 SET = re.compile(r"(?:^|[/_])(dev|test)(?:[/_]|$)")
 FIELD = re.compile(r"^(Identity|Reference|Offset|FV Conf|ASD Conf)[\s:]+(\S+)", re.MULTILINE)
 ROW = re.compile(rb"^\d+\s", re.MULTILINE)
+CELL = re.compile(r'[^\s,;"]+')
 HEAD_BYTES = 512
 """The fields and the first rows of an annotation; its million siblings make reading more expensive than opening."""
 
@@ -124,10 +125,13 @@ class _Files:
 
 
 def root_levels(root: Path) -> tuple[str, str]:
-    """The folder that may name the set, and ``idNNNNN/`` or ``idNNNNN/<youtube id>/`` if the root lies at or below a speaker."""
+    """What the root's path says: dev or test, and ``idNNNNN/`` or ``idNNNNN/<youtube id>/``; empty where it does not."""
     match = ROOT.search(root.resolve().as_posix())
     assert match is not None  # every part of it is optional
-    return match[1] or "", f"{match[2]}/" if match[2] else ""
+    if match[2]:
+        return match[1] or "", f"{match[2]}/"
+    named = SET.search(root.resolve().name)
+    return match[1] or (named[1] if named else ""), ""
 
 
 def person_of(name: str) -> str:
@@ -136,18 +140,23 @@ def person_of(name: str) -> str:
     return found[-1] if found else ""
 
 
-def _sorted_out(set_folder: str, inside: str, names: list[str]) -> _Files:
+def _set_of(match: re.Match[str] | None, root_set: str) -> str:
+    """Set that the folders above a speaker name, else the root's."""
+    named = SET.search(match[1] or "") if match else None
+    return named[1] if named else root_set
+
+
+def _sorted_out(root_set: str, inside: str, names: list[str]) -> _Files:
+    """The names of a tree by what they are; ``root_set`` and ``inside``: ``root_levels``."""
     files = _Files()
     by_suffix = {suffix: files.videos for suffix in VIDEO_SUFFIXES} | {suffix: files.sounds for suffix in SOUND_SUFFIXES}
     by_suffix[".txt"] = files.texts
-    root_set = SET.search(set_folder)
     last_folder = named_set = speaker = youtube_id = ""
     for name in names:  # sorted, so that the files of a folder follow each other, and share strings: there are millions
         folder, _, base = name.rpartition("/")
         if folder != last_folder:
             match = FOLDER.fullmatch(f"{inside}{folder}".rstrip("/"))
-            found = (SET.search(match[1] or "") if match else None) or root_set
-            last_folder, named_set = folder, found[1] if found else ""
+            last_folder, named_set = folder, _set_of(match, root_set)
             speaker, youtube_id = (sys.intern(match[2]), sys.intern(match[3])) if match else ("", "")
         stem, suffix = sys.intern(base.partition(".")[0]), suffix_of(base)
         kind = by_suffix.get(suffix)
@@ -155,8 +164,7 @@ def _sorted_out(set_folder: str, inside: str, names: list[str]) -> _Files:
         if not speaker or not UTTERANCE.fullmatch(stem):
             flat = FLAT.fullmatch(f"{inside}{folder}/{stem}")
             key = (flat[2], flat[3], flat[4]) if flat else ("", "", "")
-            found = (SET.search(flat[1] or "") if flat else None) or root_set
-            key_set = found[1] if found else ""
+            key_set = _set_of(flat, root_set)
         if not key[0] or base.count(".") != 1:
             _odd(files, name, kind is files.videos)
         elif kind is None:
@@ -188,8 +196,8 @@ def _odd(files: _Files, name: str, is_video: bool) -> None:
 def list_clips(root: Path) -> Listing:
     """All utterances with a video. Files without one, and names that the corpus does not have, are findings."""
     tree = walk(root)
-    set_folder, inside = root_levels(root)
-    files = _sorted_out(set_folder, inside, tree.files)
+    root_set, inside = root_levels(root)
+    files = _sorted_out(root_set, inside, tree.files)
     findings = files.findings
     people = _people(root, files.meta, findings)
     for speaker, named_set in files.sets.items():
@@ -239,12 +247,12 @@ def _people(root: Path, meta: str, findings: list[Finding]) -> dict[str, tuple[s
     if not meta:
         return {}
     people = {}
-    for line in read_lines(root / meta)[1:]:
-        columns = [column.strip() for column in line.split(",")]
+    for number, line in enumerate(read_lines(root / meta)[1:], 2):
+        columns = CELL.findall(line)
         if len(columns) >= 4 and columns[2] in ("m", "f") and columns[3] in ("dev", "test"):
             people[columns[0]] = (columns[2], columns[3])
-        elif line.strip():
-            findings.append(Finding("annotation", meta, f"row {line!r}, need id, VGGFace2 id, m or f, dev or test"))
+        elif columns:
+            findings.append(Finding("annotation", meta, f"row {number}: {line!r}, need id, VGGFace2 id, m or f, dev or test"))
     return people
 
 
