@@ -15,6 +15,8 @@ from space_data.schema import EMOTIONS, SPLITS, UNKNOWN
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+SAID = re.compile(r"[^\s,;]")
+"""Something other than delimiters: a row that is not blank."""
 SHOWN_CHARACTERS = 60
 
 
@@ -31,13 +33,13 @@ class Row:
 
 
 def read_csv(path: Path, required: set[str], optional: set[str]) -> list[Row]:
-    """Rows of a table with a header, separated by commas, semicolons or tabs. Blank rows and wholly blank columns are skipped.
+    """Rows of a table whose header tells the delimiter: commas, semicolons or tabs. Blank rows and columns are skipped.
 
     Raises:
         SpaceError: it cannot be read or is not UTF-8; a column is missing, unknown or there twice; a row has too many or too
             few cells, an open quote, or an empty cell where the column is required.
     """
-    lines = [(f"{path} row {number}", line) for number, line in enumerate(_lines(path), 1) if line.strip()]
+    lines = [(f"{path} row {number}", line) for number, line in enumerate(_lines(path), 1) if SAID.search(line)]
     if not lines:
         raise SpaceError(f"{path}: the table is empty (need a header with {', '.join(sorted(required))})")
     where, head = lines[0]

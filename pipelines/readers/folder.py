@@ -102,7 +102,7 @@ def _labels(root: Path, tree: Tree, videos: list[str]) -> tuple[dict[str, Row], 
         of_kind = rows if key in by_name else lost
         name = by_name.get(key, key)
         if name in of_kind:
-            raise SpaceError(f"{row.where}: clip {row.get('clip')!r} has two rows (the first: {of_kind[name].where})")
+            raise SpaceError(f"{row.where}: clip {row.get('clip')!r} has two rows (the first: {_short(of_kind[name].where)})")
         of_kind[name] = row
     there = {nfc(name) for name in tree.files} | {nfc(finding.path) for _, finding in tree.left_out}
     cheap = len(lost) * len(videos) <= COMPARED_NAMES
@@ -111,6 +111,11 @@ def _labels(root: Path, tree: Tree, videos: list[str]) -> tuple[dict[str, Row], 
             ", and it is no clip" if name in there else _near_miss(name, by_name) if cheap else ""))
         for name in sorted(lost)
     ]  # fmt: skip
+
+
+def _short(where: str) -> str:
+    """Where a row stands within its table."""
+    return "row " + where.rpartition(" ")[2]
 
 
 def _near_miss(name: str, by_name: dict[str, str]) -> str:
@@ -132,7 +137,7 @@ def _splits(labels: dict[str, Row], subjects: dict[str, str]) -> dict[str, str]:
             where, known = first.setdefault(subjects[name], (row.where, split))
             if known != split:
                 raise SpaceError(
-                    f"{row.where}: subject {subjects[name]!r} in split {split}, but in {known} by {where.rpartition(' row ')[2]} "
+                    f"{row.where}: subject {subjects[name]!r} in split {split}, but in {known} by {_short(where)} "
                     "(a person is in one split only)"
                 )
     return {subject: split for subject, (_, split) in first.items()}

@@ -151,7 +151,8 @@ def _sorted_out(root_set: str, inside: str, names: list[str]) -> _Files:
     files = _Files()
     by_suffix = {suffix: files.videos for suffix in VIDEO_SUFFIXES} | {suffix: files.sounds for suffix in SOUND_SUFFIXES}
     by_suffix[".txt"] = files.texts
-    last_folder = named_set = speaker = youtube_id = ""
+    last_folder = None
+    named_set = speaker = youtube_id = ""
     for name in names:  # sorted, so that the files of a folder follow each other, and share strings: there are millions
         folder, _, base = name.rpartition("/")
         if folder != last_folder:
@@ -162,17 +163,18 @@ def _sorted_out(root_set: str, inside: str, names: list[str]) -> _Files:
         kind = by_suffix.get(suffix)
         key, key_set = (speaker, youtube_id, stem), named_set
         if not speaker or not UTTERANCE.fullmatch(stem):
-            flat = FLAT.fullmatch(f"{inside}{folder}/{stem}")
+            flat = FLAT.fullmatch(f"{inside}{os.path.splitext(name)[0]}")
             key = (flat[2], flat[3], flat[4]) if flat else ("", "", "")
             key_set = _set_of(flat, root_set)
         if not key[0] or base.count(".") != 1:
             _odd(files, name, kind is files.videos)
-        elif kind is None:
+            continue
+        if kind is files.videos:
+            files.place(key[0], key_set)
+        if kind is None:
             files.ignored.append(name)
         elif key not in kind:
             kind[key] = name
-            if kind is files.videos:
-                files.place(key[0], key_set)
         elif kind is files.sounds and suffix != suffix_of(kind[key]):
             files.companions += 1  # a converted copy; names are sorted, so the m4a is the one that is taken
         else:

@@ -40,6 +40,60 @@ def test_views_share_the_sound_and_the_recording(corpus: Path) -> None:
     assert probe_clip("mead", str(corpus), front).findings == []
 
 
+@pytest.mark.parametrize(
+    ("name", "clip_id"),
+    [
+        ("M003_front_angry_level_1_001", "M003/front/angry/level_1/001"),
+        ("M030_sad_3_001", "M030/sad/level_3/001"),
+        ("M030_front_surprised_level3_001", "M030/front/surprised/level_3/001"),
+        ("W011_happy_level2_003", "W011/happy/level_2/003"),
+        ("W011-left_30-fear-level_2-003", "W011/left_30/fear/level_2/003"),
+        ("W011#right-60#fear#2#003", "W011/right_60/fear/level_2/003"),
+        ("M003@neutral@001", "M003/neutral/level_1/001"),
+        ("M003/front_contempt_level_1_001", "M003/front/contempt/level_1/001"),
+        ("x/M003_video_top_disgusted_level_3_030", "M003/top/disgusted/level_3/030"),
+        ("mead_M003_down_sad_1_001", "M003/down/sad/level_1/001"),
+    ],
+)
+def test_levels_may_be_joined_to_one_name(name: str, clip_id: str, tmp_path: Path) -> None:
+    root = touch(tmp_path / "m", f"{name}.mp4")
+    listing = list_sources("mead", root)
+    assert_accounted(listing, root)
+    (source,) = listing.sources
+    actor, *view, emotion, level, number = clip_id.split("/")
+    assert (source.clip_id, source.subject) == (f"mead/{clip_id}", f"mead/{actor}")
+    assert (source.view, source.emotion) == ("".join(view), EMOTIONS[emotion])
+    assert source.intensity == (0.0 if emotion == "neutral" else int(level[-1]) / 3)
+    assert (source.recording, source.statement) == (f"{actor}/{emotion}/{level}/{number}", f"{emotion}/{level}/{number}")
+    assert set(kinds(listing)) == {"missing"}
+
+
+def test_views_that_are_not_said_are_not_missing(tmp_path: Path) -> None:
+    listing = list_sources("mead", touch(tmp_path, "M030_sad_3_001.mp4", "M030_sad_3_001.wav"))
+    assert listing.counts["views"] == 0 and listing.sources[0].audio.endswith("M030_sad_3_001.wav")
+    assert {"M030/video/sad/level_3"} == {f.path for f in listing.findings if f.detail == "1 of 30 takes"}
+    assert "M030" not in {f.path for f in listing.findings}
+
+
+@pytest.mark.parametrize("name", ["M003_happy_001", "M003_front_gloomy_level_1_001", "M003_front_happy_level_4_001", "M003/x"])
+def test_names_that_say_only_the_actor(name: str, tmp_path: Path) -> None:
+    listing = list_sources("mead", touch(tmp_path / "m", f"{name}.mp4"))
+    assert [(s.subject, s.emotion) for s in listing.sources] == [("mead/M003", schema.UNKNOWN)]
+    assert kinds(listing)["misnamed"] == [f"{name}.mp4"]
+
+
+@pytest.mark.parametrize("level", ["M003", "M003/video", "M003/video/front", "M003/video/front/fear/level_2"])
+def test_the_root_may_lie_at_or_below_an_actor(level: str, tmp_path: Path) -> None:
+    touch(tmp_path, "M003/video/front/fear/level_2/007.mp4", "M003/audio/fear/level_2/007.m4a")
+    (tmp_path / level / "odd.mp4").touch()
+    listing = list_sources("mead", tmp_path / level)
+    assert_accounted(listing, tmp_path / level)
+    clip_ids = {s.clip_id: s for s in listing.sources}
+    assert set(clip_ids) == {"mead/M003/front/fear/level_2/007", "mead/odd.mp4"}
+    assert {s.subject for s in listing.sources} == {"mead/M003"}
+    assert bool(clip_ids["mead/M003/front/fear/level_2/007"].audio) == (level == "M003")
+
+
 def test_what_is_missing_is_told_per_view_and_group(corpus: Path) -> None:
     missing = {f.path: f.detail for f in list_sources("mead", corpus).findings if f.kind == "missing"}
     assert missing["M003"] == "no view down, top, left_60, right_30, right_60"

@@ -55,6 +55,26 @@ def test_three_modalities_are_one_clip(corpus: Path) -> None:
         assert probe_clip("ravdess", str(corpus), source).findings == []
 
 
+def test_all_files_in_one_folder(tmp_path: Path) -> None:
+    trials = ("01-03-01-01-01-05", "01-01-01-01-01-05", "02-04-02-02-01-06")
+    names = [f"{kind}-{trial}.{suffix}" for trial in trials for kind, suffix in (("01", "mp4"), ("02", "mp4"), ("03", "wav"))]
+    root = touch(tmp_path / "r", *names, "01-01-03-01-01-01-05 copy.mp4")
+    listing = list_sources("ravdess", root)
+    assert_accounted(listing, root)
+    assert [(s.clip_id, s.subject, s.emotion, s.intensity) for s in listing.sources] == [
+        ("ravdess/01-01-03-01-01-01-05 copy.mp4", "ravdess/Actor_05", schema.UNKNOWN, 0.0),
+        ("ravdess/Actor_05/01-01-01-01-01-05", "ravdess/Actor_05", "neutral", 0.0),
+        ("ravdess/Actor_05/01-03-01-01-01-05", "ravdess/Actor_05", "happy", 0.5),
+        ("ravdess/Actor_06/02-04-02-02-01-06", "ravdess/Actor_06", "sad", 1.0),
+    ]
+    assert all(s.audio for s in listing.sources[1:]) and listing.companions == 3
+
+
+def test_the_root_may_be_an_actor(tmp_path: Path) -> None:
+    root = touch(tmp_path / "Actor_05", "01-01-03-01-01-01-05.mp4", "odd.mp4")
+    assert {s.subject for s in list_sources("ravdess", root).sources} == {"ravdess/Actor_05"}
+
+
 def test_published_totals_add_up() -> None:
     assert PUBLISHED["speech trials"].number == 24 * TRIALS["01"] and PUBLISHED["song trials"].number == 23 * TRIALS["02"]
     assert 3 * PUBLISHED["trials"].number == 7356

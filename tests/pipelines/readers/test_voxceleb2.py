@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from pipelines.check_headers import probe_clip
 from pipelines.readers import list_sources
 from pipelines.readers.voxceleb2 import PUBLISHED, annotated_frames, read_annotation
+from space_data import schema
 
 DEV, TEST = "id00012/21Uxsk56VDQ", "id00017/01dfn2spqyE"
 HEAD = (
@@ -95,6 +96,62 @@ def test_the_set_comes_from_the_path_the_root_or_the_table(tmp_path: Path) -> No
         assert list_sources("voxceleb2", root.parent if name == "test/mp4" else root).sources[0].split == "test"
     # "dev" within a YouTube id is no set
     assert list_sources("voxceleb2", touch(tmp_path / "odd", "mp4/id00001/ab_test_cde/00001.mp4")).sources[0].split == ""
+
+
+@pytest.mark.parametrize("separator", "_-#@/")
+@pytest.mark.parametrize("youtube_id", ["21Uxsk56VDQ", "_1Uxs-56VD_", "-_-_-_-_-_-", "ab_test_cde", "x_id00099_x"])
+def test_levels_may_be_joined_to_one_name(separator: str, youtube_id: str, tmp_path: Path) -> None:
+    stem = separator.join(("id00012", youtube_id, "00001"))
+    root = touch(tmp_path / "v", f"{stem}.mp4", f"{stem}.m4a", f"id00012/{youtube_id}{separator}00002.mp4", "sub/id00017/odd.mp4")
+    listing = list_sources("voxceleb2", root)
+    assert_accounted(listing, root)
+    first, second, odd = listing.sources
+    assert [s.clip_id for s in (first, second)] == [f"vox2/id00012/{youtube_id}/0000{n}" for n in (1, 2)]
+    assert {(s.subject, s.recording, s.emotion, s.split) for s in (first, second)} == {
+        ("vox2/id00012", youtube_id, schema.UNKNOWN, "")
+    }
+    assert first.audio == str(root / f"{stem}.m4a") and odd.subject == "vox2/id00017"
+    assert kinds(listing) == {"misnamed": ["sub/id00017/odd.mp4"], "unmatched": ["vox2/id00012"]}
+
+
+def test_joined_names_know_their_set_and_their_double(tmp_path: Path) -> None:
+    root = touch(tmp_path / "v", "test/id00012_21Uxsk56VDQ_00001.mp4", f"{DEV}/00001.mp4", "test_id00017_01dfn2spqyE_00001.mp4",
+                 "id00012_holiday.mp4")  # fmt: skip
+    listing = list_sources("voxceleb2", root)
+    assert_accounted(listing, root)
+    assert {s.subject: s.split for s in listing.sources} == {"vox2/id00012": "test", "vox2/id00017": "test"}
+    assert kinds(listing)["duplicate"] == ["test/id00012_21Uxsk56VDQ_00001.mp4"]
+    assert len(listing.sources) == 3  # and the holiday, in the set of its speaker
+
+
+@pytest.mark.parametrize(
+    ("levels", "names", "split"),
+    [
+        ("id00012", ["21Uxsk56VDQ/00001", "21Uxsk56VDQ_00002"], ""),
+        ("test/mp4/id00012", ["21Uxsk56VDQ/00001", "21Uxsk56VDQ_00002"], "test"),
+        ("dev/id00012/21Uxsk56VDQ", ["00001", "00002"], ""),
+        ("mp4/id00012/ab_test_cde", ["00001", "00002"], ""),
+        ("test/mp4", [f"{DEV}/00001", f"{DEV}/00002"], "test"),
+    ],
+)
+def test_the_root_may_lie_at_or_below_a_speaker(levels: str, names: list[str], split: str, tmp_path: Path) -> None:
+    root = touch(tmp_path / levels, *(f"{name}.mp4" for name in names))
+    listing = list_sources("voxceleb2", root)
+    assert_accounted(listing, root)
+    assert [(s.clip_id[:12], s.clip_id[-6:], s.split) for s in listing.sources] == [
+        ("vox2/id00012", f"/0000{n}", split) for n in (1, 2)
+    ]
+    assert not kinds(listing)
+
+
+def test_the_table_of_speakers_in_other_hands(tmp_path: Path) -> None:
+    root = touch(tmp_path / "v", f"mp4/{TEST}/00001.mp4")
+    for separator in (",", "\t", ";", " ,\t"):
+        table = META.replace(" ,", separator) + f"{separator}\nid00018{separator}n18{separator}x{separator}dev\n"
+        (root / "vox2_meta.csv").write_text(table)
+        listing = list_sources("voxceleb2", root)
+        assert [(s.split, s.sex) for s in listing.sources] == [("test", "f")]
+        assert [f.detail[:6] for f in listing.findings if f.kind == "annotation"] == ["row 5:"]
 
 
 def test_a_speaker_in_both_sets_is_test(tmp_path: Path) -> None:
