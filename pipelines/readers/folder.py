@@ -80,10 +80,10 @@ def _subject(people: list[tuple[str, Callable[[str], str]]], name: str) -> str:
     for levels, person_of in people:
         if person := person_of(levels + name):
             return person
-    folder, _, base = name.partition("/")
-    while not base and suffix_of(folder) in VIDEO_SUFFIXES:  # v.mp4.webm shows whom v.mp4 shows
-        folder = os.path.splitext(folder)[0]
-    return nfc(folder)
+    top, slash, _ = name.partition("/")
+    while not slash and suffix_of(top) in VIDEO_SUFFIXES:  # v.mp4.webm shows whom v.mp4 shows
+        top = os.path.splitext(top)[0]
+    return nfc(top)
 
 
 def _labels(root: Path, tree: Tree, videos: list[str]) -> tuple[dict[str, Row], list[Finding]]:
