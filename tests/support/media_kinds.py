@@ -29,6 +29,7 @@ from media_shelf import (
 NOT, DEFAULT, COVER = Disposition(0), Disposition.default, Disposition.attached_pic
 PACKET_S = 1024 / 44_100
 B_FRAMES = {"preset": "veryfast", "bf": "2", "g": "25", "x264-params": "scenecut=0"}
+MANY_B_FRAMES = {"preset": "veryfast", "bf": "5", "x264-params": "b-pyramid=normal:b-adapt=0"}
 
 
 @dataclass(frozen=True)
@@ -255,7 +256,11 @@ KINDS: dict[str, Callable[[Path], Truth]] = {
     "plain.mp4": ordinary,
     "plain.mkv": ordinary,
     "b_frames.mp4": partial(ordinary, options=B_FRAMES),
-    "b_frames.avi": partial(container, codec="libx264", sound="libmp3lame", late_s=0.06, options=B_FRAMES),
+    "b_frames.mkv": partial(ordinary, options=MANY_B_FRAMES),
+    "b_frames.ts": partial(container, codec="libx264", sound="mp2", late_s=0.06, options=MANY_B_FRAMES),
+    "b_frames.flv": partial(container, codec="libx264", sound="aac", late_s=0.06, options=MANY_B_FRAMES),
+    "xvid.avi": partial(container, codec="mpeg4", sound="libmp3lame", late_s=0.1, options={"q:v": "2", "bf": "2"}),
+    "b_frames.avi": partial(container, codec="libx264", sound="pcm_s16le", late_s=0.09, options=B_FRAMES),
     "cut.mp4": partial(copy_cut, options={"bf": "0"}),
     "cut_b_frames.mp4": partial(copy_cut, options={"bf": "2"}),
     "cut_tail.mp4": partial(copy_cut, options={"bf": "2"}, until_s=3.0),
@@ -311,7 +316,7 @@ KINDS: dict[str, Callable[[Path], Truth]] = {
     "half.ts": truncated,
     "half.avi": truncated,
     "half.mpg": truncated,
-    "plain.avi": partial(container, codec="mpeg4", sound="libmp3lame", late_s=0.06, options=Q2),
+    "plain.avi": partial(container, codec="mpeg4", sound="pcm_s16le", options=Q2),
     "plain.flv": partial(container, codec="flv", sound="libmp3lame", late_s=0.06, options=Q2),
     "h264.flv": partial(container, codec="libx264", sound="aac", late_s=0.05),
     "plain.wmv": partial(container, codec="wmv2", sound="wmav2", late_s=0.06, options=Q2),
