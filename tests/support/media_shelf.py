@@ -173,8 +173,10 @@ def filtered(frames: Iterable[av.VideoFrame], *filters: tuple[str, str]) -> Iter
     for frame in frames:
         if graph is None:
             graph = Graph()
-            source = graph.add_buffer(frame.width, frame.height, frame.format.name, time_base=Fraction(1, FPS))
-            graph.link_nodes(source, *(graph.add(*each) for each in filters), graph.add("buffersink")).configure()
+            source = graph.add_buffer(
+                width=frame.width, height=frame.height, format=frame.format.name, time_base=Fraction(1, FPS)
+            )
+            graph.link_nodes(source, *(graph.add(*step) for step in filters), graph.add("buffersink")).configure()
         graph.push(frame)
         yield graph.pull()
 
