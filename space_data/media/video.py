@@ -150,6 +150,7 @@ def decode_video(
 
 def _decoded(packets: Iterator[Any], stream: Any, facts: VideoFacts) -> Iterator[Any]:
     """The frames of ``stream``; a packet that does not decode is counted and passed over."""
+    stamps = _Stamps()
     try:
         for packet in packets:
             if packet.stream.index != stream.index:  # ``stream_index`` of the packet that flushes is not set
@@ -157,6 +158,7 @@ def _decoded(packets: Iterator[Any], stream: Any, facts: VideoFacts) -> Iterator
             facts.packets += not (packet.is_discard or is_flush(packet))
             for frame in _frames(packet, facts):
                 facts.damaged += frame.is_corrupt
+                frame.pts = stamps.best(frame.pts, frame.dts)
                 yield frame
     except av.FFmpegError as error:
         facts.error = reason(error)
@@ -170,6 +172,29 @@ def _frames(packet: Any, facts: VideoFacts) -> list[Any]:
     except av.FFmpegError:
         facts.damaged += 1
         return []
+
+
+class _Stamps:
+    """FFmpeg's best effort (``guess_correct_pts`` of libavcodec): presentation stamps, or decoding stamps where those fail less.
+
+    AVI has no presentation stamps; what FFmpeg reads from it is out of order where pictures are stored so. A departure: where those
+    have failed and there are no others (the last pictures), there is no stamp.
+    """
+
+    def __init__(self) -> None:
+        self._last_pts = self._last_dts = -np.inf
+        self._faults = 0
+        """of presentation stamps, less those of decoding stamps"""
+
+    def best(self, pts: int | None, dts: int | None) -> int | None:
+        """The stamp of the next frame."""
+        if dts is not None:
+            self._faults -= dts <= self._last_dts
+        if pts is not None:
+            self._faults += pts <= self._last_pts
+        self._last_dts = dts if dts is not None else pts if pts is not None else self._last_dts
+        self._last_pts = pts if pts is not None else dts if dts is not None else self._last_pts
+        return pts if pts is not None and self._faults <= 0 else dts
 
 
 class _Clock:

@@ -123,7 +123,9 @@ def test_hidden_packets_lead_up_but_do_not_count() -> None:
     assert line.shown == {0: 50, 1: 50} and line.hidden == {0: 20, 1: 20} and line.ends_s[0] == pytest.approx(2.0)
 
 
-def test_pictures_that_are_stored_out_of_order_are_no_restart() -> None:
-    order = [0, 3, 1, 2, 6, 4, 5, 9, 7, 8]
-    packets = [Packet(0, 40 * shown, 40 * (i - 2)) for i, shown in enumerate(order)]
-    assert File(packets).scan(0).restarts == 0
+@pytest.mark.parametrize("is_matroska", [False, True])
+def test_pictures_that_are_stored_out_of_order_are_no_restart(is_matroska: bool) -> None:
+    order = [0, 7, 3, 1, 2, 5, 4, 6, 14, 10]
+    packets = [Packet(0, 40 * shown, None if is_matroska and i < 2 else 40 * (i - 2)) for i, shown in enumerate(order)]
+    line = File(packets).scan(0)
+    assert line.restarts == 0 and line.ends_s[0] == pytest.approx(0.6)
