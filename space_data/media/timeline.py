@@ -76,7 +76,7 @@ class Placement:
             return
         number = -1
         for packet in packets:
-            if packet.stream_index == stream.index and not is_flush(packet):
+            if packet.size and packet.stream_index == stream.index:
                 number += 1
                 if any(first <= number < end for first, end in self.strays):
                     packet.pts = packet.dts = None
@@ -117,6 +117,11 @@ def is_flush(packet: Any) -> bool:
     return packet.size == 0 and packet.dts is None and packet.pts is None
 
 
+def is_empty(packet: Any) -> bool:
+    """Whether a packet in the middle of its stream holds nothing: a decoder would take it for the end."""
+    return packet.size == 0 and not is_flush(packet)
+
+
 def scan(container: Any, streams: Sequence[Any]) -> Timeline:
     """Read all packets of ``streams``, at most one of each kind, from a container just opened, and lay them on one time line."""
     jump_s = JUMP_S if may_restart(container) else HELD_S
@@ -124,7 +129,7 @@ def scan(container: Any, streams: Sequence[Any]) -> Timeline:
     error = ""
     try:
         for position, packet in enumerate(container.demux(streams)):
-            if not is_flush(packet):
+            if packet.size:
                 _take(packet, position, found, jump_s)
     except av.FFmpegError as problem:
         error = reason(problem)
@@ -139,7 +144,7 @@ def _take(packet: Any, position: int, found: dict[int, _Track], jump_s: float) -
     if packet.dts is None and packet.pts is None:
         return
     unit_s = float(packet.time_base)
-    length_s = (packet.duration or 0) * unit_s
+    length_s = min((packet.duration or 0) * unit_s, jump_s)  # a jump may be told as the length of what lies before it
     # Only these come in order; Matroska's first pictures have none where they are stored out of order.
     at_s = packet.dts * unit_s if packet.dts is not None else None
     runs = track.runs

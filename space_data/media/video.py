@@ -19,7 +19,7 @@ from av.video.reformatter import ColorPrimaries, ColorTrc, VideoReformatter
 from numpy.typing import NDArray
 
 from space_data.media.container import MediaError, RgbImage, audio_stream, default_track, may_restart, open_media, reason, zero_s
-from space_data.media.timeline import Placement, Timeline, is_flush, timeline_of
+from space_data.media.timeline import Placement, Timeline, is_empty, is_flush, timeline_of
 from space_data.timebase import CLOCK_SLACK_S, VIDEO_FPS
 
 LEAST_STEP_S = 1e-3
@@ -153,7 +153,7 @@ def _decoded(packets: Iterator[Any], stream: Any, facts: VideoFacts) -> Iterator
     stamps = _Stamps()
     try:
         for packet in packets:
-            if packet.stream.index != stream.index:  # ``stream_index`` of the packet that flushes is not set
+            if packet.stream.index != stream.index or is_empty(packet):  # ``stream_index`` of a flush is not set
                 continue
             facts.packets += not (packet.is_discard or is_flush(packet))
             for frame in _frames(packet, facts):
@@ -177,8 +177,8 @@ def _frames(packet: Any, facts: VideoFacts) -> list[Any]:
 class _Stamps:
     """FFmpeg's best effort (``guess_correct_pts`` of libavcodec): presentation stamps, or decoding stamps where those fail less.
 
-    AVI has no presentation stamps; what FFmpeg reads from it is out of order where pictures are stored so. A departure: where those
-    have failed and there are no others (the last pictures), there is no stamp.
+    AVI has no presentation stamps; what FFmpeg reads from it is out of order where pictures are stored so. A departure: where
+    those have failed and there are no others (the last pictures), there is no stamp.
     """
 
     def __init__(self) -> None:

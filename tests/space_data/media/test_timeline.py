@@ -100,6 +100,14 @@ def test_a_clock_that_jumps_ahead_is_closed_up(jump_s: int, may_restart: bool, i
     assert times(line, packets, 0)[50] == times(line, packets, 1)[50] == (2.0 if is_closed else 2.0 + jump_s)
 
 
+def test_a_jump_that_is_told_as_the_length_of_a_packet() -> None:
+    """As MP4 does, which has lengths only."""
+    packets = part(0) + part(108_000_000)
+    packets[98].duration = packets[99].duration = 108_000_000 - 1960
+    line = File(packets, may_restart=False).scan()
+    assert line.jumped_s > 107_000 and times(line, packets, 0)[50] == times(line, packets, 1)[50] < 70
+
+
 def test_one_stream_may_rest_while_the_other_goes_on() -> None:
     packets = part(0) + part(2000, 700, streams=(0,)) + part(30_000)
     line = File(packets).scan()
