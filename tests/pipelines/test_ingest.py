@@ -133,7 +133,7 @@ def test_what_names_other_files_and_what_is_a_picture_is_no_media(tmp_path: Path
 
 
 def test_a_track_that_is_not_there_is_no_audio(tmp_path: Path) -> None:
-    task = replace(task_of(clip(tmp_path / "a.mp4")), audio_track=1)
+    task = replace(task_of(clip(tmp_path / "a.mp4", sound_s=0.4)), audio_track=1)
     assert reason_of(task, tmp_path) == ("no_audio", f"{tmp_path}/a.mp4: no audio track 1, need one of 0 to 0")
 
 
