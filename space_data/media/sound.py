@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from space_data.media.container import MediaError, audio_stream, default_track, open_media, reason, tracks
-from space_data.media.timeline import is_flush, timeline_of
+from space_data.media.timeline import is_empty, is_flush, timeline_of
 from space_data.timebase import AUDIO_HZ
 
 logger = logging.getLogger(__name__)
@@ -140,11 +140,11 @@ def _decode(
         packets = line.placements[stream.index].placed(container.demux(streams), stream)
         mixer = _Mixer(treatment, facts)
         timed = _Track(rate_hz, mixer, facts)
-        for frame, is_after_loss in _decoded(packets, stream, facts):
+        for frame, errors, mute in _decoded(packets, stream, facts):
             at_s = float(frame.pts * frame.time_base) - line.zero_s if frame.pts is not None else None
             if part_s[1] is not None and (at_s or 0.0) > part_s[1] + RESAMPLER_REACH_S:
                 break
-            timed.add(frame, at_s, EXACT_S if is_after_loss else SLACK_S)
+            timed.add(frame, at_s, errors, mute)
         samples = timed.finish()
     if not facts.samples:
         why = facts.error or f"{facts.damaged} of {facts.packets} packets damaged"
@@ -155,12 +155,12 @@ def _decode(
     return Sound(samples, facts), mixer.treatment() if treatment == Treatment() else treatment
 
 
-def _decoded(packets: Iterator[Any], stream: Any, facts: SoundFacts) -> Iterator[tuple[Any, bool]]:
-    """The frames of ``stream``, each with whether a packet was lost since the one before."""
-    is_after_loss = False
+def _decoded(packets: Iterator[Any], stream: Any, facts: SoundFacts) -> Iterator[tuple[Any, int, int]]:
+    """The frames of ``stream``, each with how many packets since the one before were in error, and how many gave nothing."""
+    errors = mute = 0
     try:
         for packet in packets:
-            if packet.stream.index != stream.index:
+            if packet.stream.index != stream.index or is_empty(packet):
                 continue
             facts.packets += not (packet.is_discard or is_flush(packet))
             try:
@@ -169,11 +169,12 @@ def _decoded(packets: Iterator[Any], stream: Any, facts: SoundFacts) -> Iterator
                 raise
             except av.FFmpegError:
                 facts.damaged += 1
-                is_after_loss = True
+                errors += 1
                 continue
+            mute += not frames
             for frame in frames:
-                yield frame, is_after_loss
-                is_after_loss = False
+                yield frame, errors, mute
+                errors = mute = 0
     except av.FFmpegError as error:
         facts.error = reason(error)
 
@@ -193,13 +194,18 @@ class _Track:
         self._run_start_s = 0.0
         self._run_samples = self._block_samples = 0
 
-    def add(self, frame: Any, at_s: float | None, slack_s: float) -> None:
-        """The next frame, which begins at ``at_s`` (None: where the one before ends)."""
+    def add(self, frame: Any, at_s: float | None, errors: int = 0, mute: int = 0) -> None:
+        """The next frame, which begins at ``at_s`` (None: where the one before ends).
+
+        After packets in error its stamp is believed to the millisecond, and after ``mute`` ones that gave nothing: the decoder
+        may have been waiting for it, or have swallowed them, which then shows in the stamp and is counted.
+        """
         is_first = not self._source_hz
         expected_s = self._run_start_s + (0.0 if is_first else self._run_samples / self._source_hz)
-        is_off = at_s is not None and (is_first or abs(at_s - expected_s) > slack_s)
+        is_off = at_s is not None and (is_first or abs(at_s - expected_s) > (EXACT_S if errors or mute else SLACK_S))
         if is_off or frame.sample_rate != self._source_hz:
             self._end_run()
+            self._facts.damaged += mute if is_off and not is_first else 0
             self._run_start_s, self._run_samples = at_s if is_off and at_s is not None else expected_s, 0
             self._move_to(round(self._run_start_s * self._rate_hz), is_first)
             self._source_hz = frame.sample_rate

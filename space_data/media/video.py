@@ -19,7 +19,7 @@ from av.video.reformatter import ColorPrimaries, ColorTrc, VideoReformatter
 from numpy.typing import NDArray
 
 from space_data.media.container import MediaError, RgbImage, audio_stream, default_track, may_restart, open_media, reason, zero_s
-from space_data.media.timeline import Placement, Timeline, is_flush, timeline_of
+from space_data.media.timeline import Placement, Timeline, is_empty, is_flush, timeline_of
 from space_data.timebase import CLOCK_SLACK_S, VIDEO_FPS
 
 LEAST_STEP_S = 1e-3
@@ -150,13 +150,15 @@ def decode_video(
 
 def _decoded(packets: Iterator[Any], stream: Any, facts: VideoFacts) -> Iterator[Any]:
     """The frames of ``stream``; a packet that does not decode is counted and passed over."""
+    stamps = _Stamps()
     try:
         for packet in packets:
-            if packet.stream.index != stream.index:  # ``stream_index`` of the packet that flushes is not set
+            if packet.stream.index != stream.index or is_empty(packet):  # ``stream_index`` of a flush is not set
                 continue
             facts.packets += not (packet.is_discard or is_flush(packet))
             for frame in _frames(packet, facts):
                 facts.damaged += frame.is_corrupt
+                frame.pts = stamps.best(frame.pts, frame.dts)
                 yield frame
     except av.FFmpegError as error:
         facts.error = reason(error)
@@ -170,6 +172,29 @@ def _frames(packet: Any, facts: VideoFacts) -> list[Any]:
     except av.FFmpegError:
         facts.damaged += 1
         return []
+
+
+class _Stamps:
+    """FFmpeg's best effort (``guess_correct_pts`` of libavcodec): presentation stamps, or decoding stamps where those fail less.
+
+    AVI has no presentation stamps; what FFmpeg reads from it is out of order where pictures are stored so. A departure: where
+    those have failed and there are no others (the last pictures), there is no stamp.
+    """
+
+    def __init__(self) -> None:
+        self._last_pts = self._last_dts = -np.inf
+        self._faults = 0
+        """of presentation stamps, less those of decoding stamps"""
+
+    def best(self, pts: int | None, dts: int | None) -> int | None:
+        """The stamp of the next frame."""
+        if dts is not None:
+            self._faults -= dts <= self._last_dts
+        if pts is not None:
+            self._faults += pts <= self._last_pts
+        self._last_dts = dts if dts is not None else pts if pts is not None else self._last_dts
+        self._last_pts = pts if pts is not None else dts if dts is not None else self._last_pts
+        return pts if pts is not None and self._faults <= 0 else dts
 
 
 class _Clock:

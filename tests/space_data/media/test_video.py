@@ -165,3 +165,17 @@ def test_nothing_that_decodes_is_said_with_how_much_was_tried(tmp_path: Path) ->
         list(decode_video(tmp_path / "a.mkv"))
     with pytest.raises(MediaError, match="without a decodable frame"):
         probe(tmp_path / "a.mkv")
+
+
+def test_pictures_of_avi_that_are_stored_out_of_order_come_at_even_times(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "a.avi"), "w") as container:
+        stream: Any = container.add_stream("mpeg4", rate=25)
+        stream.width = stream.height = 96
+        stream.pix_fmt, stream.codec_context.max_b_frames = "yuv420p", 2
+        for number, rgb in enumerate(moving(30)):
+            frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    times = [frame.pts_s for frame in decode_video(tmp_path / "a.avi")]
+    assert len(times) == 30 and np.diff(times)[1:] == pytest.approx(0.04)
