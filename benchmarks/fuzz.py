@@ -75,7 +75,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("clips", type=Path, nargs="+", metavar="CLIP")
     parser.add_argument("--out", type=Path, help="keep the files and tables here")
-    parser.add_argument("--packets", action="store_true", help="flip bits inside packets and compare lengths with FFmpeg's program")
+    parser.add_argument("--packets", action="store_true", help="flip bits inside packets, compare lengths with FFmpeg's")
     parser.add_argument("--files", type=int, default=1000, help="with --packets: how many")
     parser.add_argument("--only", type=int, metavar="N", help="with --packets: make file N again, in --out")
     arguments = parser.parse_args()

@@ -1,9 +1,9 @@
-"""Bits flipped inside packets, our decoding against FFmpeg's: ``python -m benchmarks.fuzz --packets CLIP... [--files 1000]``.
+"""Bits flipped inside packets, our decoding against FFmpeg's: ``python -m benchmarks.fuzz --packets CLIP...``.
 
-Each clip is looped to 30 s in every form of ``FORMS`` (by FFmpeg's program, which must be installed). Then, file after file, 1 to 64
-bits are flipped in the data of its packets, never in what the container says of them, and both decoders read it. Counted: crashes,
-hangs, and the share whose pictures and sound both end within one packet of where FFmpeg's end. Exit status 1 below ``GOAL``.
-``--only N`` makes file N again and keeps it.
+Each clip (with sound) is looped to 30 s in every form of ``FORMS``, by FFmpeg's program, which must be installed. Then, file after
+file (``--files 1000``), 1 to 64 bits are flipped in the data of its packets, never in what the container says of them, and both
+decoders read it. Counted: crashes, hangs, and the share whose pictures and sound both end within one packet of where FFmpeg's end.
+Exit status 1 below ``GOAL``. ``--only N`` makes file N again and keeps it.
 """
 
 import re
@@ -67,7 +67,20 @@ def make_bases(clips: list[Path], folder: Path) -> list[Base]:
         for form, options in FORMS.items():
             target = folder / f"{clip.stem}.{form}"
             command = ["ffmpeg", "-y", "-v", "error", "-stream_loop", "-1", "-i", str(clip), "-t", str(LENGTH_S)]
-            command += ["-map", "0:v:0", "-map", "0:a:0", "-vf", f"scale={SIZE}", "-r", str(FPS), "-pix_fmt", "yuv420p", "-g", "50"]
+            command += [
+                "-map",
+                "0:v:0",
+                "-map",
+                "0:a:0",
+                "-vf",
+                f"scale={SIZE}",
+                "-r",
+                str(FPS),
+                "-pix_fmt",
+                "yuv420p",
+                "-g",
+                "50",
+            ]
             subprocess.run([*command, *options.split(), "-b:a", "64k", "-ac", "1", str(target)], check=True)
             content = target.read_bytes()
             bases.append(Base(target, content, ts_spans(content) if target.suffix == ".ts" else packet_spans(target, content)))
@@ -206,4 +219,3 @@ def report(answers: dict[int, object], bases: list[Base]) -> int:
         print(f"file {seed} ({name}): pictures end {pictures_s:+.3f} s, sound {sound_s:+.3f} s against FFmpeg's (--only {seed})")
     failed = total["crashed"] + total["hung"] + total["raised"]
     return int(failed > 0 or total["within"] < GOAL * total["files"])
-

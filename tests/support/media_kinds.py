@@ -3,7 +3,7 @@
 Time and choice of streams are here; colours, turns and formats of samples stand in the tests that look at them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -63,8 +63,8 @@ def plain(count: int = 50, first: int = 0, at_s: float = 0.0, **more: Any) -> Tr
     return Truth(list(range(first, first + count)), times_s, **{"sounds": ((0.0, sweep(count / FPS)),), **more})
 
 
-def ordinary(path: Path, **options: object) -> Truth:
-    write(path, clip(**options))  # type: ignore[arg-type]
+def ordinary(path: Path, muxing: Mapping[str, str] | None = None, **options: Any) -> Truth:
+    write(path, clip(**options), **(muxing or {}))
     return plain()
 
 
@@ -88,9 +88,9 @@ def copy_cut(path: Path, options: dict[str, str], from_s: float = 1.32, until_s:
     return Truth([round(t * FPS) for t in sorted(kept)], [t - from_s for t in sorted(kept)], ((0.0, sound),))
 
 
-def shifted(path: Path, video_s: float = 0.0, sound_s: float = 0.0, base_s: float = 0.0, **options: object) -> Truth:
+def shifted(path: Path, video_s: float = 0.0, sound_s: float = 0.0, base_s: float = 0.0, **options: Any) -> Truth:
     """One of the streams begins late (positive) or its beginning is cut off (negative)."""
-    streams = clip(**options)  # type: ignore[arg-type]
+    streams = clip(**options)
     if path.suffix in (".mkv", ".ts"):  # no word on AAC's priming there: FLAC and MP2 of whole frames have none that matters
         streams[1] = Sound(sweep(2.0), codec="flac" if path.suffix == ".mkv" else "mp2")
     write(path, streams, lambda packet, index, _: [moved(packet, base_s + (video_s, sound_s)[index])])
@@ -147,6 +147,13 @@ def variable_rate(path: Path) -> Truth:
     times_s = [0.0, 0.04, 0.08, 0.2, 0.5, 0.52, 0.9, 1.4, 1.44, 1.98]
     write(path, [Pictures([numbered(n) for n in range(10)], times_s=times_s), Sound(sweep(2.0))])
     return Truth(list(range(10)), times_s, ((0.0, sweep(2.0)),))
+
+
+def based(path: Path, base_s: float) -> Truth:
+    """Both streams begin at ``base_s`` of the container's clock, which is nobody's business; MPEG-TS counts 26.5 h and wraps."""
+    sound = Sound(sweep(2.0), codec="mp2" if path.suffix == ".ts" else "flac")
+    write(path, [clip()[0], sound], lambda packet, *_: [moved(packet, base_s)])
+    return plain(slack_s=0.02 if path.suffix == ".ts" else 0.001)
 
 
 def joined_ts(path: Path, longer_s: float = 0.0, codec: str = "libx264", sound: str = "mp2") -> Truth:
@@ -227,20 +234,20 @@ def damaged_adts(path: Path, *numbers: int) -> Truth:
     return plain(0, sounds=((0.0, sweep(2.0)),), holes_s=holes, slack_s=0.03, unlike_ffmpeg=UNFILLED)
 
 
-def container(path: Path, codec: str, sound: str, hz: int = 44_100, late_s: float = 0.0, **pictures: object) -> Truth:
+def container(path: Path, codec: str, sound: str, hz: int = 44_100, late_s: float = 0.0, **pictures: Any) -> Truth:
     """An ordinary clip in another container or codec."""
     streams = [
         Pictures([numbered(n) for n in range(50)], codec, **pictures),
         Sound(sweep(2.0, hz), hz, sound, options={"b": "192k"}),
-    ]  # type: ignore[arg-type]
+    ]
     write(path, streams)
     return plain(slack_s=0.001 + late_s)
 
 
-def truncated(path: Path) -> Truth:
+def truncated(path: Path, codec: str = "mpeg2video", sound: str = "mp2", **muxing: str) -> Truth:
     """Half of the bytes, which is about half of the time, without a word in the header that would say so."""
-    pictures = clip(100, codec="mpeg2video", options={"q:v": "2", "g": "5"})[0]
-    write(path, [pictures, Sound(sweep(4.0), codec="mp2")])
+    pictures = clip(100, codec=codec, options={"g": "5"} | (Q2 if codec == "mpeg2video" else {}))[0]
+    write(path, [pictures, Sound(sweep(4.0), codec=sound)], **muxing)
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
     return plain(100, lossy_frames=56, holes_s=((1.9, 4.0),), missing_s=2.1, slack_s=0.06)
@@ -316,6 +323,13 @@ KINDS: dict[str, Callable[[Path], Truth]] = {
     "half.ts": truncated,
     "half.avi": truncated,
     "half.mpg": truncated,
+    "half_faststart.mp4": partial(truncated, codec="libx264", sound="aac", movflags="faststart"),
+    "half_fragmented.mp4": partial(truncated, codec="libx264", sound="aac", movflags="frag_keyframe+empty_moov"),
+    "fragmented.mp4": partial(ordinary, muxing={"movflags": "frag_keyframe+empty_moov"}),
+    "based_5s.mkv": partial(based, base_s=5.0),
+    "based_5s.mp4": partial(based, base_s=5.0),
+    "based_5h.ts": partial(based, base_s=18_000.0),
+    "wraps.ts": partial(based, base_s=2**33 / 90_000 - 1.0),
     "plain.avi": partial(container, codec="mpeg4", sound="pcm_s16le", options=Q2),
     "plain.flv": partial(container, codec="flv", sound="libmp3lame", late_s=0.06, options=Q2),
     "h264.flv": partial(container, codec="libx264", sound="aac", late_s=0.05),

@@ -105,11 +105,11 @@ class Sound:
         if self.disposition is not None:
             stream.disposition = self.disposition
         planes = np.atleast_2d(self.samples)
-        names = {"float32": "fltp", "float64": "dblp", "int16": "s16p", "int32": "s32p", "uint8": "u8p"}
+        names = {"float32": "flt", "float64": "dbl", "int16": "s16", "int32": "s32", "uint8": "u8"}
         packets = []
         step = self.hz // 10
         for begin in range(0, planes.shape[1], step):
-            part = np.ascontiguousarray(planes[:, begin : begin + step])
+            part = np.ascontiguousarray(planes[:, begin : begin + step].T).reshape(1, -1)
             frame = av.AudioFrame.from_ndarray(part, format=names[planes.dtype.name], layout=self.layout)
             frame.sample_rate, frame.pts, frame.time_base = self.hz, begin, Fraction(1, self.hz)
             packets += stream.encode(frame)
