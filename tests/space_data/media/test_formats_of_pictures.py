@@ -265,7 +265,7 @@ SCRIPTS = {
     "webvtt": "WEBVTT\n\n00:00.000 --> 00:02.000\nHello\n",
     "json": '{"file": "NAME"}',
     "html": "<!DOCTYPE html><video src='URL'></video>",
-    "xspf": '<?xml version="1.0"?><playlist version="1"><trackList><track><location>URL</location></track></trackList></playlist>',
+    "xspf": '<playlist version="1"><trackList><track><location>URL</location></track></trackList></playlist>',
     "pls": "[playlist]\nFile1=URL\nNumberOfEntries=1\n",
 }
 
