@@ -123,7 +123,10 @@ def _join_short(line: Timeline, pieces: list[Span], holes: set[Span], rules: Cut
 
 
 def _cut_to_length(line: Timeline, piece: Span, rules: CutRules) -> list[Span]:
-    """Cut a long piece into as few as possible (a picture that stands still for longer stays whole): at the middle of the pause nearest to an even share, else at the share itself."""
+    """Cut a long piece into as few as possible: at the middle of the pause nearest to an even share, else at the share itself.
+
+    A picture that stands still for longer stays whole.
+    """
     parts = min(int(np.ceil(line.seconds(piece) / rules.longest_s - CLOCK_SLACK_S)), piece[1] - piece[0])
     if parts <= 1:
         return [piece]
