@@ -1,9 +1,9 @@
 """Bits flipped inside packets, ours against FFmpeg's: ``python -m benchmarks.fuzz --packets CLIP...``.
 
 Each clip (with sound) is looped to 30 s in every form of ``FORMS``, by FFmpeg's program, which must be installed. Then, file
-after file (``--files 1000``), 1 to 64 bits are flipped in the data of its packets, never in what the container says of them, and both
-decoders read it. Counted: crashes, hangs, and the share whose pictures and sound both end within one packet of where FFmpeg's end.
-Exit status 1 below ``GOAL``. ``--only N`` makes file N again and keeps it.
+after file (``--files 1000``), 1 to 64 bits are flipped in the data of its packets, never in what the container says of them, and
+both decoders read it. Counted: crashes, hangs, and the share whose pictures and sound both end within one packet of where
+FFmpeg's end. Exit status 1 below ``GOAL``. ``--only N`` makes file N again and keeps it.
 """
 
 import re
