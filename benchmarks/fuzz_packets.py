@@ -18,7 +18,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.isolate import Died, FunctionName, IsolatedPool, Raised, Returned, TimedOut
+from pipelines.isolate import Answer, Died, FunctionName, IsolatedPool, Raised, Returned, TimedOut
 from space_data import progress
 from space_data.media.container import MediaError
 from space_data.media.probe import probe
@@ -160,8 +160,7 @@ def compare(path: str, content: bytes) -> tuple[Lengths, Lengths]:
 def packet_s(base: Base) -> float:
     """Length of a packet of sound."""
     with av.open(str(base.path)) as container:
-        packet = next(p for p in container.demux(audio=0) if p.duration)
-        return float(packet.duration * packet.time_base)
+        return next(float(p.duration * p.time_base) for p in container.demux(audio=0) if p.duration)
 
 
 def run(clips: list[Path], files: int, workers: int, only: int | None, out: Path | None) -> int:
@@ -178,7 +177,7 @@ def run(clips: list[Path], files: int, workers: int, only: int | None, out: Path
             print(f"{target}: ours {our_lengths(str(target))}, FFmpeg's {ffmpegs_lengths(str(target))}")
             return 0
         pool = IsolatedPool(FunctionName(__name__, "compare"), workers, TIME_LIMIT_S)
-        answers = {}
+        answers: dict[int, Answer] = {}
         for first in progress.track(range(0, files, 10 * workers), "files (packs)"):
             seeds = range(first, min(files, first + 10 * workers))
             names = {seed: bases[seed % len(bases)] for seed in seeds}
@@ -190,7 +189,7 @@ def run(clips: list[Path], files: int, workers: int, only: int | None, out: Path
         return report(answers, bases)
 
 
-def report(answers: dict[int, object], bases: list[Base]) -> int:
+def report(answers: dict[int, Answer], bases: list[Base]) -> int:
     """The table by form, the worst files, and 1 below the goal."""
     counts: dict[str, Counter[str]] = {form: Counter() for form in FORMS}
     worst = []

@@ -176,6 +176,18 @@ def joined_ts(path: Path, longer_s: float = 0.0, codec: str = "libx264", sound: 
     )  # fmt: skip
 
 
+def joined_clips(path: Path, codec: str, sound: str, hz: int = 44_100) -> Truth:
+    """Two Matroska files put together with ``cat``."""
+    parts = []
+    for first, pitch in ((0, 300.0), (50, 800.0)):
+        pictures = Pictures([numbered(n) for n in range(first, first + 50)], codec, options=VP8 if codec == "libvpx" else {})
+        write(path, [pictures, Sound(sweep(2.0, hz, pitch), hz, sound)])
+        parts.append(path.read_bytes())
+    path.write_bytes(b"".join(parts))
+    sounds = (0.0, sweep(2.0)), (2.0, sweep(2.0, first_hz=800.0))
+    return plain(100, sounds=sounds, slack_s=0.02, unlike_ffmpeg="lays the second over the first")
+
+
 def joined_sound(path: Path, codec: str, hz: int = 44_100, unlike_ffmpeg: str = "") -> Truth:
     """Two files of sound put together with ``cat``."""
     parts = []
@@ -301,6 +313,8 @@ KINDS: dict[str, Callable[[Path], Truth]] = {
     "joined_longer_sound.ts": partial(joined_ts, longer_s=0.3),
     "joined_shorter_sound.ts": partial(joined_ts, longer_s=-0.3),
     "joined.mpg": partial(joined_ts, codec="mpeg2video"),
+    "joined.mkv": partial(joined_clips, codec="libx264", sound="flac"),
+    "joined.webm": partial(joined_clips, codec="libvpx", sound="libopus", hz=48_000),
     "joined.mp3": partial(joined_sound, codec="libmp3lame"),
     "joined.ogg": partial(joined_sound, codec="flac", unlike_ffmpeg=CHAINED),
     "joined.opus": partial(joined_sound, codec="libopus", hz=48_000, unlike_ffmpeg=CHAINED),
