@@ -26,6 +26,8 @@ FRONTAL_YAW_DEG, LARGEST_YAW_DEG = 25.0, 45.0  # up to which it works well, and 
 FRONTAL_PITCH_DEG = 25.0
 LARGEST_ROLL_DEG = 30.0
 LEVEL_PX, LEVEL_SIDES = 256, (2.0, 3.5)  # of the squares in which the detector is shown a levelled face; in mesh heights
+STANDING_ROLL_DEG = 20.0  # a head that leans less may stand with its mouth covered, which looks upside down to the detector
+UPRIGHT_SCORE, UPRIGHT_LEAD = 0.75, 0.08  # of the half turn, that it takes to turn such a head over
 VISIBLE_SHARE, LEAST_VISIBLE_SHARE = 0.98, 0.93  # of the mesh inside the picture
 
 
@@ -140,7 +142,8 @@ def _upright(name: str, rgb: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int,
         found = found or _face(view)
         if found is None:
             height, width = rgb.shape[:2]
-            raise SpaceError(f"{name}: no human face found in the {width}x{height} px picture (need one seen from the front)")
+            size = f"{width}x{height} px"
+            raise SpaceError(f"{name}: no human face found in the {size} picture (need one face seen from the front)")
         roll_deg = _roll_deg(view, found[1])
         if abs(roll_deg) < LARGEST_ROLL_DEG:
             return view, turns % 4, *found
@@ -171,12 +174,15 @@ def _roll_deg(rgb: NDArray[np.uint8], mesh: NDArray[np.float32]) -> float:
     x, y = ((low + high) / 2).tolist()
     scores = []
     for sides in LEVEL_SIDES:
-        to_level = cv2.getRotationMatrix2D((x, y), roll_deg, LEVEL_PX / (sides * float((high - low).max())))
-        to_level[:, 2] += LEVEL_PX / 2 - np.array([x, y])
+        scale = LEVEL_PX / (sides * float((high - low).max()))
+        to_level = np.array(cv2.getRotationMatrix2D((x, y), roll_deg, scale), np.float64)
+        to_level[:, 2] += (LEVEL_PX / 2 - x, LEVEL_PX / 2 - y)
         level = cv2.warpAffine(rgb, to_level, (LEVEL_PX, LEVEL_PX), borderValue=(MID_GREY,) * 3)
         views = (np.array(level, np.uint8), np.array(level[::-1, ::-1], np.uint8))
         scores.append([face_finder().boxes(view)[:, 4].max(initial=0) for view in views])
-    as_it_is, half_turned = np.sum(scores, axis=0)
+    as_it_is, half_turned = np.mean(scores, axis=0)
+    if abs(roll_deg) < STANDING_ROLL_DEG and half_turned < max(UPRIGHT_SCORE, as_it_is + UPRIGHT_LEAD):
+        return roll_deg
     return roll_deg + (180 if half_turned > as_it_is else 0)
 
 
