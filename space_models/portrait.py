@@ -13,6 +13,7 @@ from space_data.errors import SpaceError
 from space_data.facemesh import face_finder, mesh_of_image
 from space_data.landmarks import PoseTrack, estimate_pose, mesh_to_landmarks, normalise
 from space_data.media.images import read_image
+from space_models.mouth_cover import covered_mouth
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +89,10 @@ def load_portrait(picture: Path | str | NDArray[np.uint8], name: str = "portrait
             f"{name}: head turned {abs(yaw_deg):.0f} degrees to the side, need {LARGEST_YAW_DEG:.0f} or less (use a picture from "
             "the front: a profile does not show the other half of the face)"
         )
-    return _measured(name, box, rgb, in_crop, _warnings(turns, faces, face_px, visible, box))
+    warnings = _warnings(turns, faces, face_px, visible, box)
+    if cover := covered_mouth(crop, in_crop):
+        warnings.append(f"mouth covered (mask, hand, microphone)? {cover}")
+    return _measured(name, box, rgb, in_crop, warnings)
 
 
 def portrait_of_crop(rgb: NDArray[np.uint8], name: str = "portrait") -> Portrait:

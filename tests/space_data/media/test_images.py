@@ -137,6 +137,24 @@ def test_alpha_of_either_depth_lies_over_grey(bits: int, opacity: float, wanted:
     assert off(read(png(grey, 4, bits), tmp_path), np.repeat(wanted[..., :1], 3, 2)) <= 1
 
 
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("orientation", [3, 6, 8])
+def test_a_turned_cut_out_is_upright_over_grey(kind: str, orientation: int, tmp_path: Path) -> None:
+    hidden = np.kron(np.array([[0, 1, 0], [1, 1, 1]]), np.ones((16, 16), int)) == 0
+    rgba = np.dstack([np.where(hidden[..., None], GREEN, UPRIGHT), np.where(hidden, 0, 255)]).astype(np.uint8)
+    tag = {"tiffinfo": {0x0112: orientation}} if kind == "TIFF" else {"exif": exif(orientation)}
+    lossless = {"lossless": True, "exact": True} if kind == "WEBP" else {}
+    found = read(Image.fromarray(stored(rgba, orientation)), tmp_path, format=kind, **tag, **lossless)
+    assert off(found, np.where(hidden[..., None], GREY, UPRIGHT)) == 0
+
+
+def test_a_16_bit_cut_out_over_green_is_as_its_8_bit_copy(tmp_path: Path, rng: np.random.Generator) -> None:
+    hidden = rng.random((32, 48)) < 0.5
+    rgba = np.dstack([np.where(hidden[..., None], GREEN, UPRIGHT), np.where(hidden, 0, 255)]).astype(np.uint16)
+    found = read(png(rgba * 257, 6, 16), tmp_path)
+    assert off(found, read(png(rgba, 6, 8), tmp_path)) == 0 and (found[hidden] == GROUND).all()
+
+
 @pytest.mark.parametrize("bits", [1, 2, 4, 8, 16])
 def test_a_transparent_grey_level(bits: int, tmp_path: Path) -> None:
     most = 2**bits - 1
