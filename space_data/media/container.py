@@ -11,6 +11,7 @@ from av.stream import Disposition
 from numpy.typing import NDArray
 
 from space_data.errors import SpaceError
+from space_data.files import check_length
 
 av.logging.set_level(av.logging.PANIC)
 
@@ -51,6 +52,7 @@ def open_media(path: Path | str) -> Any:
         MediaError: missing, empty, or not media; ``NotMediaError`` where another kind of file was recognised.
     """
     path = Path(path)
+    check_length(path)
     if not path.exists():
         raise MediaError(f"{path}: no such file")
     if path.is_file() and path.stat().st_size == 0:

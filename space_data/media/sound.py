@@ -30,6 +30,8 @@ RESAMPLER_REACH_S = 0.5
 LOUD = 16.0
 """Float samples beyond this are not loud (24 dB over full scale) but in another scale, or damaged."""
 INTEGER_SCALES = (2.0**15, 2.0**23, 2.0**31)
+MOST_PLANES = 8
+"""PyAV 18 reads beyond the planes of a frame that has so many (7.1 sound), and crashes: they are packed first."""
 WINDOW_S = 0.5
 CANCELLED = 0.1
 """Channels cancel where the power of their sum is so small a share of the sum of their powers; 1 for unrelated channels."""
@@ -306,6 +308,8 @@ class _Mixer:
 
 def _planar(frame: Any) -> NDArray[np.float32]:
     """Samples of a frame, (channels, n); integers with full scale at 1."""
+    if frame.format.is_planar and frame.layout.nb_channels >= MOST_PLANES:
+        (frame,) = av.AudioResampler(format="flt", layout=frame.layout, rate=frame.sample_rate).resample(frame)
     stored = frame.to_ndarray()
     samples = stored if frame.format.is_planar else stored.reshape(-1, frame.layout.nb_channels).T
     if samples.dtype == np.uint8:

@@ -144,7 +144,9 @@ def _take(packet: Any, position: int, found: dict[int, _Track], jump_s: float) -
     if packet.dts is None and packet.pts is None:
         return
     unit_s = float(packet.time_base)
-    length_s = min((packet.duration or 0) * unit_s, jump_s)  # a jump may be told as the length of what lies before it
+    length_s = (packet.duration or 0) * unit_s
+    if length_s > jump_s:  # a jump may be told as the length of what lies before it
+        length_s = 0.0
     # Only these come in order; Matroska's first pictures have none where they are stored out of order.
     at_s = packet.dts * unit_s if packet.dts is not None else None
     runs = track.runs
@@ -173,9 +175,11 @@ def _laid_out(zero: float, found: dict[int, _Track], error: str) -> Timeline:
     shifts: dict[int, list[tuple[int, float]]] = {index: [] for index in found}
     ends_s, begins_s = dict.fromkeys(found, 0.0), []
     for number, part in enumerate(parts):
-        begin_s = min(run.start_s for run in part.values())
-        shift_s = max(ends_s.values()) - (begin_s - zero) if number and np.isfinite(begin_s) else 0.0
-        begins_s.append(max(ends_s.values()))
+        start_s = min(run.start_s for run in part.values())
+        jumped_alone = len(part) == 1 and next(iter(part.values())).jumped_s > 0  # the other stream just goes on
+        begin_s = max(ends_s[index] for index in (part if jumped_alone else ends_s))
+        shift_s = begin_s - (start_s - zero) if number and np.isfinite(start_s) else 0.0
+        begins_s.append(begin_s)
         for index, run in part.items():
             if number:
                 shifts[index].append((run.first, shift_s))

@@ -129,7 +129,7 @@ def decode_video(
         clock = _Clock(line.zero_s, 1.0 / float(stream.average_rate or VIDEO_FPS), line.parts_s)
         convert = _Converter(stream)
         next_s = start_s if start_s > 0 else -np.inf
-        decoded = _deinterlaced(_decoded(placement.placed(container.demux(streams), stream), stream, facts), stream, facts)
+        decoded = _filtered(_decoded(placement.placed(container.demux(streams), stream), stream, facts), facts)
         count = 0
         for frame in decoded:
             pts_s, begins_part = clock.time_of(frame)
@@ -150,7 +150,7 @@ def decode_video(
 
 def _decoded(packets: Iterator[Any], stream: Any, facts: VideoFacts) -> Iterator[Any]:
     """The frames of ``stream``; a packet that does not decode is counted and passed over."""
-    stamps = _Stamps()
+    stamps = _Stamps(stream.container)
     try:
         for packet in packets:
             if packet.stream.index != stream.index or is_empty(packet):  # ``stream_index`` of a flush is not set
@@ -177,13 +177,13 @@ def _frames(packet: Any, facts: VideoFacts) -> list[Any]:
 class _Stamps:
     """FFmpeg's best effort (``guess_correct_pts`` of libavcodec): presentation stamps, or decoding stamps where those fail less.
 
-    AVI has no presentation stamps; what FFmpeg reads from it is out of order where pictures are stored so. A departure: where
-    those have failed and there are no others (the last pictures), there is no stamp.
+    AVI has no presentation stamps; those that FFmpeg makes up are out of order where pictures are stored so, hence not trusted.
+    A departure: where they have failed and there are no others (the last pictures), there is no stamp.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, container: Any) -> None:
         self._last_pts = self._last_dts = -np.inf
-        self._faults = 0
+        self._faults = int(container.format.name == "avi")
         """of presentation stamps, less those of decoding stamps"""
 
     def best(self, pts: int | None, dts: int | None) -> int | None:
@@ -220,17 +220,19 @@ class _Clock:
         return at_s, begins_part
 
 
-def _deinterlaced(frames: Iterator[Any], stream: Any, facts: VideoFacts) -> Iterator[Any]:
-    """The frames, those that are marked as interlaced through FFmpeg's ``bwdif``, from the first such one on."""
-    graph, shape = None, None
+def _filtered(frames: Iterator[Any], facts: VideoFacts) -> Iterator[Any]:
+    """The frames, through those of FFmpeg's filters that they need, if any."""
+    graph: Graph | None = None
+    kind: tuple[Any, ...] = ()
+    is_interlaced = False  # once is always: the filter looks at each frame
     for frame in frames:
         facts.interlaced += frame.interlaced_frame
-        looks = (frame.width, frame.height, frame.format.name)
-        if graph is not None and shape != looks:
-            yield from _pulled(graph, None)
-            graph = None
-        if graph is None and frame.interlaced_frame:
-            graph, shape = _bwdif(frame, stream), looks
+        is_interlaced |= frame.interlaced_frame
+        found = (is_interlaced, bool(colours(frame)), frame.width, frame.height, frame.format.name)
+        if found != kind:
+            if graph is not None:
+                yield from _pulled(graph, None)
+            graph, kind = _graph(frame, is_interlaced, bool(colours(frame))), found
         if graph is None:
             yield frame
         else:
@@ -239,15 +241,22 @@ def _deinterlaced(frames: Iterator[Any], stream: Any, facts: VideoFacts) -> Iter
         yield from _pulled(graph, None)
 
 
-def _bwdif(frame: Any, stream: Any) -> Graph:
-    """A picture for each frame, only where it is marked, its fields in the order that it says."""
+def _graph(frame: Any, is_interlaced: bool, is_mapped: bool) -> Graph | None:
+    """What frames like ``frame`` go through; None: nothing.
+
+    Fields: bwdif, a picture for each frame, only where it is marked. Colours that are mapped to BT.709 lose what their file says
+    of the studio's screen and of the brightest light, for whose sake swscale would darken all below it: skin of 100 nits to half.
+    """
+    filters = [("bwdif", "mode=send_frame:parity=auto:deint=interlaced")] if is_interlaced else []
+    if is_mapped:
+        kinds = ("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL", "DYNAMIC_HDR_PLUS")
+        filters += [("sidedata", f"mode=delete:type={kind}") for kind in kinds]
+    if not filters:
+        return None
     graph = Graph()
     graph.threads = 1
-    graph.link_nodes(
-        graph.add_buffer(width=frame.width, height=frame.height, format=frame.format.name, time_base=frame.time_base),
-        graph.add("bwdif", "mode=send_frame:parity=auto:deint=interlaced"),
-        graph.add("buffersink"),
-    ).configure()
+    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format.name, time_base=frame.time_base)
+    graph.link_nodes(source, *(graph.add(name, options) for name, options in filters), graph.add("buffersink")).configure()
     return graph
 
 
