@@ -145,8 +145,9 @@ def _take(packet: Any, position: int, found: dict[int, _Track], jump_s: float) -
         return
     unit_s = float(packet.time_base)
     length_s = (packet.duration or 0) * unit_s
-    if length_s > jump_s:  # a jump may be told as the length of what lies before it
-        length_s = 0.0
+    if length_s > jump_s:  # a jump may be told as the length of what lies before it, which is as long as the one before that
+        before = track.runs[-1] if track.runs else None
+        length_s = before.expected_s - before.last_s if before is not None and np.isfinite(before.last_s) else 0.0
     # Only these come in order; Matroska's first pictures have none where they are stored out of order.
     at_s = packet.dts * unit_s if packet.dts is not None else None
     runs = track.runs
