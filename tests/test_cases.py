@@ -104,7 +104,8 @@ def test_one_damaged_packet_is_not_the_end(made: Path, shared_media: Path) -> No
     sound = decode_sound(made / "bad-packet" / "bad_sound_packet.mp4")
     whole = decode_sound(shared_media / "clean_f_524_glasses.mp4").samples
     assert sound.facts.damaged == 1 and len(sound.samples) == pytest.approx(len(whole), abs=2)
-    assert np.corrcoef(sound.samples[-16_000:-100], whole[-16_000:-100])[0, 1] > 0.98, "what comes after lies where it lay"
+    fits = [np.corrcoef(sound.samples[60_000 + lag : 76_000 + lag], whole[60_000:76_000])[0, 1] for lag in (-1, 0, 1)]
+    assert max(fits) > 0.95, "what comes after lies where it lay, to a sample"
 
 
 def test_a_portrait_on_its_side_is_turned_or_refused(made: Path, shared_media: Path) -> None:
