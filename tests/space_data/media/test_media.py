@@ -119,7 +119,7 @@ def test_a_full_disk_is_one_error_and_leaves_nothing(tmp_path: Path) -> None:
     size = (tmp_path / "fits.mp4").stat().st_size
     (tmp_path / "fits.mp4").unlink()
     for limit in (size // 2, size - 100):  # in the middle, and while the index is written at the end
-        command = [sys.executable, "-c", script, str(tmp_path / "o.mp4"), str(limit)]
+        command = [sys.executable, "-c", script, str(tmp_path / f"{'o' * 251}.mp4"), str(limit)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120)
         assert done.returncode == 1 and len(done.stderr.splitlines()) == 1, done.stderr
         assert "o.mp4: writing failed after" in done.stderr and "File too large" in done.stderr
