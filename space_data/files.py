@@ -61,18 +61,23 @@ def file_stems(ids: Iterable[str], *suffixes: str) -> dict[str, str]:
     A hash sign, which ends an address in a browser, becomes ``-s``. Where that, upper and lower case, Unicode's forms of one
     text, or a folder called like a file would let two ids meet on some file system, a hash of each id tells them apart.
     """
-    paths = {clip_id: PurePosixPath(clip_id.replace("#", "-s")) for clip_id in ids}
-    keys = {clip_id: [_folded(f"{path}{suffix}") for suffix in suffixes] for clip_id, path in paths.items()}
+    paths = {clip_id: clip_id.replace("#", "-s") for clip_id in ids}
+    longest = max(suffixes, key=len)
+    stems = {clip_id: _fitting_path(path, longest) for clip_id, path in paths.items()}
+    keys = {clip_id: [_folded(f"{stem}{suffix}") for suffix in suffixes] for clip_id, stem in stems.items()}
     files = Counter(key for own in keys.values() for key in own)
-    folders = {_folded(str(folder)) for path in paths.values() for folder in path.parents}
-    longest, stems = max(suffixes, key=len), {}
+    parents = {stem.rpartition("/")[0] for stem in stems.values()}
+    folders = {_folded(str(folder)) for parent in parents for folder in PurePosixPath(f"{parent}/_").parents}
     for clip_id, path in paths.items():
-        meets = any(files[key] > 1 or key in folders for key in keys[clip_id])
-        told_apart = f"{path}-{_short_hash(clip_id)}" if meets else str(path)
-        flat = told_apart if len(_bytes(told_apart)) <= STEM_BYTES else told_apart.replace("/", "-")
-        *parents, name = flat.split("/")
-        stems[clip_id] = "/".join([*map(fitting_name, parents), fitting_name(name, longest).removesuffix(longest)])
+        if any(files[key] > 1 or key in folders for key in keys[clip_id]):
+            stems[clip_id] = _fitting_path(f"{path}-{_short_hash(clip_id)}", longest)
     return stems
+
+
+def _fitting_path(path: str, suffix: str) -> str:
+    """``path``, each name a ``fitting_name``, the last with ``suffix``; one name if it is longer than ``STEM_BYTES``."""
+    *parents, name = (path if len(_bytes(path)) <= STEM_BYTES else path.replace("/", "-")).split("/")
+    return "/".join([*map(fitting_name, parents), fitting_name(name, suffix).removesuffix(suffix)])
 
 
 def part_of(path: Path) -> Path:
@@ -103,7 +108,7 @@ def _bytes(name: str) -> bytes:
 
 def _folded(path: str) -> str:
     """Equal for paths that are one on a file system that ignores case and Unicode's forms."""
-    return unicodedata.normalize("NFD", unicodedata.normalize("NFD", path).casefold())
+    return path.lower() if path.isascii() else unicodedata.normalize("NFD", unicodedata.normalize("NFD", path).casefold())
 
 
 def make_folder(folder: Path) -> None:
