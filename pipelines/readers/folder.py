@@ -73,7 +73,7 @@ def _people(root: Path) -> list[tuple[str, Callable[[str], str]]]:
     """Per corpus whose names tell a person: the levels of its layout that lie above ``root``, and what reads a name."""
     return [
         (voxceleb2.root_levels(root)[1], voxceleb2.person_of), (ravdess.root_levels(root), ravdess.person_of),
-        ("", hdtf.person_of), (mead.root_levels(root), mead.person_of),
+        ("", hdtf.person_of), (mead.root_levels(root), mead.person_in_take),
     ]  # fmt: skip
 
 

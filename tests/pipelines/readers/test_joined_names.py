@@ -45,3 +45,11 @@ def test_a_table_as_a_spreadsheet_shows_it(tmp_path: Path) -> None:
     root = touch(tmp_path / "set", "a.mp4", "b.mp4")
     (root / "labels.csv").write_text("Clip;Emotion;Audio Track\n/a.mp4;Happy;1\nb.mp4;SAD;\n")
     assert [(s.emotion, s.audio_track) for s in list_sources("folder", root).sources] == [("happy", 1), ("sad", None)]
+
+
+def test_a_numbering_like_mead_s_is_nobody_s_name(tmp_path: Path) -> None:
+    """One person's takes in one folder stay one person's; an emotion in the name makes it MEAD."""
+    for name in ("alice/M001_take.mp4", "alice/M002_take.mp4", "bob/M003_front_angry_level_1_001.mp4"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    assert [s.subject.split("/")[1] for s in list_sources("folder", tmp_path).sources] == ["alice", "alice", "M003"]
