@@ -16,7 +16,7 @@ LOWER_FACE = (152, 175, 199, 214, 434, 207, 427, 164, 165, 391, 201, 421)
 """... and of chin, lower cheeks and upper lip."""
 OUTER_LIP, INNER_LIP = slice(48, 60), slice(60, 68)  # of the 78 landmarks
 LEAST_CHROMA = 5.0  # of the upper face: a black-and-white picture has none, and nothing is said of it
-LEAST_REDNESS = 1.0  # of the lips against the ring of skin around them, CIELAB a*
+LEAST_REDNESS = 0.8  # of the lips against the ring of skin around them, CIELAB a*
 LEAST_LINE = 15.0  # darkness of the line between the lips against what is above and below it, CIELAB L*
 LARGEST_CHANGE = 22.0  # of colour from upper to lower face, CIELAB (a*, b*)
 

@@ -88,7 +88,9 @@ def _decoded(path: Path, file: BinaryIO) -> RgbImage:
         size_bytes = path.stat().st_size
         raise MediaError(f"{path}: {kind} is damaged or ends too early, after {size_bytes:,} bytes ({reason(error)})") from error
     if alpha is not None:
-        rgb = Image.composite(rgb, Image.new("RGB", rgb.size, (GROUND,) * 3), alpha)
+        ground = Image.new("RGB", rgb.size, (GROUND,) * 3)
+        ground.paste(rgb, mask=alpha)
+        rgb = ground
     return _turned(np.asarray(rgb), orientation)
 
 
@@ -136,7 +138,7 @@ def _colour_and_alpha(path: Path, image: Image.Image, raw_mode: str) -> tuple[Im
         depth = {"L;2": lambda v: v * 85, "L;4": lambda v: v * 17, "RGB;16B": lambda v: v >> 8}.get(raw_mode, int)
         image.info["transparency"] = depth(transparent) if isinstance(transparent, int) else tuple(map(depth, transparent))
     if not image.has_transparency_data:
-        return image if image.mode in ("L", "CMYK", "LAB") else image.convert("L" if image.mode == "1" else "RGB"), None
+        return image if image.mode in ("L", "RGB", "CMYK", "LAB") else image.convert("L" if image.mode == "1" else "RGB"), None
     rgba = image.convert("RGBA")
     return rgba.convert("L" if image.mode in ("1", "L", "LA", "La") else "RGB"), rgba.getchannel("A")
 
@@ -146,7 +148,7 @@ def _in_srgb(image: Image.Image, info: dict[Any, Any]) -> Image.Image:
     srgb = ImageCms.createProfile("sRGB")
     if image.mode == "LAB":
         return ImageCms.buildTransform(ImageCms.createProfile("LAB"), srgb, "LAB", "RGB").apply(image)
-    plain = image.convert("RGB")
+    plain = image if image.mode == "RGB" else image.convert("RGB")
     if info.get("icc_profile"):
         try:
             profile = ImageCms.ImageCmsProfile(io.BytesIO(info["icc_profile"]))

@@ -24,6 +24,7 @@ from space_data.timebase import CLOCK_SLACK_S, VIDEO_FPS
 
 LEAST_STEP_S = 1e-3
 """Between a picture and one whose stamp lies before it: where two parts overlap by a fraction of a frame."""
+LEAST_RATE_HZ = 1.0
 HDR = {ColorTrc.SMPTE2084.value: "pq", ColorTrc.ARIB_STD_B67.value: "hlg"}
 WIDE_GAMUTS = {ColorPrimaries.BT2020.value, ColorPrimaries.SMPTE431.value, ColorPrimaries.SMPTE432.value}
 """Primaries whose colours look pale if they are taken for BT.709's."""
@@ -126,7 +127,8 @@ def decode_video(
         if is_sought:
             container.seek(int((start_s + line.zero_s) / stream.time_base), stream=stream, backward=True)
         placement = line.placements.get(stream.index, Placement())
-        clock = _Clock(line.zero_s, 1.0 / float(stream.average_rate or VIDEO_FPS), line.parts_s)
+        nominal_hz = float(stream.average_rate or 0)  # frames by duration, which a broken clock makes nonsense
+        clock = _Clock(line.zero_s, 1.0 / (nominal_hz if nominal_hz >= LEAST_RATE_HZ else VIDEO_FPS), line.parts_s)
         convert = _Converter(stream)
         next_s = start_s if start_s > 0 else -np.inf
         decoded = _filtered(_decoded(placement.placed(container.demux(streams), stream), stream, facts), facts)
