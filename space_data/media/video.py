@@ -281,12 +281,17 @@ class _Converter:
     def __init__(self, stream: Any) -> None:
         self._stream = stream
         self._reformatter = VideoReformatter()
+        self._orientation, self._told = Orientation(0, False), np.nan
 
     def __call__(self, frame: Any) -> RgbImage:
         width = square_width(frame, self._stream)
         to_bt709 = {"dst_color_trc": ColorTrc.BT709, "dst_color_primaries": ColorPrimaries.BT709} if colours(frame) else {}
         converted = self._reformatter.reformat(frame, width, frame.height, "rgb24", threads=1, **to_bt709)
-        return Orientation.of(frame).apply(np.asarray(converted.to_ndarray(), np.uint8))
+        # PyAV's side data and their frame hold each other until the garbage collector comes: hundreds of frames. So only where
+        # the angle changes, which costs nothing to ask; nobody mirrors in mid-stream.
+        if frame.rotation != self._told:
+            self._orientation, self._told = Orientation.of(frame), frame.rotation
+        return self._orientation.apply(np.asarray(converted.to_ndarray(), np.uint8))
 
 
 def colours(frame: Any) -> str:

@@ -1,5 +1,6 @@
 """Colours, turns, shapes, fields: what is seen of a picture whose content is known by definition, and by FFmpeg's program."""
 
+import gc
 import shutil
 import socket
 import subprocess
@@ -181,6 +182,18 @@ def test_turned_and_mirrored(tmp_path: Path, by_ffmpeg: Shown, matrix: tuple[int
         assert np.abs(seen(rgb) - 255 * upright).max() < 12
     info = probe(path)
     assert (info.width, info.height) == (columns * PATCH_PX, rows * PATCH_PX)
+
+
+def test_frames_do_not_wait_for_the_garbage_collector(tmp_path: Path) -> None:
+    """A hundred pictures of 1080p that did would be 300 MB."""
+    path = write(tmp_path / "a.mp4", clip(50))
+    gc.collect()
+    gc.disable()
+    try:
+        assert sum(1 for _ in decode_video(path)) == 50
+        assert gc.collect() < 50
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(("aspect", "width"), [("2/1", 192), ("1/2", 48), ("4/3", 128), ("1/1", 96)])
