@@ -24,7 +24,7 @@ from pipelines.job import Layout, Outcome, Unit, content_hash, ledger_rows, run_
 from space_data.clip_media import pictures, sound
 from space_data.crop import CropBox, crop_box
 from space_data.errors import SpaceError
-from space_data.files import make_folder
+from space_data.files import check_length, file_stems, make_folder
 from space_data.landmarks import N_LANDMARKS, PoseTrack, posed, template_mesh
 from space_data.media.container import RgbImage
 from space_data.media.encode import VideoWriter, write_wav
@@ -51,6 +51,7 @@ FOREHEAD_LIFT = 0.045
 """IOD by which faces end higher than the template's: measured on seven real clips, where crops are then within 2 % of the
 size that the whole mesh gives (the template alone: up to 7 % too small)."""
 PIECES_FILE = "pieces.json"
+SUFFIXES = (".mp4", ".wav")
 FRAME_COLUMNS = ["clip_id", "frame", "width_px", "height_px", "found", "landmarks_px", "pose"]
 
 
@@ -178,9 +179,12 @@ def plan(layout: Layout, decisions: list[Decision], clips: dict[str, Clip]) -> l
 
 
 def publish(
-    outcome: Outcome, source: Source, clip: Clip, settings: AlignStage, layout: Layout
+    outcome: Outcome, source: Source, clip: Clip, settings: AlignStage, layout: Layout, stems: dict[str, str]
 ) -> tuple[list[AlignedClip], list[LedgerRow]]:
-    """Put a finished unit's files into place and make its rows: aligned clips, and one ledger row per segment."""
+    """Put a finished unit's files into place and make its rows: aligned clips, and one ledger row per segment.
+
+    ``stems`` says where the files of each segment go (``file_stems``).
+    """
     if outcome.folder is None:
         failed = ledger_rows(STAGE, [outcome])[0]
         return [], [dataclasses.replace(failed, clip_id=segment.clip_id) for segment in source.segments]
@@ -192,8 +196,7 @@ def publish(
             found, needed = float(piece.n_frames), float(settings.min_frames)
             ledger.append(LedgerRow(segment.clip_id, STAGE, REJECTED, "too_short", found, needed, detail))
             continue
-        stem = segment.clip_id.replace("#", "-s")  # a hash sign ends an address in a browser
-        video, audio = layout.aligned / f"{stem}.mp4", layout.aligned / f"{stem}.wav"
+        video, audio = (layout.aligned / f"{stems[segment.clip_id]}{suffix}" for suffix in SUFFIXES)
         place(outcome.folder / f"{index}.mp4", video)
         place(outcome.folder / f"{index}.wav", audio)
         ledger.append(LedgerRow(segment.clip_id, STAGE, KEPT, "", None, None, ""))
@@ -225,8 +228,9 @@ def place(kept: Path, target: Path) -> None:
     """Put a kept result at its place among the outputs: a hard link (nobody writes into either), a copy across file systems.
 
     Raises:
-        SpaceError: the place is taken: two clip ids give one file name.
+        SpaceError: the place is taken: two clip ids give one file name; or its path is too long.
     """
+    check_length(target)
     make_folder(target.parent)
     if target.exists():  # never write into it: it is a link to a kept result
         raise SpaceError(f"{target}: two clips want this file (rename the one whose name ends in -s and a number)")
@@ -244,10 +248,12 @@ def run(params: Params, layout: Layout) -> None:
         units = {unit.unit_id: unit for unit in plan(layout, decisions, clips)}
         outcomes = run_units(STAGE, units.values(), align_source, params.align, layout, params.job)
         shutil.rmtree(layout.aligned, ignore_errors=True)
+        stems = file_stems((d.clip_id for d in decisions), *SUFFIXES)
         rows: list[AlignedClip] = []
         ledger: list[LedgerRow] = []
         for outcome in outcomes:
-            published, fates = publish(outcome, units[outcome.unit_id].value, clips[outcome.unit_id], params.align, layout)
+            unit_id = outcome.unit_id
+            published, fates = publish(outcome, units[unit_id].value, clips[unit_id], params.align, layout, stems)
             rows += published
             ledger += fates
         write_table(layout.aligned_clips, rows, AlignedClip)

@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from space_data import progress
 from space_data.errors import SpaceError
+from space_data.files import lengths_in_words
 from space_data.params import load_params
 from space_data.schema import EMOTIONS, UNKNOWN
 
@@ -220,7 +221,8 @@ def main() -> None:
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        app()
+        with lengths_in_words():
+            app()
     except SpaceError as error:
         progress.console.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True, highlight=False)
         sys.exit(2)

@@ -13,6 +13,7 @@ from pipelines import align, features, filter, ingest, measure, segment, sync, s
 from pipelines.audit import write_audit
 from pipelines.layout import Layout
 from space_data.errors import SpaceError
+from space_data.files import NAME_BYTES, STEM_BYTES, check_length
 from space_data.params import Params
 from space_data.schema import KEPT, Decision, LedgerRow
 from space_data.tables import read_arrow, write_arrow
@@ -20,6 +21,8 @@ from space_data.tables import read_arrow, write_arrow
 logger = logging.getLogger(__name__)
 
 STAGES = (ingest, measure, segment, syncnet, sync, filter, align, features)
+BELOW_BYTES = STEM_BYTES + NAME_BYTES
+"""What the paths of clips and of kept results need below the output folder."""
 
 
 def curate(
@@ -37,8 +40,10 @@ def curate(
 
     Raises:
         SpaceError: no such folder, no video in it, one folder lies inside the other, ``out`` holds files that no run of this
-            command made, or cannot be written.
+            command made, is too long or cannot be written.
     """
+    check_length(source)
+    check_length(out, BELOW_BYTES)
     if not source.is_dir():
         found = "is a file" if source.exists() else "no such folder"
         raise SpaceError(f"{source}: {found} (need a folder of videos)")

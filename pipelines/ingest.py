@@ -36,7 +36,7 @@ from pipelines.readers import Listing, Source, list_sources
 from pipelines.readers.listing import FINDINGS, NOTE, PART_SLACK_S
 from space_data import progress
 from space_data.files import sha256_of
-from space_data.media.container import MediaError, NotMediaError
+from space_data.media.container import MediaError, NotMediaError, NoTrackError
 from space_data.media.probe import MediaInfo, probe
 from space_data.params import Params
 from space_data.schema import KEPT, Clip
@@ -131,6 +131,8 @@ def _header(file: Path, audio_track: int | None) -> MediaInfo:
         raise Rejected("empty_file", str(file), value=0.0)
     try:
         return probe(file, audio_track)
+    except NoTrackError as error:
+        raise Rejected("no_audio", str(error)) from error
     except MediaError as error:
         is_other = isinstance(error, NotMediaError) or looks_like_text(head)
         raise Rejected("not_media" if is_other else "unreadable", str(error)) from error

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from space_data import progress
 from space_data.errors import SpaceError
-from space_data.files import make_folder
+from space_data.files import check_length, make_folder
 from space_data.landmarks import PoseTrack, posed
 from space_data.media.encode import write_video
 from space_data.media.probe import probe_audio_hz
@@ -210,8 +210,9 @@ def check_output(path: Path, suffix: str) -> None:
     """That ``path`` can become a file of this kind.
 
     Raises:
-        SpaceError: another suffix, or a folder of that name.
+        SpaceError: another suffix, a folder of that name, or too long a name.
     """
+    check_length(path)
     if path.is_dir():
         raise SpaceError(f"{path}: is a folder, need the name of a file (e.g. {path / ('out' + suffix)})")
     if path.suffix.lower() != suffix:

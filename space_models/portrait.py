@@ -4,14 +4,16 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from space_data.crop import CROP_SIZE_PX, CropBox, crop_box
 from space_data.errors import SpaceError
-from space_data.facemesh import FaceFinder, mesh_of_image
+from space_data.facemesh import face_finder, mesh_of_image
 from space_data.landmarks import PoseTrack, estimate_pose, mesh_to_landmarks, normalise
 from space_data.media.images import read_image
+from space_models.mouth_cover import covered_mouth
 
 logger = logging.getLogger(__name__)
 
@@ -23,6 +25,10 @@ SHARP_FACE_PX = 160  # mesh width below which a 512-pixel crop is visibly upsamp
 LEAST_FACE_PX = 40  # ... and below which the mesh is guesswork
 FRONTAL_YAW_DEG, LARGEST_YAW_DEG = 25.0, 45.0  # up to which it works well, and at all: then the far eye is not in the picture
 FRONTAL_PITCH_DEG = 25.0
+LARGEST_ROLL_DEG = 30.0
+LEVEL_PX, LEVEL_SIDES = 256, (2.0, 3.5)  # of the squares in which the detector is shown a levelled face; in mesh heights
+STANDING_ROLL_DEG = 20.0  # a head that leans less may stand with its mouth covered, which looks upside down to the detector
+UPRIGHT_SCORE, UPRIGHT_LEAD = 0.75, 0.08  # of the half turn, that it takes to turn such a head over
 VISIBLE_SHARE, LEAST_VISIBLE_SHARE = 0.98, 0.93  # of the mesh inside the picture
 
 
@@ -48,10 +54,11 @@ class Portrait:
 def load_portrait(picture: Path | str | NDArray[np.uint8], name: str = "portrait") -> Portrait:
     """Find the face in a picture (a path, or RGB uint8 (H, W, 3)), crop it by the rule of `space_data.crop` and measure it.
 
-    Of several faces the largest is taken. Problems that still give a result are logged as warnings and kept in the portrait.
+    Of several faces the largest is taken; a head that lies on its side or upside down is turned upright by quarter turns.
+    Problems that still give a result are logged as warnings and kept in the portrait (`docs/portraits.md`).
 
     Raises:
-        SpaceError: unreadable file, not an RGB picture, no human face, or one that is tiny, cut off or seen from the side.
+        SpaceError: unreadable file, not an RGB picture, no human face, or one that is tiny, tilted, cut off or in profile.
     """
     if isinstance(picture, (str, Path)):
         name = str(picture)
@@ -60,12 +67,8 @@ def load_portrait(picture: Path | str | NDArray[np.uint8], name: str = "portrait
         rgb = picture
         if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
             raise SpaceError(f"{name}: array of shape {rgb.shape} and type {rgb.dtype}, need uint8 RGB (height, width, 3)")
+    rgb, turns, faces, mesh = _upright(name, np.ascontiguousarray(rgb))
     height, width = rgb.shape[:2]
-    faces = _faces(rgb)
-    mesh = _mesh_of_face(rgb, faces[0, :4]) if len(faces) else None
-    if mesh is None:
-        raise SpaceError(f"{name}: no human face found in the {width}x{height} px picture (need one face seen from the front)")
-
     box = crop_box(mesh[None], width, height)
     crop = box.apply(rgb, CROP_SIZE_PX, padding="soft")
     in_crop = mesh_of_image(crop)  # more exact: the face always has the same size here
@@ -86,7 +89,10 @@ def load_portrait(picture: Path | str | NDArray[np.uint8], name: str = "portrait
             f"{name}: head turned {abs(yaw_deg):.0f} degrees to the side, need {LARGEST_YAW_DEG:.0f} or less (use a picture from "
             "the front: a profile does not show the other half of the face)"
         )
-    return _measured(name, box, rgb, in_crop, _warnings(faces, face_px, visible, box))
+    warnings = _warnings(turns, faces, face_px, visible, box)
+    if cover := covered_mouth(crop, in_crop):
+        warnings.append(f"mouth covered (mask, hand, microphone)? {cover}")
+    return _measured(name, box, rgb, in_crop, warnings)
 
 
 def portrait_of_crop(rgb: NDArray[np.uint8], name: str = "portrait") -> Portrait:
@@ -125,20 +131,78 @@ def _measured(name: str, box: CropBox, rgb: NDArray[np.uint8], in_crop: NDArray[
     )
 
 
+def _upright(name: str, rgb: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int, NDArray[np.float32], NDArray[np.float32]]:
+    """The picture with its head up, the quarter turns to the left that took, the faces (n, 5) in it and the largest one's mesh.
+
+    Raises:
+        SpaceError: no human face, or one that no quarter turn brings upright.
+    """
+    turns, view, found = 0, rgb, _face(rgb)
+    if found is None:  # a face that lies on its side is found three times in ten only
+        looks = {turns: _face(np.ascontiguousarray(np.rot90(rgb, turns))) for turns in (1, 2, 3)}
+        turns, found = max(looks.items(), key=lambda look: -1.0 if look[1] is None else float(look[1][0][0, 4]))
+    for _ in range(3):  # the angle of a face that lies is rough, of one that stands exact
+        view = np.ascontiguousarray(np.rot90(rgb, turns))
+        found = found or _face(view)
+        if found is None:
+            height, width = rgb.shape[:2]
+            size = f"{width}x{height} px"
+            raise SpaceError(f"{name}: no human face found in the {size} picture (need one face seen from the front)")
+        roll_deg = _roll_deg(view, found[1])
+        if abs(roll_deg) < LARGEST_ROLL_DEG:
+            return view, turns % 4, *found
+        angle_deg = (roll_deg + 90 * turns + 180) % 360 - 180
+        turns, found = round(angle_deg / 90), None
+    side, back = ("right", "left") if angle_deg > 0 else ("left", "right")
+    raise SpaceError(
+        f"{name}: head tilted {abs(angle_deg):.0f} degrees to the {side}, need less than {LARGEST_ROLL_DEG:.0f} "
+        f"(turn the picture by {abs(angle_deg):.0f} degrees to the {back})"
+    )
+
+
+def _face(rgb: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.float32]] | None:
+    """The faces in a picture (n, 5), largest first, and the largest one's mesh (478, 3), or None."""
+    faces = _faces(rgb)
+    mesh = _mesh_of_face(rgb, faces[0, :4]) if len(faces) else None
+    return None if mesh is None else (faces, mesh)
+
+
+def _roll_deg(rgb: NDArray[np.uint8], mesh: NDArray[np.float32]) -> float:
+    """How far the head of a mesh leans in the picture plane, degrees in [-90, 270), + = to the picture's right.
+
+    The mesh tells the angle within 10 degrees, but fits an upside-down face as if it were upright. The detector knows better:
+    it is shown the face levelled by that angle, and its half turn.
+    """
+    roll_deg = float(estimate_pose(mesh[None]).roll_deg[0])
+    low, high = mesh[:, :2].min(axis=0), mesh[:, :2].max(axis=0)
+    x, y = ((low + high) / 2).tolist()
+    scores = []
+    for sides in LEVEL_SIDES:
+        scale = LEVEL_PX / (sides * float((high - low).max()))
+        to_level = np.array(cv2.getRotationMatrix2D((x, y), roll_deg, scale), np.float64)
+        to_level[:, 2] += (LEVEL_PX / 2 - x, LEVEL_PX / 2 - y)
+        level = cv2.warpAffine(rgb, to_level, (LEVEL_PX, LEVEL_PX), borderValue=(MID_GREY,) * 3)
+        views = (np.array(level, np.uint8), np.array(level[::-1, ::-1], np.uint8))
+        scores.append([face_finder().boxes(view)[:, 4].max(initial=0) for view in views])
+    as_it_is, half_turned = np.mean(scores, axis=0)
+    if abs(roll_deg) < STANDING_ROLL_DEG and half_turned < max(UPRIGHT_SCORE, as_it_is + UPRIGHT_LEAD):
+        return roll_deg
+    return roll_deg + (180 if half_turned > as_it_is else 0)
+
+
 def _faces(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Detected faces (n, 5) as `FaceFinder.boxes` gives them; the mesh cannot say, it fits a dog as well.
 
     The detector misses a face that fills the picture, so without one it looks again at the picture with a margin around it.
     """
-    with FaceFinder() as finder:
-        faces = finder.boxes(rgb)
-        if len(faces):
-            return faces
-        margin = int(MARGIN_SHARE * max(rgb.shape[:2]))
-        framed = np.pad(rgb, ((margin, margin), (margin, margin), (0, 0)), constant_values=MID_GREY)
-        faces = finder.boxes(framed)
-        faces[:, :4] -= margin
+    faces = face_finder().boxes(rgb)
+    if len(faces):
         return faces
+    margin = int(MARGIN_SHARE * max(rgb.shape[:2]))
+    framed = np.pad(rgb, ((margin, margin), (margin, margin), (0, 0)), constant_values=MID_GREY)
+    faces = face_finder().boxes(framed)
+    faces[:, :4] -= margin
+    return faces
 
 
 def _mesh_of_face(rgb: NDArray[np.uint8], face: NDArray[np.float32]) -> NDArray[np.float32] | None:
@@ -150,9 +214,13 @@ def _mesh_of_face(rgb: NDArray[np.uint8], face: NDArray[np.float32]) -> NDArray[
     return mesh_of_image(rgb) if mesh is None else look.inverse(mesh, CROP_SIZE_PX)
 
 
-def _warnings(faces: NDArray[np.float32], face_px: float, visible: float, box: CropBox) -> list[str]:
+def _warnings(turns: int, faces: NDArray[np.float32], face_px: float, visible: float, box: CropBox) -> list[str]:
     """What the user should know about the picture."""
     warnings = []
+    if turns:
+        warnings.append(
+            f"picture turned by {('90 degrees to the left', '180 degrees', '90 degrees to the right')[turns - 1]}, head up"
+        )
     if len(faces) > 1:
         widths = faces[:, 2] - faces[:, 0]
         others = int((widths[1:] >= SECOND_FACE_SHARE * widths[0]).sum())

@@ -44,7 +44,7 @@ def read_csv(path: Path, required: set[str], optional: set[str]) -> list[Row]:
         raise SpaceError(f"{path}: the table is empty (need a header with {', '.join(sorted(required))})")
     where, head = lines[0]
     delimiter = _delimiter(where, head, required)
-    header = _cells(where, head, delimiter)
+    header = _header(where, head, delimiter)
     _check_header(where, header, required, optional)
     while not header[-1]:
         header.pop()
@@ -102,9 +102,14 @@ def _delimiter(where: str, head: str, required: set[str]) -> str:
     """The delimiter by which the header has all required columns; the comma if none does."""
     for delimiter in DELIMITERS:
         with contextlib.suppress(SpaceError):  # a quoted header read by another delimiter
-            if required <= set(_cells(where, head, delimiter)):
+            if required <= set(_header(where, head, delimiter)):
                 return delimiter
     return ","
+
+
+def _header(where: str, line: str, delimiter: str) -> list[str]:
+    """The columns' names, however they are capitalised and with blanks for underscores."""
+    return [cell.lower().replace(" ", "_") for cell in _cells(where, line, delimiter)]
 
 
 def _shown(line: str) -> str:
@@ -133,7 +138,7 @@ def check_labels(row: Row) -> tuple[str, float, str]:
     Raises:
         SpaceError: an unknown emotion or split, or an intensity outside [0, 1].
     """
-    emotion, intensity, split = row.get("emotion") or UNKNOWN, row.get("intensity"), row.get("split")
+    emotion, intensity, split = row.get("emotion").lower() or UNKNOWN, row.get("intensity"), row.get("split")
     if emotion not in (*EMOTIONS, UNKNOWN):
         raise SpaceError(f"{row.where}: emotion {emotion!r}, need one of {', '.join(EMOTIONS)} (or nothing: {UNKNOWN})")
     if split and split not in SPLITS:

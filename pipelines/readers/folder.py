@@ -9,6 +9,7 @@ subject of its own: one person must not end up in different splits.
 import difflib
 import os
 import posixpath
+import re
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -22,6 +23,7 @@ from space_data.errors import SpaceError
 LABELS = "labels.csv"
 OPTIONAL = {"subject", "emotion", "intensity", "view", "language", "sex", "split", "audio_track"}
 PUBLISHED: dict[str, Published] = {}
+SEGMENT = re.compile(r"#\d+$")
 NO_LABELS = Row("", {})
 COMPARED_NAMES = 100_000
 """Pairs of names that may be compared to suggest what a label row meant."""
@@ -61,17 +63,17 @@ def list_clips(root: Path) -> Listing:
 
 
 def _clip_names(videos: list[str]) -> dict[str, str]:
-    """Names without suffix, or with it where two would be called the same (v.mp4, v.webm, v.mp4.webm)."""
+    """Names without suffix, or with it where two would be called the same (v.mp4, v.webm, v.mp4.webm; v#1 is a segment of v)."""
     stems = {name: os.path.splitext(name)[0] for name in videos}
     taken = Counter(stems.values()) + Counter(videos)
-    return {name: stem if taken[stem] == 1 else name for name, stem in stems.items()}
+    return {name: stem if taken[stem] == 1 and not SEGMENT.search(stem) else name for name, stem in stems.items()}
 
 
 def _people(root: Path) -> list[tuple[str, Callable[[str], str]]]:
     """Per corpus whose names tell a person: the levels of its layout that lie above ``root``, and what reads a name."""
     return [
         (voxceleb2.root_levels(root)[1], voxceleb2.person_of), (ravdess.root_levels(root), ravdess.person_of),
-        ("", hdtf.person_of), (mead.root_levels(root), mead.person_of),
+        ("", hdtf.person_of), (mead.root_levels(root), mead.person_in_take),
     ]  # fmt: skip
 
 
@@ -98,7 +100,7 @@ def _labels(root: Path, tree: Tree, videos: list[str]) -> tuple[dict[str, Row], 
         check_audio_track(row)
         key = row.get("clip")
         if key not in by_name:  # as other systems write paths
-            key = posixpath.normpath(key.replace("\\", "/"))
+            key = posixpath.normpath(key.replace("\\", "/").lstrip("/"))
         of_kind = rows if key in by_name else lost
         name = by_name.get(key, key)
         if name in of_kind:

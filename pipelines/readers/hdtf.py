@@ -148,7 +148,7 @@ def list_clips(root: Path) -> Listing:
         elif video and tables.knows(video[1]):
             _take(video[1], name, whole, ignored, findings)
         else:
-            source, finding = misnamed_source(root, name, DATASET)
+            source, finding = misnamed_source(root, name, DATASET, person_of(name))
             sources.append(source)
             findings.append(finding)
     sources += [_source(tables, root, name, *key) for key, name in cut.items()]

@@ -56,6 +56,7 @@ _VIEW = "|".join(VIEWS).replace("_", "[_-]?")
 VIDEO = re.compile(rf"{_ACTOR}(?:video[/_#@-])?(?:({_VIEW})[/_#@-])?{_TAKE}")
 AUDIO = re.compile(rf"{_ACTOR}(?:audio[/_#@-])?{_TAKE}")
 ACTOR = re.compile(r"(?<![A-Za-z0-9])([MW]\d{3})(?=[/_#@-])")
+EMOTION = re.compile(rf"(?<![A-Za-z0-9])(?:{'|'.join(EMOTIONS)})(?![A-Za-z])", re.IGNORECASE)
 ROOT = re.compile(r"(?:^|/)([MW]\d{3}(?:/(?:video|audio)(?:/.*)?)?)$")
 """The end of the root's path, if that lies at or below an actor."""
 
@@ -114,6 +115,11 @@ def person_of(name: str) -> str:
     """The actor whom a path or a flattened name tells; empty if it tells none."""
     found = ACTOR.findall(name)
     return found[-1] if found else ""
+
+
+def person_in_take(name: str) -> str:
+    """The actor, where an emotion of the corpus stands in the name as well: M001 alone may be anybody's numbering."""
+    return person_of(name) if EMOTION.search(name) else ""
 
 
 def _video(name: str) -> tuple[Take, str] | None:

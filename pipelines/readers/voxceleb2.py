@@ -54,9 +54,11 @@ PUBLISHED = {
 FOLDER = re.compile(r"(?:(.*)/)?(id\d{5})/([\w-]{11})")
 """Folders above, speaker, YouTube id."""
 UTTERANCE = re.compile(r"\d{5}")
-FLAT = re.compile(r"(?:(.*)[/_#@-])?(id\d{5})[/_#@-]([\w-]{11})[/_#@-](\d{5})")
-"""The same and the utterance, joined to one name; a YouTube id may hold ``_`` and ``-``, but has 11 characters."""
-SPEAKER = re.compile(r"(?<![A-Za-z0-9])(id\d{5})(?=[/_#@-])")
+_JOIN = r"[/_#@+~ -]{1,2}"
+FLAT = re.compile(rf"(?:(.*){_JOIN})?(id\d{{5}}){_JOIN}([\w-]{{11}}){_JOIN}(\d{{5,6}}(?:{_JOIN}\d{{1,6}})?)")
+"""The same and the utterance, joined to one name; a YouTube id may hold ``_`` and ``-``, but has 11 characters. Cut again, an
+utterance has two numbers (``#001093#001192``: first and last frame)."""
+SPEAKER = re.compile(r"(?<![A-Za-z0-9])(id\d{5})(?=[/_#@+~ .-])")
 ROOT = re.compile(r"(?:/(dev|test))?(?:/(?:mp4|aac|txt|wav))?(?:/(id\d{5}(?:/[\w-]{11})?))?$")
 """The end of the root's path: set, then speaker and YouTube id, as far as it is opened so deep."""
 BOTH = "dev and test"
@@ -164,7 +166,7 @@ def _sorted_out(root_set: str, inside: str, names: list[str]) -> _Files:
         key, key_set = (speaker, youtube_id, stem), named_set
         if not speaker or not UTTERANCE.fullmatch(stem):
             flat = FLAT.fullmatch(f"{inside}{os.path.splitext(name)[0]}")
-            key = (flat[2], flat[3], flat[4]) if flat else ("", "", "")
+            key = (flat[2], flat[3], re.sub(r"\D+", "_", flat[4])) if flat else ("", "", "")
             key_set = _set_of(flat, root_set)
         if not key[0] or base.count(".") != 1:
             _odd(files, name, kind is files.videos)

@@ -11,6 +11,7 @@ from av.stream import Disposition
 from numpy.typing import NDArray
 
 from space_data.errors import SpaceError
+from space_data.files import check_length
 
 av.logging.set_level(av.logging.PANIC)
 
@@ -40,6 +41,10 @@ class NotMediaError(MediaError):
     """A file of a known kind that is no recording: a picture, a playlist, a script that names other files."""
 
 
+class NoTrackError(MediaError):
+    """A track of sound that was asked for and is not there."""
+
+
 def open_media(path: Path | str) -> Any:
     """The opened container (``av.container.InputContainer``); to be closed.
 
@@ -47,6 +52,7 @@ def open_media(path: Path | str) -> Any:
         MediaError: missing, empty, or not media; ``NotMediaError`` where another kind of file was recognised.
     """
     path = Path(path)
+    check_length(path)
     if not path.exists():
         raise MediaError(f"{path}: no such file")
     if path.is_file() and path.stat().st_size == 0:
@@ -85,14 +91,14 @@ def audio_stream(container: Any, path: Path | str, track: int | None = None) -> 
     """The stream of sound to use: number ``track`` of the file (from 0, as FFmpeg's ``0:a:N``), else the default one.
 
     Raises:
-        MediaError: there is no such track.
+        NoTrackError: there is no such track.
     """
     if track is None:
         return default_track(container.streams.audio)
     streams = container.streams.audio
     if not 0 <= track < len(streams) or streams[track].codec_context is None:
         need = f"need one of 0 to {len(streams) - 1}" if streams else "the file has no sound"
-        raise MediaError(f"{path}: no audio track {track}, {need}")
+        raise NoTrackError(f"{path}: no audio track {track}, {need}")
     return streams[track]
 
 

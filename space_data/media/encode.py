@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from space_data.errors import SpaceError
-from space_data.files import atomic_file, make_folder
+from space_data.files import atomic_file, make_folder, part_of
 from space_data.media.container import RgbImage, reason
 from space_data.timebase import AUDIO_HZ, VIDEO_FPS
 
@@ -49,8 +49,8 @@ class VideoWriter:
         self._fps = Fraction(fps)
         self._audio = None if audio is None else np.atleast_2d(np.asarray(audio, np.float32))
         self._audio_hz, self._audio_done = audio_hz, 0
+        self._part = part_of(self.path)
         make_folder(self.path.parent)
-        self._part = self.path.with_name(f".{self.path.stem}.{os.getpid()}.part{self.path.suffix}")
         try:
             self._container = av.open(str(self._part), "w", format="mp4", container_options={"fflags": "+bitexact"})
         except (av.FFmpegError, OSError) as error:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from space_data.media.container import MediaError, audio_stream, default_track, open_media, reason, tracks
-from space_data.media.timeline import is_flush, timeline_of
+from space_data.media.timeline import is_empty, is_flush, timeline_of
 from space_data.timebase import AUDIO_HZ
 
 logger = logging.getLogger(__name__)
@@ -30,6 +30,8 @@ RESAMPLER_REACH_S = 0.5
 LOUD = 16.0
 """Float samples beyond this are not loud (24 dB over full scale) but in another scale, or damaged."""
 INTEGER_SCALES = (2.0**15, 2.0**23, 2.0**31)
+MOST_PLANES = 8
+"""PyAV 18 reads beyond the planes of a frame that has so many (7.1 sound), and crashes: they are packed first."""
 WINDOW_S = 0.5
 CANCELLED = 0.1
 """Channels cancel where the power of their sum is so small a share of the sum of their powers; 1 for unrelated channels."""
@@ -138,12 +140,13 @@ def _decode(
         streams = [s for s in (default_track(container.streams.video), stream) if s is not None]
         line = timeline_of(path, container, streams)
         packets = line.placements[stream.index].placed(container.demux(streams), stream)
-        mixer, timed = _Mixer(treatment, facts), _Track(rate_hz, facts)
-        for frame, is_after_loss in _decoded(packets, stream, facts):
+        mixer = _Mixer(treatment, facts)
+        timed = _Track(rate_hz, mixer, facts)
+        for frame, errors, mute in _decoded(packets, stream, facts):
             at_s = float(frame.pts * frame.time_base) - line.zero_s if frame.pts is not None else None
             if part_s[1] is not None and (at_s or 0.0) > part_s[1] + RESAMPLER_REACH_S:
                 break
-            timed.add(mixer.mono(frame), frame.sample_rate, at_s, EXACT_S if is_after_loss else SLACK_S)
+            timed.add(frame, at_s, errors, mute)
         samples = timed.finish()
     if not facts.samples:
         why = facts.error or f"{facts.damaged} of {facts.packets} packets damaged"
@@ -154,12 +157,12 @@ def _decode(
     return Sound(samples, facts), mixer.treatment() if treatment == Treatment() else treatment
 
 
-def _decoded(packets: Iterator[Any], stream: Any, facts: SoundFacts) -> Iterator[tuple[Any, bool]]:
-    """The frames of ``stream``, each with whether a packet was lost since the one before."""
-    is_after_loss = False
+def _decoded(packets: Iterator[Any], stream: Any, facts: SoundFacts) -> Iterator[tuple[Any, int, int]]:
+    """The frames of ``stream``, each with how many packets since the one before were in error, and how many gave nothing."""
+    errors = mute = 0
     try:
         for packet in packets:
-            if packet.stream.index != stream.index:
+            if packet.stream.index != stream.index or is_empty(packet):
                 continue
             facts.packets += not (packet.is_discard or is_flush(packet))
             try:
@@ -168,133 +171,147 @@ def _decoded(packets: Iterator[Any], stream: Any, facts: SoundFacts) -> Iterator
                 raise
             except av.FFmpegError:
                 facts.damaged += 1
-                is_after_loss = True
+                errors += 1
                 continue
+            mute += not frames
             for frame in frames:
-                yield frame, is_after_loss
-                is_after_loss = False
+                yield frame, errors, mute
+                errors = mute = 0
     except av.FFmpegError as error:
         facts.error = reason(error)
 
 
 class _Track:
-    """Samples of one channel at their times, as frames come."""
+    """Samples of one channel at their times, as frames come; made a block of ``WINDOW_S`` at a time, which costs a third."""
 
-    def __init__(self, rate_hz: int, facts: SoundFacts) -> None:
-        self._rate_hz, self._facts = rate_hz, facts
-        self._pieces: list[NDArray[np.float32]] = []
+    def __init__(self, rate_hz: int, mixer: "_Mixer", facts: SoundFacts) -> None:
+        self._rate_hz, self._mixer, self._facts = rate_hz, mixer, facts
+        self._made: list[NDArray[np.float32]] = []
         self._length = 0
         self._skip = 0  # samples to come that lie before zero
         self._resampler: Any = None
+        self._layout: Any = None
         self._source_hz = 0
+        self._block: list[NDArray[np.float32]] = []
         self._run_start_s = 0.0
-        self._run_samples = 0
+        self._run_samples = self._block_samples = 0
 
-    def add(self, samples: NDArray[np.float32], source_hz: int, at_s: float | None, slack_s: float) -> None:
-        """The next ``samples`` (n,), which begin at ``at_s`` (None: where those before end)."""
+    def add(self, frame: Any, at_s: float | None, errors: int = 0, mute: int = 0) -> None:
+        """The next frame, which begins at ``at_s`` (None: where the one before ends).
+
+        After packets in error its stamp is believed to the millisecond, and after ``mute`` ones that gave nothing: the decoder
+        may have been waiting for it, or have swallowed them, which then shows in the stamp and is counted.
+        """
         is_first = not self._source_hz
         expected_s = self._run_start_s + (0.0 if is_first else self._run_samples / self._source_hz)
-        is_off = at_s is not None and (is_first or abs(at_s - expected_s) > slack_s)
-        if is_off or source_hz != self._source_hz:
-            self._flush()
+        is_off = at_s is not None and (is_first or abs(at_s - expected_s) > (EXACT_S if errors or mute else SLACK_S))
+        if is_off or frame.sample_rate != self._source_hz:
+            self._end_run()
+            self._facts.damaged += mute if is_off and not is_first else 0
             self._run_start_s, self._run_samples = at_s if is_off and at_s is not None else expected_s, 0
             self._move_to(round(self._run_start_s * self._rate_hz), is_first)
-            self._source_hz = source_hz
+            self._source_hz = frame.sample_rate
             self._resampler = av.AudioResampler(format="fltp", layout="mono", rate=self._rate_hz)
-        self._run_samples += len(samples)
-        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(samples[None]), format="fltp", layout="mono")
-        frame.sample_rate = source_hz
-        self._append(self._resampler.resample(frame))
+        elif frame.layout.name != self._layout.name:
+            self._make_block()
+        self._layout = frame.layout
+        self._block.append(_planar(frame))
+        self._run_samples += frame.samples
+        self._block_samples += frame.samples
+        if self._block_samples >= WINDOW_S * self._source_hz:
+            self._make_block()
 
     def finish(self) -> NDArray[np.float32]:
         """All samples."""
-        self._flush()
-        return np.concatenate(self._pieces) if self._pieces else np.zeros(0, np.float32)
+        self._end_run()
+        return np.concatenate(self._made) if self._made else np.zeros(0, np.float32)
 
-    def _flush(self) -> None:
+    def _make_block(self) -> None:
+        if self._block:
+            is_telling = self._block_samples >= WINDOW_S * self._source_hz / 2  # of the channels: chance rules in a short one
+            mono = self._mixer.mono(np.concatenate(self._block, axis=1), self._layout, is_telling)
+            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(mono[None]), format="fltp", layout="mono")
+            frame.sample_rate = self._source_hz
+            self._keep(self._resampler.resample(frame))
+        self._block, self._block_samples = [], 0
+
+    def _end_run(self) -> None:
+        self._make_block()
         if self._run_samples:
-            self._append(self._resampler.resample(None))
+            self._keep(self._resampler.resample(None))
 
-    def _append(self, frames: list[Any]) -> None:
+    def _keep(self, frames: list[Any]) -> None:
         for frame in frames:
             samples = frame.to_ndarray()[0]
             skipped = min(self._skip, len(samples))
             self._skip -= skipped
-            self._pieces.append(samples[skipped:])
+            self._made.append(samples[skipped:])
             self._length += len(samples) - skipped
 
     def _move_to(self, target: int, is_first: bool) -> None:
         """Pad with silence up to sample ``target``, or cut what lies beyond it."""
         self._skip, target = max(0, -target), max(0, target)
         if target > self._length:
-            self._pieces.append(np.zeros(target - self._length, np.float32))
+            self._made.append(np.zeros(target - self._length, np.float32))
             self._facts.gaps_s += 0.0 if is_first else (target - self._length) / self._rate_hz
         surplus = self._length - target
         while surplus > 0:
-            last = self._pieces.pop()
-            self._pieces += [last[: len(last) - surplus]] if len(last) > surplus else []
+            last = self._made.pop()
+            self._made += [last[: len(last) - surplus]] if len(last) > surplus else []
             surplus -= len(last)
         self._length = target
 
 
 class _Mixer:
-    """Frames to one channel of float32, bad samples taken out, and what is learnt of the file on the way."""
+    """Blocks of samples to one channel, bad samples taken out, and what is learnt of the file on the way."""
 
     def __init__(self, treatment: Treatment, facts: SoundFacts) -> None:
         self._treatment, self._facts = treatment, facts
         self._peaks: list[float] = []
-        self._sums: list[NDArray[np.float64]] = []
-        """per window: power of the plain sum of the channels, then of each channel"""
-        self._window: list[NDArray[np.float32]] = []
+        self._powers: list[NDArray[np.float64]] = []
+        """per block: of the plain sum of the channels, then of each channel"""
 
-    def mono(self, frame: Any) -> NDArray[np.float32]:
-        """One channel of ``frame``, (n,)."""
-        treatment, facts, channels = self._treatment, self._facts, frame.layout.nb_channels
-        facts.channels = max(facts.channels, channels)
-        facts.samples += frame.samples * channels
-        samples = _planar(frame, channels)
-        if frame.format.name.startswith(("flt", "dbl")):
-            magnitude = np.abs(samples)
-            is_bad = ~(magnitude <= LOUD * treatment.scale)
-            self._peaks.append(float(np.max(magnitude, initial=0.0, where=np.isfinite(magnitude))))
-            facts.bad_samples += int(is_bad.sum())
-            samples = np.where(is_bad, np.float32(0), samples) / np.float32(treatment.scale)
+    def mono(self, samples: NDArray[np.float32], layout: Any, is_telling: bool) -> NDArray[np.float32]:
+        """One channel (n,) of ``samples`` (channels, n)."""
+        treatment, channels = self._treatment, len(samples)
+        self._facts.channels = max(self._facts.channels, channels)
+        self._facts.samples += samples.size
+        magnitude = np.abs(samples)
+        is_bad = ~(magnitude <= LOUD * treatment.scale)
+        self._peaks.append(float(np.max(magnitude, initial=0.0, where=np.isfinite(magnitude))))
+        if is_bad.any():
+            self._facts.bad_samples += int(is_bad.sum())
+            samples = np.where(is_bad, np.float32(0), samples)
+        samples = samples / np.float32(treatment.scale) if treatment.scale != 1 else samples
         if channels == 1:
             return samples[0]
         if treatment.channel is not None:
             return samples[min(treatment.channel, channels - 1)]
-        self._see_channels(samples, frame.sample_rate)
-        return np.asarray(_weights(frame.layout) @ samples, np.float32)
-
-    def _see_channels(self, samples: NDArray[np.float32], rate_hz: int) -> None:
-        if self._window and len(self._window[0]) != len(samples):
-            self._window = []
-        self._window.append(samples)
-        if sum(part.shape[1] for part in self._window) >= WINDOW_S * rate_hz:
-            whole = np.concatenate(self._window, axis=1)
-            self._sums.append(np.array([np.square(x).mean() for x in (whole.sum(axis=0), *whole)], np.float64))
-            self._window = []
+        if is_telling:
+            self._powers.append(np.array([np.square(x).mean() for x in (samples.sum(axis=0), *samples)], np.float64))
+        return np.asarray(_weights(layout) @ samples, np.float32)
 
     def treatment(self) -> Treatment:
         """What the file needs, now that all of it was seen."""
         scale, channel = 1.0, None
         loud = [peak for peak in self._peaks if peak > LOUD]
-        sounding = [peak for peak in self._peaks if peak > 0]
-        if len(loud) > len(sounding) / 2:
+        if len(loud) > sum(peak > 0 for peak in self._peaks) / 2:
             scale = next((s for s in INTEGER_SCALES if np.percentile(loud, 95) <= s), INTEGER_SCALES[-1])
-        if self._sums and len({len(row) for row in self._sums}) == 1:
-            power = np.array(self._sums)
+        if self._powers and len({len(row) for row in self._powers}) == 1:
+            power = np.array(self._powers)
             total = power[:, 1:].sum(axis=1)
             heard = total > AUDIBLE * total.max()
-            if total.max() > 0 and (power[heard, 0] < CANCELLED * total[heard]).any():
+            if (power[heard, 0] < CANCELLED * total[heard]).any():
                 channel = int(power[:, 1:].sum(axis=0).argmax())
         return Treatment(scale, channel)
 
 
-def _planar(frame: Any, channels: int) -> NDArray[np.float32]:
+def _planar(frame: Any) -> NDArray[np.float32]:
     """Samples of a frame, (channels, n); integers with full scale at 1."""
+    if frame.format.is_planar and frame.layout.nb_channels >= MOST_PLANES:
+        (frame,) = av.AudioResampler(format="flt", layout=frame.layout, rate=frame.sample_rate).resample(frame)
     stored = frame.to_ndarray()
-    samples = stored if frame.format.is_planar else stored.reshape(-1, channels).T
+    samples = stored if frame.format.is_planar else stored.reshape(-1, frame.layout.nb_channels).T
     if samples.dtype == np.uint8:
         return (samples.astype(np.float32) - 128) / 128
     if samples.dtype.kind == "i":

@@ -38,13 +38,16 @@ class _Run:
     start_s: float = np.inf
     end_s: float = -np.inf
     """of what is shown"""
-    expected_s: float = 0.0
-    last_s: float = 0.0
+    last_s: float = -np.inf
+    expected_s: float = -np.inf
+    """when the last packet is decoded, and ends"""
     packets: int = 0
 
-    def add(self, at_s: float, shown_at_s: float | None, length_s: float) -> None:
+    def add(self, decoded_at_s: float | None, shown_at_s: float | None, length_s: float) -> None:
         """The next packet."""
-        self.last_s, self.expected_s, self.packets = at_s, at_s + length_s, self.packets + 1
+        self.packets += 1
+        if decoded_at_s is not None:
+            self.last_s, self.expected_s = decoded_at_s, decoded_at_s + length_s
         if shown_at_s is not None:
             self.start_s, self.end_s = min(self.start_s, shown_at_s), max(self.end_s, shown_at_s + length_s)
 
@@ -73,7 +76,7 @@ class Placement:
             return
         number = -1
         for packet in packets:
-            if packet.stream_index == stream.index and not is_flush(packet):
+            if packet.size and packet.stream_index == stream.index:
                 number += 1
                 if any(first <= number < end for first, end in self.strays):
                     packet.pts = packet.dts = None
@@ -114,6 +117,11 @@ def is_flush(packet: Any) -> bool:
     return packet.size == 0 and packet.dts is None and packet.pts is None
 
 
+def is_empty(packet: Any) -> bool:
+    """Whether a packet in the middle of its stream holds nothing: a decoder would take it for the end."""
+    return packet.size == 0 and not is_flush(packet)
+
+
 def scan(container: Any, streams: Sequence[Any]) -> Timeline:
     """Read all packets of ``streams``, at most one of each kind, from a container just opened, and lay them on one time line."""
     jump_s = JUMP_S if may_restart(container) else HELD_S
@@ -121,7 +129,7 @@ def scan(container: Any, streams: Sequence[Any]) -> Timeline:
     error = ""
     try:
         for position, packet in enumerate(container.demux(streams)):
-            if not is_flush(packet):
+            if packet.size:
                 _take(packet, position, found, jump_s)
     except av.FFmpegError as problem:
         error = reason(problem)
@@ -133,24 +141,29 @@ def _take(packet: Any, position: int, found: dict[int, _Track], jump_s: float) -
     track, number = found[packet.stream_index], found[packet.stream_index].packets
     track.packets += 1
     track.shown += not packet.is_discard
-    stamp = packet.dts if packet.dts is not None else packet.pts
-    if stamp is None:
+    if packet.dts is None and packet.pts is None:
         return
     unit_s = float(packet.time_base)
-    at_s, length_s = stamp * unit_s, (packet.duration or 0) * unit_s
+    length_s = (packet.duration or 0) * unit_s
+    if length_s > jump_s:  # a jump may be told as the length of what lies before it, which is as long as the one before that
+        before = track.runs[-1] if track.runs else None
+        length_s = before.expected_s - before.last_s if before is not None and np.isfinite(before.last_s) else 0.0
+    # Only these come in order; Matroska's first pictures have none where they are stored out of order.
+    at_s = packet.dts * unit_s if packet.dts is not None else None
     runs = track.runs
     if not runs:
         runs.append(_Run(number, position, 0.0))
-    else:
+    elif at_s is not None:
         # The file's clock is where its furthest stream is: one stream may rest for minutes while another goes on.
         expected_s = max(t.runs[-1].expected_s for t in found.values() if len(t.runs) == len(runs))
-        restarts, jumps = at_s < runs[-1].last_s - BACKWARD_S, at_s > expected_s + jump_s
+        restarts, jumps = at_s < runs[-1].last_s - BACKWARD_S, np.isfinite(expected_s) and at_s > expected_s + jump_s
         if restarts or jumps:
             if len(runs) > 1 and runs[-1].packets <= STRAY_PACKETS and 0 <= at_s - runs[-2].last_s <= jump_s:
                 track.strays.append((runs.pop().first, number))
             else:
                 runs.append(_Run(number, position, at_s - expected_s if jumps else -1.0))
-    runs[-1].add(at_s, None if packet.is_discard else (packet.pts if packet.pts is not None else stamp) * unit_s, length_s)
+    shown_at = packet.pts if packet.pts is not None else packet.dts
+    runs[-1].add(at_s, None if packet.is_discard else shown_at * unit_s, length_s)
 
 
 def _laid_out(zero: float, found: dict[int, _Track], error: str) -> Timeline:
@@ -163,9 +176,11 @@ def _laid_out(zero: float, found: dict[int, _Track], error: str) -> Timeline:
     shifts: dict[int, list[tuple[int, float]]] = {index: [] for index in found}
     ends_s, begins_s = dict.fromkeys(found, 0.0), []
     for number, part in enumerate(parts):
-        begin_s = min(run.start_s for run in part.values())
-        shift_s = max(ends_s.values()) - (begin_s - zero) if number and np.isfinite(begin_s) else 0.0
-        begins_s.append(max(ends_s.values()))
+        start_s = min(run.start_s for run in part.values())
+        jumped_alone = len(part) == 1 and next(iter(part.values())).jumped_s > 0  # the other stream just goes on
+        begin_s = max(ends_s[index] for index in (part if jumped_alone else ends_s))
+        shift_s = begin_s - (start_s - zero) if number and np.isfinite(start_s) else 0.0
+        begins_s.append(begin_s)
         for index, run in part.items():
             if number:
                 shifts[index].append((run.first, shift_s))

@@ -19,11 +19,12 @@ from av.video.reformatter import ColorPrimaries, ColorTrc, VideoReformatter
 from numpy.typing import NDArray
 
 from space_data.media.container import MediaError, RgbImage, audio_stream, default_track, may_restart, open_media, reason, zero_s
-from space_data.media.timeline import Placement, Timeline, is_flush, timeline_of
+from space_data.media.timeline import Placement, Timeline, is_empty, is_flush, timeline_of
 from space_data.timebase import CLOCK_SLACK_S, VIDEO_FPS
 
 LEAST_STEP_S = 1e-3
 """Between a picture and one whose stamp lies before it: where two parts overlap by a fraction of a frame."""
+LEAST_RATE_HZ = 1.0
 HDR = {ColorTrc.SMPTE2084.value: "pq", ColorTrc.ARIB_STD_B67.value: "hlg"}
 WIDE_GAMUTS = {ColorPrimaries.BT2020.value, ColorPrimaries.SMPTE431.value, ColorPrimaries.SMPTE432.value}
 """Primaries whose colours look pale if they are taken for BT.709's."""
@@ -126,10 +127,11 @@ def decode_video(
         if is_sought:
             container.seek(int((start_s + line.zero_s) / stream.time_base), stream=stream, backward=True)
         placement = line.placements.get(stream.index, Placement())
-        clock = _Clock(line.zero_s, 1.0 / float(stream.average_rate or VIDEO_FPS), line.parts_s)
+        nominal_hz = float(stream.average_rate or 0)  # frames by duration, which a broken clock makes nonsense
+        clock = _Clock(line.zero_s, 1.0 / (nominal_hz if nominal_hz >= LEAST_RATE_HZ else VIDEO_FPS), line.parts_s)
         convert = _Converter(stream)
         next_s = start_s if start_s > 0 else -np.inf
-        decoded = _deinterlaced(_decoded(placement.placed(container.demux(streams), stream), stream, facts), stream, facts)
+        decoded = _filtered(_decoded(placement.placed(container.demux(streams), stream), stream, facts), facts)
         count = 0
         for frame in decoded:
             pts_s, begins_part = clock.time_of(frame)
@@ -150,13 +152,15 @@ def decode_video(
 
 def _decoded(packets: Iterator[Any], stream: Any, facts: VideoFacts) -> Iterator[Any]:
     """The frames of ``stream``; a packet that does not decode is counted and passed over."""
+    stamps = _Stamps(stream.container)
     try:
         for packet in packets:
-            if packet.stream.index != stream.index:  # ``stream_index`` of the packet that flushes is not set
+            if packet.stream.index != stream.index or is_empty(packet):  # ``stream_index`` of a flush is not set
                 continue
             facts.packets += not (packet.is_discard or is_flush(packet))
             for frame in _frames(packet, facts):
                 facts.damaged += frame.is_corrupt
+                frame.pts = stamps.best(frame.pts, frame.dts)
                 yield frame
     except av.FFmpegError as error:
         facts.error = reason(error)
@@ -170,6 +174,29 @@ def _frames(packet: Any, facts: VideoFacts) -> list[Any]:
     except av.FFmpegError:
         facts.damaged += 1
         return []
+
+
+class _Stamps:
+    """FFmpeg's best effort (``guess_correct_pts`` of libavcodec): presentation stamps, or decoding stamps where those fail less.
+
+    AVI has no presentation stamps; those that FFmpeg makes up are out of order where pictures are stored so, hence not trusted.
+    A departure: where they have failed and there are no others (the last pictures), there is no stamp.
+    """
+
+    def __init__(self, container: Any) -> None:
+        self._last_pts = self._last_dts = -np.inf
+        self._faults = int(container.format.name == "avi")
+        """of presentation stamps, less those of decoding stamps"""
+
+    def best(self, pts: int | None, dts: int | None) -> int | None:
+        """The stamp of the next frame."""
+        if dts is not None:
+            self._faults -= dts <= self._last_dts
+        if pts is not None:
+            self._faults += pts <= self._last_pts
+        self._last_dts = dts if dts is not None else pts if pts is not None else self._last_dts
+        self._last_pts = pts if pts is not None else dts if dts is not None else self._last_pts
+        return pts if pts is not None and self._faults <= 0 else dts
 
 
 class _Clock:
@@ -195,17 +222,19 @@ class _Clock:
         return at_s, begins_part
 
 
-def _deinterlaced(frames: Iterator[Any], stream: Any, facts: VideoFacts) -> Iterator[Any]:
-    """The frames, those that are marked as interlaced through FFmpeg's ``bwdif``, from the first such one on."""
-    graph, shape = None, None
+def _filtered(frames: Iterator[Any], facts: VideoFacts) -> Iterator[Any]:
+    """The frames, through those of FFmpeg's filters that they need, if any."""
+    graph: Graph | None = None
+    kind: tuple[Any, ...] = ()
+    is_interlaced = False  # once is always: the filter looks at each frame
     for frame in frames:
         facts.interlaced += frame.interlaced_frame
-        looks = (frame.width, frame.height, frame.format.name)
-        if graph is not None and shape != looks:
-            yield from _pulled(graph, None)
-            graph = None
-        if graph is None and frame.interlaced_frame:
-            graph, shape = _bwdif(frame, stream), looks
+        is_interlaced |= frame.interlaced_frame
+        found = (is_interlaced, bool(colours(frame)), frame.width, frame.height, frame.format.name)
+        if found != kind:
+            if graph is not None:
+                yield from _pulled(graph, None)
+            graph, kind = _graph(frame, is_interlaced, bool(colours(frame))), found
         if graph is None:
             yield frame
         else:
@@ -214,15 +243,22 @@ def _deinterlaced(frames: Iterator[Any], stream: Any, facts: VideoFacts) -> Iter
         yield from _pulled(graph, None)
 
 
-def _bwdif(frame: Any, stream: Any) -> Graph:
-    """A picture for each frame, only where it is marked, its fields in the order that it says."""
+def _graph(frame: Any, is_interlaced: bool, is_mapped: bool) -> Graph | None:
+    """What frames like ``frame`` go through; None: nothing.
+
+    Fields: bwdif, a picture for each frame, only where it is marked. Colours that are mapped to BT.709 lose what their file says
+    of the studio's screen and of the brightest light, for whose sake swscale would darken all below it: skin of 100 nits to half.
+    """
+    filters = [("bwdif", "mode=send_frame:parity=auto:deint=interlaced")] if is_interlaced else []
+    if is_mapped:
+        kinds = ("MASTERING_DISPLAY_METADATA", "CONTENT_LIGHT_LEVEL", "DYNAMIC_HDR_PLUS")
+        filters += [("sidedata", f"mode=delete:type={kind}") for kind in kinds]
+    if not filters:
+        return None
     graph = Graph()
     graph.threads = 1
-    graph.link_nodes(
-        graph.add_buffer(width=frame.width, height=frame.height, format=frame.format.name, time_base=frame.time_base),
-        graph.add("bwdif", "mode=send_frame:parity=auto:deint=interlaced"),
-        graph.add("buffersink"),
-    ).configure()
+    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format.name, time_base=frame.time_base)
+    graph.link_nodes(source, *(graph.add(name, options) for name, options in filters), graph.add("buffersink")).configure()
     return graph
 
 
@@ -245,12 +281,17 @@ class _Converter:
     def __init__(self, stream: Any) -> None:
         self._stream = stream
         self._reformatter = VideoReformatter()
+        self._orientation, self._told = Orientation(0, False), np.nan
 
     def __call__(self, frame: Any) -> RgbImage:
         width = square_width(frame, self._stream)
         to_bt709 = {"dst_color_trc": ColorTrc.BT709, "dst_color_primaries": ColorPrimaries.BT709} if colours(frame) else {}
         converted = self._reformatter.reformat(frame, width, frame.height, "rgb24", threads=1, **to_bt709)
-        return Orientation.of(frame).apply(np.asarray(converted.to_ndarray(), np.uint8))
+        # PyAV's side data and their frame hold each other until the garbage collector comes: hundreds of frames. So only where
+        # the angle changes, which costs nothing to ask; nobody mirrors in mid-stream.
+        if frame.rotation != self._told:
+            self._orientation, self._told = Orientation.of(frame), frame.rotation
+        return self._orientation.apply(np.asarray(converted.to_ndarray(), np.uint8))
 
 
 def colours(frame: Any) -> str:

@@ -309,10 +309,10 @@ def test_labels_choose_the_sound_track(tmp_path: Path) -> None:
     [
         (["id00012_21Uxsk56VDQ_00001", "x/id00012-_1Uxsk-6VDQ-00002", "id00017#01dfn2spqyE#1"], ["id00012"] * 2 + ["id00017"]),
         (["dev/id00012/21Uxsk56VDQ/00001", "test/id00012/21Uxsk56VDQ/00002"], ["id00012", "id00012"]),
-        (["M003_front_angry_level_1_001", "more/M003_sad_3_001", "W011/x", "train/W011/y"], ["M003", "M003", "W011", "W011"]),
+        (["M003_front_angry_level_1_001", "more/M003_sad_3_001", "train/W011/sad/y", "W011/x"], ["M003", "M003", "W011", "W011"]),
         (["01-01-03-01-01-01-05", "x/02-01-03-01-01-01-05", "Actor_05/y"], ["Actor_05", "Actor_05", "Actor_05"]),
         (["WDA_BarackObama_000", "x/WDA_BarackObama1_001", "RD_Radio11_000", "RD_Radio12_000"], ["BarackObama"] * 2 + ["RD"] * 2),
-        (["ann/M003", "ann/id00004", "ann/1", "bob", "AM003_x", "id000123_x"], ["ann"] * 3 + ["bob", "AM003_x", "id000123_x"]),
+        (["ann/M003", "ann/M004_x", "ann/1", "bob", "AM003_sad", "id000123_x"], ["ann"] * 3 + ["bob", "AM003_sad", "id000123_x"]),
     ],
 )
 def test_a_person_whom_names_tell_is_one_subject(names: list[str], people: list[str], tmp_path: Path) -> None:
@@ -323,7 +323,7 @@ def test_a_person_whom_names_tell_is_one_subject(names: list[str], people: list[
 
 @pytest.mark.parametrize("level", ["id00012", "id00012/21Uxsk56VDQ", "M003", "M003/video", "M003/video/front", "Actor_05"])
 def test_a_folder_opened_at_a_person_is_one_subject(level: str, tmp_path: Path) -> None:
-    listing = list_sources("folder", touch(tmp_path / level, "a/1.mp4", "b/2.mp4", "3.mp4"))
+    listing = list_sources("folder", touch(tmp_path / level, "a/sad_1.mp4", "b/happy_2.mp4", "angry_3.mp4"))
     assert {s.subject.partition("/")[2] for s in listing.sources} == {level.partition("/")[0]}
 
 

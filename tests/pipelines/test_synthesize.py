@@ -165,10 +165,11 @@ def test_results_are_placed_and_failures_become_rows(recorded, models, tmp_path)
     folder = tmp_path / "unit"
     folder.mkdir()
     (folder / synthesize.VIDEO_FILE).write_bytes(b"video")
-    kept = place_result(unit, Outcome(unit.unit_id, KEPT, folder=folder), layout)
+    stems = {recorded[0].clip_id: "t/a"}
+    kept = place_result(unit, Outcome(unit.unit_id, KEPT, folder=folder), layout, stems)
     assert kept.status == KEPT and Path(kept.video).read_bytes() == b"video" and kept.driving_audio == ""
     alone = next(u for u in units if u.value.system == "shuffled_audio")
-    failed = place_result(alone, Outcome(alone.unit_id, FAILED, "error", "the only test clip"), layout)
+    failed = place_result(alone, Outcome(alone.unit_id, FAILED, "error", "the only test clip"), layout, stems)
     assert (failed.status, failed.video, failed.detail) == (FAILED, "", "the only test clip")
 
 

@@ -1,6 +1,7 @@
 """Portraits: what is found in good pictures, and one clear line for bad ones."""
 
 import logging
+import re
 
 import cv2
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 from space_data.crop import CROP_SIZE_PX, FACE_SHARE
 from space_data.errors import SpaceError
 from space_data.landmarks import lip_gap, posed
-from space_data.media.images import write_image
+from space_data.media.images import read_image, write_image
 from space_models.portrait import load_portrait, portrait_of_crop
 
 
@@ -103,6 +104,46 @@ def test_a_face_that_fills_the_picture_is_found(astronaut):
 @pytest.mark.parametrize("name", ["obama_half_body.jpg", "bw_photo_2048.jpg"])
 def test_good_real_portraits_carry_none(shared_media, name):
     assert load_portrait(shared_media / name).warnings == ()
+
+
+@pytest.mark.parametrize(
+    ("quarters", "words"), [(1, "90 degrees to the right"), (2, "180 degrees"), (3, "90 degrees to the left")]
+)
+def test_a_head_that_lies_is_turned_upright(astronaut, quarters, words):
+    upright, lying = load_portrait(astronaut), load_portrait(np.rot90(astronaut, quarters))
+    np.testing.assert_array_equal(lying.rgb, upright.rgb)
+    assert lying.warnings == (f"picture turned by {words}, head up", *upright.warnings)
+
+
+def turned(picture, to_the_right_deg):
+    """The picture turned about its middle, in a frame that holds all of it."""
+    side = int(1.42 * max(picture.shape))
+    turn = cv2.getRotationMatrix2D((picture.shape[1] / 2, picture.shape[0] / 2), -to_the_right_deg, 1)
+    turn[:, 2] += side / 2 - np.array([picture.shape[1] / 2, picture.shape[0] / 2])
+    return cv2.warpAffine(picture, turn, (side, side), borderValue=(127, 127, 127))
+
+
+@pytest.mark.parametrize(("angle_deg", "side", "back"), [(45, "right", "left"), (-45, "left", "right"), (135, "right", "left")])
+def test_a_tilted_head_is_refused_with_its_angle(astronaut, angle_deg, side, back):
+    with pytest.raises(
+        SpaceError, match=rf"tilted \d+ degrees to the {side}, need .* 30 \(turn .* by \d+ .* to the {back}\)"
+    ) as caught:
+        load_portrait(turned(astronaut, angle_deg))
+    assert float(re.findall(r"\d+", str(caught.value))[0]) == pytest.approx(abs(angle_deg), abs=8)
+
+
+@pytest.mark.parametrize("angle_deg", [-15, 15])
+def test_a_slightly_tilted_head_is_left_as_it_is(astronaut, angle_deg):
+    portrait = load_portrait(turned(astronaut, angle_deg))
+    assert float(portrait.pose.roll_deg[0]) == pytest.approx(angle_deg, abs=8)
+    assert not any("turned by" in warning for warning in portrait.warnings)
+
+
+@pytest.mark.parametrize("name", ["obama_half_body.jpg", "cruise_565x800.jpg", "f_closed_mouth_474.png", "f_lowres_256.png"])
+def test_every_quarter_turn_of_real_portraits_is_found(shared_media, name):
+    upright = read_image(shared_media / name)
+    for quarters in range(4):
+        np.testing.assert_array_equal(load_portrait(np.rot90(upright, quarters)).rgb, load_portrait(upright).rgb)
 
 
 def test_a_crop_is_not_cropped_again(astronaut):

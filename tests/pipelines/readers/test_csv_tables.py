@@ -104,7 +104,7 @@ def test_labels_that_are_not_said_are_unknown() -> None:
 
 @pytest.mark.parametrize(
     ("cell", "value"),
-    [("emotion", "Happy"), ("intensity", "1.5"), ("intensity", "nan"), ("intensity", "much"), ("split", "training")],
+    [("emotion", "joyful"), ("intensity", "1.5"), ("intensity", "nan"), ("intensity", "much"), ("split", "training")],
 )
 def test_wrong_labels_are_named(cell: str, value: str) -> None:
     with pytest.raises(SpaceError, match=f"^t.csv row 7: {cell} '{value}', need"):

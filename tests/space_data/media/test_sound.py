@@ -110,19 +110,20 @@ def remuxed(source: Path, target: Path, change: Any) -> Path:
     return target
 
 
-def damaged(packet: Any) -> Any:
-    bad = av.Packet(b"\xff" * packet.size)
+def damaged(packet: Any, filling: bytes) -> Any:
+    bad = av.Packet(filling * packet.size)
     bad.pts, bad.dts, bad.duration, bad.time_base = packet.pts, packet.dts, packet.duration, packet.time_base
     return bad
 
 
+@pytest.mark.parametrize("filling", [b"\xff", b"\xfe"], ids=["in error", "swallowed by the decoder"])
 @pytest.mark.parametrize("numbers", [(20,), (20, 21, 22), (10, 30)])
-def test_a_damaged_packet_costs_its_own_length(tmp_path: Path, numbers: tuple[int, ...]) -> None:
+def test_a_damaged_packet_costs_its_own_length(tmp_path: Path, numbers: tuple[int, ...], filling: bytes) -> None:
     clicks = np.zeros(3 * RATE_HZ, np.float32)
     clicks[[8000, 40_000]] = 0.9
     write_video(tmp_path / "a.mp4", [np.zeros((64, 64, 3), np.uint8)] * 75, audio=clicks)
     hurt = remuxed(
-        tmp_path / "a.mp4", tmp_path / "b.mp4", lambda kind, n, p: damaged(p) if kind == "audio" and n in numbers else p
+        tmp_path / "a.mp4", tmp_path / "b.mp4", lambda kind, n, p: damaged(p, filling) if kind == "audio" and n in numbers else p
     )
     whole, sound = decode_audio(tmp_path / "a.mp4"), decode_sound(hurt)
     assert (sound.facts.damaged, sound.facts.error) == (len(numbers), "") and len(sound.samples) == len(whole)

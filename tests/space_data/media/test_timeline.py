@@ -100,6 +100,20 @@ def test_a_clock_that_jumps_ahead_is_closed_up(jump_s: int, may_restart: bool, i
     assert times(line, packets, 0)[50] == times(line, packets, 1)[50] == (2.0 if is_closed else 2.0 + jump_s)
 
 
+def test_a_jump_that_is_told_as_the_length_of_a_packet() -> None:
+    """As MP4 does, which has lengths only."""
+    packets = part(0) + part(108_000_000)
+    packets[98].duration = packets[99].duration = 108_000_000 - 1960
+    line = File(packets, may_restart=False).scan()
+    assert line.jumped_s > 107_000 and times(line, packets, 0)[50] == times(line, packets, 1)[50] == pytest.approx(2, abs=0.05)
+
+
+def test_a_stream_that_jumps_alone_goes_on_where_it_ended() -> None:
+    packets = [*part(0), *part(2000, streams=(1,)), *part(108_002_000, streams=(0,))]
+    line = File(packets, may_restart=False).scan()
+    assert times(line, packets, 0)[49:51] == [1.96, 2.0] and times(line, packets, 1)[-1] == pytest.approx(3.96)
+
+
 def test_one_stream_may_rest_while_the_other_goes_on() -> None:
     packets = part(0) + part(2000, 700, streams=(0,)) + part(30_000)
     line = File(packets).scan()
@@ -123,7 +137,9 @@ def test_hidden_packets_lead_up_but_do_not_count() -> None:
     assert line.shown == {0: 50, 1: 50} and line.hidden == {0: 20, 1: 20} and line.ends_s[0] == pytest.approx(2.0)
 
 
-def test_pictures_that_are_stored_out_of_order_are_no_restart() -> None:
-    order = [0, 3, 1, 2, 6, 4, 5, 9, 7, 8]
-    packets = [Packet(0, 40 * shown, 40 * (i - 2)) for i, shown in enumerate(order)]
-    assert File(packets).scan(0).restarts == 0
+@pytest.mark.parametrize("is_matroska", [False, True])
+def test_pictures_that_are_stored_out_of_order_are_no_restart(is_matroska: bool) -> None:
+    order = [0, 7, 3, 1, 2, 5, 4, 6, 14, 10]
+    packets = [Packet(0, 40 * shown, None if is_matroska and i < 2 else 40 * (i - 2)) for i, shown in enumerate(order)]
+    line = File(packets).scan(0)
+    assert line.restarts == 0 and line.ends_s[0] == pytest.approx(0.6)
