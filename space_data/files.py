@@ -19,6 +19,8 @@ NAME_BYTES, PATH_BYTES = 255, 4095
 STEM_BYTES = 1024
 """An id longer than this becomes one name, without folders: most of a path's room is the output folder's."""
 HASH_CHARACTERS = 16
+PART_BYTES = len("..4194304.part")
+"""What a temporary name adds to a path; the number is the largest process id of Linux."""
 
 
 def check_length(path: Path | str, below_bytes: int = 0) -> None:
@@ -67,10 +69,9 @@ def file_stems(ids: Iterable[str], *suffixes: str) -> dict[str, str]:
     folders = {_folded(str(folder)) for path in paths.values() for folder in path.parents}
     longest, stems = max(suffixes, key=len), {}
     for clip_id, path in paths.items():
-        meets = any(files[key] > 1 or key in folders for key in keys[clip_id])
-        told_apart = f"{path}-{_short_hash(clip_id)}" if meets else str(path)
-        flat = told_apart if len(_bytes(told_apart)) <= STEM_BYTES else told_apart.replace("/", "-")
-        *parents, name = flat.split("/")
+        meets, deep = any(files[key] > 1 or key in folders for key in keys[clip_id]), len(_bytes(clip_id)) > STEM_BYTES
+        stem = f"{path}-{_short_hash(clip_id)}" if meets or deep else str(path)
+        *parents, name = [stem.replace("/", "-")] if deep else stem.split("/")
         stems[clip_id] = "/".join([*map(fitting_name, parents), fitting_name(name, longest).removesuffix(longest)])
     return stems
 
@@ -81,9 +82,8 @@ def part_of(path: Path) -> Path:
     Raises:
         SpaceError: ``path`` is too long.
     """
-    tail = f".{os.getpid()}.part"
-    check_length(path, len("." + tail))
-    return path.with_name(fitting_name(f".{path.name}", tail))
+    check_length(path, PART_BYTES)
+    return path.with_name(fitting_name(f".{path.name}", f".{os.getpid()}.part"))
 
 
 def maker_of_part(path: Path) -> int | None:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from space_data.errors import SpaceError
-from space_data.files import atomic_file, check_length
+from space_data.files import atomic_file
 from space_data.media.container import MediaError, RgbImage, reason
 from space_data.native_noise import quiet_stderr
 
@@ -18,7 +18,6 @@ def read_image(path: Path | str) -> RgbImage:
         MediaError: missing, empty, or not a picture.
     """
     path = Path(path)
-    check_length(path)
     if not path.exists():
         raise MediaError(f"{path}: no such file")
     try:
