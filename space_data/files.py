@@ -19,6 +19,8 @@ NAME_BYTES, PATH_BYTES = 255, 4095
 STEM_BYTES = 1024
 """An id longer than this becomes one name, without folders: most of a path's room is the output folder's."""
 HASH_CHARACTERS = 16
+PART_BYTES = len("..4194304.part")
+"""What a temporary name adds to a path; the number is the largest process id of Linux."""
 
 
 def check_length(path: Path | str, below_bytes: int = 0) -> None:
@@ -86,9 +88,8 @@ def part_of(path: Path) -> Path:
     Raises:
         SpaceError: ``path`` is too long.
     """
-    tail = f".{os.getpid()}.part"
-    check_length(path, len("." + tail))
-    return path.with_name(fitting_name(f".{path.name}", tail))
+    check_length(path, PART_BYTES)
+    return path.with_name(fitting_name(f".{path.name}", f".{os.getpid()}.part"))
 
 
 def maker_of_part(path: Path) -> int | None:

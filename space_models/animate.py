@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from space_data import progress
 from space_data.errors import SpaceError
-from space_data.files import check_length, make_folder
+from space_data.files import PART_BYTES, check_length, lengths_in_words, make_folder
 from space_data.landmarks import PoseTrack, posed
 from space_data.media.encode import write_video
 from space_data.media.probe import probe_audio_hz
@@ -212,13 +212,14 @@ def check_output(path: Path, suffix: str) -> None:
     Raises:
         SpaceError: another suffix, a folder of that name, or too long a name.
     """
-    check_length(path)
+    check_length(path, PART_BYTES)
     if path.is_dir():
         raise SpaceError(f"{path}: is a folder, need the name of a file (e.g. {path / ('out' + suffix)})")
     if path.suffix.lower() != suffix:
         raise SpaceError(f"{path}: name ends in {path.suffix or 'nothing'!r}, need {suffix}")
 
 
+@lengths_in_words()
 def animate(
     *,
     image: Path,

@@ -11,7 +11,6 @@ from av.stream import Disposition
 from numpy.typing import NDArray
 
 from space_data.errors import SpaceError
-from space_data.files import check_length
 
 av.logging.set_level(av.logging.PANIC)
 
@@ -52,7 +51,6 @@ def open_media(path: Path | str) -> Any:
         MediaError: missing, empty, or not media; ``NotMediaError`` where another kind of file was recognised.
     """
     path = Path(path)
-    check_length(path)
     if not path.exists():
         raise MediaError(f"{path}: no such file")
     if path.is_file() and path.stat().st_size == 0:

@@ -25,6 +25,8 @@ SLACK_S = 0.04
 """Stamps may lie so far off the count of samples before they are believed: one video frame. Less is their rounding."""
 EXACT_S = 0.002
 """The same after a packet was lost."""
+STEADY_S, STEADY_FRAMES = 0.01, 4
+"""The same for so many frames in a row: a gap that nothing else tells, or clocks that drift apart."""
 RESAMPLER_REACH_S = 0.5
 """Sound so far beyond a sample cannot change it."""
 LOUD = 16.0
@@ -194,7 +196,7 @@ class _Track:
         self._source_hz = 0
         self._block: list[NDArray[np.float32]] = []
         self._run_start_s = 0.0
-        self._run_samples = self._block_samples = 0
+        self._run_samples = self._block_samples = self._frames_off = 0
 
     def add(self, frame: Any, at_s: float | None, errors: int = 0, mute: int = 0) -> None:
         """The next frame, which begins at ``at_s`` (None: where the one before ends).
@@ -204,7 +206,10 @@ class _Track:
         """
         is_first = not self._source_hz
         expected_s = self._run_start_s + (0.0 if is_first else self._run_samples / self._source_hz)
-        is_off = at_s is not None and (is_first or abs(at_s - expected_s) > (EXACT_S if errors or mute else SLACK_S))
+        off_s = abs(at_s - expected_s) if at_s is not None else 0.0
+        self._frames_off = self._frames_off + 1 if off_s > STEADY_S else 0
+        slack_s = EXACT_S if errors or mute else STEADY_S if self._frames_off >= STEADY_FRAMES else SLACK_S
+        is_off = at_s is not None and (is_first or off_s > slack_s)
         if is_off or frame.sample_rate != self._source_hz:
             self._end_run()
             self._facts.damaged += mute if is_off and not is_first else 0

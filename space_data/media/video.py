@@ -14,6 +14,7 @@ from typing import Any
 
 import av
 import numpy as np
+from av.codec.context import Flags
 from av.filter import Graph
 from av.video.reformatter import ColorPrimaries, ColorTrc, VideoReformatter
 from numpy.typing import NDArray
@@ -120,7 +121,7 @@ def decode_video(
         stream = default_track(container.streams.video)
         if stream is None:
             raise MediaError(f"{path}: no video stream")
-        stream.codec_context.thread_count = 1
+        _set_up(stream)
         streams = [s for s in (stream, audio_stream(container, path)) if s is not None]
         is_sought = start_s > 0 and not may_restart(container)
         line = Timeline.plain(zero_s(container, streams)) if is_sought else timeline_of(path, container, streams)
@@ -148,6 +149,13 @@ def decode_video(
                 yield Frame(pts_s - start_s, rgb, begins_part or changes)
         if not count:
             raise MediaError(f"{path}: no frame of the video decodes ({facts.damaged} of {facts.packets} packets damaged)")
+
+
+def _set_up(stream: Any) -> None:
+    """One thread; and pictures of H.265 whose references are lost are given, marked as corrupt, as FFmpeg did before release 7."""
+    stream.codec_context.thread_count = 1
+    if stream.codec_context.name == "hevc":
+        stream.codec_context.flags |= Flags.output_corrupt
 
 
 def _decoded(packets: Iterator[Any], stream: Any, facts: VideoFacts) -> Iterator[Any]:
@@ -311,7 +319,7 @@ def first_frame(container: Any, stream: Any, path: Path | str) -> Any:
     Raises:
         MediaError: none of its first packets decodes.
     """
-    stream.codec_context.thread_count = 1
+    _set_up(stream)
     facts = VideoFacts()
     for frame in _decoded(container.demux(stream), stream, facts):
         return frame

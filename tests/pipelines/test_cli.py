@@ -46,6 +46,10 @@ def test_help_names_the_commands_and_options() -> None:
             ["animate", "--image", "{tmp}/a.jpg", "--audio", "{tmp}/a.wav", "--out", f"{{tmp}}/{'o' * 252}.mp4"],
             "256 bytes, need at most 255",
         ),
+        (
+            ["animate", "--image", "{tmp}/a.jpg", "--audio", f"{{tmp}}/{'i' * 256}", "--out", "{tmp}/o.mp4"],
+            "256 bytes, need at most 255",
+        ),
         (["data", "curate", "{tmp}", "--out", f"{{tmp}}/{'out/' * 1000}"], "need at most 2816"),
         (["data", "check", f"{{tmp}}/{'é' * 128}", "--dataset", "folder"], "256 bytes, need at most 255"),
         (["audit", "diff", f"{{tmp}}/{'deep/' * 1000}", "{tmp}"], "need at most 4095"),

@@ -50,7 +50,7 @@ def test_stems_stay_readable_and_do_not_depend_on_order() -> None:
         ["s/\u00e9", "s/e\u0301", "s/\u00c9"],
         ["s/x", "s/x.wav/y"],
         ["n" * 300 + "/x", "n" * 301 + "/x"],
-        ["deep/" * 300 + "x", "deep/" * 301 + "x"],
+        ["deep/" * 300 + "x", "deep/" * 301 + "x", "deep-" * 300 + "x"],
     ],
 )
 def test_no_two_ids_meet_on_any_file_system(ids: list[str]) -> None:
