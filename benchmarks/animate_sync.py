@@ -27,6 +27,7 @@ from space_data.avsync import Scorer, lip_points, mel_frames, score_clip
 from space_data.errors import SpaceError
 from space_data.facemesh import track_faces
 from space_data.features import track_of_meshes
+from space_data.files import fitting_name
 from space_data.landmarks import PoseTrack, eye_aspect_ratio, lip_gap, posed
 from space_data.media.encode import write_video, write_wav
 from space_data.media.images import write_image
@@ -218,8 +219,8 @@ def main() -> int:
                 print(f"refused: {error}")
         pairs = [(image, sound) for image, sound in pairs if image in portraits_of]
         for seed, (image, sound) in enumerate(track(pairs, "animate and measure")):
-            out = folder / f"{image.stem}-{sound.stem}.mp4"
-            tracks = out.with_suffix(".parquet")
+            tracks = folder / fitting_name(f"{image.stem}-{sound.stem}", ".parquet")
+            out = tracks.with_suffix(".mp4")
             animate(
                 image=image, audio=sound, out=out, params=params, seed=seed, tracks=tracks,
                 emotion=arguments.emotion, pose=arguments.pose, renderer=arguments.renderer,

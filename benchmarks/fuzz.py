@@ -2,7 +2,8 @@
 
 From every clip: truncated at each tenth of its length, bytes flipped at random (few, many, in the header only), and its content
 under other suffixes; besides, pictures, sound, text and nothing at all named like videos. Then all stages up to the filter run on
-them. Counted: that the job ends, that every file has a fate in the ledger, and which fates there are.
+them. Counted: that the job ends, that every file has a fate in the ledger, and which fates there are. With ``--packets`` instead:
+``benchmarks.fuzz_packets``.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks import fuzz_packets
 from pipelines import filter, ingest, measure, segment, sync
 from pipelines.layout import Layout
 from space_data import progress
@@ -73,8 +75,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("clips", type=Path, nargs="+", metavar="CLIP")
     parser.add_argument("--out", type=Path, help="keep the files and tables here")
+    parser.add_argument("--packets", action="store_true", help="flip bits inside packets, compare lengths with FFmpeg's")
+    parser.add_argument("--files", type=int, default=1000, help="with --packets: how many")
+    parser.add_argument("--only", type=int, metavar="N", help="with --packets: make file N again, in --out")
     arguments = parser.parse_args()
     progress.setup()
+    if arguments.packets:
+        sys.exit(fuzz_packets.run(arguments.clips, arguments.files, os.cpu_count() or 1, arguments.only, arguments.out))
     with tempfile.TemporaryDirectory() as temporary:
         out = arguments.out or Path(temporary)
         files = write_folder(arguments.clips, out / "in")

@@ -22,7 +22,7 @@ from space_data.facemesh import mesh_of_image
 from space_data.media.container import RgbImage
 from space_data.media.encode import write_wav
 from space_data.media.images import write_image
-from space_data.media.video import decode_video, picture_at
+from space_data.media.video import decode_video
 from space_data.params import load_params
 from space_data.schema import TrackFrame
 from space_data.synthetic.espeak import Voice, speak
@@ -155,7 +155,7 @@ def corpus_picture() -> None:
     clips = sorted(Path("data/raw/synthetic/clips").glob("*/*/*.mp4"))
     people = sorted({clip.parts[-3] for clip in clips})[:12]
     chosen = [[c for c in clips if c.parts[-3] == person][i % 6] for i, person in enumerate(people)]
-    tiles = [picture_at(clip, 1.6) for clip in chosen]
+    tiles = [next(decode_video(clip, 1.6)).rgb for clip in chosen]
     write_image(HERE / "corpus.jpg", np.concatenate([np.concatenate(tiles[i : i + 6], 1) for i in (0, 6)]))
 
 

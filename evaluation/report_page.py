@@ -13,6 +13,7 @@ from evaluation.report_tables import (
     WARP,
     clip_table,
     comparison_table,
+    emotion_label,
     expectations,
     expectations_table,
     failure_table,
@@ -124,7 +125,7 @@ def _side_by_side(page: Page, data: BenchmarkData, samples: list[str]) -> None:
             lines = [f"{m.title} {number(data.value(entry.name, clip_id, m), SHORT_DIGITS)}" for m in HEADLINE]
             media.append(Media(source, entry.title, lines, poster=data.posters.get((entry.name, clip_id), "")))
         clip = facts[clip_id]
-        rows.append(MediaRow(clip_id, media, f"{clip.emotion} {clip.intensity:.1f}, {frame_start_s(clip.n_frames):.1f} s"))
+        rows.append(MediaRow(clip_id, media, f"{emotion_label(clip)}, {frame_start_s(clip.n_frames):.1f} s"))
     section.add(MediaGrid([entry.title for entry in data.systems], rows))
     for clip_id in samples[:SHEET_CLIPS]:
         for title, found in (("equal times", data.sheets), ("mouths, every 80 ms, while the recording's move most", data.mouths)):

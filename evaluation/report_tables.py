@@ -9,7 +9,7 @@ from evaluation.blocks import Bar, Bars, Cell, Column, Segment, Table, Tone
 from evaluation.metrics import Metric
 from evaluation.report_data import BenchmarkData
 from evaluation.score_clip import OK
-from space_data.schema import Aggregate
+from space_data.schema import UNKNOWN, Aggregate, SynthesizedClip
 
 ARROWS = {"lower": "↓", "higher": "↑", "reference": "≈"}
 TRUTH, STILL, SHUFFLED, WARP, COMPACT = "ground_truth", "still", "shuffled_audio", "ours_warp", "ours_compact"
@@ -29,6 +29,11 @@ def number(value: float | None, digits: int, signed: bool = False) -> str:
     if value is None:
         return "–"
     return f"{value:{'+' if signed else ''}.{digits}f}".replace("-", "−")
+
+
+def emotion_label(clip: SynthesizedClip) -> str:
+    """A clip's emotion as people read it: with its intensity, unless nobody labelled it."""
+    return clip.emotion if clip.emotion == UNKNOWN else f"{clip.emotion} {clip.intensity:.1f}"
 
 
 def results_table(data: BenchmarkData) -> Table:
@@ -157,7 +162,7 @@ def clip_table(data: BenchmarkData) -> Table:
     for clip_id in data.clip_ids:
         for entry in data.systems:
             clip = facts.get((entry.name, clip_id))
-            label = f"{clip.emotion} {clip.intensity:.1f}" if clip else ""
+            label = emotion_label(clip) if clip else ""
             rows.append([clip_id, label, entry.title, *(data.value(entry.name, clip_id, m) for m in shown)])
     return Table(columns, rows, "Click a header to sort, type to filter", searchable=True, page_rows=25)
 

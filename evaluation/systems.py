@@ -27,8 +27,8 @@ class Assignment:
     """One test clip as systems see it.
 
     `portrait` uint8 (size_px, size_px, 3); `speech` float32 (640 * n_frames,), 16 kHz; `emotion` (9,), a mixture in the order of
-    `schema.EMOTIONS`; `other_speech` another clip's sound of the same length, for the system that is driven by the wrong words
-    (None where the set has no other clip); `recording` the truth, which only `ground_truth` may open.
+    `schema.EMOTIONS`, all NaN for an unlabelled clip; `other_speech` another clip's sound of the same length, for the system that
+    is driven by the wrong words (None where the set has no other clip); `recording` the truth, for `ground_truth` alone.
     """
 
     clip_id: str

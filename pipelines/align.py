@@ -21,10 +21,10 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipelines.job import Layout, Outcome, Unit, content_hash, ledger_rows, run_units, stage_clock, stage_main, write_ledger
-from space_data.clip_media import picture_size, pictures, sound
+from space_data.clip_media import pictures, sound
 from space_data.crop import CropBox, crop_box
 from space_data.errors import SpaceError
-from space_data.files import make_folder
+from space_data.files import check_length, file_stems, make_folder
 from space_data.landmarks import N_LANDMARKS, PoseTrack, posed, template_mesh
 from space_data.media.container import RgbImage
 from space_data.media.encode import VideoWriter, write_wav
@@ -51,6 +51,8 @@ FOREHEAD_LIFT = 0.045
 """IOD by which faces end higher than the template's: measured on seven real clips, where crops are then within 2 % of the
 size that the whole mesh gives (the template alone: up to 7 % too small)."""
 PIECES_FILE = "pieces.json"
+SUFFIXES = (".mp4", ".wav")
+FRAME_COLUMNS = ["clip_id", "frame", "width_px", "height_px", "found", "landmarks_px", "pose"]
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ def face_outline(landmarks_px: NDArray[np.float32], pose: PoseTrack) -> NDArray[
     return np.concatenate([landmarks_px, posed(np.broadcast_to(forehead, (len(pose), *forehead.shape)), pose)], axis=1)
 
 
-def segment_crop(rows: pa.Table, decision: Decision, clip: Clip) -> CropBox:
+def segment_crop(rows: pa.Table, decision: Decision) -> CropBox:
     """The crop of one segment from the frame rows of its source clip."""
     frame = np.asarray(rows.column("frame"))
     inside = (frame >= decision.first_frame) & (frame < decision.end_frame) & np.asarray(rows.column("found"))
@@ -113,7 +115,8 @@ def segment_crop(rows: pa.Table, decision: Decision, clip: Clip) -> CropBox:
         raise SpaceError(f"clip {decision.clip_id}: kept, but no frame of it has a face")
     landmarks = vectors(rows, "landmarks_px")[inside].reshape(-1, N_LANDMARKS, 3)
     outline = face_outline(landmarks, PoseTrack.from_array(vectors(rows, "pose")[inside]))
-    return crop_box(outline, *picture_size(clip))
+    width_px, height_px = (int(rows.column(name)[int(np.flatnonzero(inside)[0])].as_py()) for name in ("width_px", "height_px"))
+    return crop_box(outline, width_px, height_px)
 
 
 def common_piece(segment: Segment, audio_samples: int) -> Piece:
@@ -134,7 +137,7 @@ def piece_sound(audio: NDArray[np.float32], piece: Piece, offset_frames: float) 
 
 def align_source(source: Source, settings: AlignStage, folder: Path) -> None:
     """Unit function: write ``<index>.mp4`` and ``<index>.wav`` per segment of ``source``, and what became of them."""
-    audio = sound(source.clip)
+    audio = sound(source.clip).samples
     pieces = [common_piece(segment, len(audio)) for segment in source.segments]
     playhead = Playhead(pictures(source.clip))
     for index, (segment, piece) in enumerate(zip(source.segments, pieces, strict=True)):
@@ -157,28 +160,31 @@ def plan(layout: Layout, decisions: list[Decision], clips: dict[str, Clip]) -> l
             raise SpaceError(f"{layout.decisions}: clip {decision.source_clip_id} is not in {layout.clips} (stale? `dvc repro`)")
         kept[decision.source_clip_id].append(decision)
     units = []
-    for clip_id, rows in stream_clips(layout.frames, FrameRow, ["clip_id", "frame", "found", "landmarks_px", "pose"]):
+    for clip_id, rows in stream_clips(layout.frames, FrameRow, FRAME_COLUMNS):
         if clip_id in kept:
             clip = clips[clip_id]
             segments = tuple(
                 Segment(
                     decision.clip_id, decision.start_s, frames_in(decision.end_s - decision.start_s), decision.offset_frames,
-                    segment_crop(rows, decision, clip),
+                    segment_crop(rows, decision),
                 )
                 for decision in sorted(kept.pop(clip_id), key=lambda d: d.start_s)
             )  # fmt: skip
             what = [dataclasses.asdict(segment) for segment in segments]
             part = (clip.part_start_s, clip.part_end_s, clip.part_crop_px.tolist())
-            units.append(Unit(clip_id, content_hash(clip.sha256, part, what), Source(clip, segments)))
+            units.append(Unit(clip_id, content_hash(clip.sha256, part, clip.audio_track, what), Source(clip, segments)))
     if kept:
         raise SpaceError(f"{layout.frames}: no frames of kept clip {min(kept)} (stale? `dvc repro`)")
     return units
 
 
 def publish(
-    outcome: Outcome, source: Source, clip: Clip, settings: AlignStage, layout: Layout
+    outcome: Outcome, source: Source, clip: Clip, settings: AlignStage, layout: Layout, stems: dict[str, str]
 ) -> tuple[list[AlignedClip], list[LedgerRow]]:
-    """Put a finished unit's files into place and make its rows: aligned clips, and one ledger row per segment."""
+    """Put a finished unit's files into place and make its rows: aligned clips, and one ledger row per segment.
+
+    ``stems`` says where the files of each segment go (``file_stems``).
+    """
     if outcome.folder is None:
         failed = ledger_rows(STAGE, [outcome])[0]
         return [], [dataclasses.replace(failed, clip_id=segment.clip_id) for segment in source.segments]
@@ -190,8 +196,7 @@ def publish(
             found, needed = float(piece.n_frames), float(settings.min_frames)
             ledger.append(LedgerRow(segment.clip_id, STAGE, REJECTED, "too_short", found, needed, detail))
             continue
-        stem = segment.clip_id.replace("#", "-s")  # a hash sign ends an address in a browser
-        video, audio = layout.aligned / f"{stem}.mp4", layout.aligned / f"{stem}.wav"
+        video, audio = (layout.aligned / f"{stems[segment.clip_id]}{suffix}" for suffix in SUFFIXES)
         place(outcome.folder / f"{index}.mp4", video)
         place(outcome.folder / f"{index}.wav", audio)
         ledger.append(LedgerRow(segment.clip_id, STAGE, KEPT, "", None, None, ""))
@@ -223,8 +228,9 @@ def place(kept: Path, target: Path) -> None:
     """Put a kept result at its place among the outputs: a hard link (nobody writes into either), a copy across file systems.
 
     Raises:
-        SpaceError: the place is taken: two clip ids give one file name.
+        SpaceError: the place is taken: two clip ids give one file name; or its path is too long.
     """
+    check_length(target)
     make_folder(target.parent)
     if target.exists():  # never write into it: it is a link to a kept result
         raise SpaceError(f"{target}: two clips want this file (rename the one whose name ends in -s and a number)")
@@ -242,10 +248,12 @@ def run(params: Params, layout: Layout) -> None:
         units = {unit.unit_id: unit for unit in plan(layout, decisions, clips)}
         outcomes = run_units(STAGE, units.values(), align_source, params.align, layout, params.job)
         shutil.rmtree(layout.aligned, ignore_errors=True)
+        stems = file_stems((d.clip_id for d in decisions), *SUFFIXES)
         rows: list[AlignedClip] = []
         ledger: list[LedgerRow] = []
         for outcome in outcomes:
-            published, fates = publish(outcome, units[outcome.unit_id].value, clips[outcome.unit_id], params.align, layout)
+            unit_id = outcome.unit_id
+            published, fates = publish(outcome, units[unit_id].value, clips[unit_id], params.align, layout, stems)
             rows += published
             ledger += fates
         write_table(layout.aligned_clips, rows, AlignedClip)

@@ -144,7 +144,11 @@ def equal_contents(root: Path, by_size: dict[int, list[str]]) -> list[Finding]:
                     findings.append(Finding("unreadable", os.path.relpath(path, root), str(error.strerror)))
             hashes: dict[str, str] = {}
             for path in (path for similar in alike.values() if len(similar) > 1 for path in similar):
-                first = hashes.setdefault(sha256_of(path), path)
+                try:
+                    first = hashes.setdefault(sha256_of(path), path)
+                except OSError as error:
+                    findings.append(Finding("unreadable", os.path.relpath(path, root), str(error.strerror)))
+                    continue
                 if first != path:
                     detail = f"the same {size:,} bytes as {os.path.relpath(first, root)}"
                     findings.append(Finding("duplicate", os.path.relpath(path, root), detail))

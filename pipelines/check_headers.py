@@ -95,15 +95,15 @@ def _against_annotation(source: Source, path: str, info: MediaInfo, sound: Media
     """VoxCeleb2: as many frames as annotated rows, and as much sound, to a frame (and to the coder's own frame).
 
     The rules are those by which SyncNet's trainer (joonson/syncnet_trainer) leaves files out; it sees wav files, hence the
-    coder's frame. Frames are counted by the header; ``measure`` compares that with what decodes.
+    coder's frame. Frames are counted by their packets; ``measure`` compares that with what decodes.
     """
     findings = []
     rows = annotated_frames(source.path)
-    if rows is not None and info.header_frames and rows[1] != info.header_frames:
-        findings.append(Finding("frame_mismatch", path, f"{info.header_frames} frames, {rows[1]} annotated rows"))
-    if audio_s is not None and info.header_frames:
+    if rows is not None and info.shown_frames and rows[1] != info.shown_frames:
+        findings.append(Finding("frame_mismatch", path, f"{info.shown_frames} frames, {rows[1]} annotated rows"))
+    if audio_s is not None and info.shown_frames:
         padding_s = 0.0 if sound.audio_codec.startswith("pcm") else AAC_FRAME_SAMPLES / sound.audio_hz
         sound_frames = audio_s * VIDEO_FPS
-        if abs(sound_frames - info.header_frames) > 1 + padding_s * VIDEO_FPS:
-            findings.append(Finding("frame_mismatch", path, f"{info.header_frames} frames, sound for {sound_frames:.1f}"))
+        if abs(sound_frames - info.shown_frames) > 1 + padding_s * VIDEO_FPS:
+            findings.append(Finding("frame_mismatch", path, f"{info.shown_frames} frames, sound for {sound_frames:.1f}"))
     return findings

@@ -12,8 +12,9 @@ from rich.markup import escape
 
 from space_data import progress
 from space_data.errors import SpaceError
+from space_data.files import lengths_in_words
 from space_data.params import load_params
-from space_data.schema import EMOTIONS
+from space_data.schema import EMOTIONS, UNKNOWN
 
 app = typer.Typer(
     help="Speech-driven portrait animation with controllable expression, and the curation of the video it learns from.",
@@ -28,6 +29,9 @@ audits = typer.Typer(help="Compare what two runs kept; list what other bounds wo
 app.add_typer(audits, name="audit")
 
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress bars, warnings only.")]
+AudioTrack = Annotated[
+    int | None, typer.Option(min=0, help="Number of the sound track to use, from 0, of several (default: as players do).")
+]
 ParamsFile = Annotated[Path, typer.Option("--params", help="Configuration.")]
 
 
@@ -73,7 +77,11 @@ def animate(
     ],
     out: Annotated[Path, typer.Option(help="The .mp4 to make: 512x512, 25 frames per second, as long as the speech.")],
     emotion: Annotated[
-        str, typer.Option(help=f"Label:intensity in 0..1, several joined by '+', e.g. happy:0.8. Labels: {', '.join(EMOTIONS)}.")
+        str,
+        typer.Option(
+            help=f"Label:intensity in 0..1, several joined by '+', e.g. happy:0.8. Labels: {', '.join(EMOTIONS)}; or {UNKNOWN}, "
+            "by itself: as the unlabelled clips speak from which a model has learnt."
+        ),
     ] = "neutral",
     seed: Annotated[int, typer.Option(min=0, help="Head motion, blinks and gaze: same seed, same video.")] = 0,
     pose: Annotated[
@@ -82,6 +90,7 @@ def animate(
     renderer: Annotated[
         Renderer, typer.Option(help="'warp' moves the photo's own pixels; 'compact' is a small network.")
     ] = Renderer.warp,
+    audio_track: AudioTrack = None,
     tracks: Annotated[Path | None, typer.Option(help="Also write landmarks and pose per frame to this Parquet file.")] = None,
     params: ParamsFile = default_params(),
     quiet: Quiet = False,
@@ -95,8 +104,8 @@ def animate(
     from space_models.animate import animate as run
 
     done = run(
-        image=image, audio=audio, out=out, params=load_params(params), emotion=emotion, seed=seed, pose=pose,
-        renderer=renderer.value, tracks=tracks,
+        image=image, audio=audio, audio_track=audio_track, out=out, params=load_params(params), emotion=emotion, seed=seed,
+        pose=pose, renderer=renderer.value, tracks=tracks,
     )  # fmt: skip
     if not quiet:
         progress.console.print(escape(str(done)), soft_wrap=True, highlight=False)
@@ -109,6 +118,7 @@ def curate(
     ],
     out: Annotated[Path, typer.Option(help="Receives ledger.parquet, audit/index.html, aligned/ and features/.")],
     dataset: Annotated[Dataset, typer.Option(help="Which corpus it is; 'folder': any videos.")] = Dataset.folder,
+    audio_track: AudioTrack = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes (default: job.workers).")] = None,
     params: ParamsFile = default_params(),
     quiet: Quiet = False,
@@ -118,7 +128,7 @@ def curate(
     from pipelines.curate import curate as run
 
     try:
-        layout = run(source, out, load_params(params), workers, dataset.value)
+        layout = run(source, out, load_params(params), workers, dataset.value, audio_track)
     except KeyboardInterrupt:
         progress.console.print("interrupted: the same command goes on where this run stopped")
         raise
@@ -211,7 +221,8 @@ def main() -> None:
     """
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        app()
+        with lengths_in_words():
+            app()
     except SpaceError as error:
         progress.console.print(f"[red]error:[/red] {escape(str(error))}", soft_wrap=True, highlight=False)
         sys.exit(2)

@@ -13,6 +13,7 @@ from pipelines import align, features, filter, ingest, measure, segment, sync, s
 from pipelines.audit import write_audit
 from pipelines.layout import Layout
 from space_data.errors import SpaceError
+from space_data.files import NAME_BYTES, STEM_BYTES, check_length
 from space_data.params import Params
 from space_data.schema import KEPT, Decision, LedgerRow
 from space_data.tables import read_arrow, write_arrow
@@ -20,22 +21,29 @@ from space_data.tables import read_arrow, write_arrow
 logger = logging.getLogger(__name__)
 
 STAGES = (ingest, measure, segment, syncnet, sync, filter, align, features)
+BELOW_BYTES = STEM_BYTES + NAME_BYTES
+"""What the paths of clips and of kept results need below the output folder."""
 
 
-def curate(source: Path, out: Path, params: Params, workers: int | None = None, reader: str = "folder") -> Layout:
+def curate(
+    source: Path, out: Path, params: Params, workers: int | None = None, reader: str = "folder", audio_track: int | None = None
+) -> Layout:
     """Curate the videos under ``source`` into ``out``; an interrupted run continues where it was.
 
     Args:
         source: any folder; labels optional in ``labels.csv`` (see ``pipelines.readers.folder``). It is only read.
         out: receives ``ledger.parquet``, ``audit/index.html``, ``aligned/``, ``features/`` and the tables between them.
-        params: bounds and settings; its ``data`` section is replaced by ``reader`` on ``source``.
+        params: bounds and settings; its ``data`` section is replaced by ``reader`` on ``source`` and ``audio_track``.
         workers: processes per stage, if not ``params.job.workers``.
         reader: which corpus it is (``pipelines.readers.READERS``).
+        audio_track: number of the sound track to use, from 0, if not ``params.data.audio_track``.
 
     Raises:
         SpaceError: no such folder, no video in it, one folder lies inside the other, ``out`` holds files that no run of this
-            command made, or cannot be written.
+            command made, is too long or cannot be written.
     """
+    check_length(source)
+    check_length(out, BELOW_BYTES)
     if not source.is_dir():
         found = "is a file" if source.exists() else "no such folder"
         raise SpaceError(f"{source}: {found} (need a folder of videos)")
@@ -47,9 +55,10 @@ def curate(source: Path, out: Path, params: Params, workers: int | None = None, 
     if out.is_dir() and any(out.iterdir()) and not layout.cache.is_dir():
         # Stages replace folders such as out/aligned as a whole.
         raise SpaceError(f"{out}: holds files that are not of an earlier run (choose an empty or new folder as --out)")
+    track = audio_track if audio_track is not None else params.data.audio_track
     params = params.model_copy(
         update={
-            "data": params.data.model_copy(update={"reader": reader, "raw": str(source)}),
+            "data": params.data.model_copy(update={"reader": reader, "raw": str(source), "audio_track": track}),
             "job": params.job.model_copy(update={"workers": workers or params.job.workers}),
         }
     )

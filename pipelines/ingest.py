@@ -36,7 +36,7 @@ from pipelines.readers import Listing, Source, list_sources
 from pipelines.readers.listing import FINDINGS, NOTE, PART_SLACK_S
 from space_data import progress
 from space_data.files import sha256_of
-from space_data.media.container import MediaError
+from space_data.media.container import MediaError, NotMediaError, NoTrackError
 from space_data.media.probe import MediaInfo, probe
 from space_data.params import Params
 from space_data.schema import KEPT, Clip
@@ -47,6 +47,8 @@ logger = logging.getLogger(__name__)
 STAGE = "ingest"
 FACTS_FILE = "facts.json"
 SNIFFED_BYTES = 4096
+COPIED_FACTS = tuple(f.name for f in dataclasses.fields(MediaInfo) if f.name in {f.name for f in dataclasses.fields(Clip)})
+"""What a clip's row repeats of its file's header."""
 
 
 def looks_like_text(head: bytes) -> bool:
@@ -70,11 +72,13 @@ class Task:
     part_s: tuple[float, float | None]
     part_crop_px: tuple[int, int, int, int]
     part_crop_height_px: int
+    audio_track: int | None = None
+    """number of the sound track; None: the default one"""
 
 
 def task_of(source: Source) -> Task:
     """The unit's argument."""
-    return Task(source.path, source.audio, source.part_s, source.part_crop_px, source.part_crop_height_px)
+    return Task(source.path, source.audio, source.part_s, source.part_crop_px, source.part_crop_height_px, source.audio_track)
 
 
 def probe_file(task: Task, settings: None, folder: Path) -> None:
@@ -92,17 +96,17 @@ def read_facts(task: Task) -> dict[str, Any]:
         Rejected: ``empty_file``, ``not_media``, ``unreadable``, ``no_video``; of a sound file also ``no_audio``; of a part
             ``truncated`` (it ends beyond the file) or ``error`` (its crop leaves the picture).
     """
-    info = _header(Path(task.path))
+    info = _header(Path(task.path), None if task.audio else task.audio_track)
     if not info.has_video:
         raise Rejected("no_video", f"sound only ({info.audio_codec})")
     hashes = [sha256_of(task.path)]
     if task.audio:
-        sound = _header(Path(task.audio))
+        sound = _header(Path(task.audio), task.audio_track)
         if not sound.has_audio:
             raise Rejected("no_audio", f"{task.audio}: a picture only ({sound.video_codec})")
         info = dataclasses.replace(
             info, has_audio=True, audio_codec=sound.audio_codec, audio_hz=sound.audio_hz, audio_channels=sound.audio_channels,
-            audio_start_s=sound.audio_start_s,
+            audio_start_s=sound.audio_start_s, audio_tracks=sound.audio_tracks,
         )  # fmt: skip
         hashes.append(sha256_of(task.audio))
     part_end_s = task.part_s[1]
@@ -116,7 +120,7 @@ def read_facts(task: Task) -> dict[str, Any]:
     return {"sha256": sha256, "part_end_s": part_end_s, "part_crop_px": crop_px, **dataclasses.asdict(info)}
 
 
-def _header(file: Path) -> MediaInfo:
+def _header(file: Path, audio_track: int | None) -> MediaInfo:
     """The header of one file, or the reason why there is none."""
     try:
         with open(file, "rb") as stream:
@@ -126,9 +130,12 @@ def _header(file: Path) -> MediaInfo:
     if not head:
         raise Rejected("empty_file", str(file), value=0.0)
     try:
-        return probe(file)
+        return probe(file, audio_track)
+    except NoTrackError as error:
+        raise Rejected("no_audio", str(error)) from error
     except MediaError as error:
-        raise Rejected("not_media" if looks_like_text(head) else "unreadable", str(error)) from error
+        is_other = isinstance(error, NotMediaError) or looks_like_text(head)
+        raise Rejected("not_media" if is_other else "unreadable", str(error)) from error
 
 
 def _part_of(info: MediaInfo, task: Task) -> tuple[MediaInfo, float]:
@@ -146,7 +153,10 @@ def _part_of(info: MediaInfo, task: Task) -> tuple[MediaInfo, float]:
         raise Rejected("error", f"{task.path}: a part to the end of a file whose header gives no duration")
     length_s = end_s - start_s
     frames = round(length_s * info.fps) if info.header_frames else 0
-    return dataclasses.replace(info, duration_s=length_s, header_frames=frames), end_s
+    return dataclasses.replace(
+        info, duration_s=length_s, promised_video_s=max(0.0, min(end_s, info.promised_video_s) - start_s),
+        packets_end_s=max(0.0, min(end_s, info.packets_end_s) - start_s), header_frames=frames,
+    ), end_s  # fmt: skip
 
 
 def _scaled_crop(info: MediaInfo, task: Task) -> tuple[float, ...]:
@@ -181,10 +191,8 @@ def clip_row(source: Source, facts: dict[str, Any], shares: dict[str, float]) ->
         split=source.split or split_of(source.subject, shares), annotated_offset_frames=source.annotated_offset_frames,
         annotated_speaker_confidence=source.annotated_speaker_confidence,
         annotated_face_confidence=source.annotated_face_confidence,
-        duration_s=facts["duration_s"], fps=facts["fps"], header_frames=facts["header_frames"], width_px=facts["width"],
-        height_px=facts["height"], rotation_deg=facts["rotation_deg"], video_codec=facts["video_codec"],
-        pixel_format=facts["pixel_format"], video_start_s=facts["video_start_s"], audio_codec=facts["audio_codec"],
-        audio_hz=facts["audio_hz"], audio_channels=facts["audio_channels"], audio_start_s=facts["audio_start_s"],
+        audio_track=source.audio_track, width_px=facts["width"], height_px=facts["height"],
+        **{name: facts[name] for name in COPIED_FACTS},
     )  # fmt: skip
 
 
@@ -214,7 +222,7 @@ def _content(path: str) -> str:
 def run(params: Params, layout: Layout) -> None:
     """Write ``clips.parquet`` and the stage's ledger."""
     with stage_clock(layout, STAGE) as clock:
-        listing = list_sources(params.data.reader, Path(params.data.raw))
+        listing = with_audio_track(list_sources(params.data.reader, Path(params.data.raw)), params.data.audio_track)
         if listing.ignored:
             logger.info("belong to no clip: %s", ", ".join(f"{n} {suffix}" for suffix, n in sorted(listing.ignored.items())))
         _warn(listing, params)
@@ -225,6 +233,14 @@ def run(params: Params, layout: Layout) -> None:
         write_table(layout.clips, clips, Clip)
         clock.counts = write_ledger(layout, STAGE, [s.clip_id for s in listing.sources], ledger_rows(STAGE, outcomes))
         clock.clips, clock.computed = len(outcomes), sum(outcome.computed for outcome in outcomes)
+
+
+def with_audio_track(listing: Listing, track: int | None) -> Listing:
+    """The listing with sound track number ``track`` for every clip whose labels do not choose one."""
+    if track is None:
+        return listing
+    chosen = [s if s.audio_track is not None else dataclasses.replace(s, audio_track=track) for s in listing.sources]
+    return dataclasses.replace(listing, sources=chosen)
 
 
 def _verified_units(listing: Listing, workers: int) -> list[Unit]:

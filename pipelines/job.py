@@ -39,7 +39,7 @@ from pipelines.layout import Layout
 from pipelines.quarantine import as_answer, forget_failure, known_failure, record_failure
 from space_data import progress
 from space_data.errors import SpaceError
-from space_data.files import atomic_file, make_folder
+from space_data.files import atomic_file, lengths_in_words, make_folder, maker_of_part, part_of
 from space_data.params import Job, Params, Section, load_params
 from space_data.schema import FAILED, KEPT, REJECTED, STATUSES, LedgerRow, arrow_schema
 from space_data.tables import in_order, to_arrow, write_arrow
@@ -58,16 +58,29 @@ REASONS = {
     "unreadable": "a media file whose header or first frame cannot be read (often cut off while copying)",
     "no_video": "no video stream",
     # the streams (measure, filter)
-    "truncated": "fewer frames decode than the header promises, or decoding breaks off",
+    "truncated": "the file ends before the time that it promises",
+    "damaged": "packets of pictures or sound do not decode",
     "no_audio": "no audio stream",
     "silent": "the sound is digital silence or far too quiet",
     "no_speech": "too small a share of the time holds speech",
     "noisy_sound": "speech hardly louder than what lies between",
     "clipped_sound": "too many samples at full scale",
+    "sound_gaps": "silence was put in where sound is missing",
+    "bad_samples": "samples that are no numbers",
+    "sound_rescaled": "float samples in the range of integers",
+    "channels_cancel": "channels of opposite sign, of which one is used",
     "length_mismatch": "audio and video of very different length",
     "too_short": "the clip, or the shot cut from it, is too short",
     "low_resolution": "the picture is too small",
     "variable_rate": "the time between frames varies",
+    "low_frame_rate": "too few pictures a second for lips",
+    "joined_recordings": "time stamps start again in mid-file: recordings joined end to end",
+    "clock_jumps": "time stamps jump ahead over time without any packet",
+    "size_changes": "the picture changes its size",
+    "several_tracks": "several tracks of sound or pictures, of which the default one is used",
+    "mirrored": "the file says that its picture is shown mirrored",
+    "interlaced": "pictures of two fields, deinterlaced",
+    "colours_mapped": "HDR or a wide gamut, mapped to BT.709",
     # the picture
     "no_face": "no face, or in hardly any frame",
     "face_lost": "the face is missing in some frames",
@@ -225,7 +238,8 @@ def _remove_leftovers(cache: Path, cache_days: float) -> None:
     """Delete what killed runs left half-made, and results that no run has used for ``cache_days``."""
     now_s = time.time()
     for path in cache.glob("*") if cache.is_dir() else []:
-        half_made = path.suffix == ".part" and not _alive(int(path.stem.rsplit(".", 1)[-1]))
+        maker = maker_of_part(path)
+        half_made = maker is not None and not _alive(maker)
         if half_made or now_s - path.stat().st_mtime > cache_days * 86_400:
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
@@ -288,7 +302,7 @@ def serve_task(task: _Task) -> dict[str, Any]:
         ``{}``, or the reason and detail of a failure that is the clip's and not ours.
     """
     final = Path(task.folder)
-    part = final.with_name(f".{final.name}.{os.getpid()}.part")
+    part = part_of(final)
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     outcome: dict[str, Any] = {"status": KEPT}
@@ -477,7 +491,8 @@ def stage_main(run: Callable[[Params, Layout], None], argv: Sequence[str] | None
     arguments = parser.parse_args(argv)
     progress.setup(arguments.quiet)
     try:
-        run(load_params(arguments.params), Layout())
+        with lengths_in_words():
+            run(load_params(arguments.params), Layout())
     except SpaceError as error:
         raise SystemExit(f"error: {error}") from None
     except KeyboardInterrupt:

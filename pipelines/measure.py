@@ -24,7 +24,8 @@ from space_data.facemesh import face_finder
 from space_data.landmark_backend import LandmarkBackend, check_weights, landmark_backend
 from space_data.landmarks import N_LANDMARKS
 from space_data.media.container import MediaError
-from space_data.media.video import Frame
+from space_data.media.sound import SoundFacts
+from space_data.media.video import Frame, VideoFacts
 from space_data.params import MeasureStage, Params
 from space_data.schema import KEPT, Clip, ClipMeasure, FrameRow, SoundRow, Thumbnail
 from space_data.speech import log_mel, loudness_db, seconds_of, speech_mask
@@ -44,8 +45,6 @@ UNKNOWN = (np.nan, np.nan, np.nan, np.nan)
 class Pictures:
     """What one pass over a clip's frames found; one entry per frame, except where another unit is named."""
 
-    width_px: int = 0
-    height_px: int = 0
     error: str = ""
     pts_s: list[float] = field(default_factory=list)
     boxes: list[NDArray[np.float32]] = field(default_factory=list)
@@ -59,7 +58,11 @@ class Pictures:
     cuts: list[int] = field(default_factory=list)
     thumbnails: list[tuple[int, bytes]] = field(default_factory=list)
     """frame and JPEG file, at even times"""
-    border_share: float | None = None
+    border_shares: list[float] = field(default_factory=list)
+    """of every stretch of pictures of one size"""
+    sizes: list[tuple[int, int]] = field(default_factory=list)
+    """width and height of each frame"""
+    facts: VideoFacts = field(default_factory=VideoFacts)
 
 
 class Eye:
@@ -73,17 +76,7 @@ class Eye:
         self._next_count_s = self._next_thumbnail_s = -np.inf
 
     def look(self, frames: list[Frame]) -> None:
-        """The next frames, as many as the backend wants at a time.
-
-        Raises:
-            MediaError: the picture changes its size; nothing of these frames is kept.
-        """
-        seen = self.seen
-        seen.height_px, seen.width_px = (seen.height_px, seen.width_px) if seen.pts_s else frames[0].rgb.shape[:2]
-        for frame in frames:
-            height, width = frame.rgb.shape[:2]
-            if (width, height) != (seen.width_px, seen.height_px):
-                raise MediaError(f"picture changes from {seen.width_px}x{seen.height_px} to {width}x{height}")
+        """The next frames, as many as the backend wants at a time, all of one part."""
         boxes = self._backend.look([frame.rgb for frame in frames])
         for number, (frame, box) in enumerate(zip(frames, boxes, strict=True)):
             self._look(number, frame, box)
@@ -93,9 +86,12 @@ class Eye:
         index = len(seen.pts_s)
         small = m.small_picture(rgb)
         grey = m.tiny_grey(small)
-        new_shot = self._cuts.feed(small)
+        if frame.begins_part:
+            self._end_part()
+        new_shot = self._cuts.feed(small, frame.begins_part) or frame.begins_part
         seen.difference.append(0.0 if self._last_grey is None else m.grey_difference(grey, self._last_grey))
         seen.pts_s.append(frame.pts_s)
+        seen.sizes.append((rgb.shape[1], rgb.shape[0]))
         seen.boxes.append(box)
         seen.look.append(self._face_look(rgb, box, index))
         counting = frame.pts_s >= self._next_count_s - CLOCK_SLACK_S  # as ``decode_video`` samples for the screen
@@ -122,11 +118,17 @@ class Eye:
         score = float(faces[0, 4]) if len(faces) else np.nan
         return len(faces), m.second_face_share(faces), score, self._backend.photo_score(number, rgb)
 
+    def _end_part(self) -> None:
+        share = self._borders.share()
+        self.seen.border_shares += [] if share is None else [share]
+        self._borders = m.BorderFinder()
+
     def finish(self) -> Pictures:
         """All that was seen."""
         seen = self.seen
+        self._end_part()
         seen.landmarks, seen.poses = self._backend.finish()
-        seen.cuts, seen.border_share = self._cuts.cuts, self._borders.share()
+        seen.cuts = self._cuts.cuts
         return seen
 
 
@@ -135,24 +137,23 @@ def look(clip: Clip, settings: MeasureStage) -> Pictures:
     backend = landmark_backend(settings.landmarks, Path(settings.weights))
     try:
         eye, errors = Eye(settings, backend), list[str]()
-        for frames in batches_until(pictures(clip), backend.batch_frames, errors):
-            try:
-                eye.look(frames)
-            except MediaError as problem:
-                errors.append(str(problem))
-                break
+        for frames in batches_until(pictures(clip, facts=eye.seen.facts), backend.batch_frames, errors):
+            eye.look(frames)
         seen = eye.finish()
     finally:
         backend.close()
-    seen.error = " ".join(errors)
+    seen.error = " ".join(filter(None, (*errors, seen.facts.error)))
     return seen
 
 
 def batches_until(frames: Iterator[Frame], size: int, errors: list[str]) -> Iterator[list[Frame]]:
-    """Lists of ``size`` frames, a shorter one at the end, as far as the stream decodes; what ended it goes to ``errors``."""
+    """Lists of ``size`` frames, shorter at the end of a part, as far as the stream decodes; what ended it goes to ``errors``."""
     batch: list[Frame] = []
     try:
         for frame in frames:
+            if frame.begins_part and batch:
+                yield batch
+                batch = []
             batch.append(frame)
             if len(batch) == size:
                 yield batch
@@ -172,20 +173,22 @@ class Sound:
     speech: NDArray[np.bool_]
     loudness_db: NDArray[np.float32]
     clipped_share: NDArray[np.float32]
+    facts: SoundFacts
     error: str = ""
 
 
 def listen(clip: Clip) -> Sound:
     """Decode the sound of ``clip`` and measure it."""
-    samples, error = np.zeros(0, np.float32), ""
+    samples, facts, error = np.zeros(0, np.float32), SoundFacts(), ""
     if has_sound(clip):
         try:
-            samples = sound(clip)
+            decoded = sound(clip)
+            samples, facts, error = decoded.samples, decoded.facts, decoded.facts.error
         except MediaError as problem:
             error = str(problem)
     return Sound(
         samples_to_seconds(len(samples)), log_mel(samples), speech_mask(samples), loudness_db(samples),
-        m.clipped_shares(samples), error,
+        m.clipped_shares(samples), facts, error,
     )  # fmt: skip
 
 
@@ -224,10 +227,16 @@ def measure_clip(clip: Clip, settings: MeasureStage, folder: Path) -> None:
     if not screened and not seen.pts_s:
         raise Rejected("unreadable", seen.error or "no frame decodes", value=0.0)
     errors = " ".join(filter(None, (seen.error, heard.error)))
-    width_px, height_px = (seen.width_px, seen.height_px) if seen.pts_s else picture_size(clip)
+    width_px, height_px = seen.sizes[0] if seen.sizes else picture_size(clip)
+    shown, said = seen.facts, heard.facts
     facts = ClipMeasure(
-        clip.clip_id, screened, len(seen.pts_s), errors, width_px, height_px,
-        _end_s(seen.pts_s) if seen.pts_s else clip.duration_s, heard.length_s, seen.border_share,
+        clip_id=clip.clip_id, screened=screened, decoded_frames=len(seen.pts_s), decode_error=errors,
+        video_packets=shown.packets, damaged_video_packets=shown.damaged, sound_packets=said.packets,
+        damaged_sound_packets=said.damaged, interlaced_frames=shown.interlaced, picture_sizes=len(shown.sizes),
+        sound_gaps_s=said.gaps_s, bad_sample_share=said.bad_samples / max(1, said.samples), sound_scale=said.treatment.scale,
+        sound_channel=said.treatment.channel, width_px=width_px, height_px=height_px,
+        video_s=_end_s(seen.pts_s) if seen.pts_s else clip.duration_s, audio_s=heard.length_s,
+        border_share=max(seen.border_shares, default=None),
     )  # fmt: skip
     write_table(folder / "clips.parquet", [facts], ClipMeasure)
     pictures_kept = [Thumbnail(clip.clip_id, frame, jpeg) for frame, jpeg in seen.thumbnails]
@@ -247,9 +256,10 @@ def _end_s(pts_s: list[float]) -> float:
 def _frame_columns(clip_id: str, seen: Pictures) -> dict[str, object]:
     n = len(seen.pts_s)
     looks, counted = np.array(seen.look).reshape(n, 4), np.array(seen.counted, np.float64).reshape(n, 4)
-    boxes = np.array(seen.boxes, np.float32).reshape(n, 4)
+    boxes, sizes = np.array(seen.boxes, np.float32).reshape(n, 4), np.array(seen.sizes, np.int64).reshape(n, 2)
     return {
-        "clip_id": clip_id, "frame": np.arange(n), "pts_s": np.array(seen.pts_s, np.float64),
+        "clip_id": clip_id, "frame": np.arange(n), "pts_s": np.array(seen.pts_s, np.float64), "width_px": sizes[:, 0],
+        "height_px": sizes[:, 1],
         "shot": m.shot_numbers(seen.cuts, n), "found": np.isfinite(boxes[:, 0]),
         "landmarks_px": seen.landmarks.reshape(n, N_LANDMARKS * 3), "pose": seen.poses, "box": boxes,
         "faces": counted[:, 0].astype(np.int64), "second_face": counted[:, 1], "detector_score": counted[:, 2],
@@ -276,7 +286,7 @@ def run(params: Params, layout: Layout) -> None:
 def _what_is_measured(clip: Clip) -> tuple[object, ...]:
     """What of a clip's row the measures depend on, beside the content of its files."""
     part = (clip.part_start_s, clip.part_end_s, clip.part_crop_px.tolist())
-    return *part, clip.audio_codec, clip.width_px, clip.height_px, clip.duration_s
+    return *part, clip.audio_codec, clip.audio_track, clip.width_px, clip.height_px, clip.duration_s
 
 
 if __name__ == "__main__":

@@ -48,9 +48,18 @@ class Rule:
 RULES = (
     Rule("too_short", "length_s", "length_s", "file", "length, s", is_minimum=True),
     Rule("low_resolution", "picture_side_px", "picture_side_px", "file", "shorter side of the picture, px", is_minimum=True),
-    Rule("truncated", "missing_share", "missing_share", "file", "promised frames that do not decode, share"),
+    Rule("truncated", "missing_share", "missing_share", "file", "promised time that is not there, share"),
+    Rule("damaged", "damaged_share", "damaged_share", "file", "packets that do not decode, share"),
     Rule("length_mismatch", "length_difference_s", "length_difference_s", "file", "sound against picture, s", needs_sound=True),
     Rule("variable_rate", "irregular_share", "irregular_share", "file", "irregular frame intervals, share"),
+    Rule("low_frame_rate", "mean_rate_hz", "mean_rate_hz", "file", "frames per second", is_minimum=True),
+    Rule("joined_recordings", "restarts", "restarts", "file", "restarts of the time stamps"),
+    Rule("clock_jumps", "jumped_s", "jumped_s", "file", "time closed up where stamps jump ahead, s"),
+    Rule("size_changes", "picture_sizes", "picture_sizes", "file", "stretches of pictures of one size"),
+    Rule("several_tracks", "tracks", "tracks", "file", "tracks of sound or pictures"),
+    Rule("mirrored", "is_mirrored", "is_mirrored", "file", "shown mirrored (1)"),
+    Rule("interlaced", "interlaced_share", "interlaced_share", "file", "interlaced frames, share"),
+    Rule("colours_mapped", "colours_mapped", "colours_mapped", "file", "HDR or wide gamut (1)"),
     Rule("no_face", "unseen_share", "unseen_share", "face", "samples without a face, share"),
     Rule("face_lost", "lost_share", "lost_share", "face", "frames without a face mesh, share"),
     Rule("several_faces", "several_faces_share", "several_faces_share", "face", "samples with a second face, share"),
@@ -80,6 +89,10 @@ RULES = (
         needs_sound=True,
     ),
     Rule("clipped_sound", "clipped_share", "clipped_share", "sound", "samples at full scale, share", needs_sound=True),
+    Rule("sound_gaps", "sound_gaps_s", "sound_gaps_s", "sound", "silence put in for missing sound, s", needs_sound=True),
+    Rule("bad_samples", "bad_sample_share", "bad_sample_share", "sound", "samples that are no numbers, share", needs_sound=True),
+    Rule("sound_rescaled", "sound_rescaled", "sound_rescaled", "sound", "floats on an integer scale (1)", needs_sound=True),
+    Rule("channels_cancel", "channels_cancel", "channels_cancel", "sound", "channels cancel each other (1)", needs_sound=True),
     Rule(
         "lips_still", "lip_motion", "lip_motion", "sync", "lip motion while speaking, inter-ocular distances", is_minimum=True,
         needs_sound=True,
@@ -137,7 +150,6 @@ def evidence(measures: pa.Table, sync: pa.Table) -> Evidence:
     has_audio = np.asarray(measures.column("has_audio"))
     columns = {rule.column: floats(measures, rule.column) for rule in RULES if rule.column in measures.schema.names}
     columns["picture_side_px"] = np.minimum(floats(measures, "width_px"), floats(measures, "height_px"))
-    columns["missing_share"] = _missing_share(measures)
     columns["length_difference_s"] = np.abs(floats(measures, "audio_s") - floats(measures, "video_s"))
     for rule in RULES:
         if rule.needs_sound:
@@ -160,18 +172,6 @@ def evidence(measures: pa.Table, sync: pa.Table) -> Evidence:
         ids, columns, tuple(names.dictionary.to_pylist()), np.asarray(names.indices, np.int64), has_audio, has_sync,
         measures.column("screened").combine_chunks(),
     )  # fmt: skip
-
-
-def _missing_share(measures: pa.Table) -> Values:
-    """Share of what the header promises that does not decode: frames if it counts them, else time (of the longer stream)."""
-    promised, decoded = floats(measures, "header_frames"), floats(measures, "decoded_frames")
-    header_s = floats(measures, "header_s")
-    lasting_s = np.maximum(floats(measures, "video_s"), floats(measures, "audio_s"))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        missing = np.where(promised != 0, 1 - decoded / promised, np.where(header_s != 0, 1 - lasting_s / header_s, 0.0))
-    broken_off = np.asarray(pc.not_equal(measures.column("decode_error"), ""))
-    looked_at = np.asarray(pc.equal(measures.column("screened"), ""))  # the frames of a screened clip were never counted
-    return np.where(broken_off, 1.0, np.where(looked_at, np.maximum(missing, 0.0), np.nan))
 
 
 def beyond(values: Values, limit: Values, is_minimum: bool) -> Mask:

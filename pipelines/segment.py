@@ -26,9 +26,11 @@ from space_data.tables import from_arrow, read_arrow, read_table, stream_clips, 
 from space_data.timebase import features_before
 
 STAGE = "segment"
+ROUNDING_S = 0.1
+"""Headers, sound and pictures may end so far apart without anything missing: sound is padded to whole packets."""
 FRAME_COLUMNS = [
-    "clip_id", "pts_s", "shot", "found", "landmarks_px", "pose", "box", "faces", "second_face", "detector_score", "photo_score",
-    "reblur_ratio", "reblur_coarse", "luma_mean", "luma_sd", "frame_difference",
+    "clip_id", "pts_s", "width_px", "height_px", "shot", "found", "landmarks_px", "pose", "box", "faces", "second_face",
+    "detector_score", "photo_score", "reblur_ratio", "reblur_coarse", "luma_mean", "luma_sd", "frame_difference",
 ]  # fmt: skip
 
 
@@ -73,6 +75,8 @@ class Seen:
     starts_s: NDArray[np.float64]
     """(T + 1,) the last entry is the clip's end"""
     shot: NDArray[np.int64]
+    sizes_px: NDArray[np.int64]
+    """(T, 2) width and height of the picture; one size throughout a shot"""
     boxes: NDArray[np.float32]
     steps: NDArray[np.float64]
     pose: NDArray[np.float32]
@@ -88,7 +92,8 @@ class Seen:
         scalars = ("faces", "second_face", "detector_score", "photo_score", "reblur_ratio", "reblur_coarse", "luma_mean",
                    "luma_sd", "frame_difference")  # fmt: skip
         return Seen(
-            np.append(np.asarray(rows.column("pts_s"), np.float64), end_s), np.asarray(rows.column("shot"), np.int64), boxes,
+            np.append(np.asarray(rows.column("pts_s"), np.float64), end_s), np.asarray(rows.column("shot"), np.int64),
+            np.stack([np.asarray(rows.column(name), np.int64) for name in ("width_px", "height_px")], axis=1), boxes,
             face_steps(boxes), pose, normalise(landmarks, PoseTrack.from_array(pose)),
             {name: np.asarray(rows.column(name), np.float64) for name in scalars},
         )  # fmt: skip
@@ -129,20 +134,47 @@ def _measure(
     """All scores of frames ``span``."""
     (first, end), (number, of) = span, number_of
     start_s, end_s = (float(seen.starts_s[first]), float(seen.starts_s[end])) if seen is not None else (0.0, facts.video_s)
+    width_px, height_px = seen.sizes_px[first] if seen is not None else (facts.width_px, facts.height_px)
     part = heard.between(start_s, end_s)
     levels = m.sound_measures(part.speech, part.loudness_db)
-    pictures = _picture_scores(seen, span, facts, speaking, settings) if seen is not None else _no_picture_scores(facts)
+    pictures = _picture_scores(seen, span, speaking, settings) if seen is not None else _no_picture_scores(facts)
     return Measure(
         clip_id=clip.clip_id if of == 1 else f"{clip.clip_id}#{number}", source_clip_id=clip.clip_id, segment=number,
         dataset=clip.dataset, subject=clip.subject, screened=facts.screened, first_frame=first, end_frame=end, start_s=start_s,
-        end_s=end_s, length_s=end_s - start_s, header_fps=clip.fps, header_frames=clip.header_frames, header_s=clip.duration_s,
-        decoded_frames=facts.decoded_frames, decode_error=facts.decode_error, has_audio=has_sound(clip), audio_s=facts.audio_s,
-        video_s=facts.video_s, width_px=facts.width_px, height_px=facts.height_px, border_share=facts.border_share,
+        end_s=end_s, length_s=end_s - start_s, header_fps=clip.fps, **_file_scores(clip, facts), has_audio=has_sound(clip),
+        audio_s=facts.audio_s, video_s=facts.video_s, width_px=int(width_px), height_px=int(height_px),
+        border_share=facts.border_share,
         speech_share=levels.speech_share, speech_s=levels.speech_s, silence_s=levels.silence_s,
         speech_level_db=levels.speech_level_db, speech_over_noise_db=levels.speech_over_noise_db,
         peak_level_db=levels.peak_level_db, clipped_share=float(part.clipped_share.mean()) if len(part.speech) else 0.0,
         **pictures,
     )  # fmt: skip
+
+
+def _file_scores(clip: Clip, facts: ClipMeasure) -> dict[str, Any]:
+    """What is told of the whole file: how much of it is there, and in what state."""
+    damaged = ((facts.damaged_video_packets, facts.video_packets), (facts.damaged_sound_packets, facts.sound_packets))
+    return {
+        "missing_share": None if facts.screened else missing_share(clip, facts),
+        "damaged_share": max(part / whole if whole else 0.0 for part, whole in damaged),
+        "restarts": clip.restarts, "jumped_s": clip.jumped_s, "picture_sizes": facts.picture_sizes,
+        "interlaced_share": facts.interlaced_frames / max(1, facts.decoded_frames), "colours_mapped": bool(clip.colours),
+        "is_mirrored": clip.is_mirrored, "tracks": max(clip.video_tracks, clip.audio_tracks),
+        "sound_gaps_s": facts.sound_gaps_s, "bad_sample_share": facts.bad_sample_share,
+        "sound_rescaled": facts.sound_scale != 1.0, "channels_cancel": facts.sound_channel is not None,
+    }  # fmt: skip
+
+
+def missing_share(clip: Clip, facts: ClipMeasure) -> float:
+    """Share of the promised time that is not there when decoded, up to ``ROUNDING_S`` being none.
+
+    Pictures are promised by their packets, and by a header that says where they end; without one by the length of the file, which
+    is that of its longer stream. The header's count of frames is no promise: it includes those that an edit list hides.
+    """
+    lasting_s = facts.video_s if clip.audio_path else max(facts.video_s, facts.audio_s)
+    promises = [(clip.packets_end_s, facts.video_s)]
+    promises.append((clip.promised_video_s, facts.video_s) if clip.promised_video_s else (clip.duration_s, lasting_s))
+    return max(max(0.0, promised_s - there_s - ROUNDING_S) / max(promised_s, ROUNDING_S) for promised_s, there_s in promises)
 
 
 def _no_picture_scores(facts: ClipMeasure) -> dict[str, Any]:
@@ -152,11 +184,11 @@ def _no_picture_scores(facts: ClipMeasure) -> dict[str, Any]:
              "reblur_ratio", "reblur_coarse", "luma_mean", "luma_sd", "frame_difference", "duplicate_share", "frozen_s",
              "lip_motion", "several_faces_share", "lost_share")  # fmt: skip
     unseen = 1.0 if facts.screened == "no_face" else None
-    return {**dict.fromkeys(names), "unseen_share": unseen, "frame_rate_hz": 0.0, "irregular_share": 0.0}
+    return {**dict.fromkeys(names), "mean_rate_hz": None, "unseen_share": unseen, "frame_rate_hz": 0.0, "irregular_share": 0.0}
 
 
 def _picture_scores(
-    seen: Seen, span: Span, facts: ClipMeasure, speaking: NDArray[np.bool_] | None, settings: SegmentStage
+    seen: Seen, span: Span, speaking: NDArray[np.bool_] | None, settings: SegmentStage
 ) -> dict[str, Any]:
     """The scores of frames ``span`` by the name of their column."""
     frames, (first, end) = slice(*span), span
@@ -170,14 +202,15 @@ def _picture_scores(
     steps = seen.steps[first + 1 : end]
     lips = lip_height_outer(seen.normalised[frames])
     speech = speaking[frames] if speaking is not None else np.zeros(end - first, bool)
-    outside = [m.is_outside(box, facts.width_px, facts.height_px) for box in boxes]
+    outside = [m.is_outside(box, *map(int, seen.sizes_px[first])) for box in boxes]
 
     def middle(name: str) -> float | None:
         finite = scores[name][np.isfinite(scores[name])]
         return float(np.median(finite)) if len(finite) else None
 
     return {
-        "frame_rate_hz": rate_hz, "irregular_share": irregular, "lost_share": float(1 - found.mean()),
+        "frame_rate_hz": rate_hz, "mean_rate_hz": (end - first) / (seen.starts_s[end] - seen.starts_s[first]),
+        "irregular_share": irregular, "lost_share": float(1 - found.mean()),
         "track_jump": float(np.nanmax(steps)) if np.isfinite(steps).any() else None,
         "face_width_px": float(np.median(boxes[:, 2] - boxes[:, 0])) if len(boxes) else None,
         "outside_share": float(np.mean(outside)) if outside else None, "detector_score": middle("detector_score"),

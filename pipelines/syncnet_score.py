@@ -57,7 +57,7 @@ def pictures(clip: Clip) -> Iterator[Frame]:
 
 def sound(clip: Clip) -> NDArray[np.float32]:
     """The clip's sound: 16 kHz mono (samples,); empty without any."""
-    return clip_media.sound(clip) if clip_media.has_sound(clip) else np.zeros(0, np.float32)
+    return clip_media.sound(clip).samples if clip_media.has_sound(clip) else np.zeros(0, np.float32)
 
 
 @lru_cache(maxsize=1)

@@ -19,7 +19,7 @@ from evaluation.systems import SYSTEM_NAMES, Assignment, Rendering, System, at_s
 from pipelines.job import Outcome, Unit, content_hash, ledger_rows, run_units, stage_clock, stage_main, write_ledger
 from pipelines.layout import Layout
 from space_data.errors import SpaceError
-from space_data.files import sha256_of
+from space_data.files import file_stems, sha256_of
 from space_data.media.encode import write_video
 from space_data.media.sound import decode_audio
 from space_data.params import Params, Synthesize
@@ -52,7 +52,8 @@ def run(params: Params, layout: Layout) -> None:
         units = units_of(clips, Models(layout.models, params), params.synthesize)
         outcomes = run_units(STAGE, units, render_one, params.synthesize, layout, params.job)
         shutil.rmtree(layout.synthesized, ignore_errors=True)
-        rows = [place_result(unit, outcome, layout) for unit, outcome in zip(_sorted(units), outcomes, strict=True)]
+        stems = file_stems((clip.clip_id for clip in clips), ".mp4")
+        rows = [place_result(unit, outcome, layout, stems) for unit, outcome in zip(_sorted(units), outcomes, strict=True)]
         tracks = [
             row
             for outcome in outcomes
@@ -166,8 +167,8 @@ def track_rows(system: str, clip_id: str, rendering: Rendering) -> list[Synthesi
     return [SynthesizedFrame(system, clip_id, i, points.ravel(), pose) for i, (points, pose) in enumerate(pairs)]
 
 
-def place_result(unit: Unit, outcome: Outcome, layout: Layout) -> SynthesizedClip:
-    """Copy a kept video to its place; the row that describes it, or why there is none."""
+def place_result(unit: Unit, outcome: Outcome, layout: Layout, stems: dict[str, str]) -> SynthesizedClip:
+    """Copy a kept video to its place (``stems``, by clip id); the row that describes it, or why there is none."""
     value: RenderUnit = unit.value
     clip = value.clip
     heard = {Still.name: "", ShuffledAudio.name: value.other_audio or ""}.get(value.system, clip.audio)
@@ -178,7 +179,7 @@ def place_result(unit: Unit, outcome: Outcome, layout: Layout) -> SynthesizedCli
     )  # fmt: skip
     if outcome.folder is None or outcome.status != KEPT:
         return row
-    path = layout.synthesized / value.system / f"{clip.clip_id}.mp4"
+    path = layout.synthesized / value.system / f"{stems[clip.clip_id]}.mp4"
     path.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(outcome.folder / VIDEO_FILE, path)
     return replace(row, video=path.as_posix(), status=KEPT, detail="")

@@ -10,7 +10,7 @@ from space_data.crop import CROP_SIZE_PX
 from space_data.errors import SpaceError
 from space_data.landmarks import N_LANDMARKS, PoseTrack, posed
 from space_data.params import L2LStage, Params
-from space_data.schema import AlignedClip, FeatureClip, FeatureFrame
+from space_data.schema import AlignedClip, FeatureClip, FeatureFrame, emotion_known
 from space_data.speech import MEL_BANDS, mean_normalise
 from space_data.tables import by_clip, read_arrow, read_table, vectors
 from space_models.checkpoints import Card, save_model
@@ -59,7 +59,10 @@ def run(params: Params, layout: Layout) -> None:
     with stage_clock(layout, STAGE) as clock:
         clips = read_latent_clips(layout)
         held_out = clips["test"] or clips["val"]
-        config = L2LConfig(settings.hidden, settings.use_audio, settings.use_landmarks, settings.normalise)
+        known = [emotion_known(c.emotion) for c in clips["train"]]
+        config = L2LConfig(
+            settings.hidden, settings.use_audio, settings.use_landmarks, settings.normalise, any(known), not all(known)
+        )
         torch.manual_seed(settings.seed)
         model = L2L(config)
         task = L2LTask(clips["train"], clips["val"], settings.batch, settings.frames, config)

@@ -6,6 +6,7 @@ from pipelines.code_version import code_version
 from pipelines.job import Layout, content_hash, stage_clock, stage_main
 from space_data.errors import SpaceError
 from space_data.params import Params
+from space_data.schema import emotion_known
 from space_models import s2l
 from space_models.checkpoints import Card, save_model
 from space_models.dataset import Features
@@ -24,7 +25,10 @@ def run(params: Params, layout: Layout) -> None:
         learnt = data.of_split("train")
         if not learnt:
             raise SpaceError(f"{layout.feature_clips}: no clip of a training identity (see data.splits)")
-        config = S2LConfig(settings.channels, settings.hidden, settings.lookahead_frames, settings.dropout)
+        known = [emotion_known(c.clip.emotion) for c in learnt]
+        config = S2LConfig(
+            settings.channels, settings.hidden, settings.lookahead_frames, settings.dropout, any(known), not all(known)
+        )
         torch.manual_seed(settings.seed)
         model = S2L(config)
         fingerprint = content_hash(data.data_hash, settings.model_dump())

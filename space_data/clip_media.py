@@ -5,13 +5,13 @@ file of its own (VoxCeleb2, RAVDESS, MEAD). Times count from the clip's start; b
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from space_data.errors import SpaceError
-from space_data.media.sound import decode_audio
-from space_data.media.video import Frame, decode_video
+from space_data.media.sound import Sound, decode_sound
+from space_data.media.video import Frame, VideoFacts, decode_video
 from space_data.schema import Clip
 
 
@@ -32,15 +32,17 @@ def picture_size(clip: Clip) -> tuple[int, int]:
     return (crop[2] - crop[0], crop[3] - crop[1]) if crop else (clip.width_px, clip.height_px)
 
 
-def pictures(clip: Clip, at_most_hz: float | None = None) -> Iterator[Frame]:
+def pictures(clip: Clip, at_most_hz: float | None = None, facts: VideoFacts | None = None) -> Iterator[Frame]:
     """The clip's frames (all, or so many per second), upright, cropped as its corpus says; ``pts_s`` from the clip's start.
 
+    What the decoding met is told in ``facts``.
+
     Raises:
-        MediaError: the file cannot be read, or breaks off (after the frames before the break were given).
+        MediaError: the file cannot be read, or nothing of it decodes.
         SpaceError: the crop lies outside the picture.
     """
     crop = crop_of(clip)
-    for frame in decode_video(clip.path, clip.part_start_s, clip.part_end_s, at_most_hz):
+    for frame in decode_video(clip.path, clip.part_start_s, clip.part_end_s, at_most_hz, facts):
         if crop is None:
             yield frame
             continue
@@ -48,13 +50,13 @@ def pictures(clip: Clip, at_most_hz: float | None = None) -> Iterator[Frame]:
         height, width = frame.rgb.shape[:2]
         if not (x0 >= 0 and x1 <= width and y0 >= 0 and y1 <= height):
             raise SpaceError(f"clip {clip.clip_id}: crop ({x0}, {y0}) to ({x1}, {y1}) in a picture of {width}x{height}")
-        yield Frame(frame.pts_s, np.ascontiguousarray(frame.rgb[y0:y1, x0:x1]))
+        yield replace(frame, rgb=np.ascontiguousarray(frame.rgb[y0:y1, x0:x1]))
 
 
-def sound(clip: Clip) -> NDArray[np.float32]:
-    """The clip's sound, mono at 16 kHz, (samples,); sample 0 is the clip's start.
+def sound(clip: Clip) -> Sound:
+    """The clip's sound, mono at 16 kHz, and what its decoding met; sample 0 is the clip's start.
 
     Raises:
-        MediaError: no audio stream, or it cannot be decoded.
+        MediaError: no audio stream, or nothing of it decodes.
     """
-    return decode_audio(clip.audio_path or clip.path, part_s=(clip.part_start_s, clip.part_end_s))
+    return decode_sound(clip.audio_path or clip.path, part_s=(clip.part_start_s, clip.part_end_s), track=clip.audio_track)

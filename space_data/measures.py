@@ -74,8 +74,14 @@ class CutFinder:
         self.cuts: list[int] = []
         """Indices of the first frames of new shots, increasing."""
 
-    def feed(self, small: Rgb) -> bool:
-        """Look at the next frame, (h, w, 3) RGB; whether a cut is known since (it lies two frames back)."""
+    def feed(self, small: Rgb, begins_shot: bool = False) -> bool:
+        """Look at the next frame, (h, w, 3) RGB; whether a cut is known since (it lies two frames back).
+
+        A frame that ``begins_shot`` by what its file says is not compared with those before it, and may have another shape.
+        """
+        if begins_shot and self._fed:
+            self._last, self._changes, self._last_cut = None, [], self._fed
+            self.cuts.append(self._fed)
         hsv = np.asarray(cv2.cvtColor(small, cv2.COLOR_RGB2HSV), np.uint8)
         change = 0.0 if self._last is None else cv2.norm(hsv, self._last, cv2.NORM_L1) / hsv.size
         self._last = hsv

@@ -28,6 +28,7 @@ class Data(Section):
 
     reader: str
     raw: str
+    audio_track: Annotated[int | None, Field(ge=0, description="number of the sound track, from 0; null: the default one")]
     verify: Annotated[bool, Field(description="read every file in every run, instead of going by sizes and times")]
     splits: Annotated[dict[str, Fraction01], Field(description="share of subjects per split; test gets the rest")]
 
@@ -129,8 +130,17 @@ class FilterBounds(Section):
     length_s: Bound
     picture_side_px: Bound
     missing_share: Bound
+    damaged_share: Bound
     length_difference_s: Bound
     irregular_share: Bound
+    mean_rate_hz: Bound
+    restarts: Bound
+    jumped_s: Bound
+    picture_sizes: Bound
+    tracks: Bound
+    is_mirrored: Bound
+    interlaced_share: Bound
+    colours_mapped: Bound
     unseen_share: Bound
     lost_share: Bound
     several_faces_share: Bound
@@ -157,6 +167,10 @@ class FilterBounds(Section):
     speech_share: Bound
     speech_over_noise_db: Bound
     clipped_share: Bound
+    sound_gaps_s: Bound
+    bad_sample_share: Bound
+    sound_rescaled: Bound
+    channels_cancel: Bound
     lip_motion: Bound
     sync_confidence: Bound
     max_offset_frames: Count

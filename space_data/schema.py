@@ -18,7 +18,7 @@ from space_data.landmarks import N_LANDMARKS
 from space_data.speech import MEL_BANDS, MFCC_COEFFICIENTS
 from space_data.timebase import FEATURES_PER_FRAME
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgusted", "surprised", "contempt")
 """The union of RAVDESS' and MEAD's labels; a clip's emotion is a vector of intensities in [0, 1] in this order."""
@@ -42,7 +42,7 @@ Landmarks = Annotated[NDArray[np.float32], FixedSize(N_LANDMARKS * 3)]
 PoseVector = Annotated[NDArray[np.float32], FixedSize(7)]
 """yaw_deg, pitch_deg, roll_deg, scale (px per IOD), tx, ty, tz (px): ``PoseTrack.as_array``."""
 EmotionVector = Annotated[NDArray[np.float32], FixedSize(len(EMOTIONS))]
-"""Intensity of each of ``EMOTIONS``, 0 ... 1."""
+"""Intensity of each of ``EMOTIONS``, 0 ... 1; all NaN: nobody labelled the clip (``emotion_known``)."""
 Box = Annotated[NDArray[np.float32], FixedSize(4)]
 """x0, y0, x1, y1 in pixels."""
 MelFrame = Annotated[NDArray[np.float32], FixedSize(MEL_BANDS)]
@@ -64,6 +64,8 @@ class Clip:
     """of the content of the file, or of the two if the sound lies in one of its own, and of part and crop if there are any"""
     audio_path: str
     """file that holds the sound; empty: the video's own"""
+    audio_track: int | None
+    """number of the sound track, from 0, where the corpus or the user chose one; None: the file's default track"""
     part_start_s: float
     part_end_s: float | None
     """the part of the file that is the clip, on the container's clock; None: to its end"""
@@ -76,7 +78,9 @@ class Clip:
     statement: str
     """what is said, as the corpus numbers it; empty if it does not"""
     emotion: str
+    """one of ``EMOTIONS``, or ``unknown``: nobody labelled the clip, which is not neutral"""
     intensity: float
+    """0 ... 1, of the emotion; says nothing where that is unknown"""
     view: str
     language: str
     sex: str
@@ -87,11 +91,34 @@ class Clip:
     annotated_face_confidence: float | None
     """of the corpus' own active-speaker detection and face verification (VoxCeleb2: ASD Conf, FV Conf)"""
     duration_s: float
+    """of the file, as its header promises (of a part: of that); 0: it promises nothing"""
+    promised_video_s: float
+    """end of the pictures, as the header promises; 0: it says nothing about them alone"""
+    packets_end_s: float
+    """end of the last packet of pictures that is meant to be shown"""
     fps: float
     header_frames: int
+    """as the header counts; 0: it does not (Matroska, MPEG-TS)"""
+    shown_frames: int
+    """packets of pictures that are meant to be shown"""
+    hidden_frames: int
+    """packets that an edit list hides, after a cut without encoding"""
+    restarts: int
+    """how often the time stamps start again: recordings joined end to end"""
+    jumped_s: float
+    """time without any packet that was closed up, because the clock jumped ahead"""
+    video_tracks: int
+    audio_tracks: int
+    """to choose from; cover art is none"""
     width_px: int
     height_px: int
+    """of the first picture, upright, in square pixels"""
     rotation_deg: int
+    """by which the stored picture is turned clockwise, after it was mirrored"""
+    is_mirrored: bool
+    colours: str
+    """``pq``, ``hlg`` (HDR) or ``wide`` (gamut), which are mapped to BT.709; empty: nothing is"""
+    is_interlaced: bool
     video_codec: str
     pixel_format: str
     video_start_s: float
@@ -110,8 +137,11 @@ class FrameRow:
     """number of the source frame, from 0"""
     pts_s: float
     """its presentation time, from the clip's start"""
+    width_px: int
+    height_px: int
+    """of the upright picture (of the clip's crop of it): a recording may change its size"""
     shot: int
-    """number of the shot, from 0"""
+    """number of the shot, from 0; joined recordings and changes of the picture's size begin one, too"""
     found: bool
     """a face mesh was fitted; else landmarks and pose are NaN"""
     landmarks_px: Landmarks
@@ -163,8 +193,28 @@ class ClipMeasure:
     """why the frames were not measured: a reason of ``pipelines.job.REASONS``; empty: they were"""
     decoded_frames: int
     decode_error: str
+    """why reading ended before the end of the file"""
+    video_packets: int
+    damaged_video_packets: int
+    """packets of pictures that were to be shown, and of them those that do not decode: the picture before stays"""
+    sound_packets: int
+    damaged_sound_packets: int
+    """the same of the sound: silence instead"""
+    interlaced_frames: int
+    """pictures that were deinterlaced"""
+    picture_sizes: int
+    """stretches of pictures of one size"""
+    sound_gaps_s: float
+    """silence put in for sound that is not there, between the first and the last that is"""
+    bad_sample_share: float
+    """of the samples: not a number, or absurdly large; silence instead"""
+    sound_scale: float
+    """by which float samples in the range of integers were divided; 1: they were not"""
+    sound_channel: int | None
+    """the only channel that is used, because the channels cancel each other; None: the mix of all"""
     width_px: int
     height_px: int
+    """of the first picture"""
     video_s: float
     audio_s: float
     border_share: float | None
@@ -196,15 +246,29 @@ class Measure:
     length_s: float
     frame_rate_hz: float
     """of the decoded time stamps: 1 / median interval"""
+    mean_rate_hz: float | None
+    """frames per second of the segment's length"""
     irregular_share: float
     """intervals between frames more than a quarter off the median"""
     header_fps: float
-    header_frames: int
-    """0 where the container does not say (Matroska, MPEG-TS)"""
-    header_s: float
-    decoded_frames: int
-    """of the whole clip, as are the two lines above"""
-    decode_error: str
+    missing_share: float | None
+    """of the time that the file promises, by its header or by packets that are to be shown: not there when decoded"""
+    damaged_share: float
+    """packets that do not decode, of pictures or of sound, whichever has more"""
+    restarts: int
+    jumped_s: float
+    picture_sizes: int
+    interlaced_share: float
+    colours_mapped: bool
+    """HDR or a wide gamut"""
+    is_mirrored: bool
+    tracks: int
+    """of pictures or of sound, whichever has more"""
+    sound_gaps_s: float
+    bad_sample_share: float
+    sound_rescaled: bool
+    channels_cancel: bool
+    """all of the whole clip, from ``missing_share`` to here: see ``Clip`` and ``ClipMeasure``"""
     has_audio: bool
     audio_s: float
     video_s: float
@@ -548,7 +612,14 @@ def arrow_schema(row: type) -> pa.Schema:
 
 
 def emotion_vector(emotion: str, intensity: float) -> NDArray[np.float32]:
-    """One label with an intensity in [0, 1] as the mixture vector, (9,)."""
+    """One label with an intensity in [0, 1] as the mixture vector, (9,); all NaN for ``UNKNOWN``."""
+    if emotion == UNKNOWN:
+        return np.full(len(EMOTIONS), np.nan, np.float32)
     vector = np.zeros(len(EMOTIONS), np.float32)
     vector[EMOTIONS.index(emotion)] = intensity
     return vector
+
+
+def emotion_known(mixture: NDArray[np.floating]) -> bool:
+    """Whether somebody labelled the clip with this mixture vector, (9,)."""
+    return not np.isnan(mixture).any()

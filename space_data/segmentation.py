@@ -123,8 +123,11 @@ def _join_short(line: Timeline, pieces: list[Span], holes: set[Span], rules: Cut
 
 
 def _cut_to_length(line: Timeline, piece: Span, rules: CutRules) -> list[Span]:
-    """Cut a long piece into as few as possible: at the middle of the pause nearest to an even share, else at the share itself."""
-    parts = int(np.ceil(line.seconds(piece) / rules.longest_s - CLOCK_SLACK_S))
+    """Cut a long piece into as few as possible: at the middle of the pause nearest to an even share, else at the share itself.
+
+    A picture that stands still for longer stays whole.
+    """
+    parts = min(int(np.ceil(line.seconds(piece) / rules.longest_s - CLOCK_SLACK_S)), piece[1] - piece[0])
     if parts <= 1:
         return [piece]
     first, end = piece
@@ -139,6 +142,6 @@ def _cut_to_length(line: Timeline, piece: Span, rules: CutRules) -> list[Span]:
         wished_s = begin_s + number * share_s
         near = middles_s[np.abs(middles_s - wished_s) <= slack_s]
         at_s = float(near[np.abs(near - wished_s).argmin()]) if len(near) else wished_s
-        edges.append(int(np.clip(np.searchsorted(line.starts_s, at_s), edges[-1] + 1, end - 1)))
+        edges.append(int(np.clip(np.searchsorted(line.starts_s, at_s), edges[-1] + 1, end - (parts - number))))
     edges.append(end)
     return list(zip(edges[:-1], edges[1:], strict=True))

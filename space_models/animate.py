@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 
 from space_data import progress
 from space_data.errors import SpaceError
-from space_data.files import make_folder
+from space_data.files import check_length, make_folder
 from space_data.landmarks import PoseTrack, posed
 from space_data.media.encode import write_video
 from space_data.media.probe import probe_audio_hz
-from space_data.media.sound import decode_audio
+from space_data.media.sound import decode_audio, decode_sound
 from space_data.params import Animate, Params, Warp
 from space_data.schema import TrackFrame
 from space_data.speech import log_mel, loudness_db, mean_normalise, seconds_of, speech_mask
@@ -85,20 +85,20 @@ def speech_features(audio: NDArray[np.float32]) -> Speech:
     return Speech(whole, by_frame(mean_normalise(log_mel(whole))))
 
 
-def load_speech(path: Path) -> Speech:
-    """Decode a sound file (or a video's sound) for ``animate``.
+def load_speech(path: Path, track: int | None = None) -> Speech:
+    """Decode a sound file (or a video's sound) for ``animate``: its default track, or number ``track``, from 0.
 
     Raises:
         SpaceError: no such file, not media, no audio, shorter than a frame, or silent.
     """
-    audio = decode_audio(path)
+    audio = decode_audio(path, track=track)
     speech = speech_features(audio)
     if not len(speech):
         raise SpaceError(f"{path}: {len(audio) / AUDIO_HZ:.3f} s of sound, need at least one frame ({frame_start_s(1):g} s)")
     loudest = float(loudness_db(speech.audio).max())
     if loudest < SILENCE_DB:
         raise SpaceError(f"{path}: silent (loudest 10 ms at {loudest:.0f} dB, need {SILENCE_DB:.0f} dB; a muted track?)")
-    rate_hz = probe_audio_hz(path)
+    rate_hz = probe_audio_hz(path, track)
     if rate_hz < AUDIO_HZ:
         logger.warning("%s: recorded at %d Hz; lips follow best from %d Hz on (telephone audio?)", path, rate_hz, AUDIO_HZ)
     heard_s = seconds_of(speech_mask(speech.audio))
@@ -110,11 +110,11 @@ def load_speech(path: Path) -> Speech:
     return speech
 
 
-def original_sound(path: Path) -> tuple[NDArray[np.float32], int]:
+def original_sound(path: Path, track: int | None = None) -> tuple[NDArray[np.float32], int]:
     """The sound as it goes into the video, mono (samples,), and its rate: its own one, not the 16 kHz that the models hear."""
-    rate_hz = probe_audio_hz(path)
+    rate_hz = probe_audio_hz(path, track)
     rate_hz = rate_hz if rate_hz in SOUND_HZ else SOUND_HZ[-1]
-    return decode_audio(path, rate_hz), rate_hz
+    return decode_sound(path, rate_hz, track=track).samples, rate_hz
 
 
 def load_motion_models(folder: Path = ASSETS) -> MotionModels:
@@ -210,8 +210,9 @@ def check_output(path: Path, suffix: str) -> None:
     """That ``path`` can become a file of this kind.
 
     Raises:
-        SpaceError: another suffix, or a folder of that name.
+        SpaceError: another suffix, a folder of that name, or too long a name.
     """
+    check_length(path)
     if path.is_dir():
         raise SpaceError(f"{path}: is a folder, need the name of a file (e.g. {path / ('out' + suffix)})")
     if path.suffix.lower() != suffix:
@@ -224,6 +225,7 @@ def animate(
     audio: Path,
     out: Path,
     params: Params,
+    audio_track: int | None = None,
     emotion: str = "neutral",
     seed: int = 0,
     pose: str = "generated",
@@ -242,8 +244,8 @@ def animate(
             check_output(path, suffix)
     if out.resolve() in (image.resolve(), audio.resolve()):
         raise SpaceError(f"{out}: is an input, need another name (inputs are never overwritten)")
-    speech = load_speech(audio)
-    sound, sound_hz = original_sound(audio)
+    speech = load_speech(audio, audio_track)
+    sound, sound_hz = original_sound(audio, audio_track)
     portrait = load_portrait(image)
     for path in (out, tracks):
         if path is not None:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from space_data import landmarks as lm
 from space_data.errors import SpaceError
-from space_data.schema import EMOTIONS
+from space_data.schema import EMOTIONS, UNKNOWN, emotion_vector
 from space_data.timebase import VIDEO_FPS
 
 Points = NDArray[np.float32]
@@ -32,15 +32,19 @@ LARGEST_GAP_IOD = 0.42
 def parse_emotion(text: str) -> NDArray[np.float32]:
     """Mixture vector (9,) of a text like ``happy:0.8`` or ``happy:0.6+surprised:0.3``; a label alone means intensity 1.
 
+    ``unknown``, by itself, is all NaN: the null condition, as which a model learnt its unlabelled clips.
+
     Raises:
         SpaceError: unknown label, an intensity that is no number in [0, 1], or a label given twice.
     """
+    if text.strip().lower() == UNKNOWN:
+        return emotion_vector(UNKNOWN, 0.0)
     vector = np.zeros(len(EMOTIONS), np.float32)
     seen: set[str] = set()
     for part in text.split("+"):
         label, colon, number = part.strip().lower().partition(":")
         if label not in EMOTIONS:
-            raise SpaceError(f"emotion {label!r}: unknown, need one of {', '.join(EMOTIONS)}")
+            raise SpaceError(f"emotion {label!r}: not a label, need one of {', '.join(EMOTIONS)} (or {UNKNOWN}, by itself)")
         if label in seen:
             raise SpaceError(f"emotion {text!r}: {label} stands twice")
         try:

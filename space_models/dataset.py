@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from space_data.errors import SpaceError
 from space_data.landmarks import N_LANDMARKS
-from space_data.schema import EMOTIONS, FeatureClip, FeatureFrame
+from space_data.schema import EMOTIONS, FeatureClip, FeatureFrame, emotion_known
 from space_data.speech import MEL_BANDS
 from space_data.tables import by_clip, read_arrow, read_table, vectors
 from space_data.timebase import FEATURES_PER_FRAME
@@ -59,7 +59,8 @@ class Features:
             log_mel = vectors(table, "log_mel").reshape(-1, MEL_BANDS)
             speech = np.asarray(table.column("speech").combine_chunks().to_numpy(zero_copy_only=False), bool)
             found.append(TrackClip(rows[clip_id], normalised, vectors(table, "pose"), log_mel, speech))
-            for part in (clip_id.encode(), np.round(normalised, 4).tobytes(), np.round(log_mel, 3).tobytes()):
+            emotion = rows[clip_id].emotion.tobytes()
+            for part in (clip_id.encode(), emotion, np.round(normalised, 4).tobytes(), np.round(log_mel, 3).tobytes()):
                 digest.update(part)
         if not found:
             raise SpaceError(f"{clips}: no clip of at least {SHORTEST_FRAMES} frames to learn from")
@@ -83,11 +84,12 @@ def by_subject(clips: Iterable[TrackClip]) -> dict[str, list[TrackClip]]:
 
 
 def resting_faces(clips: Iterable[TrackClip]) -> dict[str, NDArray[np.float32]]:
-    """Resting face (78, 3) per subject: from its neutral clips, else from all of them."""
+    """Resting face (78, 3) per subject: from its neutral clips; without any from its unlabelled ones, else from all of them."""
     neutral = EMOTIONS.index("neutral")
     faces = {}
     for subject, own in by_subject(clips).items():
-        calm = [c for c in own if c.clip.emotion[neutral] > 0 or not c.clip.emotion.any()] or own
+        calm = [c for c in own if c.clip.emotion[neutral] > 0 or not c.clip.emotion.any()]
+        calm = calm or [c for c in own if not emotion_known(c.clip.emotion)] or own
         faces[subject] = neutral_of(np.concatenate([c.normalised for c in calm]))
     return faces
 

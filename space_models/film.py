@@ -1,6 +1,21 @@
-"""FiLM: feature-wise linear modulation (Perez et al., AAAI 2018), how SPACE conditions on emotion."""
+"""FiLM: feature-wise linear modulation (Perez et al., AAAI 2018), how SPACE conditions on emotion; and on not knowing it.
 
+A mixture of emotions is (9,), all NaN where nobody labelled the clip. Unlabelled clips must not define neutral, so a model that
+learns from any has one condition more, *null*, with weights of its own beside those of the emotions; no labelled clip is shown as
+null. A model that learns from labelled clips alone is the one without null, bit for bit.
+"""
+
+import logging
+from functools import cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
+
+from space_data.schema import UNKNOWN, emotion_known, emotion_vector
+
+logger = logging.getLogger(__name__)
 
 
 class FiLM(nn.Module):
@@ -15,3 +30,34 @@ class FiLM(nn.Module):
         """(batch, channels, time) modulated by condition (batch, n)."""
         gain, shift = self.linear(condition).chunk(2, -1)
         return x * (1 + gain[..., None]) + shift[..., None]
+
+
+def condition_of(emotion: Tensor, unlabelled: bool) -> Tensor:
+    """The condition for mixtures (batch, 9): these, and for a model that knows ``unlabelled`` clips a tenth entry, null.
+
+    An unknown mixture becomes zeros and null 1, a known one stays, with null 0. Without null an unknown one stays NaN: training
+    on it stops there, and ``learnt_emotion`` has replaced it for predictions.
+    """
+    if not unlabelled:
+        return emotion
+    unknown = emotion.isnan().any(-1, keepdim=True)
+    return torch.cat([emotion.masked_fill(unknown, 0.0), unknown.to(emotion.dtype)], -1)
+
+
+def learnt_emotion(emotion: NDArray[np.floating], labelled: bool, unlabelled: bool, model: str) -> NDArray[np.floating]:
+    """The mixture (9,) with which to drive ``model``, which learnt from ``labelled`` clips, from ``unlabelled`` ones, or both.
+
+    What it has not learnt becomes what it has: unknown neutral, or any emotion unknown. A warning says so, once per process.
+    """
+    if emotion_known(emotion) and not labelled:
+        _warn_once(f"{model}: learnt from unlabelled clips only, every emotion (neutral too) is driven as {UNKNOWN}")
+        return emotion_vector(UNKNOWN, 0.0)
+    if not emotion_known(emotion) and not unlabelled:
+        _warn_once(f"{model}: learnt from labelled clips only, emotion {UNKNOWN} is driven as neutral")
+        return emotion_vector("neutral", 1.0)
+    return emotion
+
+
+@cache
+def _warn_once(message: str) -> None:
+    logger.warning(message)

@@ -26,6 +26,7 @@ from space_data.schema import EMOTIONS
 from space_data.speech import MEL_BANDS
 from space_data.timebase import FEATURES_PER_FRAME
 from space_models.checkpoints import load_card, load_weights
+from space_models.film import condition_of, learnt_emotion
 from space_models.generators.compact_nets import DETAIL_KEYPOINTS, N_KEYPOINTS, anchor_matrix, anchors_of
 from space_models.portrait import Portrait
 
@@ -46,6 +47,9 @@ class L2LConfig:
     use_audio: bool
     use_landmarks: bool
     normalise: bool
+    labelled: bool = True
+    unlabelled: bool = False
+    """as in ``S2LConfig``"""
 
     @property
     def in_head_frame(self) -> bool:
@@ -95,7 +99,7 @@ class L2L(nn.Module):
             raise SpaceError("l2l: use_audio and use_landmarks are both false, at least one needed")
         self.enter = nn.Linear(inputs, config.hidden)
         self.portrait = nn.Linear(flat_keypoints, config.hidden)
-        self.film = nn.Linear(len(EMOTIONS), 2 * config.hidden)
+        self.film = nn.Linear(len(EMOTIONS) + config.unlabelled, 2 * config.hidden)
         self.memory = nn.LSTM(config.hidden, config.hidden, batch_first=True)
         self.leave = nn.Linear(2 * config.hidden, flat_keypoints)
         nn.init.zeros_(self.leave.weight)
@@ -105,15 +109,15 @@ class L2L(nn.Module):
     def forward(
         self, landmarks: Tensor, sound: Tensor, emotion: Tensor, source_landmarks: Tensor, source_keypoints: Tensor
     ) -> Tensor:
-        """Landmarks (B, T, 78, 3), sound (B, T, 160), emotion (B, 9), the portrait's landmarks (B, 78, 3) and keypoints
-        (B, K, 3), all in the network's frame: keypoints (B, T, K, 3)."""
+        """Landmarks (B, T, 78, 3), sound (B, T, 160), emotion (B, 9), all NaN where unknown, the portrait's landmarks
+        (B, 78, 3) and keypoints (B, K, 3), all in the network's frame: keypoints (B, T, K, 3)."""
         change = landmarks - source_landmarks[:, None]
         heard = SOUND_GAIN * sound
         parts = [LANDMARK_GAIN * change.flatten(2)] * self.config.use_landmarks + [heard] * self.config.use_audio
         # Of the portrait only its own offset from the anchors: given whole faces, few training identities are learnt by heart.
         offset = LANDMARK_GAIN * (source_keypoints - self.anchors @ source_landmarks).flatten(1)
         x = self.enter(torch.cat(parts, -1)) + self.portrait(offset)[:, None]
-        scale, shift = self.film(emotion)[:, None].chunk(2, -1)
+        scale, shift = self.film(condition_of(emotion, self.config.unlabelled))[:, None].chunk(2, -1)
         x = torch.relu(x * (1 + scale) + shift)
         remembered, _ = self.memory(x)
         correction = OUTPUT_GAIN * self.leave(torch.cat([x, remembered], -1)).unflatten(-1, (N_KEYPOINTS, 3))
@@ -135,7 +139,7 @@ class L2L(nn.Module):
         Args:
             landmarks_px: posed landmarks in pixels of the portrait's 512 crop, (T, 78, 3).
             log_mel: mean-normalised, (T, 160).
-            emotion: intensities, (9,).
+            emotion: intensities, (9,); all NaN: unknown.
             source_keypoints: of the portrait, (K, 3): ``CompactGenerator.prepare(portrait).keypoints``.
 
         Raises:
@@ -149,6 +153,7 @@ class L2L(nn.Module):
         """As `predict`, with the portrait's landmarks (78, 3) in pixels of its crop."""
         if len(landmarks_px) != len(log_mel):
             raise SpaceError(f"l2l: {len(landmarks_px)} frames of landmarks against speech for {len(log_mel)}, need the same")
+        emotion = learnt_emotion(emotion, self.config.labelled, self.config.unlabelled, MODEL)
         source = to_head_frame(source_px[None], source_keypoints[None], self.config)
         filler = np.broadcast_to(source_keypoints, (len(landmarks_px), N_KEYPOINTS, 3))
         target = to_head_frame(landmarks_px, filler, self.config)

@@ -26,7 +26,7 @@ from space_data.speech import MEL_BANDS, PEAK_PERCENTILE, mean_normalise
 from space_data.timebase import FEATURE_HZ, FEATURES_PER_FRAME
 from space_models.checkpoints import load_card, load_weights
 from space_models.dataset import TrackClip, by_frame, by_subject, resting_faces
-from space_models.film import FiLM
+from space_models.film import FiLM, condition_of, learnt_emotion
 from space_models.retarget import close_smile
 
 N_OUT = lm.N_LANDMARKS * 3
@@ -60,6 +60,10 @@ class S2LConfig:
     hidden: int
     lookahead_frames: int
     dropout: float
+    labelled: bool = True
+    """some training clips have an emotion"""
+    unlabelled: bool = False
+    """some have none: these make the null condition, never neutral. Older cards say neither: all of theirs had one"""
 
 
 class CausalConv(nn.Module):
@@ -78,21 +82,22 @@ class CausalConv(nn.Module):
 class S2L(nn.Module):
     """Displacement of normalised landmarks from a resting face.
 
-    Shapes: log_mel (batch, 4 T, 13), ``standardised``; face (batch, 78 * 3); emotion (batch, 9); out (batch, T, 78, 3), in IOD.
+    Shapes: log_mel (batch, 4 T, 13), ``standardised``; face (batch, 78 * 3); emotion (batch, 9), all NaN where it is unknown; out
+    (batch, T, 78, 3), in IOD.
     """
 
     def __init__(self, config: S2LConfig) -> None:
         super().__init__()
         self.config = config
-        c = config.channels
+        c, n_condition = config.channels, len(EMOTIONS) + config.unlabelled
         self.convs = nn.ModuleList([CausalConv(HEARD_BANDS, c, 5, 2), CausalConv(c, c, 5, 2), CausalConv(c, c, 3)])
-        self.films = nn.ModuleList([FiLM(len(EMOTIONS), c) for _ in self.convs])
+        self.films = nn.ModuleList([FiLM(n_condition, c) for _ in self.convs])
         self.face = nn.Sequential(nn.Linear(N_OUT, FACE_CODE), nn.GELU())
         self.drop = nn.Dropout(config.dropout)
         self.lstm = nn.LSTM(c + FACE_CODE, config.hidden, batch_first=True)
-        self.film_out = FiLM(len(EMOTIONS), config.hidden)
+        self.film_out = FiLM(n_condition, config.hidden)
         self.out = nn.Linear(config.hidden, N_OUT)
-        self.lasting = nn.Linear(len(EMOTIONS) + FACE_CODE, N_OUT, bias=False)
+        self.lasting = nn.Linear(n_condition + FACE_CODE, N_OUT, bias=False)
         nn.init.zeros_(self.lasting.weight)
         self.patterns = CausalConv(HEARD_BANDS, FILTER_RANK, FILTER_FRAMES * FEATURES_PER_FRAME, FEATURES_PER_FRAME)
         self.filtered = nn.Linear(FILTER_RANK, N_OUT)
@@ -103,7 +108,7 @@ class S2L(nn.Module):
     def forward(self, log_mel: Tensor, face: Tensor, emotion: Tensor) -> tuple[Tensor, Tensor]:
         """What the deep network and what the linear filter say; see the class."""
         # "Neutral" is the absence of emotion: a mixture that leaves it out means the same.
-        mixture = emotion.clone()
+        mixture = condition_of(emotion, self.config.unlabelled).clone()
         mixture[:, NEUTRAL] = 0.0
         ahead = self.config.lookahead_frames * FEATURES_PER_FRAME
         heard = F.pad(log_mel, (0, 0, 0, ahead), mode="replicate" if ahead else "constant").transpose(1, 2)
@@ -124,9 +129,10 @@ class S2L(nn.Module):
 
     @torch.no_grad()
     def predict(
-        self, features: NDArray[np.float32], face: NDArray[np.float32], emotion: NDArray[np.float32]
+        self, features: NDArray[np.float32], face: NDArray[np.float32], emotion: NDArray[np.floating]
     ) -> NDArray[np.float32]:
         """Normalised landmarks (T, 78, 3) of ``face`` (78, 3) saying ``features`` (T, 160) with ``emotion`` (9,)."""
+        emotion = learnt_emotion(emotion, self.config.labelled, self.config.unlabelled, "s2l")
         log_mel = torch.from_numpy(standardised(features.reshape(-1, MEL_BANDS))[None])
         deep, linear = self(log_mel, torch.from_numpy(face.reshape(1, -1)), torch.from_numpy(emotion[None].astype(np.float32)))
         return face[None] + torch.lerp(deep, linear, FILTER_SHARE)[0].numpy()

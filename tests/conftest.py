@@ -20,6 +20,15 @@ def shared_media() -> Path:
 
 
 @pytest.fixture(scope="session")
+def shared_cases() -> Path:
+    """Folder of files that made other tools fail, beside the repository; tests that use it skip where it is absent."""
+    folder = REPOSITORY.parent / "shared" / "cases"
+    if not (folder / "README.md").is_file():
+        pytest.skip("cases from life are absent (../shared/cases/README.md)")
+    return folder
+
+
+@pytest.fixture(scope="session")
 def astronaut() -> np.ndarray:
     """NASA's public-domain portrait of Eileen Collins that scikit-image ships, uint8 (512, 512, 3)."""
     from skimage.data import astronaut

@@ -4,11 +4,13 @@ To add a corpus, write ``list_clips(root)`` and ``PUBLISHED`` (its totals, for `
 and name it in ``READERS``.
 """
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 from pipelines.readers import folder, hdtf, mead, ravdess, synthetic, voxceleb2
 from pipelines.readers.listing import Listing, Published, Source, Utterance
+from pipelines.readers.tree import is_utf8, printable
 from space_data.errors import SpaceError
 
 __all__ = ["READERS", "Listing", "Source", "Utterance", "list_sources", "list_utterances", "published"]
@@ -31,7 +33,9 @@ def list_sources(reader: str, root: Path) -> Listing:
         SpaceError: no such reader, no such folder, or no video in it.
     """
     list_clips, _ = _reader(reader)
-    if not root.is_dir():
+    if not is_utf8(str(root.absolute())):  # no table could hold the paths
+        raise SpaceError(f"{printable(str(root))}: the path is not UTF-8 (rename the folder)")
+    if not os.path.isdir(root):
         raise SpaceError(f"{root}: no such folder (data.raw; the default corpus is made by `python -m pipelines.corpus`)")
     listing = list_clips(root)
     if not listing.sources:

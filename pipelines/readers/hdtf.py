@@ -36,8 +36,8 @@ from pipelines.readers.listing import (
     misnamed_source,
     read_lines,
     suffix_of,
-    walk,
 )  # fmt: skip
+from pipelines.readers.tree import walk
 
 DATASET = "hdtf"
 _COUNTED = "counted in MRzzm/HDTF's text files"
@@ -50,6 +50,8 @@ VIDEO = re.compile(r"(?:(?:RD|WDA|WRA)_)?([A-Za-z][A-Za-z-]*\d*)")
 CLIP = re.compile(VIDEO.pattern + r"_(\d{1,3})")
 TABLE = re.compile(r"(?:RD|WDA|WRA)_(annotion_time|crop_wh|crop_ratio|resolution|video_url)\.txt")
 STAMP = re.compile(r"(?:(\d+):)?(\d+):(\d\d)-(?:(\d+):)?(\d+):(\d\d)")
+GROUPED = re.compile(r"(?:RD|WDA|WRA)_([A-Za-z][A-Za-z-]*\d*)(?![A-Za-z0-9])")
+"""A name that only this corpus has."""
 YOUTUBE = re.compile(r"(?:[?&]v=|youtu\.be/)([\w-]{11})")
 NUMBERED_ONLY = {"Radio": "RD"}
 SAME_PERSON = {"WhipJimClyburn": "JamesClyburn"}
@@ -88,10 +90,10 @@ def read_tables(root: Path, names: list[str]) -> _Tables:
         if match is None:
             continue
         tables.files.append(name)
-        for line in read_lines(root / name):
+        for number, line in enumerate(read_lines(root / name), 1):
             key, *values = line.split() or [""]
             if key and not _read_row(tables, match[1], key.removesuffix(".mp4"), values):
-                tables.findings.append(Finding("annotation", name, f"row {line.strip()!r} cannot be read"))
+                tables.findings.append(Finding("annotation", name, f"row {number}: {line.strip()!r} cannot be read"))
     return tables
 
 
@@ -146,7 +148,7 @@ def list_clips(root: Path) -> Listing:
         elif video and tables.knows(video[1]):
             _take(video[1], name, whole, ignored, findings)
         else:
-            source, finding = misnamed_source(root, name, DATASET)
+            source, finding = misnamed_source(root, name, DATASET, person_of(name))
             sources.append(source)
             findings.append(finding)
     sources += [_source(tables, root, name, *key) for key, name in cut.items()]
@@ -167,9 +169,15 @@ def _take(key: Key, name: str, taken: dict[Key, str], ignored: list[str], findin
         findings.append(Finding("duplicate", name, f"the same video as {taken[key]}, which is taken"))
 
 
-def _subject(video: str) -> str:
+def _person(video: str) -> str:
     stem = video.rstrip("0123456789")
-    return f"{DATASET}/{NUMBERED_ONLY.get(stem) or SAME_PERSON.get(stem, stem)}"
+    return NUMBERED_ONLY.get(stem) or SAME_PERSON.get(stem, stem)
+
+
+def person_of(name: str) -> str:
+    """The speaker whom a name with its group tells (``WDA_BarackObama_000``), wherever it lies; empty if it tells none."""
+    match = GROUPED.match(os.path.basename(name))
+    return _person(match[1]) if match else ""
 
 
 def _source(
@@ -179,7 +187,7 @@ def _source(
     clip = video if number is None else f"{video}_{number}"
     crop_px, height_px = tables.crop(clip, video) if part_s[1] is not None else ((0, 0, 0, 0), 0)
     return Source(
-        clip_id=f"{DATASET}/{clip}", path=f"{root}/{name}", dataset=DATASET, subject=_subject(video),
+        clip_id=f"{DATASET}/{clip}", path=f"{root}/{name}", dataset=DATASET, subject=f"{DATASET}/{_person(video)}",
         recording=tables.youtube_ids.get(video, video), part_s=part_s, part_crop_px=crop_px, part_crop_height_px=height_px,
     )  # fmt: skip
 

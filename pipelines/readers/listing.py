@@ -1,15 +1,13 @@
 """What readers return, and what they share."""
 
-import csv
-import io
 import os
+import unicodedata
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from space_data.errors import SpaceError
-from space_data.schema import EMOTIONS, SPLITS
+from space_data.schema import UNKNOWN
 
 VIDEO_SUFFIXES = {
     ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".flv", ".wmv", ".3gp", ".ogv",
@@ -22,10 +20,11 @@ PART_SLACK_S = 1.0
 
 ERROR, WARNING, NOTE = "error", "warning", "note"
 FINDINGS = {
-    "misnamed": (ERROR, "the name or folder is not one of this corpus; a video so named is a clip with neutral labels"),
+    "misnamed": (ERROR, "the name or folder is not one of this corpus; a video so named is a clip of unknown emotion"),
     "impossible": (ERROR, "the corpus has no such take, or not so many"),
     "duplicate": (ERROR, "the same take, clip or content twice"),
-    "lost": (ERROR, "a table in the folder names a file that is not there"),
+    "collision": (ERROR, "two names that differ only in their Unicode form: no table can tell them apart, neither is a clip"),
+    "lost": (ERROR, "a table in the folder names a clip that is not there, or a link leads nowhere"),
     "annotation": (ERROR, "an annotation that cannot be read, or that belongs to another file"),
     "empty": (ERROR, "0 bytes"),
     "unreadable": (ERROR, "not playable (--probe)"),
@@ -34,6 +33,8 @@ FINDINGS = {
     "length_mismatch": (WARNING, "sound and picture differ in length (--probe)"),
     "size_mismatch": (WARNING, "not the picture size that the annotation was made for (--probe)"),
     "unmatched": (WARNING, "a file whose counterpart is not there: sound or annotation without video, video without sound"),
+    "not_entered": (WARNING, "a folder that may not be read: what lies in it is not listed"),
+    "not_a_file": (WARNING, "a link to itself, a pipe, a socket or a device: never opened"),
     "missing": (NOTE, "not here; a part of a corpus is fine"),
 }
 """The closed list of what ``space data check`` finds: how bad it is, and what it means."""
@@ -58,14 +59,14 @@ class Published:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One clip and what its corpus says of it. Without a label the emotion is neutral at intensity 0."""
+    """One clip and what its corpus says of it. Without a label the emotion is unknown, which is not neutral."""
 
     clip_id: str
     path: str
     """a string: a million ``Path`` objects take 8 s and 0.3 GB"""
     dataset: str
     subject: str
-    emotion: str = "neutral"
+    emotion: str = UNKNOWN
     intensity: float = 0.0
     view: str = ""
     language: str = ""
@@ -74,6 +75,8 @@ class Source:
     """empty: by a hash of the subject"""
     audio: str = ""
     """file that holds the sound; empty: the video does"""
+    audio_track: int | None = None
+    """number of the sound track in that file, from 0, as FFmpeg's ``0:a:N``; None: the default one"""
     recording: str = ""
     """what the clip was cut from, e.g. a YouTube id"""
     statement: str = ""
@@ -137,78 +140,6 @@ class Listing:
         return self.files + self.lost - len(of_clips) - self.companions - sum(self.ignored.values())
 
 
-@dataclass(frozen=True)
-class Tree:
-    """What lies below a folder: names relative to it, with ``/``, sorted."""
-
-    files: list[str]
-    not_entered: list[str]
-    """linked folders"""
-    not_utf8: list[str]
-    """files that no table could name"""
-
-    def listing(
-        self,
-        sources: Iterable[Source],
-        ignored: Iterable[str],
-        findings: list[Finding],
-        companions: int,
-        counts: Counter[str],
-        lost: int = 0,
-    ) -> Listing:
-        """The listing of a reader that sorted ``files`` into clips, companions and ``ignored`` ones."""
-        ignored_by_suffix = Counter(suffix_of(name) or "without suffix" for name in (*ignored, *self.not_utf8))
-        ignored_by_suffix.update("linked folder" for _ in self.not_entered)
-        unnameable = [Finding("misnamed", ascii(name)[1:-1], "the name is not UTF-8 (rename it)") for name in self.not_utf8]
-        n_files = len(self.files) + len(self.not_entered) + len(self.not_utf8)
-        by_id = sorted(sources, key=lambda source: source.clip_id)
-        return Listing(by_id, ignored_by_suffix, findings + unnameable, n_files, companions, lost, counts)
-
-
-def walk(root: Path, follow_links: bool = True) -> Tree:
-    """Everything below ``root``.
-
-    Hidden files and folders are skipped. No file is looked at, so a million of them take seconds. Linked folders are entered
-    once each and only if they lie outside ``root``: what lies inside is found without the link, and circles end.
-
-    Raises:
-        SpaceError: a folder cannot be read.
-    """
-    files: list[str] = []
-    not_entered: list[str] = []
-    waiting = [""]
-    entered = {os.path.realpath(root)}
-    while waiting:
-        prefix = waiting.pop()
-        try:
-            entries = sorted(os.scandir(f"{root}/{prefix}"), key=lambda entry: entry.name)  # which of two links is entered
-        except OSError as error:
-            raise SpaceError(f"{root}/{prefix}: folder cannot be listed ({error.strerror})") from error
-        for entry in entries:
-            if entry.name.startswith("."):
-                continue
-            name = prefix + entry.name
-            if not entry.is_dir():
-                files.append(name)
-            elif not entry.is_symlink() or (follow_links and _is_outside(entry.path, entered)):
-                waiting.append(f"{name}/")
-            else:
-                not_entered.append(name)
-    not_utf8 = [name for name in files if not _is_utf8(name)]
-    if not_utf8:
-        files = [name for name in files if _is_utf8(name)]
-    return Tree(sorted(files), sorted(not_entered), sorted(not_utf8))
-
-
-def _is_outside(link: str, entered: set[str]) -> bool:
-    """Whether a linked folder neither holds, nor lies in, one that is or will be entered; then it is one of them."""
-    target = os.path.realpath(link)
-    if any(os.path.commonpath((target, other)) in (target, other) for other in entered):
-        return False
-    entered.add(target)
-    return True
-
-
 def suffix_of(name: str) -> str:
     """Lower-case suffix of a path, with its dot; empty if it has none."""
     base = name.rpartition("/")[2]
@@ -216,44 +147,24 @@ def suffix_of(name: str) -> str:
     return base[dot:].lower() if dot > 0 else ""
 
 
-def _is_utf8(name: str) -> bool:
-    """Whether a name from the file system can be written as UTF-8; other bytes come as lone surrogates."""
-    return name.isascii() or not any("\ud800" <= character <= "\udfff" for character in name)
-
-
 def is_media(name: str) -> bool:
     """Whether a file is called like a video or a sound."""
     return suffix_of(name) in VIDEO_SUFFIXES or suffix_of(name) in SOUND_SUFFIXES
 
 
+def nfc(name: str) -> str:
+    """A name in composed Unicode form; file systems and spreadsheets write é in either."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
+
+
 def misnamed_source(root: Path, name: str, dataset: str, subject: str = "") -> tuple[Source, Finding]:
-    """A video whose name the corpus does not have: a clip with neutral labels all the same, and the finding that says so.
+    """A video whose name the corpus does not have: a clip of unknown emotion all the same, and the finding that says so.
 
     Its subject is ``subject`` if that can be told, else its folder: close to the person, so that splits keep people apart.
     """
     folder = subject or os.path.dirname(name).replace("/", "_") or os.path.splitext(name)[0]
-    source = Source(f"{dataset}/{name}", f"{root}/{name}", dataset, f"{dataset}/{folder}")
-    return source, Finding("misnamed", name, "a clip with neutral labels")
-
-
-def read_csv(path: Path, required: set[str], optional: set[str]) -> list[dict[str, str]]:
-    """Rows of a CSV file with a header.
-
-    Raises:
-        SpaceError: a required column is missing, one is unknown, or the text is not UTF-8.
-    """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise SpaceError(f"{path}: byte {error.start} is not UTF-8 (save the table as UTF-8)") from error
-    with io.StringIO(text, newline="") as file:
-        reader = csv.DictReader(file)
-        columns = set(reader.fieldnames or ())
-        missing, unknown = required - columns, columns - required - optional
-        if missing or unknown:
-            wrong = f"column {min(missing)!r} is missing" if missing else f"unknown column {min(unknown)!r}"
-            raise SpaceError(f"{path}: {wrong} (need {', '.join(sorted(required))}; may have {', '.join(sorted(optional))})")
-        return [{key: (value or "").strip() for key, value in row.items()} for row in reader]
+    source = Source(f"{dataset}/{nfc(name)}", f"{root}/{name}", dataset, f"{dataset}/{nfc(folder)}")
+    return source, Finding("misnamed", name, "a clip of unknown emotion")
 
 
 def read_lines(path: Path) -> list[str]:
@@ -266,23 +177,3 @@ def read_lines(path: Path) -> list[str]:
         return path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
     except OSError as error:
         raise SpaceError(f"{path}: cannot be read ({error.strerror})") from error
-
-
-def check_labels(where: str, emotion: str, intensity: str, split: str) -> tuple[str, float, str]:
-    """Emotion, intensity and split of a label row, checked.
-
-    Raises:
-        SpaceError: an unknown emotion or split, or an intensity outside [0, 1].
-    """
-    emotion = emotion or "neutral"
-    if emotion not in EMOTIONS:
-        raise SpaceError(f"{where}: emotion {emotion!r}, need one of {', '.join(EMOTIONS)}")
-    if split and split not in SPLITS:
-        raise SpaceError(f"{where}: split {split!r}, need one of {', '.join(SPLITS)} (or nothing: then by subject)")
-    try:
-        value = float(intensity) if intensity else (0.0 if emotion == "neutral" else 1.0)
-    except ValueError:
-        value = -1.0
-    if not 0 <= value <= 1:
-        raise SpaceError(f"{where}: intensity {intensity!r}, need a number from 0 to 1")
-    return emotion, value, split

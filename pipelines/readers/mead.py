@@ -15,11 +15,13 @@ that the views share. Levels 1-3 are intensities 1/3, 2/3, 1; neutral (level 1 o
 own split holds out sentences of known actors; ours holds out actors.
 """
 
+import os
 import re
 from collections import Counter, defaultdict
 from pathlib import Path
 
 from pipelines.readers.listing import (
+    SOUND_SUFFIXES,
     VIDEO_SUFFIXES,
     Finding,
     Listing,
@@ -28,8 +30,8 @@ from pipelines.readers.listing import (
     is_media,
     misnamed_source,
     suffix_of,
-    walk,
 )  # fmt: skip
+from pipelines.readers.tree import walk
 
 DATASET = "mead"
 PUBLISHED = {
@@ -48,10 +50,15 @@ TAKES = {"neutral": 40}
 OTHER_TAKES = 30
 INCOMPLETE = {"W017": "almost only view down", "M011": "incomplete", "M019": "incomplete"}
 """As released; users say so."""
-_TAKE = r"(\w+)/level_(\d)/(\d{3})\.\w+"
-VIDEO = re.compile(r"(?:.*/)?([MW]\d{3})/video/(\w+)/" + _TAKE)
-AUDIO = re.compile(r"(?:.*/)?([MW]\d{3})/audio/" + _TAKE)
-ACTOR = re.compile(r"(?:^|/)([MW]\d{3})(?:/|$)")
+_ACTOR = r"(?:.*[/_#@-])?([MW]\d{3})[/_#@-]"
+_TAKE = rf"({'|'.join(EMOTIONS)})(?:[/_#@-](?:level[_-]?)?(\d))?[/_#@-](\d{{3}})"
+_VIEW = "|".join(VIEWS).replace("_", "[_-]?")
+VIDEO = re.compile(rf"{_ACTOR}(?:video[/_#@-])?(?:({_VIEW})[/_#@-])?{_TAKE}")
+AUDIO = re.compile(rf"{_ACTOR}(?:audio[/_#@-])?{_TAKE}")
+ACTOR = re.compile(r"(?<![A-Za-z0-9])([MW]\d{3})(?=[/_#@-])")
+EMOTION = re.compile(rf"(?<![A-Za-z0-9])(?:{'|'.join(EMOTIONS)})(?![A-Za-z])", re.IGNORECASE)
+ROOT = re.compile(r"(?:^|/)([MW]\d{3}(?:/(?:video|audio)(?:/.*)?)?)$")
+"""The end of the root's path, if that lies at or below an actor."""
 
 Take = tuple[str, str, str, str]
 """Actor, emotion, level, number."""
@@ -60,6 +67,7 @@ Take = tuple[str, str, str, str]
 def list_clips(root: Path) -> Listing:
     """One clip per video; the seven views of a take share its sound file."""
     tree = walk(root)
+    inside = root_levels(root)
     videos: dict[tuple[Take, str], str] = {}
     sounds: dict[Take, str] = {}
     sources: list[Source] = []
@@ -67,7 +75,7 @@ def list_clips(root: Path) -> Listing:
     ignored: list[str] = []
     companions = 0
     for name in tree.files:
-        video, audio = _video(name), _audio(name)
+        video, audio = _video(inside + name), _audio(inside + name)
         if video is not None and video not in videos:
             videos[video] = name
         elif audio is not None and audio not in sounds:
@@ -79,8 +87,7 @@ def list_clips(root: Path) -> Listing:
             taken = videos[video] if video is not None else sounds[audio]  # type: ignore[index]
             findings.append(Finding("duplicate", name, f"the same take as {taken}, which is taken"))
         elif suffix_of(name) in VIDEO_SUFFIXES:
-            actor = ACTOR.search(name)
-            source, finding = misnamed_source(root, name, DATASET, actor[1] if actor else "")
+            source, finding = misnamed_source(root, name, DATASET, person_of(inside + name))
             sources.append(source)
             findings.append(finding)
         else:
@@ -98,29 +105,51 @@ def list_clips(root: Path) -> Listing:
     return tree.listing(sources, ignored, findings, companions, _counts(videos, sounds))
 
 
+def root_levels(root: Path) -> str:
+    """``M003/``, ``M003/video/`` and so on, if the root lies at or below an actor; else empty."""
+    match = ROOT.search(root.resolve().as_posix())
+    return f"{match[1]}/" if match else ""
+
+
+def person_of(name: str) -> str:
+    """The actor whom a path or a flattened name tells; empty if it tells none."""
+    found = ACTOR.findall(name)
+    return found[-1] if found else ""
+
+
+def person_in_take(name: str) -> str:
+    """The actor, where an emotion of the corpus stands in the name as well: M001 alone may be anybody's numbering."""
+    return person_of(name) if EMOTION.search(name) else ""
+
+
 def _video(name: str) -> tuple[Take, str] | None:
-    """Take and view of a video file's name; None if it is no such name."""
-    match = VIDEO.fullmatch(name)
-    if match is None or suffix_of(name) not in VIDEO_SUFFIXES:
+    """Take and view (empty: not said) of a video file's name, flattened or not; None if it is no such name."""
+    stem, suffix = os.path.splitext(name)
+    match = VIDEO.fullmatch(stem) if suffix.lower() in VIDEO_SUFFIXES else None
+    if match is None or (take := _take(match[1], *match.group(3, 4, 5))) is None:
         return None
-    actor, view, emotion, level, number = match.groups()
-    return ((actor, emotion, level, number), view) if view in VIEWS and emotion in EMOTIONS and level in LEVELS else None
+    return take, "" if match[2] is None else re.sub(r"[_-]?(\d+)", r"_\1", match[2])
 
 
 def _audio(name: str) -> Take | None:
     """Take of a sound file's name; None if it is no such name."""
-    match = AUDIO.fullmatch(name)
-    if match is None or suffix_of(name) in VIDEO_SUFFIXES or not is_media(name):
-        return None
-    actor, emotion, level, number = match.groups()
-    return (actor, emotion, level, number) if emotion in EMOTIONS and level in LEVELS else None
+    stem, suffix = os.path.splitext(name)
+    match = AUDIO.fullmatch(stem) if suffix.lower() in SOUND_SUFFIXES else None
+    return _take(*match.groups()) if match else None
+
+
+def _take(actor: str, emotion: str, level: str | None, number: str) -> Take | None:
+    """The take; only neutral, which has one level, may leave it out."""
+    if level is None and emotion == "neutral":
+        level = LEVELS[0]
+    return (actor, emotion, level, number) if level in LEVELS else None
 
 
 def _source(root: Path, take: Take, view: str, video: str, sound: str | None) -> Source:
     actor, emotion, level, number = take
     statement = f"{emotion}/level_{level}/{number}"
     return Source(
-        clip_id=f"{DATASET}/{actor}/{view}/{statement}", path=f"{root}/{video}", dataset=DATASET,
+        clip_id="/".join(filter(None, (DATASET, actor, view, statement))), path=f"{root}/{video}", dataset=DATASET,
         subject=f"{DATASET}/{actor}", emotion=EMOTIONS[emotion],
         intensity=0.0 if emotion == "neutral" else int(level) / len(LEVELS), view=view, language="en",
         sex="m" if actor[0] == "M" else "f", audio=f"{root}/{sound}" if sound else "",
@@ -143,7 +172,8 @@ def _missing(videos: dict[tuple[Take, str], str], sounds: dict[Take, str]) -> li
     findings = []
     for actor, seen in sorted(views.items()):
         known = f" (as released: {INCOMPLETE[actor]})" if actor in INCOMPLETE else ""
-        if absent := [view for view in VIEWS if view not in seen]:
+        absent = [view for view in VIEWS if view not in seen]
+        if absent and "" not in seen:
             findings.append(Finding("missing", actor, f"no view {', '.join(absent)}{known}"))
         for view in sorted(seen):
             for emotion in EMOTIONS:
@@ -151,7 +181,7 @@ def _missing(videos: dict[tuple[Take, str], str], sounds: dict[Take, str]) -> li
                 for level in LEVELS[:1] if emotion == "neutral" else LEVELS:
                     n = found[actor, view, emotion, level]
                     if n < wanted:
-                        where = f"{actor}/video/{view}/{emotion}/level_{level}"
+                        where = "/".join(filter(None, (actor, "video", view, emotion, f"level_{level}")))
                         findings.append(Finding("missing", where, f"{n} of {wanted} takes{known}"))
     mute = Counter(take[0] for take, _ in videos if take not in sounds)
     of_actor = Counter(take[0] for take, _ in videos)
@@ -165,7 +195,7 @@ def _missing(videos: dict[tuple[Take, str], str], sounds: dict[Take, str]) -> li
 
 def _counts(videos: dict[tuple[Take, str], str], sounds: dict[Take, str]) -> Counter[str]:
     return Counter(
-        actors=len({take[0] for take, _ in videos}), views=len({view for _, view in videos}),
+        actors=len({take[0] for take, _ in videos}), views=len({view for _, view in videos} - {""}),
         emotions=len({take[1] for take, _ in videos}), takes=len({take for take, _ in videos}), videos=len(videos),
         **{"sound files": len(sounds)},
     )  # fmt: skip

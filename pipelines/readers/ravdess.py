@@ -32,8 +32,8 @@ from pipelines.readers.listing import (
     is_media,
     misnamed_source,
     suffix_of,
-    walk,
 )  # fmt: skip
+from pipelines.readers.tree import walk
 
 DATASET = "ravdess"
 _ZENODO = "zenodo.org/records/1188976"
@@ -47,6 +47,7 @@ PUBLISHED = {
     "audio-only files": Published(2452, _ZENODO),
 }
 NAME = re.compile(r"(0[123])-(0[12])-(0[1-8])-(0[12])-(0[12])-(0[12])-(0[1-9]|1\d|2[0-4])")
+NAMED = re.compile(rf"(?<![\d-]){NAME.pattern}(?![\d-])")
 ACTOR_FOLDER = re.compile(r"Actor_(\d\d)(?:/|$)")
 MODALITIES = {"01": "full-AV", "02": "video-only", "03": "audio-only"}
 EMOTIONS = {
@@ -107,11 +108,22 @@ def list_clips(root: Path) -> Listing:
     return tree.listing(sources, ignored, findings, companions, _counts(trials))
 
 
+def root_levels(root: Path) -> str:
+    """``Actor_NN/`` if the root is an actor's folder; else empty."""
+    return f"{root.resolve().name}/" if ACTOR_FOLDER.search(root.resolve().name) else ""
+
+
+def person_of(name: str) -> str:
+    """The actor whom a name with the seven fields tells, else the folder; empty if neither does."""
+    named = NAMED.search(name.rpartition("/")[2])
+    actors = [named[7]] if named else ACTOR_FOLDER.findall(os.path.dirname(name) + "/")
+    return f"Actor_{actors[-1]}" if actors else ""
+
+
 def _misnamed(root: Path, name: str, sources: list[Source], findings: list[Finding], ignored: list[str]) -> None:
     """A file whose name is none of the corpus: a clip if it is a video."""
     if suffix_of(name) in VIDEO_SUFFIXES:
-        actor = ACTOR_FOLDER.findall(os.path.dirname(name) + "/")
-        source, finding = misnamed_source(root, name, DATASET, f"Actor_{actor[-1]}" if actor else "")
+        source, finding = misnamed_source(root, name, DATASET, person_of(root_levels(root) + name))
         sources.append(source)
         findings.append(finding)
     else:

@@ -3,13 +3,14 @@
 Made by ``python -m pipelines.corpus``; no download, no real person; licence of this repository. Its tables name every file.
 """
 
-import csv
 import dataclasses
 import os
 from collections import Counter
 from pathlib import Path
 
-from pipelines.readers.listing import Finding, Listing, Published, Source, Utterance, is_media, walk
+from pipelines.readers.csv_tables import Row, check_labels, read_csv
+from pipelines.readers.listing import Finding, Listing, Published, Source, Utterance, is_media
+from pipelines.readers.tree import walk
 from space_data.errors import SpaceError
 
 DATASET = "synthetic"
@@ -17,35 +18,39 @@ MANIFEST, SPEECH = "manifest.csv", "speech_only.csv"
 PUBLISHED: dict[str, Published] = {}
 
 
-def _rows(path: Path) -> list[dict[str, str]]:
+LABELLED = {"clip", "subject", "emotion", "intensity"}
+COLUMNS = LABELLED | {"language", "n_frames", "defect", "planted_offset_frames", "keep"}
+
+
+def _rows(path: Path, required: set[str]) -> list[Row]:
     if not path.is_file():
         raise SpaceError(f"{path}: no such list (make the corpus: `python -m pipelines.corpus`)")
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    return read_csv(path, required, COLUMNS - required)
 
 
 def list_clips(root: Path) -> Listing:
     """All filmed clips, those with planted defects among them, each under the head it shows: splits are by identity.
 
     A clip that its table names and that is not there is listed all the same: ``ingest`` rejects it.
+
+    Raises:
+        SpaceError: a table is not there or has an error.
     """
-    rows = _rows(root / MANIFEST)
-    sources = [
-        Source(
-            clip_id=f"{DATASET}/{row['clip']}",
-            path=f"{root}/{row['clip']}.mp4",
-            dataset=DATASET,
-            subject=row["subject"],
-            emotion=row["emotion"],
-            intensity=float(row["intensity"]),
-            language=row["language"],
-        )
-        for row in rows
-    ]
     tree = walk(root)
-    videos = {f"{row['clip']}.mp4" for row in rows}
-    stems = {row["clip"] for row in rows}
-    heard = {row["clip"] for row in _rows(root / SPEECH)} if (root / SPEECH).is_file() else set()
+    no_files = {finding.path for _, finding in tree.left_out}
+    rows = [row for row in _rows(root / MANIFEST, LABELLED) if f"{row.get('clip')}.mp4" not in no_files]
+    sources = []
+    for row in rows:
+        clip, (emotion, intensity, _) = row.get("clip"), check_labels(row)
+        sources.append(
+            Source(
+                clip_id=f"{DATASET}/{clip}", path=f"{root}/{clip}.mp4", dataset=DATASET, subject=row.get("subject"),
+                emotion=emotion, intensity=intensity, language=row.get("language"),
+            )
+        )  # fmt: skip
+    stems = {row.get("clip") for row in rows}
+    videos = {f"{stem}.mp4" for stem in stems}
+    heard = {row.get("clip") for row in _rows(root / SPEECH, {"clip"})} if (root / SPEECH).is_file() else set()
     others = [name for name in tree.files if name not in videos]
     ignored = [name for name in others if name not in (MANIFEST, SPEECH) and os.path.splitext(name)[0] not in stems | heard]
     findings = [Finding("misnamed", name, f"{MANIFEST} does not name it") for name in ignored if is_media(name)]
@@ -53,22 +58,23 @@ def list_clips(root: Path) -> Listing:
     findings += [Finding("lost", name, f"{SPEECH if name.endswith('.wav') else MANIFEST} names it") for name in sorted(absent)]
     counts = Counter(clips=len(sources), subjects=len({source.subject for source in sources}), utterances=len(heard))
     listing = tree.listing(sources, ignored, findings, len(others) - len(ignored), counts, len(videos - set(tree.files)))
-    planted = frozenset(f"{row['clip']}.mp4" for row in rows if row["defect"])
+    planted = frozenset(f"{row.get('clip')}.mp4" for row in rows if row.get("defect"))
     return dataclasses.replace(listing, planted=planted)
 
 
 def list_utterances(root: Path) -> list[Utterance]:
-    """The speech-only part."""
-    return [
-        Utterance(
-            clip_id=f"{DATASET}/{row['clip']}",
-            audio=root / f"{row['clip']}.wav",
-            track=root / f"{row['clip']}.parquet",
-            dataset=DATASET,
-            subject=row["subject"],
-            emotion=row["emotion"],
-            intensity=float(row["intensity"]),
-            language=row["language"],
-        )
-        for row in _rows(root / SPEECH)
-    ]
+    """The speech-only part.
+
+    Raises:
+        SpaceError: its table is not there or has an error.
+    """
+    utterances = []
+    for row in _rows(root / SPEECH, LABELLED):
+        clip, (emotion, intensity, _) = row.get("clip"), check_labels(row)
+        utterances.append(
+            Utterance(
+                clip_id=f"{DATASET}/{clip}", audio=root / f"{clip}.wav", track=root / f"{clip}.parquet", dataset=DATASET,
+                subject=row.get("subject"), emotion=emotion, intensity=intensity, language=row.get("language"),
+            )
+        )  # fmt: skip
+    return utterances

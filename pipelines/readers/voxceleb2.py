@@ -16,6 +16,7 @@ Not sure: that the txt files were written with that sign, and whether the offset
 use with the crops; their number of rows should be the clip's number of frames (``space data check --probe``).
 """
 
+import dataclasses
 import os
 import re
 import sys
@@ -34,8 +35,8 @@ from pipelines.readers.listing import (
     misnamed_source,
     read_lines,
     suffix_of,
-    walk,
 )  # fmt: skip
+from pipelines.readers.tree import walk
 
 DATASET = "vox2"
 META = "vox2_meta.csv"
@@ -53,11 +54,18 @@ PUBLISHED = {
 FOLDER = re.compile(r"(?:(.*)/)?(id\d{5})/([\w-]{11})")
 """Folders above, speaker, YouTube id."""
 UTTERANCE = re.compile(r"\d{5}")
-SPEAKER = re.compile(r"(?:^|/)(id\d{5})(?:/|$)")
+_JOIN = r"[/_#@+~ -]{1,2}"
+FLAT = re.compile(rf"(?:(.*){_JOIN})?(id\d{{5}}){_JOIN}([\w-]{{11}}){_JOIN}(\d{{5,6}}(?:{_JOIN}\d{{1,6}})?)")
+"""The same and the utterance, joined to one name; a YouTube id may hold ``_`` and ``-``, but has 11 characters. Cut again, an
+utterance has two numbers (``#001093#001192``: first and last frame)."""
+SPEAKER = re.compile(r"(?<![A-Za-z0-9])(id\d{5})(?=[/_#@+~ .-])")
+ROOT = re.compile(r"(?:/(dev|test))?(?:/(?:mp4|aac|txt|wav))?(?:/(id\d{5}(?:/[\w-]{11})?))?$")
+"""The end of the root's path: set, then speaker and YouTube id, as far as it is opened so deep."""
 BOTH = "dev and test"
 SET = re.compile(r"(?:^|[/_])(dev|test)(?:[/_]|$)")
 FIELD = re.compile(r"^(Identity|Reference|Offset|FV Conf|ASD Conf)[\s:]+(\S+)", re.MULTILINE)
 ROW = re.compile(rb"^\d+\s", re.MULTILINE)
+CELL = re.compile(r'[^\s,;"]+')
 HEAD_BYTES = 512
 """The fields and the first rows of an annotation; its million siblings make reading more expensive than opening."""
 
@@ -118,29 +126,56 @@ class _Files:
         self.sets[speaker] = before if named_set in ("", before) else named_set if not before else BOTH
 
 
-def _sorted_out(root: Path, names: list[str]) -> _Files:
+def root_levels(root: Path) -> tuple[str, str]:
+    """What the root's path says: dev or test, and ``idNNNNN/`` or ``idNNNNN/<youtube id>/``; empty where it does not."""
+    match = ROOT.search(root.resolve().as_posix())
+    assert match is not None  # every part of it is optional
+    if match[2]:
+        return match[1] or "", f"{match[2]}/"
+    named = SET.search(root.resolve().name)
+    return match[1] or (named[1] if named else ""), ""
+
+
+def person_of(name: str) -> str:
+    """The speaker whom a path or a flattened name tells; empty if it tells none."""
+    found = SPEAKER.findall(name)
+    return found[-1] if found else ""
+
+
+def _set_of(match: re.Match[str] | None, root_set: str) -> str:
+    """Set that the folders above a speaker name, else the root's."""
+    named = SET.search(match[1] or "") if match else None
+    return named[1] if named else root_set
+
+
+def _sorted_out(root_set: str, inside: str, names: list[str]) -> _Files:
+    """The names of a tree by what they are; ``root_set`` and ``inside``: ``root_levels``."""
     files = _Files()
     by_suffix = {suffix: files.videos for suffix in VIDEO_SUFFIXES} | {suffix: files.sounds for suffix in SOUND_SUFFIXES}
     by_suffix[".txt"] = files.texts
-    root_set = SET.search(root.resolve().name)
-    last_folder = named_set = speaker = youtube_id = ""
+    last_folder = None
+    named_set = speaker = youtube_id = ""
     for name in names:  # sorted, so that the files of a folder follow each other, and share strings: there are millions
         folder, _, base = name.rpartition("/")
         if folder != last_folder:
-            match = FOLDER.fullmatch(folder)
-            found = (SET.search(match[1] or "") if match else None) or root_set
-            last_folder, named_set = folder, found[1] if found else ""
+            match = FOLDER.fullmatch(f"{inside}{folder}".rstrip("/"))
+            last_folder, named_set = folder, _set_of(match, root_set)
             speaker, youtube_id = (sys.intern(match[2]), sys.intern(match[3])) if match else ("", "")
         stem, suffix = sys.intern(base.partition(".")[0]), suffix_of(base)
         kind = by_suffix.get(suffix)
-        if not speaker or not UTTERANCE.fullmatch(stem) or base.count(".") != 1:
+        key, key_set = (speaker, youtube_id, stem), named_set
+        if not speaker or not UTTERANCE.fullmatch(stem):
+            flat = FLAT.fullmatch(f"{inside}{folder}/{stem}")
+            key = (flat[2], flat[3], re.sub(r"\D+", "_", flat[4])) if flat else ("", "", "")
+            key_set = _set_of(flat, root_set)
+        if not key[0] or base.count(".") != 1:
             _odd(files, name, kind is files.videos)
         elif kind is None:
             files.ignored.append(name)
-        elif (key := (speaker, youtube_id, stem)) not in kind:
+        elif key not in kind:
             kind[key] = name
             if kind is files.videos:
-                files.place(speaker, named_set)
+                files.place(key[0], key_set)
         elif kind is files.sounds and suffix != suffix_of(kind[key]):
             files.companions += 1  # a converted copy; names are sorted, so the m4a is the one that is taken
         else:
@@ -164,7 +199,8 @@ def _odd(files: _Files, name: str, is_video: bool) -> None:
 def list_clips(root: Path) -> Listing:
     """All utterances with a video. Files without one, and names that the corpus does not have, are findings."""
     tree = walk(root)
-    files = _sorted_out(root, tree.files)
+    root_set, inside = root_levels(root)
+    files = _sorted_out(root_set, inside, tree.files)
     findings = files.findings
     people = _people(root, files.meta, findings)
     for speaker, named_set in files.sets.items():
@@ -180,9 +216,9 @@ def list_clips(root: Path) -> Listing:
     findings += _without(sources, bool(files.texts))
     counts = _counts(files)
     for name in files.misnamed:
-        folder = SPEAKER.search(name)
-        source, finding = misnamed_source(root, name, DATASET, folder[1] if folder else "")
-        sources.append(source)
+        speaker = person_of(inside + name)
+        source, finding = misnamed_source(root, name, DATASET, speaker)
+        sources.append(dataclasses.replace(source, split="test" if files.sets.get(speaker) == "test" else ""))
         findings.append(finding)
     companions = files.companions + len(files.texts) - lone_texts + bool(files.meta)
     return tree.listing(sources, files.ignored + lone, findings, companions, counts)
@@ -214,12 +250,12 @@ def _people(root: Path, meta: str, findings: list[Finding]) -> dict[str, tuple[s
     if not meta:
         return {}
     people = {}
-    for line in read_lines(root / meta)[1:]:
-        columns = [column.strip() for column in line.split(",")]
+    for number, line in enumerate(read_lines(root / meta)[1:], 2):
+        columns = CELL.findall(line)
         if len(columns) >= 4 and columns[2] in ("m", "f") and columns[3] in ("dev", "test"):
             people[columns[0]] = (columns[2], columns[3])
-        elif line.strip():
-            findings.append(Finding("annotation", meta, f"row {line!r}, need id, VGGFace2 id, m or f, dev or test"))
+        elif columns:
+            findings.append(Finding("annotation", meta, f"row {number}: {line!r}, need id, VGGFace2 id, m or f, dev or test"))
     return people
 
 

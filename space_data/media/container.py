@@ -1,49 +1,119 @@
-"""Opening media files with PyAV (which brings FFmpeg), and what all decoding shares."""
+"""Opening media files with PyAV (which brings FFmpeg), and choosing their streams as players do."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import av
 import numpy as np
+from av.format import Flags
+from av.stream import Disposition
 from numpy.typing import NDArray
 
 from space_data.errors import SpaceError
+from space_data.files import check_length
 
 av.logging.set_level(av.logging.PANIC)
 
 RgbImage = NDArray[np.uint8]
 """Height x width x 3, red first."""
 
+FORMATS = (
+    "mov,mp4,m4a,3gp,3g2,mj2", "matroska,webm", "avi", "mpegts", "mpeg", "flv", "live_flv", "asf", "ogg", "mxf", "nut", "gxf",
+    "rm", "dv", "ivf", "wtv", "nsv", "swf", "dhav", "pva", "4xm", "h264", "hevc", "vvc", "obu", "av1", "m4v", "mpegvideo",
+    "mjpeg", "h263", "h261", "vc1", "dirac", "yuv4mpegpipe", "gif", "apng", "wav", "w64", "aiff", "au", "caf", "mp3", "aac",
+    "flac", "amr", "amrnb", "amrwb", "ac3", "eac3", "dts", "dtshd", "truehd", "mlp", "latm", "loas", "wv", "ape", "tta", "tak",
+    "mpc", "mpc8", "shn", "voc", "qcp", "gsm", "spx", "dsf", "ircam", "nistsphere", "sox", "xwma", "iamf", "rso", "avr", "ilbc",
+    "adx", "oma", "smjpeg",
+)  # fmt: skip
+"""Containers and bare streams that hold their own data. Scripts that name other files or addresses (concat, hls, dash, sdp, imf),
+devices and single pictures are not among them: a text file called .mp4 must not make us open what it lists."""
+
+NOT_A_TRACK = Disposition.attached_pic | Disposition.timed_thumbnails
+"""Cover art and preview pictures: streams of pictures that no player plays."""
+
 
 class MediaError(SpaceError):
-    """A file that cannot be opened, has no stream of the kind asked for, or breaks off while being decoded."""
+    """A file that cannot be opened, has no stream of the kind asked for, or holds nothing that decodes."""
 
 
-def _open(path: Path | str) -> Any:
+class NotMediaError(MediaError):
+    """A file of a known kind that is no recording: a picture, a playlist, a script that names other files."""
+
+
+class NoTrackError(MediaError):
+    """A track of sound that was asked for and is not there."""
+
+
+def open_media(path: Path | str) -> Any:
+    """The opened container (``av.container.InputContainer``); to be closed.
+
+    Raises:
+        MediaError: missing, empty, or not media; ``NotMediaError`` where another kind of file was recognised.
+    """
     path = Path(path)
+    check_length(path)
     if not path.exists():
         raise MediaError(f"{path}: no such file")
     if path.is_file() and path.stat().st_size == 0:
         raise MediaError(f"{path}: empty file (0 bytes)")
+    if not path.is_file():
+        raise MediaError(f"{path}: not a regular file")
     try:
-        return av.open(str(path), metadata_errors="replace")
+        # "file:" so that a name with a colon is not taken for a protocol.
+        return av.open(f"file:{path}", metadata_errors="replace", options={"format_whitelist": ",".join(FORMATS)})
+    except av.ArgumentError as error:  # not on the list
+        raise NotMediaError(f"{path}: holds no sound or video of its own (a picture, a playlist, a script?)") from error
     except (av.FFmpegError, OSError) as error:
-        raise MediaError(f"{path}: not a readable media file ({_reason(error)})") from error
+        raise MediaError(f"{path}: not a readable media file ({reason(error)})") from error
 
 
-def _reason(error: BaseException) -> str:
+def reason(error: BaseException) -> str:
+    """What FFmpeg says, without the path that our own message names already."""
     return getattr(error, "strerror", None) or str(error)
 
 
-def _first(streams: Any) -> Any | None:
-    """The first stream that there is a decoder for; a damaged header may name a codec that does not exist."""
-    return next((stream for stream in streams if stream.codec_context is not None), None)
+def tracks(streams: Any) -> list[Any]:
+    """The streams of one kind that a player would offer: with a decoder, and no cover art."""
+    return [s for s in streams if s.codec_context is not None and not s.disposition & NOT_A_TRACK]
 
 
-def _zero_s(container: Any) -> float:
-    """The container's own start, seconds: the common zero of all its streams."""
+def default_track(streams: Any) -> Any | None:
+    """The stream that players take: the first that is marked default, else the first; None without any.
+
+    FFmpeg's own program prefers, among equals, the larger picture and the sound with more channels; players do not.
+    """
+    found = tracks(streams)
+    return next((s for s in found if s.disposition & Disposition.default), found[0] if found else None)
+
+
+def audio_stream(container: Any, path: Path | str, track: int | None = None) -> Any | None:
+    """The stream of sound to use: number ``track`` of the file (from 0, as FFmpeg's ``0:a:N``), else the default one.
+
+    Raises:
+        NoTrackError: there is no such track.
+    """
+    if track is None:
+        return default_track(container.streams.audio)
+    streams = container.streams.audio
+    if not 0 <= track < len(streams) or streams[track].codec_context is None:
+        need = f"need one of 0 to {len(streams) - 1}" if streams else "the file has no sound"
+        raise NoTrackError(f"{path}: no audio track {track}, {need}")
+    return streams[track]
+
+
+def may_restart(container: Any) -> bool:
+    """Whether the clock of this container's format may start again in mid-file (MPEG-TS and -PS, Ogg)."""
+    return bool(container.format.flags & Flags.ts_discont.value)
+
+
+def zero_s(container: Any, streams: Sequence[Any]) -> float:
+    """The common zero of the streams in use, seconds of the container's own clock.
+
+    It is FFmpeg's: the start of the file, so that what starts late stays late; where the clock is a broadcast's, which other
+    streams may have begun long before, the start of the earliest stream in use.
+    """
+    starts = [float(s.start_time * s.time_base) for s in streams if s.start_time is not None] if may_restart(container) else []
+    if starts:
+        return min(starts)
     return container.start_time / av.time_base if container.start_time is not None else 0.0
-
-
-def _start_s(stream: Any, zero_s: float) -> float:
-    return float(stream.start_time * stream.time_base) - zero_s if stream.start_time is not None else 0.0

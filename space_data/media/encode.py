@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from space_data.errors import SpaceError
-from space_data.files import atomic_file, make_folder
-from space_data.media.container import RgbImage, _reason
+from space_data.files import atomic_file, make_folder, part_of
+from space_data.media.container import RgbImage, reason
 from space_data.timebase import AUDIO_HZ, VIDEO_FPS
 
 
@@ -49,12 +49,12 @@ class VideoWriter:
         self._fps = Fraction(fps)
         self._audio = None if audio is None else np.atleast_2d(np.asarray(audio, np.float32))
         self._audio_hz, self._audio_done = audio_hz, 0
+        self._part = part_of(self.path)
         make_folder(self.path.parent)
-        self._part = self.path.with_name(f".{self.path.stem}.{os.getpid()}.part{self.path.suffix}")
         try:
             self._container = av.open(str(self._part), "w", format="mp4", container_options={"fflags": "+bitexact"})
         except (av.FFmpegError, OSError) as error:
-            raise SpaceError(f"{self.path}: cannot be written ({_reason(error)})") from error
+            raise SpaceError(f"{self.path}: cannot be written ({reason(error)})") from error
         if comment:
             self._container.metadata["comment"] = comment
         self._video = self._container.add_stream("libx264", rate=self._fps)
@@ -95,7 +95,7 @@ class VideoWriter:
             for packet in packets:
                 self._container.mux(packet)
         except (av.FFmpegError, OSError) as error:
-            raise SpaceError(f"{self.path}: writing failed after {self.frames} frames ({_reason(error)})") from error
+            raise SpaceError(f"{self.path}: writing failed after {self.frames} frames ({reason(error)})") from error
 
     def _close(self, failed: bool) -> None:
         """Write the trailer and close; after a failure that is only tidying up, and what went wrong first is what counts."""
@@ -103,7 +103,7 @@ class VideoWriter:
             self._container.close()
         except (av.FFmpegError, OSError) as error:
             if not failed:
-                raise SpaceError(f"{self.path}: writing failed after {self.frames} frames ({_reason(error)})") from error
+                raise SpaceError(f"{self.path}: writing failed after {self.frames} frames ({reason(error)})") from error
 
     def __enter__(self) -> "VideoWriter":
         return self
@@ -119,7 +119,7 @@ class VideoWriter:
             if kind is None:
                 os.replace(self._part, self.path)
         except OSError as error:
-            raise SpaceError(f"{self.path}: cannot be written ({_reason(error)})") from error
+            raise SpaceError(f"{self.path}: cannot be written ({reason(error)})") from error
         finally:
             self._part.unlink(missing_ok=True)
 

@@ -14,7 +14,7 @@ from PIL import ExifTags, Image, ImageCms, ImageFile, UnidentifiedImageError
 
 from space_data.errors import SpaceError
 from space_data.files import atomic_file
-from space_data.media.container import MediaError, RgbImage, _reason
+from space_data.media.container import MediaError, RgbImage, reason
 from space_data.native_noise import quiet_stderr
 
 logger = logging.getLogger(__name__)
@@ -55,7 +55,7 @@ def read_image(path: Path | str) -> RgbImage:
             raise MediaError(f"{path}: empty file (0 bytes)")
         file = path.open("rb")
     except OSError as error:
-        raise MediaError(f"{path}: cannot be read ({_reason(error)})") from error
+        raise MediaError(f"{path}: cannot be read ({reason(error)})") from error
     with file, quiet_stderr(), warnings.catch_warnings(record=True) as told:  # libtiff speaks to standard error
         warnings.simplefilter("always")
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit is ours
@@ -79,14 +79,14 @@ def _decoded(path: Path, file: BinaryIO) -> RgbImage:
             colour, alpha = _colour_and_alpha(path, image, raw_mode)
             rgb = _in_srgb(colour, image.info)
     except Image.DecompressionBombError as error:
-        raise MediaError(f"{path}: {_reason(error)} (need {LARGEST_PX // 10**6} megapixels or fewer)") from error
+        raise MediaError(f"{path}: {reason(error)} (need {LARGEST_PX // 10**6} megapixels or fewer)") from error
     except UnidentifiedImageError as error:
         file.seek(4)
         slip = "; this may be a video or an HEIC photo: save it as JPEG" if file.read(4) == b"ftyp" else ""
         raise MediaError(f"{path}: not a readable picture (need JPEG, PNG, WebP, AVIF, TIFF, BMP or GIF{slip})") from error
     except _DECODE_ERRORS as error:
         size_bytes = path.stat().st_size
-        raise MediaError(f"{path}: {kind} is damaged or ends too early, after {size_bytes:,} bytes ({_reason(error)})") from error
+        raise MediaError(f"{path}: {kind} is damaged or ends too early, after {size_bytes:,} bytes ({reason(error)})") from error
     if alpha is not None:
         ground = Image.new("RGB", rgb.size, (GROUND,) * 3)
         ground.paste(rgb, mask=alpha)
@@ -106,7 +106,7 @@ def _orientation(image: Image.Image) -> int:
     try:
         return int(image.getexif().get(ExifTags.Base.Orientation, 1))
     except _DECODE_ERRORS as error:
-        warnings.warn(f"EXIF data cannot be read ({_reason(error)}), taken as upright", stacklevel=2)
+        warnings.warn(f"EXIF data cannot be read ({reason(error)}), taken as upright", stacklevel=2)
         return 1
 
 
@@ -154,7 +154,7 @@ def _in_srgb(image: Image.Image, info: dict[Any, Any]) -> Image.Image:
             profile = ImageCms.ImageCmsProfile(io.BytesIO(info["icc_profile"]))
             transform = ImageCms.buildTransform(profile, srgb, image.mode, "RGB")
         except (ImageCms.PyCMSError, *_DECODE_ERRORS) as error:
-            warnings.warn(f"colour profile cannot be used ({_reason(error)}), taken as sRGB", stacklevel=2)
+            warnings.warn(f"colour profile cannot be used ({reason(error)}), taken as sRGB", stacklevel=2)
             return plain
         return plain if image.mode != "CMYK" and _changes_nothing(transform, image.mode) else transform.apply(image)
     gamma = info.get("gamma", SCREEN_GAMMA)

@@ -1,7 +1,13 @@
-"""Sound."""
+"""Sound: decoded packet by packet to mono, every sample at its own time.
+
+A packet that does not decode leaves silence of its own length. Three things that would spoil a plain conversion are found on the
+way: samples that are not numbers, float samples in the range of integers, and channels of opposite sign, whose mix would be
+silence. The last two are known only at the end; such a file is decoded once more with the remedy.
+"""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,75 +15,316 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from space_data.media.container import MediaError, _first, _open, _reason, _zero_s
+from space_data.media.container import MediaError, audio_stream, default_track, open_media, reason, tracks
+from space_data.media.timeline import is_empty, is_flush, timeline_of
 from space_data.timebase import AUDIO_HZ
 
 logger = logging.getLogger(__name__)
 
-
-AUDIO_GAP_S = 0.04
-"""Holes between audio frames longer than this are filled with silence; shorter ones are rounding of time stamps."""
+SLACK_S = 0.04
+"""Stamps may lie so far off the count of samples before they are believed: one video frame. Less is their rounding."""
+EXACT_S = 0.002
+"""The same after a packet was lost."""
 RESAMPLER_REACH_S = 0.5
 """Sound so far beyond a sample cannot change it."""
+LOUD = 16.0
+"""Float samples beyond this are not loud (24 dB over full scale) but in another scale, or damaged."""
+INTEGER_SCALES = (2.0**15, 2.0**23, 2.0**31)
+MOST_PLANES = 8
+"""PyAV 18 reads beyond the planes of a frame that has so many (7.1 sound), and crashes: they are packed first."""
+WINDOW_S = 0.5
+CANCELLED = 0.1
+"""Channels cancel where the power of their sum is so small a share of the sum of their powers; 1 for unrelated channels."""
+AUDIBLE = 1e-3
+"""Windows whose power is a smaller share of the loudest one's say nothing about the channels."""
+
+
+@dataclass(frozen=True)
+class Treatment:
+    """How decoded samples become mono."""
+
+    scale: float = 1.0
+    """by which samples are divided"""
+    channel: int | None = None
+    """the only one that is used; None: the mix of all"""
+
+
+@dataclass
+class SoundFacts:
+    """What one decoding of the sound met."""
+
+    packets: int = 0
+    """that are meant to be heard"""
+    damaged: int = 0
+    """of them, that did not decode"""
+    gaps_s: float = 0.0
+    """silence that was put in for what is missing between the first and the last sample"""
+    samples: int = 0
+    bad_samples: int = 0
+    """not a number, or absurdly large: taken as silence; of ``samples``, at the file's own rate, all channels"""
+    channels: int = 0
+    unchosen_tracks: int = 0
+    """other tracks of sound, of which the default one was taken"""
+    error: str = ""
+    """why reading ended before the end of the file"""
+    treatment: Treatment = field(default_factory=Treatment)
+
+    def warnings(self) -> list[str]:
+        """What a user should know, a line each."""
+        lines = []
+        if self.unchosen_tracks:
+            lines.append(f"{self.unchosen_tracks + 1} tracks of sound, the default one is used (--audio-track chooses)")
+        if self.damaged:
+            lines.append(f"{self.damaged} of {self.packets} packets of sound are damaged: silence instead")
+        if self.error:
+            lines.append(f"sound breaks off ({self.error})")
+        if self.bad_samples:
+            lines.append(f"{self.bad_samples} of {self.samples} samples are no numbers in range (NaN, infinity): silence instead")
+        if self.treatment.scale != 1.0:
+            lines.append(f"float samples in the range of integers: divided by {self.treatment.scale:.0f}")
+        if self.treatment.channel is not None:
+            lines.append(f"the channels cancel each other: only number {self.treatment.channel} of {self.channels} is used")
+        return lines
+
+
+@dataclass(frozen=True)
+class Sound:
+    """``samples`` mono float32 (n,), sample 0 at the time line's zero (of a part: where it begins)."""
+
+    samples: NDArray[np.float32]
+    facts: SoundFacts
 
 
 def decode_audio(
-    path: Path | str, rate_hz: int = AUDIO_HZ, part_s: tuple[float, float | None] = (0.0, None)
+    path: Path | str, rate_hz: int = AUDIO_HZ, part_s: tuple[float, float | None] = (0.0, None), track: int | None = None
 ) -> NDArray[np.float32]:
-    """Decode the first audio stream to mono float32 in [-1, 1] at ``rate_hz``, shape (samples,); of it only ``part_s``.
+    """The samples of ``decode_sound``; what a user should know of them is logged as warnings."""
+    sound = decode_sound(path, rate_hz, part_s, track)
+    for line in sound.facts.warnings():
+        logger.warning("%s: %s", path, line)
+    return sound.samples
 
-    Sample 0 is the container's time 0, the zero that ``decode_video`` uses too (of a part: where it begins): a stream that
-    starts late is padded with silence, samples before zero are cut, holes are filled.
+
+def decode_sound(
+    path: Path | str, rate_hz: int = AUDIO_HZ, part_s: tuple[float, float | None] = (0.0, None), track: int | None = None
+) -> Sound:
+    """Decode a track of sound to mono float32 at ``rate_hz``; full scale is [-1, 1], which hot recordings exceed.
+
+    Sample 0 is the file's time 0, the zero that ``decode_video`` uses too: a stream that starts late is padded with silence,
+    samples before zero are cut, holes are filled.
+
+    Args:
+        path: the file.
+        rate_hz: of the result.
+        part_s: the part to give, seconds; None: to the end.
+        track: number of the sound track, from 0; None: the default one.
 
     Raises:
-        MediaError: no audio stream, or the data break off before the first sample.
+        MediaError: no such track, or nothing of it decodes.
     """
-    pieces: list[NDArray[np.float32]] = []
-    with _open(path) as container:
-        stream = _first(container.streams.audio)
+    sound, wanted = _decode(path, rate_hz, part_s, track, Treatment())
+    return sound if wanted == Treatment() else _decode(path, rate_hz, part_s, track, wanted)[0]
+
+
+def _decode(
+    path: Path | str, rate_hz: int, part_s: tuple[float, float | None], track: int | None, treatment: Treatment
+) -> tuple[Sound, Treatment]:
+    """One pass over the file: its sound, and the treatment that it turns out to need."""
+    facts = SoundFacts(treatment=treatment)
+    with open_media(path) as container:
+        stream = audio_stream(container, path, track)
         if stream is None:
             raise MediaError(f"{path}: no audio stream")
         stream.codec_context.thread_count = 1
-        zero_s = _zero_s(container)
-        resampler = av.AudioResampler(format="fltp", layout="mono", rate=rate_hz)
-        position = 0  # next output sample to be written
-        expected_s: float | None = None
-        try:
-            for frame in container.decode(stream):
-                pts_s = float(frame.pts * frame.time_base) - zero_s if frame.pts is not None else expected_s
-                if expected_s is None or (pts_s is not None and abs(pts_s - expected_s) > AUDIO_GAP_S):
-                    position += _append(pieces, resampler.resample(None) if expected_s is not None else [])
-                    resampler = av.AudioResampler(format="fltp", layout="mono", rate=rate_hz)
-                    position += _move_to(pieces, position, round((pts_s or 0.0) * rate_hz))
-                if part_s[1] is not None and (pts_s or 0.0) > part_s[1] + RESAMPLER_REACH_S:
-                    break
-                expected_s = (pts_s or 0.0) + frame.samples / frame.sample_rate
-                frame.pts = None
-                position += _append(pieces, resampler.resample(frame))
-            if expected_s is not None:
-                _append(pieces, resampler.resample(None))
-        except av.FFmpegError as error:
-            if not pieces:
-                raise MediaError(f"{path}: audio cannot be decoded ({_reason(error)})") from error
-            logger.warning("%s: audio breaks off after %.2f s (%s)", path, position / rate_hz, _reason(error))
-    whole = np.concatenate(pieces) if pieces else np.zeros(0, np.float32)
-    if part_s == (0.0, None):
-        return whole
-    start_s, end_s = part_s
-    return whole[round(start_s * rate_hz) : None if end_s is None else round(end_s * rate_hz)].copy()
+        facts.unchosen_tracks = len(tracks(container.streams.audio)) - 1 if track is None else 0
+        streams = [s for s in (default_track(container.streams.video), stream) if s is not None]
+        line = timeline_of(path, container, streams)
+        packets = line.placements[stream.index].placed(container.demux(streams), stream)
+        mixer = _Mixer(treatment, facts)
+        timed = _Track(rate_hz, mixer, facts)
+        for frame, errors, mute in _decoded(packets, stream, facts):
+            at_s = float(frame.pts * frame.time_base) - line.zero_s if frame.pts is not None else None
+            if part_s[1] is not None and (at_s or 0.0) > part_s[1] + RESAMPLER_REACH_S:
+                break
+            timed.add(frame, at_s, errors, mute)
+        samples = timed.finish()
+    if not facts.samples:
+        why = facts.error or f"{facts.damaged} of {facts.packets} packets damaged"
+        raise MediaError(f"{path}: no sound decodes ({why})")
+    begin, end = (None if t is None else round(t * rate_hz) for t in part_s)
+    if (begin, end) != (0, None):
+        samples = samples[begin:end].copy()
+    return Sound(samples, facts), mixer.treatment() if treatment == Treatment() else treatment
 
 
-def _append(pieces: list[NDArray[np.float32]], frames: Iterable[Any]) -> int:
-    arrays = [frame.to_ndarray()[0] for frame in frames if frame is not None and frame.samples]
-    pieces.extend(arrays)
-    return sum(len(array) for array in arrays)
+def _decoded(packets: Iterator[Any], stream: Any, facts: SoundFacts) -> Iterator[tuple[Any, int, int]]:
+    """The frames of ``stream``, each with how many packets since the one before were in error, and how many gave nothing."""
+    errors = mute = 0
+    try:
+        for packet in packets:
+            if packet.stream.index != stream.index or is_empty(packet):
+                continue
+            facts.packets += not (packet.is_discard or is_flush(packet))
+            try:
+                frames = packet.decode()
+            except MemoryError:
+                raise
+            except av.FFmpegError:
+                facts.damaged += 1
+                errors += 1
+                continue
+            mute += not frames
+            for frame in frames:
+                yield frame, errors, mute
+                errors = mute = 0
+    except av.FFmpegError as error:
+        facts.error = reason(error)
 
 
-def _move_to(pieces: list[NDArray[np.float32]], position: int, target: int) -> int:
-    """Pad with silence up to sample ``target``, or cut what lies beyond it; returns the change in length."""
-    if target >= position:
-        pieces.append(np.zeros(target - position, np.float32))
-        return target - position
-    kept = np.concatenate(pieces)[: max(0, target)] if pieces else np.zeros(0, np.float32)
-    pieces[:] = [kept]
-    return len(kept) - position
+class _Track:
+    """Samples of one channel at their times, as frames come; made a block of ``WINDOW_S`` at a time, which costs a third."""
+
+    def __init__(self, rate_hz: int, mixer: "_Mixer", facts: SoundFacts) -> None:
+        self._rate_hz, self._mixer, self._facts = rate_hz, mixer, facts
+        self._made: list[NDArray[np.float32]] = []
+        self._length = 0
+        self._skip = 0  # samples to come that lie before zero
+        self._resampler: Any = None
+        self._layout: Any = None
+        self._source_hz = 0
+        self._block: list[NDArray[np.float32]] = []
+        self._run_start_s = 0.0
+        self._run_samples = self._block_samples = 0
+
+    def add(self, frame: Any, at_s: float | None, errors: int = 0, mute: int = 0) -> None:
+        """The next frame, which begins at ``at_s`` (None: where the one before ends).
+
+        After packets in error its stamp is believed to the millisecond, and after ``mute`` ones that gave nothing: the decoder
+        may have been waiting for it, or have swallowed them, which then shows in the stamp and is counted.
+        """
+        is_first = not self._source_hz
+        expected_s = self._run_start_s + (0.0 if is_first else self._run_samples / self._source_hz)
+        is_off = at_s is not None and (is_first or abs(at_s - expected_s) > (EXACT_S if errors or mute else SLACK_S))
+        if is_off or frame.sample_rate != self._source_hz:
+            self._end_run()
+            self._facts.damaged += mute if is_off and not is_first else 0
+            self._run_start_s, self._run_samples = at_s if is_off and at_s is not None else expected_s, 0
+            self._move_to(round(self._run_start_s * self._rate_hz), is_first)
+            self._source_hz = frame.sample_rate
+            self._resampler = av.AudioResampler(format="fltp", layout="mono", rate=self._rate_hz)
+        elif frame.layout.name != self._layout.name:
+            self._make_block()
+        self._layout = frame.layout
+        self._block.append(_planar(frame))
+        self._run_samples += frame.samples
+        self._block_samples += frame.samples
+        if self._block_samples >= WINDOW_S * self._source_hz:
+            self._make_block()
+
+    def finish(self) -> NDArray[np.float32]:
+        """All samples."""
+        self._end_run()
+        return np.concatenate(self._made) if self._made else np.zeros(0, np.float32)
+
+    def _make_block(self) -> None:
+        if self._block:
+            is_telling = self._block_samples >= WINDOW_S * self._source_hz / 2  # of the channels: chance rules in a short one
+            mono = self._mixer.mono(np.concatenate(self._block, axis=1), self._layout, is_telling)
+            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(mono[None]), format="fltp", layout="mono")
+            frame.sample_rate = self._source_hz
+            self._keep(self._resampler.resample(frame))
+        self._block, self._block_samples = [], 0
+
+    def _end_run(self) -> None:
+        self._make_block()
+        if self._run_samples:
+            self._keep(self._resampler.resample(None))
+
+    def _keep(self, frames: list[Any]) -> None:
+        for frame in frames:
+            samples = frame.to_ndarray()[0]
+            skipped = min(self._skip, len(samples))
+            self._skip -= skipped
+            self._made.append(samples[skipped:])
+            self._length += len(samples) - skipped
+
+    def _move_to(self, target: int, is_first: bool) -> None:
+        """Pad with silence up to sample ``target``, or cut what lies beyond it."""
+        self._skip, target = max(0, -target), max(0, target)
+        if target > self._length:
+            self._made.append(np.zeros(target - self._length, np.float32))
+            self._facts.gaps_s += 0.0 if is_first else (target - self._length) / self._rate_hz
+        surplus = self._length - target
+        while surplus > 0:
+            last = self._made.pop()
+            self._made += [last[: len(last) - surplus]] if len(last) > surplus else []
+            surplus -= len(last)
+        self._length = target
+
+
+class _Mixer:
+    """Blocks of samples to one channel, bad samples taken out, and what is learnt of the file on the way."""
+
+    def __init__(self, treatment: Treatment, facts: SoundFacts) -> None:
+        self._treatment, self._facts = treatment, facts
+        self._peaks: list[float] = []
+        self._powers: list[NDArray[np.float64]] = []
+        """per block: of the plain sum of the channels, then of each channel"""
+
+    def mono(self, samples: NDArray[np.float32], layout: Any, is_telling: bool) -> NDArray[np.float32]:
+        """One channel (n,) of ``samples`` (channels, n)."""
+        treatment, channels = self._treatment, len(samples)
+        self._facts.channels = max(self._facts.channels, channels)
+        self._facts.samples += samples.size
+        magnitude = np.abs(samples)
+        is_bad = ~(magnitude <= LOUD * treatment.scale)
+        self._peaks.append(float(np.max(magnitude, initial=0.0, where=np.isfinite(magnitude))))
+        if is_bad.any():
+            self._facts.bad_samples += int(is_bad.sum())
+            samples = np.where(is_bad, np.float32(0), samples)
+        samples = samples / np.float32(treatment.scale) if treatment.scale != 1 else samples
+        if channels == 1:
+            return samples[0]
+        if treatment.channel is not None:
+            return samples[min(treatment.channel, channels - 1)]
+        if is_telling:
+            self._powers.append(np.array([np.square(x).mean() for x in (samples.sum(axis=0), *samples)], np.float64))
+        return np.asarray(_weights(layout) @ samples, np.float32)
+
+    def treatment(self) -> Treatment:
+        """What the file needs, now that all of it was seen."""
+        scale, channel = 1.0, None
+        loud = [peak for peak in self._peaks if peak > LOUD]
+        if len(loud) > sum(peak > 0 for peak in self._peaks) / 2:
+            scale = next((s for s in INTEGER_SCALES if np.percentile(loud, 95) <= s), INTEGER_SCALES[-1])
+        if self._powers and len({len(row) for row in self._powers}) == 1:
+            power = np.array(self._powers)
+            total = power[:, 1:].sum(axis=1)
+            heard = total > AUDIBLE * total.max()
+            if (power[heard, 0] < CANCELLED * total[heard]).any():
+                channel = int(power[:, 1:].sum(axis=0).argmax())
+        return Treatment(scale, channel)
+
+
+def _planar(frame: Any) -> NDArray[np.float32]:
+    """Samples of a frame, (channels, n); integers with full scale at 1."""
+    if frame.format.is_planar and frame.layout.nb_channels >= MOST_PLANES:
+        (frame,) = av.AudioResampler(format="flt", layout=frame.layout, rate=frame.sample_rate).resample(frame)
+    stored = frame.to_ndarray()
+    samples = stored if frame.format.is_planar else stored.reshape(-1, frame.layout.nb_channels).T
+    if samples.dtype == np.uint8:
+        return (samples.astype(np.float32) - 128) / 128
+    if samples.dtype.kind == "i":
+        return samples.astype(np.float32) / -float(np.iinfo(samples.dtype).min)
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is bad
+        return samples.astype(np.float32)
+
+
+def _weights(layout: Any) -> NDArray[np.float32]:
+    """Share of each channel in the mix: ITU-R BS.775's coefficients as in FFmpeg, which leaves the bass channel out, with sum 1.
+
+    FFmpeg's own mix of float samples has a larger sum and clips.
+    """
+    share = {"FC": 1.0, "LFE": 0.0, "BL": 0.5, "BR": 0.5, "SL": 0.5, "SR": 0.5, "BC": 0.5}
+    weights = np.array([share.get(channel.name, np.sqrt(0.5)) for channel in layout.channels], np.float32)
+    return weights / weights.sum() if weights.sum() else np.full(len(weights), 1 / len(weights), np.float32)

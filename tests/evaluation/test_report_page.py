@@ -10,6 +10,7 @@ from evaluation.html import provenance
 from evaluation.report_page import benchmark_page
 from evaluation.report_tables import OURS, STILL, TRUTH, WARP
 from space_data.params import Report
+from space_data.schema import UNKNOWN
 
 SETTINGS = Report(sample_clips=2, worst_clips=3)
 
@@ -89,6 +90,15 @@ def test_worst_clips_start_with_unscored_ones(data):
     assert data.worst(FAILED_CELL[0], metrics.LMD_MOUTH, 1) == [FAILED_CELL[1]]
     values = [data.value(WARP, c, metrics.LMD_MOUTH) for c in data.worst(WARP, metrics.LMD_MOUTH, 6)]
     assert values == sorted(values, reverse=True)
+
+
+def test_an_unlabelled_clip_is_shown_as_unknown_not_as_neutral(data):
+    first = data.clip_ids[0]
+    clips = [replace(c, emotion=UNKNOWN, intensity=0.0) if c.clip_id == first else c for c in data.clips]
+    rows = report_tables.clip_table(replace(data, clips=clips)).rows
+    assert {(row[0] == first, row[1]) for row in rows} == {(True, "unknown"), (False, "happy 0.8")}
+    text = html(replace(data, clips=clips))
+    assert "unknown, 2.0 s" in text and "unknown 0.0" not in text
 
 
 def test_missing_systems_leave_no_holes(data):

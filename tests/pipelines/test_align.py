@@ -1,6 +1,7 @@
 """Align: pictures by time stamp, sound moved by its offset, lengths that agree exactly; the whole stage on small clips."""
 
 import dataclasses
+import unicodedata
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -124,9 +125,9 @@ def frame_rows(clip_id: str, landmarks: np.ndarray, pose: np.ndarray) -> list[Fr
     box = np.array([10, 10, 80, 80], np.float32)
     return [
         FrameRow(
-            clip_id=clip_id, frame=i, pts_s=i / FPS, shot=0, found=True, landmarks_px=landmarks.ravel(), pose=pose, box=box,
-            faces=1, second_face=0.0, detector_score=0.9, photo_score=1.0, reblur_ratio=0.2, reblur_coarse=0.1, luma_mean=100.0,
-            luma_sd=40.0, frame_difference=1.0,
+            clip_id=clip_id, frame=i, pts_s=i / FPS, width_px=SIZE, height_px=SIZE, shot=0, found=True,
+            landmarks_px=landmarks.ravel(), pose=pose, box=box, faces=1, second_face=0.0, detector_score=0.9, photo_score=1.0,
+            reblur_ratio=0.2, reblur_coarse=0.1, luma_mean=100.0, luma_sd=40.0, frame_difference=1.0,
         )
         for i in range(int(SECONDS * FPS))
     ]  # fmt: skip
@@ -196,6 +197,23 @@ def test_two_clips_never_share_a_file(tmp_path: Path) -> None:
     with pytest.raises(SpaceError, match="two clips want this file"):
         place(tmp_path / "other.mp4", tmp_path / "out" / "a-s0.mp4")
     assert kept.read_bytes() == b"first"
+
+
+def test_long_ids_and_ids_that_look_alike_get_files_of_their_own(world: Layout) -> None:
+    """Too long in two ways, ``#`` against ``-s``, upper and lower case, composed and decomposed, a folder called like a file."""
+    names = ["é" * 126, "é" * 125 + "è", "b#1", "b-s1", "K", "k", "\u00e9", "e\u0301", "x", "x.mp4/y", "deep/" * 300 + "z"]
+    ids = sorted(f"t/{name}" for name in names)
+    source = read_table(world.clips, Clip)[0]
+    rows = [row for row in read_table(world.frames, FrameRow) if row.clip_id == source.clip_id]
+    write_table(world.clips, [dataclasses.replace(source, clip_id=i) for i in ids], Clip)
+    write_sharded(world.frames, [dataclasses.replace(row, clip_id=i) for i in ids for row in rows], FrameRow, 2)
+    write_table(world.decisions, [decision_of(i, 0, 0.0, 1.6, 0.0) for i in ids], Decision)
+    align.run(params_with(workers=2), world)
+    aligned = read_table(world.aligned_clips, AlignedClip)
+    assert [row.clip_id for row in aligned] == ids
+    assert all(probe(row.video).header_frames == row.n_frames for row in aligned)
+    alike = {unicodedata.normalize("NFC", row.video).casefold() for row in aligned}
+    assert len(alike) == len(ids)
 
 
 def test_same_bytes_for_any_number_of_workers_and_from_the_cache(world: Layout, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from made_up_measures import GOOD
+from made_up_measures import CLIP, GOOD
 
 from pipelines import audit_pictures, audit_table
 from pipelines.audit import STAGES, write_audit
@@ -17,8 +17,8 @@ from pipelines.filter import decide
 from pipelines.job import Layout
 from space_data.errors import SpaceError
 from space_data.params import Bound, load_params
-from space_data.schema import FAILED, KEPT, REJECTED, Clip, LedgerRow, Measure, SegmentSync, SyncNetScore, Thumbnail
-from space_data.tables import merge_shards, to_arrow, write_arrow, write_table
+from space_data.schema import FAILED, KEPT, REJECTED, UNKNOWN, Clip, LedgerRow, Measure, SegmentSync, SyncNetScore, Thumbnail
+from space_data.tables import merge_shards, read_table, to_arrow, write_arrow, write_table
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PARAMS = load_params(REPOSITORY / "params.yaml")
@@ -28,14 +28,9 @@ NAMES = ("set/good", "set/late", HOSTILE)
 
 
 def clip(clip_id: str, language: str, annotated: float | None) -> Clip:
-    return Clip(
-        clip_id=clip_id, path="is/not/there.mp4", sha256="0" * 64, audio_path="", part_start_s=0.0, part_end_s=None,
-        part_crop_px=[0, 0, 0, 0], dataset="set", subject=clip_id, recording="", statement="", emotion="neutral", intensity=0.0,
-        view="", language=language, sex="", split="train", annotated_offset_frames=annotated, annotated_speaker_confidence=None,
-        annotated_face_confidence=None, duration_s=CLIP_S, fps=25.0, header_frames=100, width_px=256, height_px=256,
-        rotation_deg=0, video_codec="h264",
-        pixel_format="yuv420p", video_start_s=0.0, audio_codec="aac", audio_hz=16_000, audio_channels=1,
-        audio_start_s=0.0,
+    return dataclasses.replace(
+        CLIP, clip_id=clip_id, path="is/not/there.mp4", subject=clip_id, language=language, annotated_offset_frames=annotated,
+        duration_s=CLIP_S,
     )  # fmt: skip
 
 
@@ -132,6 +127,14 @@ def test_syncnet_stands_beside_ours_and_changes_nothing(layout: Layout) -> None:
     cells = [part.split('"')[0] for part in page.split('data-sort="')[1:7]]
     assert cells == ["all", "2.0", "-0.5", "0.5", "1.0", "1.0"], "4 against 5 and 0 against 0"
     assert audit_metrics(Audit.read(PARAMS, layout, STAGES))["offsets_corrected"] == 1
+
+
+def test_unlabelled_clips_are_a_group_of_their_own(layout: Layout) -> None:
+    clips = read_table(layout.clips, Clip)
+    write_table(layout.clips, [dataclasses.replace(clips[0], emotion=UNKNOWN), *clips[1:]], Clip)
+    write_audit(PARAMS, layout)
+    table = (layout.audit / "index.html").read_text().split("By emotion:")[1].split("</table>")[0]
+    assert table.startswith(" all 2;") and table.count('data-sort="unknown"') == table.count('data-sort="neutral"') == 1
 
 
 def test_each_clip_stands_once_in_the_table(layout: Layout) -> None:

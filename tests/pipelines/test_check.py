@@ -47,6 +47,20 @@ def test_equal_contents_reads_whole_files_before_it_says_so(tmp_path: Path) -> N
     assert [(finding.path, finding.detail) for finding in findings] == [("b", "the same 100,000 bytes as a")]
 
 
+def test_a_file_that_is_gone_before_it_is_read_is_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in "abc":
+        (tmp_path / name).write_bytes(bytes(10))
+
+    def sha256_of(path: str) -> str:
+        if path.endswith("b"):
+            raise FileNotFoundError(2, "No such file or directory")
+        return "the same"
+
+    monkeypatch.setattr(module, "sha256_of", sha256_of)
+    findings = equal_contents(tmp_path, {10: [str(tmp_path / name) for name in "abc"]})
+    assert [(finding.kind, finding.path) for finding in findings] == [("unreadable", "b"), ("duplicate", "c")]
+
+
 def test_a_sound_file_shared_by_clips_is_one_file(tmp_path: Path) -> None:
     for view in ("front", "top"):
         clip(tmp_path / f"M003/video/{view}/sad/level_1/001.mp4")

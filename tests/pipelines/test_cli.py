@@ -15,6 +15,7 @@ from pipelines.cli import Dataset
 from pipelines.readers import READERS
 from space_data.media.encode import write_wav
 from space_data.media.images import write_image
+from space_data.media.probe import probe
 
 
 def space(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -41,6 +42,13 @@ def test_help_names_the_commands_and_options() -> None:
         (["audit", "diff", "{tmp}", "{tmp}"], "no ledger here"),
         (["audit", "keep", "{tmp}", "--out", "{tmp}/k.csv", "--set", "filter.lengths.reject=1"], "filter.lengths"),
         (["animate", "--image", "{tmp}/none.jpg", "--audio", "{tmp}/none.wav", "--out", "{tmp}/o.mp4"], "no such file"),
+        (
+            ["animate", "--image", "{tmp}/a.jpg", "--audio", "{tmp}/a.wav", "--out", f"{{tmp}}/{'o' * 252}.mp4"],
+            "256 bytes, need at most 255",
+        ),
+        (["data", "curate", "{tmp}", "--out", f"{{tmp}}/{'out/' * 1000}"], "need at most 2816"),
+        (["data", "check", f"{{tmp}}/{'é' * 128}", "--dataset", "folder"], "256 bytes, need at most 255"),
+        (["audit", "diff", f"{{tmp}}/{'deep/' * 1000}", "{tmp}"], "need at most 4095"),
     ],
 )
 def test_bad_input_is_one_line_and_status_2(arguments: list[str], words: str, tmp_path: Path) -> None:
@@ -49,6 +57,10 @@ def test_bad_input_is_one_line_and_status_2(arguments: list[str], words: str, tm
     assert "Traceback" not in done.stderr
     lines = [line for line in done.stderr.splitlines() if line.strip()]
     assert len(lines) == 1 and lines[0].startswith("error:") and words in lines[0]
+
+
+VIDEO = "o" * 251 + ".mp4"
+"""As long as a name can be: 255 bytes."""
 
 
 @pytest.fixture
@@ -60,14 +72,14 @@ def spoken(astronaut, tmp_path: Path) -> tuple[list[str], Path]:
     out = tmp_path / "made"
     out.mkdir()
     inputs = ["--image", str(tmp_path / "portrait.png"), "--audio", str(tmp_path / "speech.wav")]
-    return ["animate", *inputs, "--out", str(out / "o.mp4")], out
+    return ["animate", *inputs, "--out", str(out / VIDEO)], out
 
 
 def test_quiet_leaves_warnings_only(spoken: tuple[list[str], Path]) -> None:
     arguments, out = spoken
     done = space(*arguments, "-q")
     assert done.returncode == 0 and done.stdout == ""
-    assert [path.name for path in out.iterdir()] == ["o.mp4"]
+    assert [path.name for path in out.iterdir()] == [VIDEO]
     lines = done.stderr.splitlines()
     assert lines and all(" warning: " in line for line in lines)
     assert any("face 93 px wide" in line for line in lines)
@@ -88,6 +100,21 @@ def test_an_interrupted_run_leaves_nothing(sent: signal.Signals, status: int, sp
     assert running.returncode == status, stderr
     assert "Traceback" not in stderr
     assert list(out.iterdir()) == []
+
+
+def test_two_runs_to_one_file_at_once_do_not_meet(spoken: tuple[list[str], Path]) -> None:
+    arguments, out = spoken
+    command = [sys.executable, "-m", "pipelines.cli", *arguments, "-q"]
+    running = [subprocess.Popen(command, stderr=subprocess.PIPE, cwd=Path(__file__).resolve().parents[2]) for _ in range(2)]
+    parts: set[str] = set()
+    while any(process.poll() is None for process in running):
+        parts |= {path.name for path in out.iterdir()} - {VIDEO}
+        time.sleep(0.02)
+    for process in running:
+        assert process.communicate()[1] is not None and process.returncode == 0
+    assert len(parts) == 2 and all(part.endswith(".part") for part in parts)
+    assert [path.name for path in out.iterdir()] == [VIDEO]
+    assert probe(out / VIDEO).header_frames == 75
 
 
 def test_an_empty_folder_says_so(tmp_path: Path) -> None:

@@ -15,7 +15,17 @@ from space_data.media.encode import write_video, write_wav
 from space_data.media.sound import decode_audio
 from space_data.media.video import decode_video
 from space_data.params import load_params
-from space_data.schema import EMOTIONS, KEPT, REJECTED, AlignedClip, FeatureClip, FeatureFrame, LedgerRow, UtteranceFrame
+from space_data.schema import (
+    EMOTIONS,
+    KEPT,
+    REJECTED,
+    UNKNOWN,
+    AlignedClip,
+    FeatureClip,
+    FeatureFrame,
+    LedgerRow,
+    UtteranceFrame,
+)
 from space_data.tables import by_clip, read_arrow, read_table, vectors, write_table
 from space_data.timebase import frames_to_samples
 
@@ -68,6 +78,12 @@ def test_stage_writes_what_the_pure_functions_give(layout: Layout) -> None:
     np.testing.assert_array_equal(vectors(rows, "pose"), face.pose.as_array())
     np.testing.assert_array_equal(vectors(rows, "log_mel"), speech.log_mel.reshape(N_FRAMES, -1))
     np.testing.assert_array_equal(vectors(rows, "mfcc"), speech.mfcc.reshape(N_FRAMES, -1))
+
+
+def test_an_unlabelled_clip_has_no_emotion_not_even_neutral(layout: Layout) -> None:
+    clip = dataclasses.replace(read_table(layout.aligned_clips, AlignedClip)[0], emotion=UNKNOWN, intensity=0.0)
+    row = features.clip_row(features.FeatureUnit(clip, None, clip.split, clip.size_px), N_FRAMES)
+    assert np.isnan(row.emotion).all()
 
 
 def test_stored_pose_and_landmarks_give_the_tracked_pixels(layout: Layout) -> None:

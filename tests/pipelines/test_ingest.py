@@ -3,6 +3,7 @@
 import json
 import os
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,10 +12,11 @@ from corpora import clip, sound
 from tiny_clips import folder_params
 
 from pipelines import ingest
-from pipelines.ingest import FACTS_FILE, Task, _unit, clip_row, looks_like_text, probe_file, split_of
+from pipelines.ingest import FACTS_FILE, Task, _unit, clip_row, looks_like_text, probe_file, split_of, with_audio_track
 from pipelines.job import Layout, Rejected
-from pipelines.readers import Source
+from pipelines.readers import Listing, Source
 from space_data.files import sha256_of
+from space_data.media.images import write_image
 from space_data.schema import Clip, LedgerRow
 from space_data.tables import read_table
 
@@ -117,6 +119,28 @@ def test_the_row_holds_both_files_and_the_settled_part(tmp_path: Path) -> None:
     assert (row.path, row.audio_path, row.part_start_s, row.part_end_s) == (str(video), str(audio), 0.0, pytest.approx(2.0))
     assert list(row.part_crop_px) == [0, 0, 16, 16] and row.part_crop_px.dtype == np.float32
     assert (row.annotated_offset_frames, row.statement, row.recording, row.audio_codec) == (-2.0, "s", "r", "aac")
+
+
+def test_what_names_other_files_and_what_is_a_picture_is_no_media(tmp_path: Path) -> None:
+    """Whatever it is called; and what a script names is never opened."""
+    clip(tmp_path / "elsewhere.mp4")
+    (tmp_path / "script.mp4").write_text("ffconcat version 1.0\nfile elsewhere.mp4\n")
+    (tmp_path / "list.mp4").write_text("#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nelsewhere.mp4\n#EXT-X-ENDLIST\n")
+    write_image(tmp_path / "picture.png", np.zeros((64, 64, 3), np.uint8))
+    (tmp_path / "picture.png").rename(tmp_path / "picture.mp4")
+    for name in ("script", "list", "picture"):
+        assert reason_of(task_of(tmp_path / f"{name}.mp4"), tmp_path)[0] == "not_media"
+
+
+def test_a_track_that_is_not_there_is_no_audio(tmp_path: Path) -> None:
+    task = replace(task_of(clip(tmp_path / "a.mp4", sound_s=0.4)), audio_track=1)
+    assert reason_of(task, tmp_path) == ("no_audio", f"{tmp_path}/a.mp4: no audio track 1, need one of 0 to 0")
+
+
+def test_one_track_for_all_but_those_whose_labels_choose() -> None:
+    sources = [Source("a", "a.mp4", "s", "a"), Source("b", "b.mp4", "s", "b", audio_track=0)]
+    assert [s.audio_track for s in with_audio_track(Listing(sources), 2).sources] == [2, 0]
+    assert [s.audio_track for s in with_audio_track(Listing(sources), None).sources] == [None, 0]
 
 
 def run_ingest(root: Path, out: Path, verify: bool = False) -> tuple[dict[str, str], int]:

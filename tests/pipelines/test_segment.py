@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -11,14 +12,18 @@ from tiny_clips import folder_params
 
 from pipelines import segment
 from pipelines.job import Layout
-from pipelines.segment import measures_of
+from pipelines.segment import measures_of, missing_share
 from space_data.errors import SpaceError
 from space_data.landmarks import MESH_TO_78, PoseTrack, posed, template_mesh
 from space_data.schema import Clip, ClipMeasure, FrameRow, LedgerRow, Measure, SoundRow
 from space_data.tables import columns_to_arrow, read_table, write_arrow, write_table
 
 SETTINGS = folder_params(Path()).segment
-FACTS = ClipMeasure(CLIP.clip_id, "", 200, "", 256, 256, 8.0, 8.0, 0.0)
+FACTS = ClipMeasure(
+    clip_id=CLIP.clip_id, screened="", decoded_frames=200, decode_error="", video_packets=200, damaged_video_packets=0,
+    sound_packets=400, damaged_sound_packets=0, interlaced_frames=0, picture_sizes=1, sound_gaps_s=0.0, bad_sample_share=0.0,
+    sound_scale=1.0, sound_channel=None, width_px=256, height_px=256, video_s=8.0, audio_s=8.0, border_share=0.0,
+)  # fmt: skip
 
 
 def frames(n: int = 200, clip_id: str = CLIP.clip_id, **changed: np.ndarray) -> pa.Table:
@@ -29,6 +34,7 @@ def frames(n: int = 200, clip_id: str = CLIP.clip_id, **changed: np.ndarray) -> 
     counting = np.arange(n) % 25 == 0
     columns = {
         "clip_id": clip_id, "frame": np.arange(n), "pts_s": np.arange(n) / 25, "shot": np.zeros(n, int),
+        "width_px": np.full(n, 256), "height_px": np.full(n, 256),
         "found": np.ones(n, bool), "landmarks_px": landmarks.reshape(n, -1), "pose": pose,
         "box": np.tile(np.array([60, 60, 190, 200], np.float32), (n, 1)), "faces": np.where(counting, 1, -1),
         "second_face": np.where(counting, 0.0, np.nan), "detector_score": np.where(counting, 0.9, np.nan),
@@ -88,6 +94,30 @@ def test_a_screened_clip_is_one_segment_that_says_what_is_known() -> None:
     assert row.speech_share == 1.0 and row.face_width_px is None
     (mute,) = measures_of(replace(CLIP, audio_codec=""), replace(facts, screened="no_audio"), None, None, SETTINGS)
     assert (mute.has_audio, mute.unseen_share, mute.speech_s) == (False, None, 0.0)
+
+
+def test_each_part_of_a_picture_that_changes_its_size_is_judged_in_its_own() -> None:
+    part = np.repeat([0, 1], 100)
+    size = np.where(part == 0, 256, 180)
+    one, two = measures_of(CLIP, FACTS, frames(shot=part, width_px=size, height_px=size), sound(), SETTINGS)
+    assert [(row.width_px, row.height_px, row.outside_share) for row in (one, two)] == [(256, 256, 0.0), (180, 180, 1.0)]
+
+
+@pytest.mark.parametrize(
+    ("clip", "facts", "share"),
+    [
+        ({}, {}, 0.0),
+        ({"header_frames": 300}, {}, 0.0),  # an edit list hides a third of what the header counts
+        ({"promised_video_s": 8.05, "duration_s": 8.05}, {}, 0.0),  # sound is padded to whole packets
+        ({"promised_video_s": 10.0}, {}, 0.19),
+        ({"packets_end_s": 10.0}, {}, 0.19),  # they are there and give no picture
+        ({"promised_video_s": 0.0, "duration_s": 10.0}, {}, 0.19),
+        ({"promised_video_s": 0.0, "duration_s": 10.0}, {"audio_s": 10.0}, 0.0),  # the file is as long as its sound
+        ({"promised_video_s": 0.0, "duration_s": 10.0, "audio_path": "a.m4a"}, {"audio_s": 10.0}, 0.19),
+    ],
+)
+def test_what_is_missing_is_judged_by_time(clip: dict[str, Any], facts: dict[str, Any], share: float) -> None:
+    assert missing_share(replace(CLIP, **clip), replace(FACTS, **facts)) == pytest.approx(share)
 
 
 def layout_of(tmp_path: Path, clip_ids: list[str]) -> Layout:

@@ -12,13 +12,22 @@ from evaluation.systems import SYSTEM_NAMES, Rendering
 from pipelines import synthesize
 from pipelines.job import Outcome
 from pipelines.layout import Layout
-from pipelines.synthesize import RenderUnit, choose_clips, looped, place_result, render_one, units_of, wrong_speaker
+from pipelines.synthesize import (
+    RenderUnit,
+    assignment_of,
+    choose_clips,
+    looped,
+    place_result,
+    render_one,
+    units_of,
+    wrong_speaker,
+)
 from space_data.errors import SpaceError
 from space_data.media.encode import write_video, write_wav
 from space_data.media.sound import decode_audio
 from space_data.media.video import decode_video
 from space_data.params import Synthesize, load_params
-from space_data.schema import FAILED, KEPT, AlignedClip, SynthesizedFrame
+from space_data.schema import FAILED, KEPT, UNKNOWN, AlignedClip, SynthesizedFrame
 from space_data.tables import read_table
 from space_data.timebase import frames_to_samples
 from space_models.checkpoints import CARD_FILE, WEIGHTS_FILE
@@ -106,6 +115,14 @@ def test_content_follows_what_a_system_reads(recorded, models):
     assert "shuffled_audio/set/a/1" in changed and "ours_warp/set/a/1" not in changed
 
 
+def test_an_unlabelled_clip_is_assigned_no_emotion(recorded, models):
+    unlabelled = replace(recorded[0], emotion=UNKNOWN, intensity=0.0)
+    known, unknown = (assignment_of(RenderUnit("still", c, None, 25, models), 1).emotion for c in (recorded[0], unlabelled))
+    assert known.sum() == 0.5 and np.isnan(unknown).all()
+    before, after = ({u.content for u in units_of([c], models, SETTINGS)} for c in (recorded[0], unlabelled))
+    assert not before & after, "a new label is rendered anew"
+
+
 @pytest.mark.parametrize("system", ["ground_truth", "still"])
 def test_sanity_systems_render_to_files(recorded, models, tmp_path, system):
     unit = RenderUnit(system, recorded[0], None, 25, models)
@@ -148,10 +165,11 @@ def test_results_are_placed_and_failures_become_rows(recorded, models, tmp_path)
     folder = tmp_path / "unit"
     folder.mkdir()
     (folder / synthesize.VIDEO_FILE).write_bytes(b"video")
-    kept = place_result(unit, Outcome(unit.unit_id, KEPT, folder=folder), layout)
+    stems = {recorded[0].clip_id: "t/a"}
+    kept = place_result(unit, Outcome(unit.unit_id, KEPT, folder=folder), layout, stems)
     assert kept.status == KEPT and Path(kept.video).read_bytes() == b"video" and kept.driving_audio == ""
     alone = next(u for u in units if u.value.system == "shuffled_audio")
-    failed = place_result(alone, Outcome(alone.unit_id, FAILED, "error", "the only test clip"), layout)
+    failed = place_result(alone, Outcome(alone.unit_id, FAILED, "error", "the only test clip"), layout, stems)
     assert (failed.status, failed.video, failed.detail) == (FAILED, "", "the only test clip")
 
 

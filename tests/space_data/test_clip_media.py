@@ -25,7 +25,7 @@ def test_the_whole_file(tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4", quarters(), audio=buzz(25))
     clip = replace(CLIP, path=str(tmp_path / "a.mp4"))
     assert len(list(pictures(clip))) == 25 and len(list(pictures(clip, at_most_hz=5))) == 5
-    assert abs(len(sound(clip)) - 16000) < 1200 and has_sound(clip)
+    assert abs(len(sound(clip).samples) - 16000) < 1200 and has_sound(clip)
 
 
 def test_a_part_of_the_time_and_of_the_picture(tmp_path: Path) -> None:
@@ -35,14 +35,14 @@ def test_a_part_of_the_time_and_of_the_picture(tmp_path: Path) -> None:
     frames = list(pictures(clip))
     assert len(frames) == 10 and frames[0].pts_s == pytest.approx(0) and frames[0].rgb.shape == (24, 32, 3)
     assert abs(frames[0].rgb.mean() - 220) < 3
-    assert len(sound(clip)) == 6400
+    assert len(sound(clip).samples) == 6400
 
 
 def test_sound_in_a_file_of_its_own(tmp_path: Path) -> None:
     write_video(tmp_path / "a.mp4", quarters())
     write_wav(tmp_path / "a.wav", buzz(20))
     clip = replace(CLIP, path=str(tmp_path / "a.mp4"), audio_path=str(tmp_path / "a.wav"))
-    assert len(sound(clip)) == 20 * 640
+    assert len(sound(clip).samples) == 20 * 640
 
 
 def test_a_crop_outside_the_picture_is_named(tmp_path: Path) -> None:

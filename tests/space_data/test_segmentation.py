@@ -102,6 +102,16 @@ def test_segments_cover_every_frame_once_and_none_is_too_long(lengths: list[tupl
         assert longest_gap <= 5 or longest_gap == end - first
 
 
+@given(stills=st.lists(st.tuples(st.integers(0, 60), st.floats(0, 40)), min_size=1, max_size=8), seed=st.integers(0, 99))
+def test_pictures_that_stand_for_long_leave_no_segment_empty(stills: list[tuple[int, float]], seed: int) -> None:
+    lengths_s = np.concatenate([[*[0.04] * n, held_s + 0.001] for n, held_s in stills])
+    n = len(lengths_s)
+    speech = np.random.default_rng(seed).random(n) < 0.9
+    spans = cut(Timeline(np.append(0, np.cumsum(lengths_s)), np.zeros(n, int), np.ones(n, bool), np.zeros(n), speech), RULES)
+    assert spans[0][0] == 0 and spans[-1][1] == n and all(first < end for first, end in spans)
+    assert all(a[1] == b[0] for a, b in zip(spans, spans[1:], strict=False))
+
+
 def _runs(mask: np.ndarray) -> list[tuple[int, int]]:
     edges = np.flatnonzero(np.diff(np.concatenate([[0], mask.astype(int), [0]])))
     return list(zip(edges[::2], edges[1::2], strict=True))

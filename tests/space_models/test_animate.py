@@ -88,6 +88,22 @@ def test_pose_modes_and_emotion_reach_the_tracks(inputs, models: Path, tmp_path:
     assert np.abs(normalised(other) - normalised(moved)).max() > 0
 
 
+def test_unknown_is_driven_as_the_null_condition_of_a_model_that_has_one(inputs, models: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    s2l = S2L(S2LConfig(8, 8, 2, 0.25, unlabelled=True))
+    torch.nn.init.normal_(s2l.lasting.weight, std=0.01)
+    shutil.copytree(models, tmp_path / "null")
+    save_model(tmp_path / "null" / "s2l", s2l, Card("s2l", config_of(s2l), "", "test"))
+    tracks = {
+        (folder.name, emotion): normalised(run(inputs, folder, tmp_path / "a.mp4", emotion=emotion))
+        for folder in (models, tmp_path / "null")
+        for emotion in ("neutral", "unknown")
+    }
+    assert np.isfinite(list(tracks.values())).all()
+    assert (tracks[models.name, "unknown"] == tracks[models.name, "neutral"]).all(), "learnt from labelled clips only"
+    assert np.abs(tracks["null", "unknown"] - tracks["null", "neutral"]).max() > 0.001
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
@@ -108,7 +124,7 @@ def test_pose_modes_and_emotion_reach_the_tracks(inputs, models: Path, tmp_path:
         ({"audio": "empty.wav"}, "empty"),
         ({"audio": "short.wav"}, "need at least one frame"),
         ({"audio": "header.wav"}, "not a readable media file"),
-        ({"audio": "blank.png"}, "no audio stream"),
+        ({"audio": "blank.png"}, "holds no sound or video of its own"),
         ({"pose": "PATH/silent.wav"}, "not a readable Parquet file"),
         ({"pose": "sideways"}, "need 'generated', 'still' or a file"),
         ({"models": "nowhere"}, "no such model"),

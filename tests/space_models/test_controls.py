@@ -5,7 +5,7 @@ import pytest
 
 from space_data import landmarks as lm
 from space_data.errors import SpaceError
-from space_data.schema import EMOTIONS
+from space_data.schema import EMOTIONS, emotion_known
 from space_models import controls
 
 
@@ -23,17 +23,20 @@ def test_emotions_parse_with_and_without_intensity() -> None:
     assert vector[EMOTIONS.index("happy")] == pytest.approx(0.6)
     assert vector[EMOTIONS.index("surprised")] == pytest.approx(0.3)
     assert controls.parse_emotion("Sad")[EMOTIONS.index("sad")] == 1.0
+    assert not emotion_known(controls.parse_emotion("Unknown")) and emotion_known(controls.parse_emotion("neutral"))
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("joyful:0.5", "unknown, need one of neutral, calm, happy"),
+        ("joyful:0.5", "not a label, need one of neutral, calm, happy"),
+        ("unknown:0.5", r"not a label.*\(or unknown, by itself\)"),
+        ("happy:0.5+unknown", "or unknown, by itself"),
         ("happy:1.5", "intensity 1.5, need 0 to 1"),
         ("happy:-0.1", "need 0 to 1"),
         ("happy:much", "is not a number"),
         ("happy:", "is not a number"),
-        ("", "unknown, need one of"),
+        ("", "not a label, need one of"),
         ("happy:0.2+happy:0.3", "stands twice"),
         ("happy:nan", "need 0 to 1"),
     ],

@@ -1,5 +1,6 @@
 """The feature tables in memory: round trip, splits, resting faces."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -7,9 +8,10 @@ import pytest
 
 from space_data import landmarks as lm
 from space_data.errors import SpaceError
-from space_data.schema import FeatureClip, FeatureFrame, emotion_vector
-from space_data.tables import write_sharded, write_table
+from space_data.schema import UNKNOWN, FeatureClip, FeatureFrame, emotion_vector
+from space_data.tables import read_table, write_sharded, write_table
 from space_models.dataset import Features, by_frame, resting_faces
+from space_models.retarget import neutral_of
 
 
 def write(folder: Path, lengths: dict[str, int], rng: np.random.Generator) -> None:
@@ -55,3 +57,31 @@ def test_the_resting_face_comes_from_the_neutral_clip(tmp_path: Path, rng: np.ra
     assert face.shape == (78, 3)
     assert lm.lip_gap(face) <= np.percentile(gap, 60)
     assert (face >= neutral.normalised.min(0) - 1e-6).all() and (face <= neutral.normalised.max(0) + 1e-6).all()
+
+
+@pytest.mark.parametrize(
+    ("emotions", "resting"),
+    [
+        (("neutral", UNKNOWN, "angry"), ("neutral",)),
+        ((UNKNOWN, "angry"), (UNKNOWN,)),
+        (("angry", "happy"), ("angry", "happy")),
+        ((UNKNOWN,), (UNKNOWN,)),
+    ],
+)
+def test_an_unlabelled_clip_is_the_resting_face_only_without_a_neutral_one(
+    emotions: tuple[str, ...], resting: tuple[str, ...], tmp_path: Path, rng: np.random.Generator
+) -> None:
+    write(tmp_path, {f"train/anna/{emotion}": 30 for emotion in emotions}, rng)
+    data = Features.read(tmp_path / "frames", tmp_path / "clips.parquet")
+    wanted = neutral_of(np.concatenate([c.normalised for c in data.clips if c.clip.clip_id.split("/")[-1] in resting]))
+    np.testing.assert_array_equal(resting_faces(data.clips)["anna"], wanted)
+
+
+def test_another_label_is_other_data(tmp_path: Path) -> None:
+    hashes = set()
+    for emotion in ("neutral", UNKNOWN):
+        write(tmp_path, {"train/anna/neutral": 30}, np.random.default_rng(0))
+        (row,) = read_table(tmp_path / "clips.parquet", FeatureClip)
+        write_table(tmp_path / "clips.parquet", [replace(row, emotion=emotion_vector(emotion, 1.0))], FeatureClip)
+        hashes.add(Features.read(tmp_path / "frames", tmp_path / "clips.parquet").data_hash)
+    assert len(hashes) == 2

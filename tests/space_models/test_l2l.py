@@ -1,5 +1,6 @@
 """L2L: frames of reference are exact inverses, causality, the ablation switches, learning beats the start."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 
 from space_data.errors import SpaceError
 from space_data.landmarks import MESH_TO_78, N_LANDMARKS, PoseTrack, posed, template_mesh
+from space_data.schema import UNKNOWN, emotion_vector
 from space_models.checkpoints import Card, save_model
 from space_models.generators.compact_nets import N_KEYPOINTS, anchors_of
 from space_models.l2l import (
@@ -27,8 +29,11 @@ from space_models.trainer import Schedule, train
 FULL = L2LConfig(hidden=32, use_audio=True, use_landmarks=True, normalise=True)
 
 
-def speaking_head(rng: np.random.Generator, subject: str, frames: int = 40) -> LatentClip:
-    """A turning head whose chin falls and whose lower-lip keypoint, beyond its landmarks, falls with the loudness."""
+def speaking_head(rng: np.random.Generator, subject: str, frames: int = 40, emotion: str = "neutral") -> LatentClip:
+    """A turning head whose chin falls and whose lower-lip keypoint, beyond its landmarks, falls with the loudness.
+
+    Without a label it falls to the right.
+    """
     face = np.zeros((N_LANDMARKS, 3))
     face[:68] = template_mesh()[MESH_TO_78[:68]]
     normalised = np.repeat(face[None], frames, 0) + rng.normal(0, 0.02, (1, N_LANDMARKS, 3))
@@ -40,8 +45,9 @@ def speaking_head(rng: np.random.Generator, subject: str, frames: int = 40) -> L
     landmarks = posed(normalised, pose)
     keypoints = anchors_of(landmarks, 512)
     keypoints[:, -1, 1] += np.float32(0.15) * loud.astype(np.float32)
+    keypoints[:, -1, 0] += np.float32(0.15) * loud.astype(np.float32) * (emotion == UNKNOWN)
     sound = np.repeat(loud[:, None], SOUND_WIDTH, 1).astype(np.float32)
-    return LatentClip(subject, landmarks, sound, np.eye(9, dtype=np.float32)[0], keypoints)
+    return LatentClip(subject, landmarks, sound, emotion_vector(emotion, 1.0), keypoints)
 
 
 @pytest.mark.parametrize("config", [FULL, L2LConfig(32, True, False, True), L2LConfig(32, True, True, False)])
@@ -89,6 +95,24 @@ def test_training_beats_still_mean_and_the_anchors(rng: np.random.Generator, tmp
     clip = clips[5]
     arguments = (clip.landmarks_px, clip.sound, clip.emotion, clip.landmarks_px[0], clip.keypoints[0])
     assert np.array_equal(again.drive(*arguments), model.drive(*arguments))
+
+
+def test_unlabelled_clips_make_null_not_neutral(rng: np.random.Generator) -> None:
+    clips = [speaking_head(rng, str(i), emotion=UNKNOWN if i % 2 else "neutral") for i in range(12)]
+    torch.manual_seed(0)
+    config = replace(FULL, unlabelled=True)
+    model = L2L(config)
+    task = L2LTask(clips, clips[1:2], 6, 20, config)
+    result = train(MODEL, model, task, Schedule(600, 1e-2, 0.0, 0.2, 1.0, 600, 0), None)
+    assert all(np.isfinite(list(row.values())).all() for row in result.curves), "no NaN in a loss or a figure"
+    clip = clips[0]
+    loud, start = clip.sound[:, 0], anchors_of(clip.landmarks_px, 512)[:, -1, 0]
+    neutral, null = (
+        model.drive(clip.landmarks_px, clip.sound, emotion_vector(e, 1.0), clip.landmarks_px[0], clip.keypoints[0])[:, -1, 0]
+        for e in ("neutral", UNKNOWN)
+    )
+    slopes = [np.polyfit(loud, x - start, 1)[0] for x in (neutral, null)]
+    assert slopes == pytest.approx([0.0, 0.15], abs=0.03), slopes
 
 
 @pytest.mark.parametrize("audio, landmarks", [(True, False), (False, True)])

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from space_data import landmarks as lm
-from space_data.schema import EMOTIONS, FeatureClip, emotion_vector
+from space_data.schema import EMOTIONS, UNKNOWN, FeatureClip, emotion_vector
 from space_models import s2l
 from space_models.dataset import TrackClip
 from space_models.s2l import S2L, S2LConfig, S2LTask
@@ -95,7 +95,7 @@ def clips(face: np.ndarray, n: int, rng: np.random.Generator, emotion: str = "ne
         points = np.repeat(face[None], 60, 0)
         upper, lower = (np.array(side) for side in zip(*lm.INNER_LIP_PAIRS, strict=True))
         points[:, lower, 1] = points[:, upper, 1] + 0.2 * loud[2:62, None]
-        points[:, 54, 0] += 0.1 * (emotion == "happy")
+        points[:, 54, 0] += 0.1 * (emotion in ("happy", UNKNOWN))
         log_mel = np.repeat(loud[2:62], 4)[:, None] * np.linspace(1, 3, 40) + rng.normal(0, 0.1, (240, 40))
         row = FeatureClip(f"{emotion}{i}", "video", "made", f"s{i % 3}", "en", "train", emotion_vector(emotion, 1.0), 60, "", "")
         found.append(TrackClip(row, points, np.zeros((60, 7), np.float32), log_mel.astype(np.float32), loud[2:62] > 0))
@@ -113,6 +113,46 @@ def test_it_learns_lips_that_follow_sound_and_emotion(face: np.ndarray, rng: np.
     sound = np.zeros((50, 160), np.float32)
     wider = [lm.lip_width(net.predict(sound, face, emotion_vector(e, 1.0))).mean() for e in ("neutral", "happy")]
     assert wider[1] - wider[0] > 0.02
+
+
+def test_unlabelled_clips_that_smile_leave_neutral_alone(face: np.ndarray, rng: np.random.Generator) -> None:
+    learnt = clips(face, 12, rng) + clips(face, 12, rng, UNKNOWN)
+    torch.manual_seed(0)
+    net = S2L(S2LConfig(channels=24, hidden=32, lookahead_frames=2, dropout=0.25, unlabelled=True))
+    task = S2LTask(learnt, learnt[-1:], batch=12, frames=40, noise_db=(30.0, 60.0), filmed_share=0.5, fingerprint="test")
+    result = train("s2l", net, task, Schedule(180, 5e-3, 0.0, 0.3, 1.0, 60, seed=1), state_file=None)
+    assert all(np.isfinite(list(row.values())).all() for row in result.curves), "no NaN in a loss or a figure"
+    sound = np.zeros((50, 160), np.float32)
+    portraits = [s2l.relaxed(clip.normalised[0]) for clip in (learnt[0], learnt[-1])]  # half of those shown smile, too
+    neutral, null = (
+        np.mean([lm.lip_width(net.predict(sound, portrait, emotion_vector(e, 1.0))).mean() for portrait in portraits])
+        for e in ("neutral", UNKNOWN)
+    )
+    rest, smile = (lm.lip_width(clip.normalised).mean() for clip in (learnt[0], learnt[-1]))
+    assert neutral == pytest.approx(rest, abs=0.03) and null == pytest.approx(smile, abs=0.03), (rest, smile)
+
+
+def test_unlabelled_clips_touch_the_emotions_by_shared_weights_only(face: np.ndarray, rng: np.random.Generator) -> None:
+    torch.manual_seed(0)
+    net = S2L(S2LConfig(channels=16, hidden=24, lookahead_frames=2, dropout=0.25, unlabelled=True))
+    task = S2LTask(clips(face, 2, rng, UNKNOWN), [], 3, 40, (30.0, 60.0), 0.5, "test")
+    task.loss(net, {name: torch.from_numpy(value) for name, value in task.batch(rng).items()})[0].backward()
+    weights = [*(film.linear.weight for film in (*net.films, net.film_out)), net.lasting.weight]
+    for weight in weights:
+        assert weight.grad is not None and weight.grad[:, len(EMOTIONS)].any(), "the null condition learns"
+        assert not weight.grad[:, : len(EMOTIONS)].any(), "no emotion does"
+
+
+def test_without_unlabelled_clips_there_is_no_null(face: np.ndarray, rng: np.random.Generator) -> None:
+    torch.manual_seed(0)
+    net = S2L(S2LConfig(channels=16, hidden=24, lookahead_frames=2, dropout=0.25))
+    assert net.film_out.linear.in_features == len(EMOTIONS), "shipped weights load"
+    sound = rng.normal(size=(10, 160)).astype(np.float32)
+    unknown, neutral = (net.eval().predict(sound, face, emotion_vector(e, 1.0)) for e in (UNKNOWN, "neutral"))
+    assert (unknown == neutral).all()
+    task = S2LTask(clips(face, 2, rng, UNKNOWN), [], 3, 40, (30.0, 60.0), 0.5, "test")
+    with pytest.raises(RuntimeError, match="non-finite"):
+        train("s2l", net, task, Schedule(2, 5e-3, 0.0, 0.3, 1.0, 1, seed=1), state_file=None)
 
 
 def test_mouth_distance_is_that_of_the_shift(face: np.ndarray) -> None:

@@ -92,7 +92,7 @@ def test_misnamed_doubled_and_misplaced_files(tmp_path: Path) -> None:
         "Actor_05/take.wav",
     ]  # fmt: skip
     odd = {source.clip_id: source for source in listing.sources}["ravdess/Actor_05/01-01-09-01-01-01-05.mp4"]
-    assert (odd.subject, odd.emotion, odd.intensity) == ("ravdess/Actor_05", "neutral", 0.0)
+    assert (odd.subject, odd.emotion, odd.intensity) == ("ravdess/Actor_05", schema.UNKNOWN, 0.0)
 
 
 def test_a_complete_actor_is_not_missing_anything(tmp_path: Path) -> None:

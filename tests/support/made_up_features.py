@@ -1,0 +1,39 @@
+"""Made-up tables that training reads: one clip per label and split, of a template's face under noise."""
+
+import numpy as np
+
+from pipelines.latents import LatentFrame
+from pipelines.layout import Layout
+from space_data.landmarks import MESH_TO_78, template_mesh
+from space_data.schema import AlignedClip, FeatureClip, FeatureFrame, emotion_vector
+from space_data.tables import write_sharded, write_table
+from space_models.generators.compact_nets import N_KEYPOINTS, anchors_of
+
+N_FRAMES, SIZE_PX = 60, 256
+POSE = np.float32([5, 0, 0, 60, 128, 120, 0])
+
+
+def write_features(layout: Layout, labels: dict[str, tuple[str, ...]], rng: np.random.Generator) -> None:
+    """Feature, alignment and latent tables of filmed clips; ``labels``: emotions by split, each of a subject of its own."""
+    face = np.vstack([template_mesh(), np.zeros((10, 3))])[MESH_TO_78]
+    clips, aligned, latents = [], [], []
+    for split, emotions in labels.items():
+        frames = []
+        for emotion in emotions:
+            clip_id, vector = f"set/{split}/{emotion}", emotion_vector(emotion, 1.0)
+            points = (face + rng.normal(0, 0.01, (N_FRAMES, *face.shape))).astype(np.float32)
+            clips.append(FeatureClip(clip_id, "video", "set", clip_id, "", split, vector, N_FRAMES, "", ""))
+            aligned.append(
+                AlignedClip(
+                    clip_id, clip_id, "set", clip_id, emotion, 1.0, "", split, "", "", N_FRAMES, SIZE_PX, 0.0, 0.0, 0.0, 0.0, 0.0
+                )
+            )
+            for i, one in enumerate(points):
+                sound = rng.normal(size=160).astype(np.float32), rng.normal(size=52).astype(np.float32)
+                frames.append(FeatureFrame(clip_id, i, False, one.ravel(), POSE, 0.3, 0.3, 0.0, 0.0, *sound, True))
+            keypoints = anchors_of(60 * points + np.float32([128, 120, 0]), SIZE_PX)
+            latents += [LatentFrame(clip_id, i, one.reshape(N_KEYPOINTS * 3)) for i, one in enumerate(keypoints)]
+        write_sharded(layout.feature_split(split), frames, FeatureFrame, 1)
+    write_table(layout.feature_clips, clips, FeatureClip)
+    write_table(layout.aligned_clips, aligned, AlignedClip)
+    write_sharded(layout.latents, latents, LatentFrame, 1)
