@@ -54,13 +54,16 @@ def test_a_broken_table_is_one_line_with_file_and_row(shared_cases: Path, tmp_pa
 
 @pytest.fixture(scope="module")
 def made(shared_cases: Path, shared_media: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The cases that need real clips, without those that need long encoding."""
+    """The cases that need real clips, without those that need long encoding.
+
+    Without size-changes too, whose VP8 encoder was seen to spin for ever on a busy machine; ``test_video`` makes its sibling.
+    """
     if shutil.which("ffmpeg") is None:
         pytest.skip("FFmpeg's program, which builds these cases, is not installed")
     folder = tmp_path_factory.mktemp("cases")
-    for case in ("copy-cut", "cover-first", "second-track", "mirrored", "size-changes", "bad-packet", "time-stamps-restart",
+    for case in ("copy-cut", "cover-first", "second-track", "mirrored", "bad-packet", "time-stamps-restart",
                  "turned-portrait", "symlink-loop", "flat-corpora", "concat-script", "name-in-two-forms"):  # fmt: skip
-        subprocess.run([shared_cases / "make", folder, case], check=True, capture_output=True)
+        subprocess.run([shared_cases / "make", folder, case], check=True, capture_output=True, timeout=120)
     return folder
 
 
@@ -92,9 +95,7 @@ def test_a_mirrored_picture_is_upright(made: Path, shared_media: Path) -> None:
     assert np.abs(mirrored.astype(int) - plain).mean() < 5
 
 
-def test_size_changes_and_joins_begin_parts(made: Path) -> None:
-    frames, facts = decoded(made / "size-changes" / "size_changes.webm")
-    assert [i for i, f in enumerate(frames) if f.begins_part] == [61] and facts.sizes == [(524, 524), (400, 400)]
+def test_joined_recordings_follow_each_other(made: Path) -> None:
     frames, _ = decoded(made / "time-stamps-restart" / "joined.ts")
     assert [i for i, f in enumerate(frames) if f.begins_part] == [100] and frames[-1].pts_s == pytest.approx(8.0, abs=0.1)
     assert len(decode_sound(made / "time-stamps-restart" / "joined.ts").samples) / 16_000 == pytest.approx(8.1, abs=0.1)

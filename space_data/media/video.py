@@ -152,7 +152,7 @@ def decode_video(
 
 
 def _set_up(stream: Any) -> None:
-    """One thread; and pictures of H.265 whose references are lost are given, marked as corrupt, as FFmpeg did before release 7."""
+    """One thread; pictures of H.265 whose references are lost are given, marked as corrupt, as FFmpeg did before release 7."""
     stream.codec_context.thread_count = 1
     if stream.codec_context.name == "hevc":
         stream.codec_context.flags |= Flags.output_corrupt

@@ -80,6 +80,7 @@ def encoded(codec: str, frames: list[np.ndarray], **options: str) -> list[Any]:
     context: Any = av.CodecContext.create(codec, "w")
     context.width, context.height, context.pix_fmt = frames[0].shape[1], frames[0].shape[0], "yuv420p"
     context.time_base, context.framerate, context.options = Fraction(1, 25), Fraction(25), options
+    context.thread_count = 1  # libvpx threads wait for each other by spinning
     packets = []
     for number, rgb in enumerate(frames):
         frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
