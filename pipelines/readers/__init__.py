@@ -12,6 +12,7 @@ from pipelines.readers import folder, hdtf, mead, ravdess, synthetic, voxceleb2
 from pipelines.readers.listing import Listing, Published, Source, Utterance
 from pipelines.readers.tree import is_utf8, printable
 from space_data.errors import SpaceError
+from space_data.files import check_length
 
 __all__ = ["READERS", "Listing", "Source", "Utterance", "list_sources", "list_utterances", "published"]
 
@@ -35,6 +36,7 @@ def list_sources(reader: str, root: Path) -> Listing:
     list_clips, _ = _reader(reader)
     if not is_utf8(str(root.absolute())):  # no table could hold the paths
         raise SpaceError(f"{printable(str(root))}: the path is not UTF-8 (rename the folder)")
+    check_length(root)
     if not os.path.isdir(root):
         raise SpaceError(f"{root}: no such folder (data.raw; the default corpus is made by `python -m pipelines.corpus`)")
     listing = list_clips(root)
