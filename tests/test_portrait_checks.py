@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from benchmarks.painted_covers import covers, hand, mask, microphone
-from benchmarks.portrait_checks import Answer, is_right, rotated
+from benchmarks.portrait_changes import covers, hand, mask, microphone, rotated
+from benchmarks.portrait_checks import Answer, is_right
 from space_models.portrait import load_portrait
 
 FOREHEAD, EYES, CHEEKS, LIPS, CHIN = 9, (159, 386), (50, 280), (11, 16), 152

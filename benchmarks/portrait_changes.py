@@ -1,7 +1,7 @@
-"""Masks, hands and microphones painted over the mouth of a real face: what ``portrait_checks`` shows to the check for them.
+"""What ``portrait_checks`` does to real pictures: turned, cut close around the face, the mouth covered.
 
-All take a crop (512, 512, 3) and its mesh (478, 3) in pixels and give a new picture of the same size. ``eyes_px`` is the distance
-between the outer corners of the eyes.
+Covers take a crop (512, 512, 3) and its mesh (478, 3) in pixels and give a new picture of the same size. ``eyes_px`` is the
+distance between the outer corners of the eyes.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,16 +12,46 @@ import numpy as np
 from numpy.typing import NDArray
 
 from space_data.media.container import RgbImage
+from space_models.portrait import Portrait
 
 Mesh = NDArray[np.float32]
 Colour = tuple[int, int, int]
 
+LARGEST_PX = 1000  # of a picture that is turned
+CLOSE_UP_MARGIN = 0.08  # of the face's height
 NOSE_TIP, CHEEKS = 4, (50, 280)
 MASK_LEFT, MASK_RIGHT = (197, 117, 93), (323, 346)  # nose bridge, cheek bone, ear; and back on the other side
 MASK_RIM = (132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 361)  # from ear to ear by the chin
 RIM_GAP = 0.06  # by which the rim stands off the face, of its distance from the nose
 MANY_COLOURS: Colour = (200, 150, 160)
+EDGE_PX = 8  # beyond which the soft edge of a cover does not reach
 GRAIN = 3.0  # standard deviation of the noise on all covers, as of a camera
+
+
+def shrunk(rgb: RgbImage) -> RgbImage:
+    """The picture, its longer side LARGEST_PX or less."""
+    scale = LARGEST_PX / max(rgb.shape)
+    return rgb if scale >= 1 else np.asarray(cv2.resize(rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def rotated(rgb: RgbImage, angle_deg: int) -> RgbImage:
+    """The picture turned clockwise, all of it kept, the new corners mid grey; quarter turns move pixels only."""
+    if angle_deg % 90 == 0:
+        return np.ascontiguousarray(np.rot90(rgb, -(angle_deg // 90)))
+    height, width = rgb.shape[:2]
+    matrix = np.array(cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), -angle_deg, 1), np.float64)
+    c, s = abs(matrix[0, 0]), abs(matrix[0, 1])
+    size = int(height * s + width * c), int(height * c + width * s)
+    matrix[:, 2] += ((size[0] - width) / 2, (size[1] - height) / 2)
+    return np.asarray(cv2.warpAffine(rgb, matrix, size, borderValue=(127, 127, 127)), np.uint8)
+
+
+def close_up(rgb: RgbImage, portrait: Portrait) -> RgbImage:
+    """The picture cut close around the face, as far as it is there."""
+    mesh = portrait.box.inverse(portrait.mesh)[:, :2]
+    margin = CLOSE_UP_MARGIN * np.ptp(mesh[:, 1])
+    (x0, y0), (x1, y1) = (mesh.min(axis=0) - margin).clip(0).astype(int), (mesh.max(axis=0) + margin).astype(int)
+    return np.ascontiguousarray(rgb[y0:y1, x0:x1])
 
 
 def covers(rgb: RgbImage, mesh: Mesh, masks: Mapping[str, Colour], rng: np.random.Generator) -> Iterator[tuple[str, RgbImage]]:
@@ -83,9 +113,13 @@ def microphone(rgb: RgbImage, mesh: Mesh, grey: int, rng: np.random.Generator) -
 
 def _painted(rgb: RgbImage, cover: NDArray[Any], paint: NDArray[Any], rng: np.random.Generator) -> RgbImage:
     """``paint`` (H, W, 3) with grain where ``cover`` (H, W) is 1, with a soft edge."""
-    alpha = cv2.GaussianBlur(cover, (0, 0), 1.2)[..., None]
-    grainy = paint + GRAIN * rng.standard_normal(rgb.shape, np.float32)
-    return np.asarray(np.clip(rgb * (1 - alpha) + grainy * alpha, 0, 255), np.uint8)
+    x, y, width, height = cv2.boundingRect((cover > 0).astype(np.uint8))
+    area = (slice(max(y - EDGE_PX, 0), y + height + EDGE_PX), slice(max(x - EDGE_PX, 0), x + width + EDGE_PX))
+    alpha = cv2.GaussianBlur(cover[area], (0, 0), 1.2)[..., None]
+    grainy = paint[area] + GRAIN * rng.standard_normal(rgb[area].shape, np.float32)
+    out = rgb.copy()
+    out[area] = np.clip(rgb[area] * (1 - alpha) + grainy * alpha, 0, 255)
+    return out
 
 
 def _eyes_px(mesh: Mesh) -> float:
