@@ -74,6 +74,7 @@ class _Graph:
         graph = _Graph.idle.pop() if _Graph.idle else _Graph()
         with quiet_stderr():
             graph._mesh.reset()
+            graph._mesh._graph.wait_until_idle()  # its threads speak when they start
         return graph
 
     def look(self, rgb: NDArray[np.uint8]) -> bytes | None:
