@@ -105,11 +105,20 @@ def may_restart(container: Any) -> bool:
     return bool(container.format.flags & Flags.ts_discont.value)
 
 
+def timed_streams(container: Any) -> list[Any]:
+    """The streams by which a file's time line is laid: the pictures and every track of sound.
+
+    Whichever track is heard, the zero and the places of joined parts are the same for all who read the file.
+    """
+    video = default_track(container.streams.video)
+    return [*([] if video is None else [video]), *tracks(container.streams.audio)]
+
+
 def zero_s(container: Any, streams: Sequence[Any]) -> float:
-    """The common zero of the streams in use, seconds of the container's own clock.
+    """The common zero of ``streams``, seconds of the container's own clock.
 
     It is FFmpeg's: the start of the file, so that what starts late stays late; where the clock is a broadcast's, which other
-    streams may have begun long before, the start of the earliest stream in use.
+    streams may have begun long before, the start of the earliest of these.
     """
     starts = [float(s.start_time * s.time_base) for s in streams if s.start_time is not None] if may_restart(container) else []
     if starts:

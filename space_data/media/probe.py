@@ -6,7 +6,7 @@ from typing import Any
 
 import av
 
-from space_data.media.container import MediaError, audio_stream, default_track, may_restart, open_media, tracks
+from space_data.media.container import MediaError, audio_stream, default_track, may_restart, open_media, timed_streams, tracks
 from space_data.media.timeline import timeline_of
 from space_data.media.video import Orientation, colours, first_frame, square_width
 
@@ -68,10 +68,9 @@ def probe(path: Path | str, audio_track: int | None = None) -> MediaInfo:
     """
     with open_media(path) as container:
         video, audio = default_track(container.streams.video), audio_stream(container, path, audio_track)
-        streams = [stream for stream in (video, audio) if stream is not None]
-        if not streams:
+        if video is None and audio is None:
             raise MediaError(f"{path}: neither pictures nor sound that can be decoded (only cover art or subtitles?)")
-        line = timeline_of(path, container, streams)
+        line = timeline_of(path, container, timed_streams(container))
         first = first_frame(container, video, path) if video is not None else None
         turned = Orientation.of(first) if first is not None else Orientation(0, False)
         shape = (square_width(first, video), first.height) if first is not None else (0, 0)

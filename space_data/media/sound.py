@@ -15,7 +15,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from space_data.media.container import MediaError, audio_stream, default_track, open_media, reason, tracks
+from space_data.media.container import MediaError, audio_stream, open_media, reason, timed_streams, tracks
 from space_data.media.timeline import is_empty, is_flush, timeline_of
 from space_data.timebase import AUDIO_HZ
 
@@ -139,7 +139,7 @@ def _decode(
             raise MediaError(f"{path}: no audio stream")
         stream.codec_context.thread_count = 1
         facts.unchosen_tracks = len(tracks(container.streams.audio)) - 1 if track is None else 0
-        streams = [s for s in (default_track(container.streams.video), stream) if s is not None]
+        streams = timed_streams(container)
         line = timeline_of(path, container, streams)
         packets = line.placements[stream.index].placed(container.demux(streams), stream)
         mixer = _Mixer(treatment, facts)

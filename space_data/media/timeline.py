@@ -6,7 +6,9 @@ file is seen first, so that each part keeps its own sound and picture together: 
 streams moved by the same amount. Reading the packets costs 0.01 ms each, decoding them hundreds of times that.
 """
 
+from collections import deque
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from typing import Any
 import av
 import numpy as np
 
-from space_data.media.container import may_restart, open_media, reason, zero_s
+from space_data.media.container import may_restart, open_media, zero_s
 
 BACKWARD_S = 0.1
 """A stamp so far before the one it follows is a restart (as in FFmpeg's program); less is jitter."""
@@ -74,14 +76,17 @@ class Placement:
         if not self.shifts and not self.strays:
             yield from packets
             return
-        number = -1
+        number, ticks = -1, 0
+        shifts, strays = deque(self.shifts), deque(self.strays)
         for packet in packets:
             if packet.size and packet.stream_index == stream.index:
                 number += 1
-                if any(first <= number < end for first, end in self.strays):
+                while shifts and shifts[0][0] <= number:
+                    ticks = round(shifts.popleft()[1] / stream.time_base)
+                while strays and strays[0][1] <= number:
+                    strays.popleft()
+                if strays and strays[0][0] <= number:
                     packet.pts = packet.dts = None
-                shift_s = next((shift for first, shift in reversed(self.shifts) if first <= number), 0.0)
-                ticks = round(shift_s / stream.time_base)
                 packet.pts = None if packet.pts is None else packet.pts + ticks
                 packet.dts = None if packet.dts is None else packet.dts + ticks
             yield packet
@@ -103,13 +108,11 @@ class Timeline:
     """packets per stream that are meant to be shown (an edit list hides the others)"""
     hidden: dict[int, int]
     ends_s: dict[int, float]
-    error: str
-    """why reading ended before the end of the file; empty: it did not"""
 
     @staticmethod
     def plain(zero_s: float) -> "Timeline":
         """Of a file that is not read through: its stamps are taken as they are."""
-        return Timeline(zero_s, {}, (), 0, 0.0, {}, {}, {}, "")
+        return Timeline(zero_s, {}, (), 0, 0.0, {}, {}, {})
 
 
 def is_flush(packet: Any) -> bool:
@@ -123,17 +126,14 @@ def is_empty(packet: Any) -> bool:
 
 
 def scan(container: Any, streams: Sequence[Any]) -> Timeline:
-    """Read all packets of ``streams``, at most one of each kind, from a container just opened, and lay them on one time line."""
+    """Read all packets of ``streams`` from a container just opened, and lay them on one time line."""
     jump_s = JUMP_S if may_restart(container) else HELD_S
     found = {stream.index: _Track() for stream in streams}
-    error = ""
-    try:
+    with suppress(av.FFmpegError):  # decoding meets it again, and tells it
         for position, packet in enumerate(container.demux(streams)):
             if packet.size:
                 _take(packet, position, found, jump_s)
-    except av.FFmpegError as problem:
-        error = reason(problem)
-    return _laid_out(zero_s(container, streams), found, error)
+    return _laid_out(zero_s(container, streams), found)
 
 
 def _take(packet: Any, position: int, found: dict[int, _Track], jump_s: float) -> None:
@@ -166,7 +166,7 @@ def _take(packet: Any, position: int, found: dict[int, _Track], jump_s: float) -
     runs[-1].add(at_s, None if packet.is_discard else shown_at * unit_s, length_s)
 
 
-def _laid_out(zero: float, found: dict[int, _Track], error: str) -> Timeline:
+def _laid_out(zero: float, found: dict[int, _Track]) -> Timeline:
     """Join the runs of all streams to parts, and put the parts one after the other."""
     parts: list[dict[int, _Run]] = []
     for _, index, run in sorted((run.position, index, run) for index, track in found.items() for run in track.runs):
@@ -191,7 +191,7 @@ def _laid_out(zero: float, found: dict[int, _Track], error: str) -> Timeline:
         zero, {index: Placement(tuple(shifts[index]), tuple(track.strays)) for index, track in found.items()},
         tuple(begins_s[1:]), sum(jumped < 0 for jumped in causes), sum(max(0.0, jumped) for jumped in causes),
         {index: track.shown for index, track in found.items()},
-        {index: track.packets - track.shown for index, track in found.items()}, ends_s, error,
+        {index: track.packets - track.shown for index, track in found.items()}, ends_s,
     )  # fmt: skip
 
 

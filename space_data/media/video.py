@@ -19,7 +19,7 @@ from av.filter import Graph
 from av.video.reformatter import ColorPrimaries, ColorTrc, VideoReformatter
 from numpy.typing import NDArray
 
-from space_data.media.container import MediaError, RgbImage, audio_stream, default_track, may_restart, open_media, reason, zero_s
+from space_data.media.container import MediaError, RgbImage, default_track, may_restart, open_media, reason, timed_streams, zero_s
 from space_data.media.timeline import Placement, Timeline, is_empty, is_flush, timeline_of
 from space_data.timebase import CLOCK_SLACK_S, VIDEO_FPS
 
@@ -122,7 +122,7 @@ def decode_video(
         if stream is None:
             raise MediaError(f"{path}: no video stream")
         _set_up(stream)
-        streams = [s for s in (stream, audio_stream(container, path)) if s is not None]
+        streams = timed_streams(container)
         is_sought = start_s > 0 and not may_restart(container)
         line = Timeline.plain(zero_s(container, streams)) if is_sought else timeline_of(path, container, streams)
         if is_sought:
@@ -283,7 +283,7 @@ class _Converter:
 
     One reformatter for all frames: FFmpeg's conversion is set up once, not per frame; one thread, as for the decoding. It honours
     the frame's matrix and range; what the file does not say is BT.601, as in FFmpeg's program. HDR and wide gamuts: swscale's own
-    perceptual mapping to BT.709 (a table, made in 2 s, then 5 ms a picture).
+    mapping to BT.709 (a table, made in 2 s, then 5 ms a picture).
     """
 
     def __init__(self, stream: Any) -> None:

@@ -165,6 +165,23 @@ def test_of_several_tracks_the_default_one_or_the_one_asked_for(tmp_path: Path, 
     assert bool(sound.facts.warnings()) == (track is None), "a choice that nobody made is told"
 
 
+def test_whichever_track_is_heard_it_keeps_its_time_against_the_others(tmp_path: Path) -> None:
+    """In MPEG-TS the zero is taken from the streams in use: it must not move with the choice."""
+    with av.open(str(tmp_path / "a.ts"), "w") as container:
+        tracks: list[Any] = [container.add_stream("mp2", rate=48_000, layout="mono") for _ in range(2)]
+        packets = []
+        for number, track in enumerate(tracks):
+            click = np.zeros((1, 96_000), np.int16)
+            click[0, 48_000 : 48_200] = 20_000
+            frame = av.AudioFrame.from_ndarray(click, format="s16", layout="mono")
+            frame.sample_rate, frame.pts = 48_000, 24_000 * number  # the second track starts half a second late
+            packets += [*track.encode(frame), *track.encode(None)]
+        for packet in sorted(packets, key=lambda p: float(p.pts * p.time_base)):
+            container.mux(packet)
+    first, second = (np.abs(decode_sound(tmp_path / "a.ts", track=n).samples).argmax() / RATE_HZ for n in (0, 1))
+    assert second - first == pytest.approx(0.5, abs=0.01)
+
+
 def test_a_track_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match="no audio track 2, need one of 0 to 1"):
         decode_sound(two_tracks(tmp_path / "a.mkv", 0), track=2)
