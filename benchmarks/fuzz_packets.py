@@ -30,7 +30,7 @@ FORMS = {
     "h264_aac.mp4": "-c:v libx264 -preset veryfast -c:a aac",
     "h264_aac.mkv": "-c:v libx264 -preset veryfast -c:a aac",
     "h264_aac.ts": "-c:v libx264 -preset veryfast -c:a aac",
-    "hevc_aac.mp4": "-c:v libx265 -preset ultrafast -x265-params log-level=error -c:a aac",
+    "hevc_aac.mp4": "-c:v libx265 -preset ultrafast -x265-params log-level=error:info=0 -c:a aac",
     "vp9_opus.webm": "-c:v libvpx-vp9 -deadline realtime -cpu-used 8 -c:a libopus",
     "mpeg4_mp3.avi": "-c:v mpeg4 -q:v 4 -c:a libmp3lame",
     "mpeg2_mp2.ts": "-c:v mpeg2video -q:v 4 -c:a mp2",
