@@ -15,13 +15,13 @@ import cv2
 import numpy as np
 import pyarrow as pa
 
-from pipelines.audit import STAGES, write_audit
-from pipelines.audit_data import Audit
-from pipelines.audit_pictures import sheets_of
-from pipelines.audit_whatif import nearness
-from pipelines.filter import decide, read_measures
-from pipelines.job import write_ledger
+from pipelines.audit.data import Audit
+from pipelines.audit.pictures import sheets_of
+from pipelines.audit.whatif import nearness
+from pipelines.audit.write import STAGES, write_audit
+from pipelines.job.engine import write_ledger
 from pipelines.layout import Layout
+from pipelines.stages.filter import decide, read_measures
 from space_data.files import make_folder
 from space_data.params import Params, load_params
 from space_data.schema import EMOTIONS, KEPT, Clip, LedgerRow, Measure, SegmentSync, SyncNetScore, Thumbnail, arrow_schema

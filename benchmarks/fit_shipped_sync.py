@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.sync_shifts import Measured, measured
-from pipelines import sync
+from pipelines.stages import sync
 from space_data import avsync
 from space_data.avsync import Track
 from space_data.errors import SpaceError

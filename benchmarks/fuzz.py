@@ -17,8 +17,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import fuzz_packets
-from pipelines import filter, ingest, measure, segment, sync
 from pipelines.layout import Layout
+from pipelines.stages import filter, ingest, measure, segment, sync
 from space_data import progress
 from space_data.params import load_params
 from space_data.schema import KEPT, Decision, LedgerRow

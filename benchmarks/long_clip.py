@@ -17,9 +17,9 @@ from typing import Any
 import av
 
 from benchmarks.measure import clip_of
-from pipelines.align import Segment, Source, align_source
-from pipelines.measure import measure_clip
-from pipelines.segment import Shard, segment_shard
+from pipelines.stages.align import Segment, Source, align_source
+from pipelines.stages.measure import measure_clip
+from pipelines.stages.segment import Shard, segment_shard
 from space_data.crop import CropBox
 from space_data.params import load_params
 from space_data.schema import Clip, Measure

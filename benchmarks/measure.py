@@ -21,10 +21,10 @@ import av
 import cv2
 from mediapipe.python.solutions.face_mesh import FaceMesh
 
-from pipelines.ingest import clip_row, read_facts, task_of
-from pipelines.isolate import ONE_THREAD
-from pipelines.measure import measure_clip
+from pipelines.job.pool import ONE_THREAD
 from pipelines.readers import Source
+from pipelines.stages.ingest import clip_row, read_facts, task_of
+from pipelines.stages.measure import measure_clip
 from space_data.params import load_params
 from space_data.schema import Clip, ClipMeasure
 from space_data.tables import read_table

@@ -10,8 +10,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from pipelines import filter, ingest, measure, segment, sync
 from pipelines.layout import Layout
+from pipelines.stages import filter, ingest, measure, segment, sync
 from space_data import progress
 from space_data.params import Params, load_params
 from space_data.schema import KEPT, ClipMeasure, Decision

@@ -28,8 +28,8 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from pipelines import ingest, measure, segment, sync
 from pipelines.layout import Layout
+from pipelines.stages import ingest, measure, segment, sync
 from space_data import avsync
 from space_data.avsync import LAGS, Scorer, Track
 from space_data.errors import SpaceError

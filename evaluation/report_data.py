@@ -1,4 +1,4 @@
-"""What the benchmark page is made of, gathered by `pipelines.report`, and how its tables find their way in it."""
+"""What the benchmark page is made of, gathered by `pipelines.stages.report`, and how its tables find their way in it."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field

@@ -2,7 +2,7 @@
 
 Every system gets the same: a portrait (the first frame of the aligned recording), speech, the emotion label, a seed. Every
 result is written the same way, at the recording's size, with the identical sound. To add one: write a class with a ``name`` and
-a ``render`` in a file of its own and put it into the list in `pipelines.synthesize`.
+a ``render`` in a file of its own and put it into the list in `pipelines.stages.synthesize`.
 """
 
 from collections.abc import Iterator

@@ -154,8 +154,8 @@ def check(
     progress.setup(quiet)
     from rich.console import Console
 
-    from pipelines.check import check as run
-    from pipelines.check import print_report, write_json
+    from pipelines.checking.check import check as run
+    from pipelines.checking.check import print_report, write_json
 
     report = run(dataset.value, source, look_at_contents=contents, look_into_headers=probe, workers=workers)
     if json is not None:
@@ -175,7 +175,8 @@ def diff(
     most: Annotated[int, typer.Option(min=0, help="Changes that are printed.")] = 20,
 ) -> None:
     """Which clips changed state between two runs, and why."""
-    from pipelines import audit_diff, audit_diff_page
+    from pipelines.audit import diff as audit_diff
+    from pipelines.audit import diff_page as audit_diff_page
 
     runs = audit_diff.read_run(a), audit_diff.read_run(b)
     changes = audit_diff.compare(*runs)
@@ -194,7 +195,7 @@ def keep(
     params: ParamsFile = default_params(),
 ) -> None:
     """Write the keep list under other bounds. The run itself stays as it is, and nothing is measured again."""
-    from pipelines.audit_keep import with_changes, write_keep
+    from pipelines.audit.keep import with_changes, write_keep
 
     typer.echo(write_keep(folder, with_changes(load_params(params), changes), out))
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipelines import align, features, filter, ingest, measure, segment, sync, syncnet
-from pipelines.audit import write_audit
+from pipelines.audit.write import write_audit
 from pipelines.layout import Layout
+from pipelines.stages import align, features, filter, ingest, measure, segment, sync, syncnet
 from space_data.errors import SpaceError
 from space_data.files import NAME_BYTES, STEM_BYTES, check_length
 from space_data.params import Params

@@ -176,7 +176,7 @@ class Scorer:
             SpaceError: no such file.
         """
         if not Path(path).is_file():
-            raise SpaceError(f"{path}: no such scorer (fit one with `python -m pipelines.sync --export`)")
+            raise SpaceError(f"{path}: no such scorer (fit one with `python -m pipelines.stages.sync --export`)")
         with np.load(path) as data:
             maps = data["lip_map"].astype(np.float64), data["mel_map"].astype(np.float64)
             return Scorer(*maps, data["weights"], float(data["null"]), str(data["fitted_on"]))

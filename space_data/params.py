@@ -125,7 +125,7 @@ class SyncNetStage(Section):
 
 
 class FilterBounds(Section):
-    """Bounds of the filter; ``pipelines.rules.RULES`` says which measure and which side each one limits."""
+    """Bounds of the filter; ``pipelines.deciding.rules.RULES`` says which measure and which side each one limits."""
 
     length_s: Bound
     picture_side_px: Bound

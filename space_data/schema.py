@@ -190,7 +190,7 @@ class ClipMeasure:
 
     clip_id: str
     screened: str
-    """why the frames were not measured: a reason of ``pipelines.job.REASONS``; empty: they were"""
+    """why the frames were not measured: a reason of ``pipelines.job.reasons.REASONS``; empty: they were"""
     decoded_frames: int
     decode_error: str
     """why reading ended before the end of the file"""
@@ -385,7 +385,7 @@ class SyncNetScore:
 
 @dataclass(frozen=True)
 class Decision:
-    """``filter``: what becomes of a segment. Reasons and warnings are space-separated codes of ``pipelines.job.REASONS``."""
+    """``filter``: what becomes of a segment. Reasons and warnings: space-separated codes of ``pipelines.job.reasons.REASONS``."""
 
     clip_id: str
     source_clip_id: str
@@ -404,7 +404,7 @@ class Decision:
 
 @dataclass(frozen=True)
 class LedgerRow:
-    """What became of one unit at one stage. Reason codes are a closed list (``pipelines.job.REASONS``)."""
+    """What became of one unit at one stage. Reason codes are a closed list (``pipelines.job.reasons.REASONS``)."""
 
     clip_id: str
     stage: str

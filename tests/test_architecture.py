@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines.code_version import FIRST_PARTY, assets_of, module_file, source_closure
+from pipelines.job.keys import FIRST_PARTY, assets_of, module_file, source_closure
 from space_data.params import Params, Section, load_params
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -26,7 +26,7 @@ ONLY_IN = {
     "PIL": {"space_data/media/images.py"},
     "mediapipe": {"space_data/facemesh.py"},
     "face_alignment": {"space_data/face_alignment_backend.py"},
-    "apache_beam": {"pipelines/units_beam.py"},
+    "apache_beam": {"pipelines/job/graph.py"},
     "dvc": set(),
 }
 """Packages that one file stands between us and."""
@@ -82,8 +82,8 @@ def test_errors_are_never_swallowed(path: Path) -> None:
 
 def stage_module(stage: str) -> str:
     """The module that a stage's command runs."""
-    match = re.fullmatch(r"python -m (pipelines\.\w+)( .*)?", STAGES[stage]["cmd"])
-    assert match, f"{stage}: a stage is `python -m pipelines.<verb>`"
+    match = re.fullmatch(r"python -m (pipelines\.stages\.\w+)( .*)?", STAGES[stage]["cmd"])
+    assert match, f"{stage}: a stage is `python -m pipelines.stages.<verb>`"
     return match[1]
 
 

@@ -12,9 +12,9 @@ import cv2
 import numpy as np
 import pytest
 
-from pipelines.ingest import Task, read_facts
-from pipelines.job import Rejected
+from pipelines.job.engine import Rejected
 from pipelines.readers import list_sources
+from pipelines.stages.ingest import Task, read_facts
 from space_data.errors import SpaceError
 from space_data.media.images import read_image
 from space_data.media.probe import probe

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from made_up_measures import CLIP
 
-from pipelines import align
-from pipelines.align import Playhead, Segment, common_piece, face_outline, piece_sound, place
-from pipelines.job import Layout
+from pipelines.job.engine import Layout
+from pipelines.stages import align
+from pipelines.stages.align import Playhead, Segment, common_piece, face_outline, piece_sound, place
 from space_data.crop import CropBox, crop_box
 from space_data.errors import SpaceError
 from space_data.facemesh import track_faces

@@ -10,11 +10,12 @@ import pyarrow.parquet as pq
 import pytest
 from made_up_measures import CLIP, GOOD
 
-from pipelines import audit_pictures, audit_table
-from pipelines.audit import STAGES, write_audit
-from pipelines.audit_data import Audit, audit_metrics
-from pipelines.filter import decide
-from pipelines.job import Layout
+from pipelines.audit import pictures as audit_pictures
+from pipelines.audit import table as audit_table
+from pipelines.audit.data import Audit, audit_metrics
+from pipelines.audit.write import STAGES, write_audit
+from pipelines.job.engine import Layout
+from pipelines.stages.filter import decide
 from space_data.errors import SpaceError
 from space_data.params import Bound, load_params
 from space_data.schema import FAILED, KEPT, REJECTED, UNKNOWN, Clip, LedgerRow, Measure, SegmentSync, SyncNetScore, Thumbnail

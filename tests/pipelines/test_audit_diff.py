@@ -9,14 +9,14 @@ import pytest
 from made_up_measures import GOOD
 from typer.testing import CliRunner
 
-from pipelines import audit_diff_page
-from pipelines.audit_diff import compare, read_run
-from pipelines.audit_diff_page import explanation, summary
-from pipelines.audit_keep import with_changes
+from pipelines.audit import diff_page as audit_diff_page
+from pipelines.audit.diff import compare, read_run
+from pipelines.audit.diff_page import explanation, summary
+from pipelines.audit.keep import with_changes
 from pipelines.cli import app
-from pipelines.filter import decide
-from pipelines.job import write_ledger
+from pipelines.job.engine import write_ledger
 from pipelines.layout import Layout
+from pipelines.stages.filter import decide
 from space_data.errors import SpaceError
 from space_data.params import Bound, FilterStage, load_params
 from space_data.schema import FAILED, KEPT, LedgerRow, Measure, SegmentSync

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipelines.audit_groups import compare_groups, leading_reason
+from pipelines.audit.groups import compare_groups, leading_reason
 
 
 def test_shares_and_hours_by_hand() -> None:

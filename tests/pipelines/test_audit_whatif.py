@@ -15,9 +15,9 @@ import yaml
 
 from benchmarks.audit_scale import full_table, made_up_measures
 from evaluation.html import Page
-from pipelines import audit_whatif
-from pipelines.audit_whatif import codes_of, front_coded, grid_of, nearness, position_of, sliders_of, what_if
-from pipelines.rules import RULES, Judgement, beyond, evidence, judge
+from pipelines.audit import whatif as audit_whatif
+from pipelines.audit.whatif import codes_of, front_coded, grid_of, nearness, position_of, sliders_of, what_if
+from pipelines.deciding.rules import RULES, Judgement, beyond, evidence, judge
 from space_data.params import FilterStage, load_params
 from space_data.schema import SegmentSync
 

@@ -8,8 +8,8 @@ import pytest
 from corpora import clip, sound, touch
 from rich.console import Console
 
-from pipelines import check as module
-from pipelines.check import Report, Total, check, equal_contents, file_sizes, print_report, write_json
+from pipelines.checking import check as module
+from pipelines.checking.check import Report, Total, check, equal_contents, file_sizes, print_report, write_json
 from pipelines.readers import READERS, list_sources
 from pipelines.readers.listing import ERROR, FINDINGS, Finding
 from space_data.errors import SpaceError

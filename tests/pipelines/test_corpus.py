@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines import corpus
-from pipelines.job import Layout
+from pipelines.job.engine import Layout
+from pipelines.stages import corpus
 from space_data.params import load_params
 from space_data.schema import KEPT, LedgerRow
 from space_data.synthetic.defects import DEFECTS

@@ -11,9 +11,9 @@ import pytest
 from evaluation.frame_features import DctColour
 from evaluation.score_clip import NOT_AVAILABLE, OK, REFERENCE, clip_metrics
 from evaluation.systems import SYSTEM_NAMES
-from pipelines.evaluate import PLOTTED, aggregate_all, collect, failed_clip, units_of, write_for_dvc
-from pipelines.job import Outcome
+from pipelines.job.engine import Outcome
 from pipelines.layout import Layout
+from pipelines.stages.evaluate import PLOTTED, aggregate_all, collect, failed_clip, units_of, write_for_dvc
 from space_data.errors import SpaceError
 from space_data.params import Evaluate
 from space_data.schema import FAILED, KEPT, Score, SynthesizedClip, TraceFrame

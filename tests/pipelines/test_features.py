@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines import features
-from pipelines.job import Layout
+from pipelines.job.engine import Layout
 from pipelines.readers import Utterance
+from pipelines.stages import features
 from space_data.features import canonical_pose, face_track, speech_track
 from space_data.landmarks import N_LANDMARKS, PoseTrack, estimate_pose, mesh_to_landmarks, posed
 from space_data.media.encode import write_video, write_wav

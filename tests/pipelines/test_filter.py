@@ -12,10 +12,11 @@ from made_up_measures import GOOD
 from tiny_clips import folder_params
 
 from benchmarks.audit_scale import full_table, made_up_measures
-from pipelines import filter
-from pipelines.filter import decide
-from pipelines.job import REASONS, Layout
-from pipelines.rules import FILTER_REASONS, RULES, evidence, limits
+from pipelines.deciding.rules import FILTER_REASONS, RULES, evidence, limits
+from pipelines.job.engine import Layout
+from pipelines.job.reasons import REASONS
+from pipelines.stages import filter
+from pipelines.stages.filter import decide
 from space_data.errors import SpaceError
 from space_data.params import Bound, FilterStage, load_params
 from space_data.schema import KEPT, REJECTED, Decision, LedgerRow, Measure, SegmentSync

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.generator import SHIPPED, footage, take_shipped
 from pipelines.layout import Layout
+from pipelines.stages.generator import SHIPPED, footage, take_shipped
 from space_data.errors import SpaceError
 from space_data.landmarks import N_LANDMARKS
 from space_data.media.encode import write_video

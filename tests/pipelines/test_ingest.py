@@ -11,10 +11,10 @@ import pytest
 from corpora import clip, sound
 from tiny_clips import folder_params
 
-from pipelines import ingest
-from pipelines.ingest import FACTS_FILE, Task, _unit, clip_row, looks_like_text, probe_file, split_of, with_audio_track
-from pipelines.job import Layout, Rejected
+from pipelines.job.engine import Layout, Rejected
 from pipelines.readers import Listing, Source
+from pipelines.stages import ingest
+from pipelines.stages.ingest import FACTS_FILE, Task, _unit, clip_row, looks_like_text, probe_file, split_of, with_audio_track
 from space_data.files import sha256_of
 from space_data.media.images import write_image
 from space_data.schema import Clip, LedgerRow

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 from job_units import act
 
-from pipelines.job import Layout, Unit, all_kept, content_hash, ledger_rows, run_units, stage_clock, write_ledger
+from pipelines.job.engine import Layout, Unit, all_kept, content_hash, ledger_rows, run_units, stage_clock, write_ledger
 from space_data.errors import SpaceError
 from space_data.params import Job
 from space_data.schema import FAILED, KEPT, REJECTED, LedgerRow

@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from pipelines.latents import LatentFrame, LatentUnit, landmarks_of, latents_of
+from pipelines.stages.latents import LatentFrame, LatentUnit, landmarks_of, latents_of
 from space_data.landmarks import N_LANDMARKS, PoseTrack, posed
 from space_data.media.encode import write_video
 from space_data.media.video import decode_video

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from tiny_clips import bad_and_good_folder, buzz, folder_params
 
-from pipelines import filter, ingest, measure, segment, sync
-from pipelines.job import Layout
+from pipelines.job.engine import Layout
+from pipelines.stages import filter, ingest, measure, segment, sync
 from space_data.media.encode import write_video
 from space_data.schema import Clip, ClipMeasure, FrameRow, LedgerRow, Measure, SoundRow, Thumbnail
 from space_data.tables import read_arrow, read_table

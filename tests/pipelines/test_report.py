@@ -10,8 +10,8 @@ from made_up_benchmark import benchmark
 
 from evaluation.frame_features import DctColour, Inception
 from evaluation.metrics import frechet_metric
-from pipelines import report
 from pipelines.layout import Layout
+from pipelines.stages import report
 from space_data.avsync import Scorer
 from space_data.errors import SpaceError
 from space_data.features import canonical_pose

@@ -2,7 +2,7 @@
 
 import pyarrow as pa
 
-from pipelines.row_hash import row_hashes, text_hashes
+from pipelines.deciding.row_hash import row_hashes, text_hashes
 
 BASE = {"clip_id": ["a", "b"], "x": [1.0, None], "n": [3, 4], "ok": [True, False], "why": ["", "broken"]}
 NONE = pa.table({"clip_id": pa.array([], pa.string())})

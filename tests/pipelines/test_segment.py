@@ -10,9 +10,9 @@ import pytest
 from made_up_measures import CLIP
 from tiny_clips import folder_params
 
-from pipelines import segment
-from pipelines.job import Layout
-from pipelines.segment import measures_of, missing_share
+from pipelines.job.engine import Layout
+from pipelines.stages import segment
+from pipelines.stages.segment import measures_of, missing_share
 from space_data.errors import SpaceError
 from space_data.landmarks import MESH_TO_78, PoseTrack, posed, template_mesh
 from space_data.schema import Clip, ClipMeasure, FrameRow, LedgerRow, Measure, SoundRow

@@ -8,7 +8,7 @@ import pytest
 from made_up_measures import GOOD
 from tiny_clips import folder_params
 
-from pipelines import sync
+from pipelines.stages import sync
 from space_data import avsync
 from space_data.avsync import LIP_POINTS, Track
 from space_data.speech import MEL_BANDS

@@ -10,7 +10,7 @@ import pytest
 
 from benchmarks import fit_shipped_sync, sync_shifts
 from benchmarks.sync_shifts import Trial
-from pipelines import sync
+from pipelines.stages import sync
 from space_data import avsync
 from space_data.avsync import LIP_POINTS, Scorer, Track
 from space_data.errors import SpaceError

@@ -11,8 +11,8 @@ import torch
 from seeded import rng, seed_network
 from tiny_clips import drifting, folder_params
 
-from pipelines import syncnet as stage
-from pipelines.job import Layout
+from pipelines.job.engine import Layout
+from pipelines.stages import syncnet as stage
 from space_data import weights
 from space_data.errors import SpaceError
 from space_data.files import sha256_of

@@ -9,10 +9,10 @@ import pytest
 
 from evaluation.ours import Models
 from evaluation.systems import SYSTEM_NAMES, Rendering
-from pipelines import synthesize
-from pipelines.job import Outcome
+from pipelines.job.engine import Outcome
 from pipelines.layout import Layout
-from pipelines.synthesize import (
+from pipelines.stages import synthesize
+from pipelines.stages.synthesize import (
     RenderUnit,
     assignment_of,
     choose_clips,

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from made_up_features import write_features
 
-from pipelines import train_l2l, train_s2l
 from pipelines.layout import Layout
+from pipelines.stages import train_l2l, train_s2l
 from space_data.params import load_params
 from space_data.schema import EMOTIONS, UNKNOWN
 from space_models.l2l import load_l2l

@@ -172,7 +172,7 @@ def test_bad_input_is_named(scorer: Scorer, tmp_path: Path) -> None:
 
 
 def test_shipped_scorers_are_two() -> None:
-    from pipelines.sync import SHIPPED_EVALUATION, shipped_scorer
+    from pipelines.stages.sync import SHIPPED_EVALUATION, shipped_scorer
 
     one, other = shipped_scorer(), shipped_scorer(SHIPPED_EVALUATION)
     assert not np.allclose(one.lip_map, other.lip_map)

@@ -5,7 +5,7 @@ import signal
 import time
 from pathlib import Path
 
-from pipelines.job import Rejected
+from pipelines.job.engine import Rejected
 from space_data.errors import SpaceError
 
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from pipelines.latents import LatentFrame
 from pipelines.layout import Layout
+from pipelines.stages.latents import LatentFrame
 from space_data.landmarks import MESH_TO_78, template_mesh
 from space_data.schema import AlignedClip, FeatureClip, FeatureFrame, emotion_vector
 from space_data.tables import write_sharded, write_table

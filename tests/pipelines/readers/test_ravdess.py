@@ -7,7 +7,7 @@ from corpora import assert_accounted, clip, kinds, sound, touch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.check_headers import probe_clip
+from pipelines.checking.headers import probe_clip
 from pipelines.readers import list_sources
 from pipelines.readers.ravdess import EMOTIONS, PUBLISHED, TRIALS
 from space_data import schema

@@ -7,7 +7,7 @@ from corpora import assert_accounted, clip, kinds, sound, touch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.check_headers import probe_clip
+from pipelines.checking.headers import probe_clip
 from pipelines.readers import list_sources
 from pipelines.readers.voxceleb2 import PUBLISHED, annotated_frames, read_annotation
 from space_data import schema

@@ -1,0 +1,65 @@
+"""The audit: which clips were kept, which were dropped, and why; a page for people, figures and a keep list for programs.
+
+Assembled from the tables that the stages left, the pictures among them: no video is opened. It is written again after later
+stages have added their ledgers; what is not there yet is left out.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from pipelines.audit.data import STAGES, Audit, audit_metrics
+from pipelines.audit.page import audit_page
+from pipelines.deciding.rules import Mask, Values
+from pipelines.layout import Layout
+from space_data.files import atomic_file
+from space_data.params import Params
+
+KEEP_COLUMNS = ("clip_id", "source_clip_id", "start_s", "end_s")
+
+
+def write_audit(params: Params, layout: Layout, stages: Sequence[str] = STAGES) -> None:
+    """Write the audit's ``index.html``, ``metrics.json``, ``keep.csv``, ``keep.parquet`` and ``plots/``.
+
+    ``stages``: those that have run; ledgers that lie there from an earlier run of later stages must not be counted.
+    """
+    audit = Audit.read(params, layout, stages)
+    audit_page(audit, params, layout).write(layout.audit / "index.html")
+    with atomic_file(layout.audit / "metrics.json") as part:
+        part.write_text(json.dumps(audit_metrics(audit), indent=1) + "\n")
+    write_keep_list(audit, layout)
+    write_plots(audit, layout)
+
+
+def keep_list(segments: pa.Table, kept: Mask, correction_frames: Values) -> pa.Table:
+    """The kept segments: id, clip, where in it, and the audio-visual offset to remove (frames, + = audio late)."""
+    table = segments.select(list(KEEP_COLUMNS)).append_column("offset_frames", pa.array(correction_frames))
+    return table.filter(pa.array(kept))
+
+
+def write_keep_list(audit: Audit, layout: Layout) -> None:
+    """Write what the bounds in force keep as ``audit/keep.csv`` and ``audit/keep.parquet``."""
+    table = keep_list(audit.segments, audit.kept, audit.judgement.correction_frames)
+    _write_csv(layout.audit / "keep.csv", table)
+    with atomic_file(layout.audit / "keep.parquet") as part:
+        pq.write_table(table, part, compression="zstd")
+
+
+def write_plots(audit: Audit, layout: Layout) -> None:
+    """Write ``audit/plots/reasons.csv`` and ``offsets.csv`` for ``dvc plots``, which compares them between revisions."""
+    by_reason = pc.value_counts(audit.lost.column("reason"))
+    reasons = pa.table({"reason": by_reason.field("values"), "units": by_reason.field("counts")})
+    offsets = audit.sync.sort_by("clip_id").select(["offset_frames", "confidence", "clip_id"])
+    rounded = pc.round(offsets.column("confidence"), 4)
+    _write_csv(layout.audit / "plots" / "reasons.csv", reasons.sort_by([("units", "descending"), ("reason", "ascending")]))
+    _write_csv(layout.audit / "plots" / "offsets.csv", offsets.set_column(1, "confidence", rounded))
+
+
+def _write_csv(path: Path, table: pa.Table) -> None:
+    with atomic_file(path) as part:
+        pa_csv.write_csv(table, part, pa_csv.WriteOptions(quoting_style="needed"))

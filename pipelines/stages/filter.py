@@ -1,0 +1,135 @@
+"""Decide which segments are kept: compare stored measures with the bounds of ``params.yaml``. Nothing is decoded.
+
+The rules are `pipelines.deciding.rules.RULES`. All reasons of a segment are recorded, each with its value and threshold, and with
+hashes of what the decision rests on: `content` of the segment's measures and offset, `config` of the bounds of its data set,
+`version` of the code of the rules. Tables are judged and written as columns: a million segments take seconds.
+"""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from pipelines.audit.write import STAGES, write_audit
+from pipelines.deciding.row_hash import row_hashes
+from pipelines.deciding.rules import SCREENED, Evidence, Judgement, Mask, evidence, judge
+from pipelines.job.engine import HASH_CHARACTERS, content_hash, stage_clock, stage_main, write_ledger
+from pipelines.job.keys import code_version
+from pipelines.layout import Layout
+from space_data.params import FilterStage, Params
+from space_data.schema import KEPT, REJECTED, Decision, LedgerRow, Measure, SegmentSync, arrow_schema
+from space_data.tables import in_order, read_arrow, write_arrow
+
+STAGE = "filter"
+AS_DECIDED = ("clip_id", "source_clip_id", "segment", "first_frame", "end_frame", "start_s", "end_s")
+"""Columns of ``Measure`` that a ``Decision`` repeats."""
+SCREENED_DETAIL = (
+    "the sparse screen took it for `{}` under earlier bounds, so its frames were never measured; these bounds no longer reject "
+    "it: run `measure` again to look at it whole"
+)
+
+
+def read_measures(layout: Layout) -> tuple[pa.Table, pa.Table]:
+    """``Measure`` rows sorted by id, and ``SegmentSync`` rows (none before ``sync`` has run)."""
+    measures = in_order(read_arrow(layout.measures, Measure), "clip_id")
+    if layout.sync_segments.is_file():
+        return measures, read_arrow(layout.sync_segments, SegmentSync)
+    return measures, arrow_schema(SegmentSync).empty_table()
+
+
+def codes(masks: dict[str, Mask], separator: str = " ") -> pa.Array:
+    """Per segment the names of the masks that hold, joined; empty where none does."""
+    bits = np.zeros(len(next(iter(masks.values()))), np.uint64)
+    for position, mask in enumerate(masks.values()):  # at most 64 reasons
+        bits |= mask.astype(np.uint64) << np.uint64(position)
+    combinations, which = np.unique(bits, return_inverse=True)
+    names = list(masks)
+    words = [separator.join(name for i, name in enumerate(names) if int(c) >> i & 1) for c in combinations]
+    return pa.array(words, pa.string()).take(pa.array(which))
+
+
+def decisions_of(judgement: Judgement, measures: pa.Table) -> pa.Table:
+    """``Decision`` rows in the order of ``measures``."""
+    status = pc.if_else(pa.array(judgement.kept), KEPT, REJECTED)
+    columns = {name: measures.column(name) for name in AS_DECIDED} | {
+        "status": status,
+        "reasons": codes(judgement.by_reason),
+        "warnings": codes(judgement.noted),
+        "offset_frames": pa.array(judgement.correction_frames),
+        "sync_confidence": _nullable(judgement.evidence.columns["confidence"]),
+    }
+    schema = arrow_schema(Decision)
+    return pa.table({name: columns[name] for name in schema.names}, schema=schema)
+
+
+def ledger_of(judgement: Judgement, warnings: pa.Array, content: pa.Array, settings: FilterStage) -> pa.Table:
+    """``LedgerRow`` rows: one per reason that rejects a segment, one for each that is kept; by clip, then reason.
+
+    A reason with several rules has the value and threshold of the first that broke.
+
+    Args:
+        warnings: what was noted, per segment.
+        content: hash of what the decision rests on, per segment.
+    """
+    found, masks = judgement.evidence, {"": judgement.kept, **judgement.by_reason}
+    ordered = sorted(masks)
+    rows = [np.flatnonzero(masks[reason]) for reason in ordered]
+    broken = [[array[at] for array in judgement.broken_bound(reason)] for reason, at in zip(ordered, rows, strict=True)]
+    reason_of = np.repeat(np.arange(len(ordered)), [len(at) for at in rows])
+    segment, value, threshold = np.concatenate(rows), *(np.concatenate(part) for part in zip(*broken, strict=True))
+    order = np.lexsort((reason_of, segment))
+    segment, reason_of = segment[order], reason_of[order]
+    noted = pc.if_else(pc.equal(warnings, ""), "", pc.binary_join_element_wise("noted: ", warnings, ""))
+    by_dataset = [content_hash(settings.for_dataset(d).model_dump(mode="json"))[:HASH_CHARACTERS] for d in found.datasets]
+    reasons = pa.array(ordered).take(pa.array(reason_of))
+    at = pa.array(segment)
+    columns = {
+        "clip_id": found.ids.take(at),
+        "stage": _constant(STAGE, len(at)),
+        "status": pc.if_else(pc.equal(reasons, ""), KEPT, REJECTED),
+        "reason": reasons,
+        "value": _nullable(value[order]),
+        "threshold": _nullable(threshold[order]),
+        "detail": pc.if_else(pc.equal(reasons, SCREENED), _advice(found).take(at), noted.take(at)),
+        "content": content.take(at),
+        "config": pa.array(by_dataset, pa.string()).take(pa.array(found.dataset[segment])),
+        "version": _constant(code_version("pipelines.deciding.rules")[:HASH_CHARACTERS], len(at)),
+    }
+    schema = arrow_schema(LedgerRow)
+    return pa.table({name: columns[name] for name in schema.names}, schema=schema)
+
+
+def _advice(found: Evidence) -> pa.Array:
+    why = found.screened.dictionary_encode()
+    return pa.array([SCREENED_DETAIL.format(reason) for reason in why.dictionary.to_pylist()], pa.string()).take(why.indices)
+
+
+def _nullable(values: NDArray[np.float64]) -> pa.Array:
+    return pa.array(values, from_pandas=True)  # NaN becomes null
+
+
+def _constant(text: str, length: int) -> pa.Array:
+    return pa.repeat(pa.scalar(text, pa.string()), length)
+
+
+def decide(measures: pa.Table, sync: pa.Table, settings: FilterStage) -> tuple[pa.Table, pa.Table]:
+    """Decisions on all segments and the filter's ledger, from ``Measure`` rows sorted by id and ``SegmentSync`` rows."""
+    judgement = judge(evidence(measures, sync), settings)
+    decisions = decisions_of(judgement, measures)
+    content = row_hashes(measures, sync)
+    return decisions, ledger_of(judgement, decisions.column("warnings").combine_chunks(), content, settings)
+
+
+def run(params: Params, layout: Layout) -> None:
+    """The stage: ``measures``, ``sync`` -> ``decisions``, the filter's ledger and the audit page."""
+    with stage_clock(layout, STAGE) as clock:
+        measures, sync = read_measures(layout)
+        decisions, ledger = decide(measures, sync, params.filter)
+        write_arrow(layout.decisions, decisions)
+        clock.clips = measures.num_rows
+        clock.counts = write_ledger(layout, STAGE, measures.column("clip_id"), ledger)
+        write_audit(params, layout, STAGES[: STAGES.index(STAGE) + 1])
+
+
+if __name__ == "__main__":
+    stage_main(run)

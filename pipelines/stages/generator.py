@@ -1,0 +1,101 @@
+"""Stage ``generator``: the weights of ``compact`` that all later stages use, verified and then frozen.
+
+``generator.source: shipped`` checks hash, names and size of the weights in the repository and puts them into ``models/compact``;
+``train`` trains new ones on the aligned clips of the training identities.
+"""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from pipelines.job.engine import Layout, stage_clock, stage_main
+from pipelines.job.keys import code_version
+from space_data import progress
+from space_data.errors import SpaceError
+from space_data.landmarks import N_LANDMARKS, PoseTrack, posed
+from space_data.media.video import decode_video
+from space_data.params import CompactStage, Params
+from space_data.schema import AlignedClip, FeatureFrame
+from space_data.tables import by_clip, read_arrow, read_table, vectors
+from space_models.checkpoints import Card, load_card, load_weights, save_model
+from space_models.generators.compact import MODEL
+from space_models.generators.compact_nets import CompactConfig, CompactNet, anchors_of
+from space_models.generators.compact_train import Footage, data_hash, train_compact
+from space_models.trainer import write_curves, write_metrics
+
+STAGE = "generator"
+SHIPPED = Path(__file__).resolve().parent.parent / "space_models" / "assets" / MODEL
+
+
+def footage(clip: AlignedClip, landmarks_px: np.ndarray, settings: CompactStage) -> Footage:
+    """Up to ``frames_per_clip`` evenly spaced frames of an aligned clip, with the anchors of its landmarks (T, 78, 3)."""
+    n_frames = min(clip.n_frames, len(landmarks_px))
+    chosen = np.unique(np.linspace(0, n_frames - 1, settings.frames_per_clip).round().astype(int))
+    wanted = set(chosen.tolist())
+    size = (settings.size_px, settings.size_px)
+    pictures = [
+        np.asarray(cv2.resize(frame.rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
+        for index, frame in enumerate(decode_video(clip.video))
+        if index in wanted
+    ]
+    if len(pictures) != len(chosen):
+        raise SpaceError(f"clip {clip.clip_id}: {len(pictures)} of {len(chosen)} frames decoded (video changed after features?)")
+    return Footage(clip.clip_id, np.stack(pictures), anchors_of(landmarks_px[chosen], clip.size_px))
+
+
+def read_footage(layout: Layout, settings: CompactStage) -> dict[str, list[Footage]]:
+    """Footage of all aligned clips, by split."""
+    aligned = {clip.clip_id: clip for clip in read_table(layout.aligned_clips, AlignedClip)}
+    by_split: dict[str, list[Footage]] = {"train": [], "val": [], "test": []}
+    rows = by_clip(read_arrow(layout.feature_frames, FeatureFrame, ["clip_id", "normalised", "pose"]))
+    for clip_id, table in progress.track(rows, "generator: read"):
+        if clip_id in aligned:
+            normalised = vectors(table, "normalised").reshape(-1, N_LANDMARKS, 3)
+            landmarks_px = posed(normalised, PoseTrack.from_array(vectors(table, "pose")))
+            clip = aligned[clip_id]
+            by_split[clip.split].append(footage(clip, landmarks_px, settings))
+    return by_split
+
+
+def take_shipped(layout: Layout, settings: CompactStage, folder: Path = SHIPPED) -> Card:
+    """Verify the shipped weights and copy them to ``models/compact``.
+
+    Raises:
+        SpaceError: absent, damaged, or of another size than ``params.yaml`` asks for.
+    """
+    card = load_card(folder, MODEL)
+    wanted = {"size_px": settings.size_px, "width": settings.width}
+    if card.config != wanted:
+        raise SpaceError(f"{folder}: weights for {card.config}, params.yaml asks for {wanted} (or set generator.source: train)")
+    net = CompactNet(CompactConfig(**card.config))
+    load_weights(folder, card, net)
+    return save_model(layout.model(MODEL), net, card)
+
+
+def train_new(layout: Layout, settings: CompactStage) -> Card:
+    """Train on the aligned clips of the training identities and write weights, card, curves and metrics."""
+    clips = read_footage(layout, settings)
+    held_out = clips["val"] or clips["test"]
+    code = code_version("space_models.generators.compact_train")
+    net, result = train_compact(clips["train"], held_out, settings, layout.training_state(MODEL), code)
+    metrics = {name: value for name, value in result.curves[-1].items() if name.startswith("val_")}
+    notes = f"{len(clips['train'])} aligned clips"
+    card = Card(MODEL, vars(net.config), data_hash(clips["train"]), "python -m pipelines.stages.generator", metrics, notes)
+    write_curves(layout.model(MODEL) / "curves.csv", result.curves)
+    return save_model(layout.model(MODEL), net, card)
+
+
+def run(params: Params, layout: Layout) -> None:
+    """Write ``models/compact``."""
+    settings = params.generator
+    with stage_clock(layout, STAGE) as clock:
+        card = take_shipped(layout, settings) if settings.source == "shipped" else train_new(layout, settings)
+        write_metrics(layout.model(MODEL) / "metrics.json", card.metrics)
+        clock.clips = 1
+        clock.notes = {"source": settings.source, "weights": card.weights_sha256[:12], "config": json.dumps(card.config)}
+
+
+if __name__ == "__main__":
+    stage_main(run)

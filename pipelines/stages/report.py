@@ -1,0 +1,218 @@
+"""Write the benchmark page: tables, sample videos side by side, contact sheets, plots, provenance."""
+
+import csv
+import json
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluation.frame_features import DctColour, Inception
+from evaluation.html import provenance, thumbnail
+from evaluation.metrics import Metric, frechet_metric
+from evaluation.report_data import BenchmarkData
+from evaluation.report_page import benchmark_page
+from evaluation.score_clip import REFERENCE, clip_metrics
+from evaluation.systems import ENTRIES
+from pipelines.job.engine import stage_clock, stage_main
+from pipelines.layout import Layout
+from space_data import progress, weights
+from space_data.avsync import Scorer
+from space_data.crop import CropBox
+from space_data.errors import SpaceError
+from space_data.files import make_folder
+from space_data.landmarks import lip_gap
+from space_data.media.video import decode_video
+from space_data.params import Evaluate, Params
+from space_data.schema import KEPT, Aggregate, Score, SynthesizedClip, SynthesizedFrame, TraceFrame
+from space_data.tables import by_clip, read_arrow, read_table, vectors
+
+STAGE = "report"
+POSTER_PX = 240
+SHEET_FRAMES = 9
+SHEET_FRAME_PX = 160
+MOUTH_FRAMES, MOUTH_STEP = 14, 2
+MOUTH_PX = 104
+MOUTH_SIDE_IOD = 1.0
+PIPELINE_ORDER = (
+    "corpus", "ingest", "measure", "sync", "filter", "align", "features", "generator", "latents",
+    "train_s2l", "train_posegen", "train_l2l", "synthesize", "evaluate",
+)  # fmt: skip
+
+
+def run(params: Params, layout: Layout) -> None:
+    """The stage: tables of ``evaluate`` and videos of ``synthesize`` -> ``reports/benchmark/index.html``."""
+    with stage_clock(layout, STAGE) as clock:
+        data = gather(params, layout)
+        facts = {
+            "test set": f"{len(data.clip_ids)} clips of {len({c.subject for c in data.clips})} identities, {params.data.raw}",
+            "systems": ", ".join(entry.name for entry in data.systems),
+            "A/V scorer": Scorer.load(layout.evaluation_scorer).fitted_on,
+            "command": "dvc repro",
+        }
+        page = benchmark_page(data, params.report, provenance(facts, params.model_dump(mode="json")))
+        page.write(layout.benchmark / "index.html")
+        clock.clips = len(data.clip_ids)
+
+
+def gather(params: Params, layout: Layout) -> BenchmarkData:
+    """Read all tables and put sample videos beside the page."""
+    clips = read_table(layout.synthesized_clips, SynthesizedClip)
+    if not clips:
+        raise SpaceError(f"{layout.synthesized_clips}: no clips to report (run `dvc repro evaluate`)")
+    rows = read_table(layout.aggregates, Aggregate)
+    tables = BenchmarkData(
+        clips=clips,
+        scores=read_table(layout.scores, Score),
+        traces=read_table(layout.traces, TraceFrame),
+        rows=rows,
+        columns=clip_metrics(clips[0].size_px, params.evaluate),
+        frechet=frechet_column(rows, params.evaluate),
+        draws=params.evaluate.bootstrap_draws,
+        seed=params.evaluate.seed,
+    )
+    samples = tables.samples(params.report.sample_clips)
+    return replace(
+        tables,
+        meant_gaps=meant_gaps(layout.synthesized_tracks),
+        videos=place_videos(clips, samples, layout.benchmark / "media"),
+        posters=posters(clips),
+        sheets={clip_id: strips(clips, clip_id, equal_times, SHEET_FRAME_PX) for clip_id in samples},
+        mouths={clip_id: strips(clips, clip_id, mouth_looker(tables, clip_id), MOUTH_PX) for clip_id in samples},
+        curves=training_curves(layout),
+        stages=stage_facts(layout),
+        absences=absences(params.evaluate),
+    )
+
+
+def frechet_column(rows: Sequence[Aggregate], settings: Evaluate) -> Metric:
+    """The Fréchet metric that the aggregates hold: FID, or its stand-in."""
+    known = [frechet_metric(kind.name, kind.is_fid, settings.frechet_every_frames) for kind in (Inception, DctColour)]
+    present = {row.metric for row in rows}
+    for metric in known:
+        if metric.metric_id in present:
+            return metric
+    raise SpaceError(f"aggregates: no Fréchet column, need one of {[m.metric_id for m in known]} (run `dvc repro evaluate`)")
+
+
+def absences(settings: Evaluate) -> list[str]:
+    """What is not measured because published weights are absent, and what to do about it."""
+    folder = Path(settings.weights)
+    if weights.find(weights.INCEPTION, folder) is None:
+        line = weights.absence(weights.INCEPTION, folder)
+        return [f"{line[0].upper()}{line[1:]}."]
+    return []
+
+
+def meant_gaps(path: Path) -> dict[tuple[str, str], NDArray[np.float32]]:
+    """Lip opening (T,) that each system meant to show, by (system, clip)."""
+    table = read_arrow(path, SynthesizedFrame)
+    found = {}
+    for system in sorted(set(table.column("system").to_pylist())):
+        own = table.filter(np.array([s == system for s in table.column("system").to_pylist()]))
+        for clip_id, frames in by_clip(own):
+            found[system, clip_id] = lip_gap(vectors(frames, "normalised").reshape(len(frames), -1, 3))
+    return found
+
+
+def place_videos(clips: Sequence[SynthesizedClip], samples: Sequence[str], folder: Path) -> dict[tuple[str, str], str]:
+    """Copy the sample videos to ``folder`` (emptied first); their paths relative to the page, by (system, clip)."""
+    shutil.rmtree(folder, ignore_errors=True)
+    make_folder(folder)
+    placed = {}
+    for clip in progress.track([c for c in clips if c.clip_id in samples and c.status == KEPT], "sample videos"):
+        name = f"{samples.index(clip.clip_id) + 1:02d}-{clip.system}.mp4"
+        shutil.copyfile(clip.video, folder / name)
+        placed[clip.system, clip.clip_id] = f"{folder.name}/{name}"
+    return placed
+
+
+def posters(clips: Sequence[SynthesizedClip]) -> dict[tuple[str, str], str]:
+    """The middle frame of every video as a small picture."""
+    found = {}
+    for clip in progress.track([c for c in clips if c.status == KEPT], "posters"):
+        frame = next(islice(decode_video(clip.video), clip.n_frames // 2, None), None)
+        if frame is not None:
+            found[clip.system, clip.clip_id] = thumbnail(frame.rgb, POSTER_PX)
+    return found
+
+
+Look = Callable[[SynthesizedClip], dict[int, CropBox | None]]
+"""Which frames of a video to show, and which part of each (None: all of it)."""
+
+
+def strips(clips: Sequence[SynthesizedClip], clip_id: str, look: Look, frame_px: int) -> list[tuple[str, str]]:
+    """(title of the system, address of a strip of its frames) for one clip, in the order of the tables."""
+    by_system = {clip.system: clip for clip in clips if clip.status == KEPT and clip.clip_id == clip_id}
+    found = []
+    for entry in ENTRIES:
+        clip = by_system.get(entry.name)
+        shown = look(clip) if clip else {}
+        if clip and shown:
+            whole = CropBox(0, 0, clip.size_px)
+            pictures = [
+                (shown[index] or whole).apply(frame.rgb, frame_px)
+                for index, frame in enumerate(islice(decode_video(clip.video), max(shown) + 1))
+                if index in shown
+            ]
+            found.append((entry.title, thumbnail(np.hstack(pictures), len(pictures) * frame_px)))
+    return found
+
+
+def equal_times(clip: SynthesizedClip) -> dict[int, CropBox | None]:
+    """Whole frames from the first to the last."""
+    return dict.fromkeys(np.linspace(0, clip.n_frames - 1, SHEET_FRAMES).round().astype(int).tolist())
+
+
+def mouth_looker(data: BenchmarkData, clip_id: str) -> Look:
+    """Close-ups of the mouth, in each system's own place, over the time in which the recording's lips move most."""
+    truth = data.gaps.get((REFERENCE, clip_id), np.zeros(0))
+    begin = busiest(truth, MOUTH_FRAMES * MOUTH_STEP)
+    wanted = range(begin, begin + MOUTH_FRAMES * MOUTH_STEP, MOUTH_STEP)
+
+    def look(clip: SynthesizedClip) -> dict[int, CropBox | None]:
+        seen = {t.frame: t for t in data.traces if t.system == clip.system and t.clip_id == clip_id and t.found}
+        return {frame: mouth_box(seen[frame]) for frame in wanted if frame in seen}
+
+    return look
+
+
+def mouth_box(seen: TraceFrame) -> CropBox:
+    """A square around the mouth."""
+    assert seen.mouth_x_px is not None and seen.mouth_y_px is not None and seen.iod_px is not None
+    side = round(seen.iod_px * MOUTH_SIDE_IOD)
+    return CropBox(round(seen.mouth_x_px - side / 2), round(seen.mouth_y_px - side / 2), side)
+
+
+def busiest(gap: NDArray[np.float64], frames: int) -> int:
+    """First of the ``frames`` consecutive frames over which ``gap`` (T,) varies most; 0 when there are not that many."""
+    starts = range(max(1, len(gap) - frames + 1))
+    spread = [float(np.nan_to_num(gap[s : s + frames]).std()) if len(gap) else 0.0 for s in starts]
+    return int(np.argmax(spread))
+
+
+def training_curves(layout: Layout) -> dict[str, dict[str, list[float | None]]]:
+    """Columns of every ``curves.csv`` under the models' folder, by model."""
+    found = {}
+    for path in sorted(layout.models.glob("*/curves.csv")):
+        with path.open(newline="") as file:
+            lines = list(csv.DictReader(file))
+        names = lines[0].keys() if lines else ()
+        found[path.parent.name] = {name: [float(line[name]) if line[name] else None for line in lines] for name in names}
+    return found
+
+
+def stage_facts(layout: Layout) -> list[Mapping[str, object]]:
+    """What the stages said of themselves, in the order of the pipeline."""
+    folder = layout.timing(STAGE).parent
+    facts = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json")) if path.stem != STAGE]
+    order = {name: index for index, name in enumerate(PIPELINE_ORDER)}
+    return sorted(facts, key=lambda f: (order.get(f["stage"], len(order)), f["stage"]))
+
+
+if __name__ == "__main__":
+    stage_main(run)

@@ -1,0 +1,299 @@
+"""Stage ``segment``: cut every clip into segments and give each all its scores, from the stored tracks; nothing is decoded.
+
+Where to cut says ``space_data.segmentation``. A segment's scores are sums, medians and percentiles of what ``measure`` stored per
+frame and per 10 ms, so other cuts, too, cost no decoding. The unit of work is a shard of ``measure``'s tables.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from pipelines.job.engine import (
+    Layout,
+    Unit,
+    all_kept,
+    content_hash,
+    folders_of,
+    run_units,
+    stage_clock,
+    stage_main,
+    write_ledger,
+)
+from space_data import measures as m
+from space_data.clip_media import has_sound
+from space_data.errors import SpaceError
+from space_data.files import sha256_of
+from space_data.landmarks import N_LANDMARKS, PoseTrack, lip_height_outer, normalise
+from space_data.params import Params, SegmentStage
+from space_data.schema import Clip, ClipMeasure, FrameRow, Measure, SoundRow
+from space_data.segmentation import CutRules, Span, Timeline, cut, face_steps
+from space_data.tables import from_arrow, read_arrow, read_table, stream_clips, stream_pairs, vectors, write_arrow, write_table
+from space_data.timebase import features_before
+
+STAGE = "segment"
+ROUNDING_S = 0.1
+"""Headers, sound and pictures may end so far apart without anything missing: sound is padded to whole packets."""
+FRAME_COLUMNS = [
+    "clip_id", "pts_s", "width_px", "height_px", "shot", "found", "landmarks_px", "pose", "box", "faces", "second_face",
+    "detector_score", "photo_score", "reblur_ratio", "reblur_coarse", "luma_mean", "luma_sd", "frame_difference",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Shard:
+    """The files of one shard of ``measure``, and the table of all clips."""
+
+    clips: str
+    facts: str
+    frames: str
+    sound: str
+
+
+@dataclass(frozen=True)
+class Heard:
+    """A clip's sound per 10 ms, (n,) each."""
+
+    speech: NDArray[np.bool_]
+    loudness_db: NDArray[np.float32]
+    clipped_share: NDArray[np.float32]
+
+    @staticmethod
+    def of(rows: pa.Table | None) -> "Heard":
+        """From ``SoundRow`` rows; empty without any."""
+        if rows is None:
+            return Heard(np.zeros(0, bool), np.zeros(0, np.float32), np.zeros(0, np.float32))
+        columns = (np.asarray(rows.column(name)) for name in ("speech", "loudness_db", "clipped_share"))
+        speech, loudness, clipped = columns
+        return Heard(speech.astype(bool), loudness, clipped)
+
+    def between(self, start_s: float, end_s: float) -> "Heard":
+        """Of the part from ``start_s`` to ``end_s``."""
+        a, b = (int(i) for i in features_before(np.array([start_s, end_s])))
+        part = slice(max(a, 0), max(b, 0))
+        return Heard(self.speech[part], self.loudness_db[part], self.clipped_share[part])
+
+
+@dataclass(frozen=True)
+class Seen:
+    """A clip's frame rows as arrays, with what follows from them."""
+
+    starts_s: NDArray[np.float64]
+    """(T + 1,) the last entry is the clip's end"""
+    shot: NDArray[np.int64]
+    sizes_px: NDArray[np.int64]
+    """(T, 2) width and height of the picture; one size throughout a shot"""
+    boxes: NDArray[np.float32]
+    steps: NDArray[np.float64]
+    pose: NDArray[np.float32]
+    normalised: NDArray[np.float32]
+    scores: dict[str, NDArray[np.float64]]
+    """the frame table's scalar columns"""
+
+    @staticmethod
+    def of(rows: pa.Table, end_s: float) -> "Seen":
+        """From ``FrameRow`` rows of one clip that ends at ``end_s``."""
+        pose, boxes = vectors(rows, "pose"), vectors(rows, "box")
+        landmarks = vectors(rows, "landmarks_px").reshape(-1, N_LANDMARKS, 3)
+        scalars = ("faces", "second_face", "detector_score", "photo_score", "reblur_ratio", "reblur_coarse", "luma_mean",
+                   "luma_sd", "frame_difference")  # fmt: skip
+        return Seen(
+            np.append(np.asarray(rows.column("pts_s"), np.float64), end_s), np.asarray(rows.column("shot"), np.int64),
+            np.stack([np.asarray(rows.column(name), np.int64) for name in ("width_px", "height_px")], axis=1), boxes,
+            face_steps(boxes), pose, normalise(landmarks, PoseTrack.from_array(pose)),
+            {name: np.asarray(rows.column(name), np.float64) for name in scalars},
+        )  # fmt: skip
+
+    @property
+    def found(self) -> NDArray[np.bool_]:
+        """Frames with a face, (T,)."""
+        return np.isfinite(self.boxes[:, 0])
+
+    def speaking(self, speech: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """A 100 Hz mask at the time of each frame, (T,); False beyond its end."""
+        index = features_before(self.starts_s[:-1])
+        inside = (index >= 0) & (index < len(speech))
+        return inside & (speech[np.clip(index, 0, max(len(speech) - 1, 0))] if len(speech) else False)
+
+
+def measures_of(clip: Clip, facts: ClipMeasure, frames: pa.Table | None, sound: pa.Table | None, settings: SegmentStage
+                ) -> list[Measure]:  # fmt: skip
+    """The segments of one clip; of a screened one, or one without frames, a single segment that is the whole clip."""
+    heard = Heard.of(sound)
+    if frames is None or not len(frames):
+        return [_measure(clip, facts, None, heard, None, (0, 0), (0, 1), settings)]
+    seen = Seen.of(frames, facts.video_s)
+    speaking = seen.speaking(heard.speech) if len(heard.speech) else None
+    rules = CutRules(
+        settings.shortest_s, settings.longest_s, settings.lost_s, settings.track_jump, settings.silence_s, settings.margin_s
+    )
+    spans = cut(Timeline(seen.starts_s, seen.shot, seen.found, seen.steps, speaking), rules)
+    return [
+        _measure(clip, facts, seen, heard, speaking, span, (number, len(spans)), settings) for number, span in enumerate(spans)
+    ]
+
+
+def _measure(
+    clip: Clip, facts: ClipMeasure, seen: Seen | None, heard: Heard, speaking: NDArray[np.bool_] | None, span: Span,
+    number_of: tuple[int, int], settings: SegmentStage,
+) -> Measure:  # fmt: skip
+    """All scores of frames ``span``."""
+    (first, end), (number, of) = span, number_of
+    start_s, end_s = (float(seen.starts_s[first]), float(seen.starts_s[end])) if seen is not None else (0.0, facts.video_s)
+    width_px, height_px = seen.sizes_px[first] if seen is not None else (facts.width_px, facts.height_px)
+    part = heard.between(start_s, end_s)
+    levels = m.sound_measures(part.speech, part.loudness_db)
+    pictures = _picture_scores(seen, span, speaking, settings) if seen is not None else _no_picture_scores(facts)
+    return Measure(
+        clip_id=clip.clip_id if of == 1 else f"{clip.clip_id}#{number}", source_clip_id=clip.clip_id, segment=number,
+        dataset=clip.dataset, subject=clip.subject, screened=facts.screened, first_frame=first, end_frame=end, start_s=start_s,
+        end_s=end_s, length_s=end_s - start_s, header_fps=clip.fps, **_file_scores(clip, facts), has_audio=has_sound(clip),
+        audio_s=facts.audio_s, video_s=facts.video_s, width_px=int(width_px), height_px=int(height_px),
+        border_share=facts.border_share,
+        speech_share=levels.speech_share, speech_s=levels.speech_s, silence_s=levels.silence_s,
+        speech_level_db=levels.speech_level_db, speech_over_noise_db=levels.speech_over_noise_db,
+        peak_level_db=levels.peak_level_db, clipped_share=float(part.clipped_share.mean()) if len(part.speech) else 0.0,
+        **pictures,
+    )  # fmt: skip
+
+
+def _file_scores(clip: Clip, facts: ClipMeasure) -> dict[str, Any]:
+    """What is told of the whole file: how much of it is there, and in what state."""
+    damaged = ((facts.damaged_video_packets, facts.video_packets), (facts.damaged_sound_packets, facts.sound_packets))
+    return {
+        "missing_share": None if facts.screened else missing_share(clip, facts),
+        "damaged_share": max(part / whole if whole else 0.0 for part, whole in damaged),
+        "restarts": clip.restarts, "jumped_s": clip.jumped_s, "picture_sizes": facts.picture_sizes,
+        "interlaced_share": facts.interlaced_frames / max(1, facts.decoded_frames), "colours_mapped": bool(clip.colours),
+        "is_mirrored": clip.is_mirrored, "tracks": max(clip.video_tracks, clip.audio_tracks),
+        "sound_gaps_s": facts.sound_gaps_s, "bad_sample_share": facts.bad_sample_share,
+        "sound_rescaled": facts.sound_scale != 1.0, "channels_cancel": facts.sound_channel is not None,
+    }  # fmt: skip
+
+
+def missing_share(clip: Clip, facts: ClipMeasure) -> float:
+    """Share of the promised time that is not there when decoded, up to ``ROUNDING_S`` being none.
+
+    Pictures are promised by their packets, and by a header that says where they end; without one by the length of the file, which
+    is that of its longer stream. The header's count of frames is no promise: it includes those that an edit list hides.
+    """
+    lasting_s = facts.video_s if clip.audio_path else max(facts.video_s, facts.audio_s)
+    promises = [(clip.packets_end_s, facts.video_s)]
+    promises.append((clip.promised_video_s, facts.video_s) if clip.promised_video_s else (clip.duration_s, lasting_s))
+    return max(max(0.0, promised_s - there_s - ROUNDING_S) / max(promised_s, ROUNDING_S) for promised_s, there_s in promises)
+
+
+def _no_picture_scores(facts: ClipMeasure) -> dict[str, Any]:
+    """Of a clip whose frames were not measured; without a face in any picture that was looked at, that much is known."""
+    names = ("face_width_px", "outside_share", "track_jump", "detector_score", "landmark_jitter", "photo_score", "yaw_p95_deg",
+             "yaw_median_deg", "pitch_p95_deg", "roll_p95_deg", "yaw_range_deg", "pitch_range_deg", "roll_range_deg",
+             "reblur_ratio", "reblur_coarse", "luma_mean", "luma_sd", "frame_difference", "duplicate_share", "frozen_s",
+             "lip_motion", "several_faces_share", "lost_share")  # fmt: skip
+    unseen = 1.0 if facts.screened == "no_face" else None
+    return {**dict.fromkeys(names), "mean_rate_hz": None, "unseen_share": unseen, "frame_rate_hz": 0.0, "irregular_share": 0.0}
+
+
+def _picture_scores(
+    seen: Seen, span: Span, speaking: NDArray[np.bool_] | None, settings: SegmentStage
+) -> dict[str, Any]:
+    """The scores of frames ``span`` by the name of their column."""
+    frames, (first, end) = slice(*span), span
+    scores = {name: values[frames] for name, values in seen.scores.items()}
+    rate_hz, irregular = m.irregular_share(seen.starts_s[frames])
+    found = seen.found[frames]
+    boxes = seen.boxes[frames][found]
+    angles = m.angle_range(PoseTrack.from_array(seen.pose[frames]))
+    counted = scores["faces"] >= 0
+    still = scores["frame_difference"][1:] < settings.duplicate_difference  # each frame against the one before
+    steps = seen.steps[first + 1 : end]
+    lips = lip_height_outer(seen.normalised[frames])
+    speech = speaking[frames] if speaking is not None else np.zeros(end - first, bool)
+    outside = [m.is_outside(box, *map(int, seen.sizes_px[first])) for box in boxes]
+
+    def middle(name: str) -> float | None:
+        finite = scores[name][np.isfinite(scores[name])]
+        return float(np.median(finite)) if len(finite) else None
+
+    return {
+        "frame_rate_hz": rate_hz, "mean_rate_hz": (end - first) / (seen.starts_s[end] - seen.starts_s[first]),
+        "irregular_share": irregular, "lost_share": float(1 - found.mean()),
+        "track_jump": float(np.nanmax(steps)) if np.isfinite(steps).any() else None,
+        "face_width_px": float(np.median(boxes[:, 2] - boxes[:, 0])) if len(boxes) else None,
+        "outside_share": float(np.mean(outside)) if outside else None, "detector_score": middle("detector_score"),
+        "landmark_jitter": m.landmark_jitter(seen.normalised[frames]), "photo_score": middle("photo_score"),
+        "several_faces_share": _share(scores["second_face"][counted] >= settings.second_face_share),
+        "unseen_share": _share(scores["faces"][counted] == 0),
+        **{name: getattr(angles, name) if angles else None for name in m.AngleRange.__dataclass_fields__},
+        "reblur_ratio": middle("reblur_ratio"), "reblur_coarse": middle("reblur_coarse"), "luma_mean": middle("luma_mean"),
+        "luma_sd": middle("luma_sd"),
+        "frame_difference": float(np.median(scores["frame_difference"][1:])) if end - first > 1 else None,
+        "duplicate_share": _share(still),
+        "frozen_s": m.longest_true_s(still, np.diff(seen.starts_s[frames])),
+        "lip_motion": m.lip_motion(lips, speech),
+    }  # fmt: skip
+
+
+def _share(mask: NDArray[np.bool_]) -> float | None:
+    """Share of ``mask`` that is true; None of nothing."""
+    return float(mask.mean()) if len(mask) else None
+
+
+def segment_shard(shard: Shard, settings: SegmentStage, folder: Path) -> None:
+    """Unit function: write ``measures.parquet`` of one shard's clips."""
+    facts = {row.clip_id: row for row in read_table(shard.facts, ClipMeasure)}
+    clips = {row.clip_id: row for row in from_arrow(read_arrow(shard.clips, Clip, clip_ids=facts), Clip)}
+    missing = facts.keys() - clips.keys()
+    if missing:
+        raise SpaceError(f"{shard.facts}: clip {min(missing)} is not in {shard.clips} (stale? `dvc repro`)")
+    rows = [
+        row
+        for clip_id, frames, sound in _tracks(shard, sorted(facts))
+        for row in measures_of(clips[clip_id], facts[clip_id], frames, sound, settings)
+    ]
+    write_table(folder / "measures.parquet", rows, Measure)
+
+
+def _tracks(shard: Shard, clip_ids: list[str]) -> Iterator[tuple[str, pa.Table | None, pa.Table | None]]:
+    """Frames and sound of every clip, None where there are none; one row group of each in memory."""
+    every = ((clip_id, None) for clip_id in clip_ids)
+    sound = stream_clips(shard.sound, SoundRow, ["clip_id", "speech", "loudness_db", "clipped_share"])
+    with_frames = stream_pairs(every, stream_clips(shard.frames, FrameRow, FRAME_COLUMNS))
+    with_both = stream_pairs(((clip_id, frames) for clip_id, _, frames in with_frames), sound)
+    yield from with_both
+
+
+def run(params: Params, layout: Layout) -> None:
+    """Write ``segments.parquet`` and the stage's ledger, whose units are the clips that were measured."""
+    with stage_clock(layout, STAGE) as clock:
+        units, clips_sha256 = [], sha256_of(layout.clips)
+        for facts in sorted(layout.clip_measures.glob("*.parquet")):
+            files = [facts, layout.frames / facts.name, layout.sound / facts.name]
+            value = Shard(str(layout.clips), *map(str, files))
+            content = content_hash(clips_sha256, *map(sha256_of, files))
+            units.append(Unit(facts.stem, content, value))
+        folders = folders_of(STAGE, run_units(STAGE, units, segment_shard, params.segment, layout, params.job))
+        tables = [read_arrow(folder / "measures.parquet", Measure) for folder in folders]
+        table = pa.concat_tables(tables).sort_by([("source_clip_id", "ascending"), ("segment", "ascending")])
+        _check_ids(table)
+        write_arrow(layout.measures, table)
+        clips = pa.chunked_array([table.column("source_clip_id").unique()])
+        measured = read_arrow(layout.clip_measures, ClipMeasure, ["clip_id"]).column("clip_id")
+        clock.counts = write_ledger(layout, STAGE, measured, all_kept(STAGE, clips))
+        clock.clips, clock.notes["segments"] = len(clips), str(len(table))
+
+
+def _check_ids(table: pa.Table) -> None:
+    """Raise SpaceError if two segments have one id."""
+    ids = table.column("clip_id")
+    if len(ids.unique()) < len(ids):
+        counts = ids.value_counts()
+        repeated = next(row["values"].as_py() for row in counts if row["counts"].as_py() > 1)
+        raise SpaceError(f"{STAGE}: segment id {repeated!r} occurs twice (rename the file that ends in # and a number)")
+
+
+if __name__ == "__main__":
+    stage_main(run)

@@ -1,0 +1,328 @@
+"""Stage ``sync``: how far sound and lips are apart in every segment, by a scorer fitted on the set's own clips; no decoding.
+
+With enough speech the scorer is fitted on the set itself (on a part of a large one) in speaker-disjoint folds: no clip is judged
+by a scorer that has seen its speaker. Its threshold is what mismatched sound of the same set exceeds in 5 % of cases. A smaller
+set uses the scorer shipped in ``space_data/assets/sync_scorer.npz``. The table says which.
+
+Two scorers are shipped, one for this stage, one for the benchmark (``sync_scorer_evaluation.npz``), fitted on disjoint speakers,
+so that no system is judged by the scorer that chose its training clips. Those in the package know real and rendered speakers
+(``benchmarks/fit_shipped_sync.py``); ``python -m pipelines.stages.sync --export`` makes a pair from the present set alone.
+"""
+
+import argparse
+import logging
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from pipelines.job.engine import (
+    Layout,
+    Unit,
+    all_kept,
+    content_hash,
+    folders_of,
+    run_units,
+    stage_clock,
+    stage_main,
+    write_ledger,
+)
+from space_data import avsync, progress
+from space_data.avsync import Array, Scorer, Track
+from space_data.errors import SpaceError
+from space_data.files import atomic_file, sha256_of
+from space_data.landmarks import N_LANDMARKS, PoseTrack
+from space_data.params import Params, SyncStage, load_params
+from space_data.schema import FrameRow, Measure, SegmentSync, SoundRow, SyncWindow
+from space_data.tables import from_arrow, read_arrow, stream_clips, stream_pairs, vectors, write_arrow, write_table
+from space_data.timebase import frame_start_s, frames_in
+
+logger = logging.getLogger(__name__)
+
+STAGE = "sync"
+BATCH_ROWS = 65_536
+NOT_SCORED = "not scored: no sound, no face, or too short"
+SHIPPED, SHIPPED_EVALUATION = "sync_scorer.npz", "sync_scorer_evaluation.npz"
+
+
+def shipped_scorer(name: str = SHIPPED) -> Scorer:
+    """One of the two scorers that come with the package."""
+    return Scorer.load(Path(str(files("space_data") / "assets" / name)))
+
+
+def is_eligible(measure: Measure, settings: SyncStage) -> bool:
+    """Whether a segment is good enough to fit a scorer on; offsets do not matter, they are found on the way."""
+    return (
+        measure.has_audio
+        and measure.length_s >= settings.fit_length_s
+        and measure.lost_share == 0
+        and measure.several_faces_share == 0
+        and (measure.face_width_px or 0) >= settings.fit_face_width_px
+        and (measure.yaw_p95_deg or 0) <= settings.fit_yaw_deg
+        and measure.speech_share >= settings.least_speech
+        and (measure.lip_motion or 0) >= settings.fit_lip_motion
+    )
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One shard of ``measure``'s frames and sound."""
+
+    frames: str
+    sound: str
+
+
+def shards_of(layout: Layout) -> list[Shard]:
+    """The shards, in order of their names."""
+    frames, sounds = sorted(layout.frames.glob("*.parquet")), sorted(layout.sound.glob("*.parquet"))
+    return [Shard(str(a), str(b)) for a, b in zip(frames, sounds, strict=True)]
+
+
+def read_tracks(shard: Shard, measures: Iterable[Measure]) -> Iterator[Track]:
+    """Tracks of those segments that have a face and sound and lie in ``shard``; one row group is in memory."""
+    by_source: dict[str, list[Measure]] = {}
+    for measure in measures:
+        if measure.has_audio:
+            by_source.setdefault(measure.source_clip_id, []).append(measure)
+    columns = ["clip_id", "pts_s", "landmarks_px", "pose"]
+    heard = stream_clips(shard.sound, SoundRow, ["clip_id", "log_mel", "speech"])
+    for clip_id, frames, sound in stream_pairs(stream_clips(shard.frames, FrameRow, columns), heard):
+        if sound is None or clip_id not in by_source:
+            continue
+        pts_s = np.asarray(frames["pts_s"], np.float64)
+        landmarks = vectors(frames, "landmarks_px").reshape(-1, N_LANDMARKS, 3)
+        pose = PoseTrack.from_array(vectors(frames, "pose"))
+        log_mel = vectors(sound, "log_mel")
+        speech = np.asarray(sound["speech"], bool)
+        for m in by_source[clip_id]:
+            span = slice(m.first_frame, m.end_frame)
+            track = avsync.make_track(
+                m.clip_id, m.subject, pts_s[span], landmarks[span], pose[span], log_mel, speech, m.start_s, m.end_s
+            )
+            if track is not None and len(track) >= avsync.SHORTEST_OVERLAP_FRAMES:
+                yield track
+
+
+def to_fit_on(batches: Iterable[Sequence[Measure]], settings: SyncStage) -> list[Measure]:
+    """Eligible segments, at most ``fit_at_most_s`` of them: which ones decides a hash, so a larger set changes few of them."""
+    chosen: list[tuple[str, Measure]] = []
+    for batch in batches:
+        chosen += [(content_hash(measure.clip_id), measure) for measure in batch if is_eligible(measure, settings)]
+        chosen.sort(key=lambda item: item[0])
+        ends_s = np.cumsum([measure.length_s for _, measure in chosen])
+        del chosen[int(np.searchsorted(ends_s, settings.fit_at_most_s)) + 1 :]
+    return [measure for _, measure in chosen]
+
+
+def measure_batches(table: pa.Table) -> Iterator[list[Measure]]:
+    """The rows of ``table`` as objects, so many at a time: of a million, all at once would fill the memory."""
+    for first in range(0, len(table), BATCH_ROWS):
+        yield from_arrow(table.slice(first, BATCH_ROWS), Measure)
+
+
+def eligible_tracks(layout: Layout, measures: pa.Table, settings: SyncStage) -> list[Track]:
+    """Tracks to fit a scorer on, sorted by id."""
+    chosen = to_fit_on(measure_batches(measures), settings)
+    return sorted((t for shard in shards_of(layout) for t in read_tracks(shard, chosen)), key=lambda track: track.clip_id)
+
+
+@dataclass(frozen=True)
+class Scorers:
+    """Which scorer judges whom: the one that has not seen the speaker; ``general`` for speakers that none was fitted on."""
+
+    general: Scorer
+    by_subject: Mapping[str, int] = field(default_factory=dict)
+    folds: tuple[Scorer, ...] = ()
+
+    def of(self, subject: str) -> Scorer:
+        """The scorer for a speaker."""
+        fold = self.by_subject.get(subject)
+        return self.general if fold is None else self.folds[fold]
+
+    def content(self) -> str:
+        """Hash of all coefficients."""
+        parts = [array.tolist() for s in (self.general, *self.folds) for array in (s.lip_map, s.mel_map, s.weights)]
+        return content_hash(parts, [s.null for s in (self.general, *self.folds)], dict(self.by_subject))
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Tracks, their folds, one scorer per fold that has not seen it, and the offsets that these find, (n,) each."""
+
+    tracks: Sequence[Track]
+    folds: NDArray[np.int64]
+    scorers: Sequence[Scorer]
+    offsets: Sequence[int]
+
+    def pairs(self) -> list[tuple[Array, Array]]:
+        """Lips and mel of every track with its offset taken out."""
+        return [track.shifted(offset) for track, offset in zip(self.tracks, self.offsets, strict=True)]
+
+
+def align(tracks: Sequence[Track], settings: SyncStage, name: str, zero: Scorer | None) -> Fit:
+    """Fit in speaker-disjoint folds and find every track's offset.
+
+    Args:
+        zero: the scorer that says what "in sync" is; None for a corpus most of whose clips are in sync by construction.
+    """
+    folds = avsync.folds_of(tracks, settings.folds)
+    reference = [0 if zero is None else avsync.read_curve(zero.curve(t.lips, t.mel)).offset_frames for t in tracks]
+    scorers = avsync.fit_aligned(tracks, folds, name, np.array(reference))
+    offsets = [avsync.read_curve(scorers[f].curve(t.lips, t.mel)).offset_frames for t, f in zip(tracks, folds, strict=True)]
+    return Fit(tracks, folds, scorers, offsets)
+
+
+def fit_on_set(tracks: Sequence[Track], settings: SyncStage, name: str, zero: Scorer | None) -> Scorers:
+    """Fit in speaker-disjoint folds, and once on all; every scorer gets the set's own null level. ``zero`` as for ``align``."""
+    fit = align(tracks, settings, name, zero)
+    null = avsync.null_level(tracks, fit.folds, fit.scorers)
+    by_subject = {track.subject: int(fold) for track, fold in zip(tracks, fit.folds, strict=True)}
+    folds = tuple(replace(scorer, null=null) for scorer in fit.scorers)
+    return Scorers(avsync.fit(fit.pairs(), name, null), by_subject, folds)
+
+
+def speech_seconds(tracks: Sequence[Track]) -> float:
+    """Seconds of speech in all tracks."""
+    return frame_start_s(sum(int(track.speech.sum()) for track in tracks))
+
+
+def choose_scorers(eligible: Sequence[Track], settings: SyncStage) -> Scorers:
+    """Fitted on the set itself if it has enough speech and speakers, else the shipped one."""
+    found_s, speakers = speech_seconds(eligible), len({track.subject for track in eligible})
+    if found_s >= settings.fit_speech_s and speakers >= settings.folds:
+        scorers = fit_on_set(eligible, settings, "own set", shipped_scorer())
+        logger.info("sync: scorer fitted on %d clips of %d speakers, %.0f s of speech", len(eligible), speakers, found_s)
+        return scorers
+    logger.info(
+        "sync: %.0f s of speech by %d speakers, fitting needs %g s and %d: the shipped scorer is used",
+        found_s, speakers, settings.fit_speech_s, settings.folds,
+    )  # fmt: skip
+    return Scorers(replace(shipped_scorer(), fitted_on="shipped"))
+
+
+def score_segment(track: Track, scorer: Scorer, start_s: float, settings: SyncStage) -> tuple[SegmentSync, list[SyncWindow]]:
+    """Score one segment and each of its windows; the segment's curve is the mean of its windows'."""
+    length, hop = frames_in(settings.window_s), frames_in(settings.hop_s)
+    windows = avsync.window_curves(track, scorer, length, hop, settings.least_speech)
+    whole = avsync.read_curve(np.mean([curve for _, curve, _ in windows], axis=0))
+    rows = []
+    for number, (first, curve, speech_share) in enumerate(windows):
+        score = avsync.read_curve(curve)
+        rows.append(
+            SyncWindow(
+                track.clip_id, number, start_s + frame_start_s(first), frame_start_s(min(length, len(track))), speech_share,
+                score.offset_frames, score.confidence,
+            )
+        )  # fmt: skip
+    agreeing = sum(abs(row.offset_frames - whole.offset_frames) <= 1 for row in rows)
+    covered = _frames_covered(windows, min(length, len(track)))
+    segment = SegmentSync(
+        track.clip_id, scorer.fitted_on, len(rows), agreeing, whole.offset_frames, whole.confidence,
+        scorer.threshold(covered), whole.at_zero, scorer.chance(whole.confidence, covered),
+    )  # fmt: skip
+    return segment, rows
+
+
+def _frames_covered(windows: Sequence[tuple[int, NDArray[np.float64], float]], length: int) -> int:
+    """Number of frames that lie in at least one window."""
+    return len({frame for first, _, _ in windows for frame in range(first, first + length)})
+
+
+@dataclass(frozen=True)
+class ShardUnit:
+    """What is scored, and by whom."""
+
+    shard: Shard
+    measures: str
+    scorers: Scorers
+
+
+def score_shard(unit: ShardUnit, settings: SyncStage, folder: Path) -> None:
+    """Unit function: write ``segments.parquet`` and ``windows.parquet`` of one shard."""
+    clips = pq.read_table(unit.shard.frames, columns=["clip_id"]).column("clip_id").unique()
+    table = pq.read_table(unit.measures, filters=pc.field("source_clip_id").isin(clips), partitioning=None)
+    measures = {row.clip_id: row for row in from_arrow(table, Measure)}
+    scored = [
+        score_segment(track, unit.scorers.of(track.subject), measures[track.clip_id].start_s, settings)
+        for track in read_tracks(unit.shard, measures.values())
+    ]
+    write_table(folder / "segments.parquet", [segment for segment, _ in scored], SegmentSync)
+    write_table(folder / "windows.parquet", [row for _, rows in scored for row in rows], SyncWindow)
+
+
+def run(params: Params, layout: Layout) -> None:
+    """Write ``sync/segments.parquet``, ``sync/sync.parquet``, ``sync/scorer.npz`` and the stage's ledger."""
+    with stage_clock(layout, STAGE) as clock:
+        measures = read_arrow(layout.measures, Measure)
+        scorers = choose_scorers(eligible_tracks(layout, measures, params.sync), params.sync)
+        common = (sha256_of(layout.measures), scorers.content())
+        units = [
+            Unit(
+                Path(shard.frames).stem,
+                content_hash(sha256_of(shard.frames), sha256_of(shard.sound), *common),
+                ShardUnit(shard, str(layout.measures), scorers),
+            )
+            for shard in shards_of(layout)
+        ]
+        folders = folders_of(STAGE, run_units(STAGE, units, score_shard, params.sync, layout, params.job))
+        segments = pa.concat_tables([read_arrow(folder / "segments.parquet", SegmentSync) for folder in folders])
+        windows = pa.concat_tables([read_arrow(folder / "windows.parquet", SyncWindow) for folder in folders])
+        write_arrow(layout.sync_segments, segments.sort_by("clip_id"))
+        write_arrow(layout.sync, windows.sort_by([("clip_id", "ascending"), ("window", "ascending")]))
+        with atomic_file(layout.scorer) as part:
+            scorers.general.save(part)
+        ids = measures.column("clip_id")
+        detail = pc.if_else(pc.is_in(ids, segments.column("clip_id").combine_chunks()), "", NOT_SCORED)
+        clock.counts = write_ledger(layout, STAGE, ids, all_kept(STAGE, ids, detail))
+        clock.clips = len(measures)
+        clock.notes["scorer"] = scorers.general.fitted_on
+
+
+def export(params: Params, layout: Layout, folder: Path) -> None:
+    """Fit the two shipped scorers on disjoint halves of the set's speakers and write them to ``folder``.
+
+    The set must be in sync by construction, but for a minority, as the default corpus is: its median offset becomes zero.
+
+    Raises:
+        SpaceError: a half has too little speech or too few speakers.
+    """
+    eligible = eligible_tracks(layout, read_arrow(layout.measures, Measure), params.sync)
+    half_of = avsync.folds_of(eligible, 2)
+    for half, name in enumerate((SHIPPED, SHIPPED_EVALUATION)):
+        tracks = [track for track, h in zip(eligible, half_of, strict=True) if h == half]
+        found_s, speakers = speech_seconds(tracks), len({track.subject for track in tracks})
+        if found_s < params.sync.fit_speech_s or speakers < params.sync.folds:
+            raise SpaceError(
+                f"{name}: {found_s:.0f} s of speech by {speakers} speakers in this half of the set, "
+                f"need {params.sync.fit_speech_s:g} s by {params.sync.folds} (make a larger corpus)"
+            )
+        scorer = fit_on_set(tracks, params.sync, f"{speakers} speakers, {found_s:.0f} s of speech", zero=None).general
+        with atomic_file(folder / name) as part:
+            scorer.save(part)
+        logger.info("%s: fitted on %s, null %.2f", name, scorer.fitted_on, scorer.null)
+
+
+def main() -> None:
+    """The stage, or with ``--export`` the maker of the shipped scorers."""
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--export", action="store_true")
+    parser.add_argument("--export-data", type=Path, default=Path("data"))
+    arguments, rest = parser.parse_known_args()
+    if not arguments.export:
+        stage_main(run, rest)
+        return
+    progress.setup()
+    try:
+        export(load_params(), Layout(data=arguments.export_data), Path(str(files("space_data") / "assets")))
+    except SpaceError as error:
+        raise SystemExit(f"error: {error}") from None
+
+
+if __name__ == "__main__":
+    main()
