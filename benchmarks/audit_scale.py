@@ -19,7 +19,7 @@ from pipelines.audit.data import Audit
 from pipelines.audit.pictures import sheets_of
 from pipelines.audit.whatif import nearness
 from pipelines.audit.write import STAGES, write_audit
-from pipelines.job.engine import write_ledger
+from pipelines.job.ledger import write_ledger
 from pipelines.layout import Layout
 from pipelines.stages.filter import decide, read_measures
 from space_data.files import make_folder

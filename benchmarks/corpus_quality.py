@@ -163,7 +163,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     settings = load_params(arguments.params).corpus
     videos = sorted(arguments.corpus.glob("clips/*/*/*.mp4"))
     if not videos:
-        raise SystemExit(f"error: {arguments.corpus}: no clips (make the corpus: `python -m pipelines.stages.corpus`)")
+        raise SystemExit(f"error: {arguments.corpus}: no clips (make the corpus: `python -m pipelines.stages corpus`)")
     with ProcessPoolExecutor(arguments.workers, mp_context=get_context("spawn")) as pool:
         clips = list(track(pool.map(measure_clip, videos), "measure", len(videos)))
     table, good = report(clips)

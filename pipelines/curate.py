@@ -3,24 +3,23 @@
 The stages are the pipeline's own; only the paths differ (``Layout.in_folder``).
 """
 
+import importlib
 import logging
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from pipelines.audit.write import write_audit
+from pipelines.job.ledger import whole_ledger
+from pipelines.job.lock import one_run_in
 from pipelines.layout import Layout
-from pipelines.stages import align, features, filter, ingest, measure, segment, sync, syncnet
+from pipelines.stages import CURATION
 from space_data.errors import SpaceError
 from space_data.files import NAME_BYTES, STEM_BYTES, check_length
 from space_data.params import Params
-from space_data.schema import KEPT, Decision, LedgerRow
+from space_data.schema import KEPT, Decision
 from space_data.tables import read_arrow, write_arrow
 
 logger = logging.getLogger(__name__)
 
-STAGES = (ingest, measure, segment, syncnet, sync, filter, align, features)
 BELOW_BYTES = STEM_BYTES + NAME_BYTES
 """What the paths of clips and of kept results need below the output folder."""
 
@@ -62,17 +61,16 @@ def curate(
             "job": params.job.model_copy(update={"workers": workers or params.job.workers}),
         }
     )
-    for stage in STAGES:
-        stage.run(params, layout)
+    with one_run_in(layout.cache):
+        return _curate(source, out, params, layout)
+
+
+def _curate(source: Path, out: Path, params: Params, layout: Layout) -> Layout:
+    for stage in CURATION:
+        importlib.import_module(f"pipelines.stages.{stage}").run(params, layout)
         write_arrow(out / "ledger.parquet", whole_ledger(layout))
-        if stage is filter and pc.sum(pc.equal(read_arrow(layout.decisions, Decision, ["status"])["status"], KEPT)).as_py() == 0:
+        if stage == "filter" and KEPT not in read_arrow(layout.decisions, Decision, ["status"])["status"].unique().to_pylist():
             logger.warning("%s: no clip was kept; %s says why for each", source, layout.audit / "index.html")
             return layout
     write_audit(params, layout)
     return layout
-
-
-def whole_ledger(layout: Layout) -> pa.Table:
-    """The ledgers of all stages that have run so far, in the order of the stages."""
-    names = [stage.__name__.rsplit(".", 1)[-1] for stage in STAGES]
-    return pa.concat_tables([read_arrow(layout.ledger(name), LedgerRow) for name in names if layout.ledger(name).is_file()])

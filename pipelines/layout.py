@@ -15,8 +15,12 @@ class Layout:
 
     @staticmethod
     def in_folder(out: Path) -> "Layout":
-        """Everything under ``out``: ``out/clips.parquet``, ``out/aligned/``, ``out/audit/index.html`` ..."""
+        """Everything under ``out``: ``out/ingest/``, ``out/measure/``, ... ``out/audit/index.html``."""
         return Layout(data=out, reports=out, cache=out / ".cache", models=out / "models")
+
+    def stage(self, name: str) -> Path:
+        """Folder of a stage's tables, with their manifest."""
+        return self.data / name
 
     @property
     def corpus(self) -> Path:
@@ -26,72 +30,72 @@ class Layout:
     @property
     def clips(self) -> Path:
         """``Clip`` rows of the readable clips (ingest)."""
-        return self.data / "clips.parquet"
+        return self.stage("ingest") / "clips"
 
     @property
     def frames(self) -> Path:
-        """Folder of ``FrameRow`` shards (measure)."""
-        return self.data / "measure" / "frames"
+        """``FrameRow`` rows (measure)."""
+        return self.stage("measure") / "frames"
 
     @property
     def sound(self) -> Path:
-        """Folder of ``SoundRow`` shards (measure)."""
-        return self.data / "measure" / "sound"
+        """``SoundRow`` rows (measure)."""
+        return self.stage("measure") / "sound"
 
     @property
     def thumbnails(self) -> Path:
-        """Folder of ``Thumbnail`` shards (measure)."""
-        return self.data / "measure" / "thumbnails"
+        """``Thumbnail`` rows (measure)."""
+        return self.stage("measure") / "thumbnails"
 
     @property
     def clip_measures(self) -> Path:
-        """Folder of ``ClipMeasure`` shards (measure)."""
-        return self.data / "measure" / "clips"
+        """``ClipMeasure`` rows (measure)."""
+        return self.stage("measure") / "clips"
 
     @property
     def measures(self) -> Path:
         """``Measure`` rows, one per segment (segment)."""
-        return self.data / "segments.parquet"
+        return self.stage("segment") / "segments"
 
     @property
     def sync(self) -> Path:
         """``SyncWindow`` rows, one per segment and window (sync)."""
-        return self.data / "sync" / "sync.parquet"
+        return self.stage("sync") / "windows"
 
     @property
     def sync_segments(self) -> Path:
         """``SegmentSync`` rows, one per segment (sync)."""
-        return self.data / "sync" / "segments.parquet"
+        return self.stage("sync") / "segments"
 
     @property
     def scorer(self) -> Path:
         """The audio-visual scorer that was used (sync)."""
-        return self.data / "sync" / "scorer.npz"
+        return self.stage("sync") / "scorer.npz"
 
     @property
     def syncnet(self) -> Path:
         """``SyncNetScore`` rows, one per segment; none without the published weights (syncnet)."""
-        return self.data / "syncnet.parquet"
+        return self.stage("syncnet") / "scores"
 
     @property
     def decisions(self) -> Path:
         """``Decision`` rows, one per segment (filter)."""
-        return self.data / "decisions.parquet"
+        return self.stage("filter") / "decisions"
 
     @property
     def aligned(self) -> Path:
-        """Folder of aligned video and sound, with ``clips.parquet`` of ``AlignedClip`` rows (align)."""
-        return self.data / "aligned"
+        """Folder of the stage align: its tables, and the video and sound of the segments in ``media/``."""
+        return self.stage("align")
 
     @property
     def features(self) -> Path:
-        """Folder of ``FeatureFrame`` shards and ``FeatureClip`` rows (features)."""
-        return self.data / "features"
+        """Folder of the stage features: ``FeatureFrame`` and ``FeatureClip`` rows."""
+        return self.stage("features")
 
     @property
     def aligned_clips(self) -> Path:
         """``AlignedClip`` rows (align)."""
-        return self.aligned / "clips.parquet"
+        return self.aligned / "clips"
 
     @property
     def feature_frames(self) -> Path:
@@ -105,12 +109,12 @@ class Layout:
     @property
     def feature_clips(self) -> Path:
         """``FeatureClip`` rows (features)."""
-        return self.features / "clips.parquet"
+        return self.features / "clips"
 
     @property
     def latents(self) -> Path:
-        """Folder of latent keypoints per frame (latents)."""
-        return self.data / "latents"
+        """``LatentFrame`` rows: keypoints per frame (latents)."""
+        return self.stage("latents") / "frames"
 
     def model(self, name: str) -> Path:
         """Folder of a model: ``weights.safetensors``, ``card.json``, ``metrics.json``, ``curves.csv``."""
@@ -123,7 +127,7 @@ class Layout:
     @property
     def synthesized(self) -> Path:
         """Folder of the systems' videos (synthesize): ``<system>/<clip>.mp4``."""
-        return self.data / "synthesized"
+        return self.stage("synthesize")
 
     @property
     def synthesized_clips(self) -> Path:
@@ -138,22 +142,22 @@ class Layout:
     @property
     def scores(self) -> Path:
         """``Score`` rows: system x clip x metric (evaluate)."""
-        return self.data / "scores.parquet"
+        return self.stage("evaluate") / "scores.parquet"
 
     @property
     def aggregates(self) -> Path:
         """``Aggregate`` rows: system x metric with intervals and coverage (evaluate)."""
-        return self.data / "aggregates.parquet"
+        return self.stage("evaluate") / "aggregates.parquet"
 
     @property
     def evaluation_scorer(self) -> Path:
         """The audio-visual scorer of the benchmark, fitted on speakers that are not scored (evaluate)."""
-        return self.data / "evaluation_scorer.npz"
+        return self.stage("evaluate") / "scorer.npz"
 
     @property
     def traces(self) -> Path:
         """``TraceFrame`` rows: what the detector saw in the videos (evaluate)."""
-        return self.data / "traces.parquet"
+        return self.stage("evaluate") / "traces.parquet"
 
     @property
     def benchmark(self) -> Path:
@@ -167,7 +171,7 @@ class Layout:
 
     def ledger(self, stage: str) -> Path:
         """``LedgerRow`` rows of one stage."""
-        return self.data / "ledger" / f"{stage}.parquet"
+        return self.stage(stage) / "ledger"
 
     def timing(self, stage: str) -> Path:
         """How long the stage took on its last run."""

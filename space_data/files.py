@@ -76,6 +76,11 @@ def file_stems(ids: Iterable[str], *suffixes: str) -> dict[str, str]:
     return stems
 
 
+def file_stem(clip_id: str, mark: str, *suffixes: str) -> str:
+    """Relative path of the files of ``clip_id`` without their suffix, which is one of ``suffixes``; ends in ``mark``."""
+    return _fitting_path(f"{clip_id.replace('#', '-s')}-{mark}", max(suffixes, key=len))
+
+
 def _fitting_path(path: str, suffix: str) -> str:
     """``path``, each name a ``fitting_name``, the last with ``suffix``; one name if it is longer than ``STEM_BYTES``."""
     *parents, name = (path if len(_bytes(path)) <= STEM_BYTES else path.replace("/", "-")).split("/")

@@ -4,6 +4,7 @@ An unknown, missing or out-of-range key is an error that names it. Sections are 
 its own (the same keys stand under ``params:`` in ``dvc.yaml``, so that DVC knows what a change affects).
 """
 
+import os
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -14,6 +15,7 @@ from space_data.errors import SpaceError
 
 Fraction01 = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -36,12 +38,22 @@ class Data(Section):
 class Job(Section):
     """How stages run; none of it changes a result."""
 
-    workers: Count
+    workers: Count | Literal["auto"]
+    memory_gb: Positive
     shards: Count
+    pack_units: Count
     timeout_s: Positive
+    timeout_per_cost: Positive
     attempts: Count
+    patience_s: Annotated[float, Field(ge=0)]
+    max_failed_share: Share
     cache_days: Positive
     beam: tuple[str, ...]
+
+    @property
+    def processes(self) -> int:
+        """Number of processes; ``auto``: one for each core that this process may use."""
+        return len(os.sched_getaffinity(0)) if self.workers == "auto" else self.workers
 
 
 class Corpus(Section):

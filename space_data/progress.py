@@ -29,8 +29,11 @@ class _ConsoleHandler(logging.Handler):
         console.print(f"[dim]{time_of_day}[/dim] {level}{escape(self.format(record))}", soft_wrap=True, highlight=False)
 
 
-def setup(quiet: bool = False, level: int = logging.INFO) -> None:
-    """Send logs through the console that draws the bars; ``quiet`` silences bars and everything below warnings."""
+def setup(quiet: bool = False, level: int = logging.INFO, verbose: bool = False) -> None:
+    """Send logs through the console that draws the bars.
+
+    ``quiet`` silences bars and everything below warnings; ``verbose`` lets Beam tell what it does.
+    """
     _state["quiet"] = quiet
     logging.basicConfig(
         level=logging.WARNING if quiet else level,
@@ -40,7 +43,8 @@ def setup(quiet: bool = False, level: int = logging.INFO) -> None:
     )
     # Beam looks for Google's client libraries on import and warns where there are none, as on every machine that needs none.
     logging.getLogger().handlers[0].addFilter(lambda record: "apitools" not in record.getMessage())
-    logging.getLogger("apache_beam").setLevel(logging.CRITICAL)  # it logs the traceback of what it raises anyway
+    # What Beam raises it also logs, with pages of its own stack.
+    logging.getLogger("apache_beam").setLevel(logging.INFO if verbose else logging.CRITICAL)
     for noisy in ("absl", "numba", "matplotlib", "PIL", "fsspec"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
 
@@ -81,7 +85,11 @@ def bar(description: str, total: int | None) -> Iterator:
     """A bar advanced by hand: ``with bar("s2l", steps) as advance: advance(1)``."""
     with _bar() as progress:
         task = progress.add_task(description, total=total)
-        yield lambda n=1: progress.advance(task, n)
+
+        def advance(n: float = 1, total: float | None = total) -> None:
+            progress.update(task, advance=n, total=total)
+
+        yield advance
 
 
 @contextmanager

@@ -126,6 +126,10 @@ class Clip:
     audio_hz: int
     audio_channels: int
     audio_start_s: float
+    video_sha256: str = ""
+    """of the video file alone"""
+    audio_sha256: str = ""
+    """of the file that holds the sound, if it is another one"""
 
 
 @dataclass(frozen=True)
@@ -446,6 +450,9 @@ class AlignedClip:
     crop_side_px: float
     applied_offset_frames: float
     """audio-visual offset that was removed, + = audio was late"""
+    video_sha256: str = ""
+    audio_sha256: str = ""
+    """of the two files"""
 
 
 @dataclass(frozen=True)

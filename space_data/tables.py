@@ -5,9 +5,10 @@ Rows are sorted by their leading columns, sharded by a stable hash of ``clip_id`
 
 import dataclasses
 import hashlib
-import shutil
+import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,8 +18,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from space_data.errors import SpaceError
-from space_data.files import atomic_file
+from space_data.files import atomic_file, sha256_of
+from space_data.manifest import MANIFEST, Manifest, Shard, read_manifest, shard_places
 from space_data.schema import SCHEMA_VERSION, arrow_schema
+from space_data.store import Place
 
 Row = TypeVar("Row")
 
@@ -95,15 +98,34 @@ def in_order(table: pa.Table, *columns: str) -> pa.Table:
     return table if sorted_so_far else table.sort_by([(name, "ascending") for name in columns])
 
 
+WRITER: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True}
+"""How every table is written: a page that the disk changes later is noticed when it is read."""
+
+
 def write_arrow(path: Path | str, table: pa.Table) -> None:
     """Write one Parquet file atomically (zstd, fixed row groups, no wall-clock content)."""
     with atomic_file(path) as part:
-        pq.write_table(table, part, compression="zstd", row_group_size=ROW_GROUP_ROWS)
+        pq.write_table(table, part, row_group_size=ROW_GROUP_ROWS, **WRITER)
+
+
+@contextmanager
+def shard_writer(row_class: type) -> Iterator[tuple[Path, pq.ParquetWriter]]:
+    """A temporary file, and the writer of rows of ``row_class`` into it; the caller closes that and puts the file somewhere."""
+    with tempfile.TemporaryDirectory(prefix="space-shard-") as folder:
+        file = Path(folder) / "shard.parquet"
+        with pq.ParquetWriter(file, arrow_schema(row_class), **WRITER) as writer:
+            yield file, writer
 
 
 def write_table(path: Path | str, rows: Iterable[Any], row_class: type) -> None:
-    """Write ``rows`` sorted by their scalar columns from the left (clip, then frame or stage, ...) to one file."""
-    write_arrow(path, to_arrow(sort_rows(rows, row_class), row_class))
+    """Write ``rows`` sorted by their scalar columns from the left (clip, then frame or stage, ...).
+
+    ``path`` ends in ``.parquet``: one file. Without a suffix it is a table of a stage, which gets one shard (``write_sharded``).
+    """
+    if Path(path).suffix:
+        write_arrow(path, to_arrow(sort_rows(rows, row_class), row_class))
+    else:
+        write_sharded(path, rows, row_class, 1)
 
 
 def sort_rows(rows: Iterable[Row], row_class: type) -> list[Row]:
@@ -113,50 +135,46 @@ def sort_rows(rows: Iterable[Row], row_class: type) -> list[Row]:
 
 
 def write_sharded(folder: Path | str, rows: Iterable[Any], row_class: type, shards: int) -> None:
-    """Replace ``folder`` by ``shards`` files ``part-00000.parquet`` ... holding ``rows``, as ``merge_shards`` lays them out."""
+    """Write ``rows`` as a table of ``shards`` files into ``folder`` and name them in the manifest of the stage above it."""
     by_clip_id: dict[str, list[Any]] = defaultdict(list)
     for row in rows:
-        by_clip_id[row.clip_id].append(row)
-    make = {i: lambda i=i: to_arrow(sort_rows(by_clip_id[i], row_class), row_class) for i in by_clip_id}  # type: ignore[misc]
-    _write_shards(Path(folder), make, row_class, shards)
+        by_clip_id[getattr(row, "source_clip_id", row.clip_id)].append(row)
+    tables = {i: lambda i=i: to_arrow(sort_rows(by_clip_id[i], row_class), row_class) for i in by_clip_id}  # type: ignore[misc]
+    merge_shards(folder, tables, row_class, shards)
 
 
-def merge_shards(folder: Path | str, files: Mapping[str, Path], row_class: type, shards: int) -> None:
-    """Replace ``folder`` by shards of per-clip tables, one row group in memory at a time.
+def merge_shards(folder: Path | str, tables: Mapping[str, Callable[[], pa.Table]], row_class: type, shards: int) -> None:
+    """Write a table of ``shards`` files, one row group in memory at a time, and name them in the manifest of the stage above it.
 
     A row group holds whole clips, as many as fit into ``ROW_GROUP_ROWS`` rows (at least one): a loader that streams row groups
     never meets half a clip, and the groups' statistics of ``clip_id`` say where a clip lies.
 
     Args:
-        folder: what to write, ``part-00000.parquet`` ...
-        files: clip id -> Parquet file with that clip's rows (``write_arrow``), in canonical order.
+        folder: ``<stage>/<table>`` or ``<stage>/<table>/<key>=<value>``.
+        tables: id of the recording, whose hash chooses the shard, → its rows, in canonical order, when it is their turn.
         row_class: what the rows are.
         shards: number of files.
     """
-    make = {clip_id: lambda file=file: pq.read_table(file) for clip_id, file in files.items()}  # type: ignore[misc]
-    _write_shards(Path(folder), make, row_class, shards)
-
-
-def _write_shards(folder: Path, make: Mapping[str, Callable[[], pa.Table]], row_class: type, shards: int) -> None:
-    """``make`` gives a clip's table when it is its turn."""
-    if folder.exists():
-        shutil.rmtree(folder)
+    place = Path(folder)
+    stage = place.parent.parent if "=" in place.name else place.parent
+    name = place.relative_to(stage).as_posix()
     schema = arrow_schema(row_class)
-    by_shard: dict[int, list[str]] = defaultdict(list)
-    for clip_id in sorted(make):
-        by_shard[shard_of(clip_id, shards)].append(clip_id)
-    for shard in range(shards):
-        with (
-            atomic_file(folder / f"part-{shard:05d}.parquet") as part,
-            pq.ParquetWriter(part, schema, compression="zstd") as writer,
-        ):
-            waiting: list[pa.Table] = []
-            for clip_id in by_shard[shard]:
-                table = make[clip_id]()
+    written = []
+    for part in range(shards):
+        file = place / f"part-{part:05d}.parquet"
+        with atomic_file(file) as made, pq.ParquetWriter(made, schema, **WRITER) as writer:
+            rows, waiting = 0, list[pa.Table]()
+            for clip_id in sorted(i for i in tables if shard_of(i, shards) == part):
+                table = tables[clip_id]()
+                rows += len(table)
                 if waiting and sum(map(len, waiting)) + len(table) > ROW_GROUP_ROWS:
                     _write_group(writer, waiting)
                 waiting.append(table)
             _write_group(writer, waiting)
+        written.append(Shard(f"{name}/{file.name}", sha256_of(file), file.stat().st_size, rows, part))
+    before = read_manifest(Place.of(stage)) or Manifest(stage.name, shards, {})
+    tables_now = {**before.tables, name: written}
+    (Place.of(stage) / MANIFEST).put(dataclasses.replace(before, parts=shards, tables=tables_now).to_json())
 
 
 def _write_group(writer: pq.ParquetWriter, waiting: list[pa.Table]) -> None:
@@ -167,7 +185,7 @@ def _write_group(writer: pq.ParquetWriter, waiting: list[pa.Table]) -> None:
 
 
 def read_arrow(
-    path: Path | str, row_class: type, columns: list[str] | None = None, clip_ids: Iterable[str] | None = None
+    path: Place | Path | str, row_class: type, columns: list[str] | None = None, clip_ids: Iterable[str] | None = None
 ) -> pa.Table:
     """Read one Parquet file or a folder of shards, after checking table name and schema version.
 
@@ -183,31 +201,58 @@ def read_arrow(
     files = table_files(path)
     for file in files:
         _check(file, row_class)
+    chosen: dict[str, Any] = {"columns": columns, "partitioning": None, "page_checksum_verification": True}
     wanted = None if clip_ids is None else pc.field("clip_id").isin(pa.array(sorted(clip_ids), pa.string()))
     # the folder's name is no column of ours: partitioning=None
-    tables = [pq.read_table(file, columns=columns, filters=wanted, partitioning=None) for file in files]
-    return pa.concat_tables(tables)
+
+    def read(file: Place) -> pa.Table:
+        return pq.read_table(file.path, filesystem=file.filesystem, filters=wanted, **chosen)
+
+    return pa.concat_tables([_readable(file, read) for file in files])
 
 
-def table_files(path: Path | str) -> list[Path]:
-    """The files of a table: itself, or all shards of a folder (also in ``split=...`` folders), in order.
+def table_files(path: Place | Path | str) -> list[Place]:
+    """The files of a table: itself, or the shards that the manifest above a folder names (in ``split=...`` folders, too), in order.
 
     Raises:
-        SpaceError: there are none.
+        SpaceError: there are none; a shard is missing or has not the size that was written.
     """
-    path = Path(path)
-    files = sorted(path.rglob("*.parquet")) if path.is_dir() else [path]
-    if not files or not files[0].exists():
+    place = Place.of(path)
+    if place.is_file():
+        return [place]
+    files = shard_places(place)
+    if files is None:
         raise SpaceError(f"{path}: no such table (run the stage that writes it: `dvc repro`)")
     return files
 
 
-def _check(file: Path, row_class: type) -> None:
-    """Raise SpaceError unless ``file`` holds rows of ``row_class`` in this version of the schema."""
+def has_table(path: Place | Path | str) -> bool:
+    """Whether a table has been written to ``path``."""
+    place = Place.of(path)
+    if place.is_file():
+        return True
     try:
-        metadata = pq.read_schema(file).metadata or {}
-    except pa.ArrowInvalid as error:
-        raise SpaceError(f"{file}: not a readable Parquet file (damaged? delete it and run `dvc repro`)") from error
+        return shard_places(place) is not None
+    except SpaceError:
+        return False
+
+
+Answer = TypeVar("Answer")
+
+
+def _readable(file: Place, read: Callable[[Place], Answer]) -> Answer:
+    """What ``read`` gives, or a SpaceError that names the file and the remedy."""
+    try:
+        return read(file)
+    except (pa.ArrowInvalid, OSError) as error:
+        if isinstance(error, FileNotFoundError):
+            raise
+        raise SpaceError(f"{file}: not a readable Parquet file ({error}); delete it, then run its stage again") from error
+
+
+def _check(file: Place, row_class: type) -> None:
+    """Raise SpaceError unless ``file`` holds rows of ``row_class`` in this version of the schema."""
+    metadata = _readable(file, lambda f: pq.read_schema(f.path, filesystem=f.filesystem)).metadata or {}
     name, version = metadata.get(b"space.table", b"?").decode(), metadata.get(b"space.version", b"?").decode()
     if name != row_class.__name__ or version != str(SCHEMA_VERSION):
         raise SpaceError(
@@ -216,7 +261,7 @@ def _check(file: Path, row_class: type) -> None:
         )
 
 
-def stream_clips(path: Path | str, row_class: type, columns: list[str] | None = None) -> Iterator[tuple[str, pa.Table]]:
+def stream_clips(path: Place | Path | str, row_class: type, columns: list[str] | None = None) -> Iterator[tuple[str, pa.Table]]:
     """(clip_id, its rows) of one shard or a folder of shards, one row group in memory at a time (see ``merge_shards``).
 
     Raises:
@@ -224,9 +269,9 @@ def stream_clips(path: Path | str, row_class: type, columns: list[str] | None = 
     """
     for file in table_files(path):
         _check(file, row_class)
-        with pq.ParquetFile(file) as parquet:
+        with pq.ParquetFile(file.path, filesystem=file.filesystem, page_checksum_verification=True) as parquet:
             for group in range(parquet.num_row_groups):
-                yield from by_clip(parquet.read_row_group(group, columns))
+                yield from by_clip(_readable(file, lambda _, group=group: parquet.read_row_group(group, columns)))  # type: ignore[misc]
 
 
 def stream_pairs(
@@ -240,7 +285,7 @@ def stream_pairs(
         yield clip_id, rows, other[1] if other is not None and other[0] == clip_id else None
 
 
-def read_table(path: Path | str, row_class: type[Row]) -> list[Row]:
+def read_table(path: Place | Path | str, row_class: type[Row]) -> list[Row]:
     """Rows of a table written by ``write_table`` or ``write_sharded``, in canonical order."""
     return sort_rows(from_arrow(read_arrow(path, row_class), row_class), row_class)
 

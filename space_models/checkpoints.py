@@ -35,7 +35,7 @@ class Card:
     data_hash: str
     """of the training data (``FrameStore.data_hash``)"""
     command: str
-    """what made it, e.g. ``python -m pipelines.stages.train_s2l``"""
+    """what made it, e.g. ``python -m pipelines.stages train_s2l``"""
     metrics: dict[str, float] = field(default_factory=dict)
     notes: str = ""
     """what the data were, in words; licence where it is not the repository's"""

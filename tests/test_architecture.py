@@ -83,7 +83,7 @@ def test_errors_are_never_swallowed(path: Path) -> None:
 def stage_module(stage: str) -> str:
     """The module that a stage's command runs."""
     match = re.fullmatch(r"python -m (pipelines\.stages\.\w+)( .*)?", STAGES[stage]["cmd"])
-    assert match, f"{stage}: a stage is `python -m pipelines.stages.<verb>`"
+    assert match, f"{stage}: a stage is `python -m pipelines.stages <verb>`"
     return match[1]
 
 

@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
-from pipelines.job.engine import Rejected
+from pipelines.job.unit import Rejected
 from pipelines.readers import list_sources
 from pipelines.stages.ingest import Task, read_facts
 from space_data.errors import SpaceError

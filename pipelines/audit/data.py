@@ -16,9 +16,8 @@ from pipelines.layout import Layout
 from space_data.errors import SpaceError
 from space_data.params import Params
 from space_data.schema import FAILED, KEPT, STATUSES, Clip, Decision, LedgerRow, Measure, SegmentSync, SyncNetScore, arrow_schema
-from space_data.tables import in_order, read_arrow
+from space_data.tables import has_table, in_order, read_arrow
 
-STAGES = ("ingest", "measure", "segment", "sync", "filter", "align", "features")
 """Stages that decide on clips, in order."""
 HOUR_S = 3600.0
 LABELS = ("dataset", "subject", "emotion", "language", "sex")
@@ -59,19 +58,19 @@ class Audit:
             SpaceError: the decisions on the disk are not those that ``params.filter`` gives.
         """
         measures = in_order(read_arrow(layout.measures, Measure), "clip_id")
-        sync = _table_if_there(layout.sync_segments, SegmentSync)
+        sync = table_if_there(layout.sync_segments, SegmentSync)
         judgement = judge(evidence(measures, sync), params.filter)
         status = in_order(read_arrow(layout.decisions, Decision, ["clip_id", "status"]), "clip_id").column("status")
         if not np.array_equal(np.asarray(pc.equal(status, KEPT)), judgement.kept):
-            raise SpaceError(f"{layout.decisions}: decided under other bounds (run `python -m pipelines.stages.filter`)")
+            raise SpaceError(f"{layout.decisions}: decided under other bounds (run `python -m pipelines.stages filter`)")
         clips = read_arrow(layout.clips, Clip, CLIP_COLUMNS)
         segments = measures.select(["clip_id", "source_clip_id", "first_frame", "end_frame", "start_s", "end_s"])
         lengths = (
             (segments.column("clip_id").combine_chunks(), judgement.evidence.columns["length_s"]),
             (clips.column("clip_id").combine_chunks(), np.asarray(clips.column("duration_s"))),
         )
-        fates = {stage: _fates(layout, stage, lengths) for stage in stages if layout.ledger(stage).is_file()}
-        return Audit(judgement, segments, clips, sync, _table_if_there(layout.syncnet, SyncNetScore), fates)
+        fates = {stage: _fates(layout, stage, lengths) for stage in stages if has_table(layout.ledger(stage))}
+        return Audit(judgement, segments, clips, sync, table_if_there(layout.syncnet, SyncNetScore), fates)
 
     def __len__(self) -> int:
         return self.segments.num_rows
@@ -127,8 +126,8 @@ class Audit:
         return arrow_schema(LedgerRow).empty_table().select([*LEDGER_COLUMNS, "stage"])
 
 
-def _table_if_there(path: Path, row_class: type) -> pa.Table:
-    return read_arrow(path, row_class) if path.is_file() else arrow_schema(row_class).empty_table()
+def table_if_there(path: Path, row_class: type) -> pa.Table:
+    return read_arrow(path, row_class) if has_table(path) else arrow_schema(row_class).empty_table()
 
 
 def _fates(layout: Layout, stage: str, lengths: Sequence[tuple[pa.Array, Values]]) -> StageFates:

@@ -15,12 +15,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipelines.audit.data import STAGES
 from pipelines.deciding.rules import RULES, Mask, evidence
+from pipelines.job.ledger import whole_ledger
 from pipelines.layout import Layout
+from pipelines.stages import CURATION
 from space_data.errors import SpaceError
 from space_data.schema import KEPT, LedgerRow, Measure, SegmentSync, arrow_schema
-from space_data.tables import read_arrow
+from space_data.tables import has_table, read_arrow
 
 KINDS = {
     "now kept": "dropped in A, kept in B",
@@ -70,15 +71,14 @@ def read_run(path: Path) -> Run:
     Raises:
         SpaceError: there is no ledger.
     """
-    folders = [(data, data / "ledger") for data in (path, path / "data")]
-    known = ((path / "ledger.parquet", path), *((ledger, data) for data, ledger in folders))
-    if path.is_file():
-        known = ((path, None),)  # type: ignore[assignment]
-    for source, data in known:
-        if source.exists():
-            ledger = read_arrow(source, LedgerRow, COLUMNS)
-            ledger = ledger.filter(pc.is_in(ledger.column("stage"), pa.array(STAGES)))
-            return Run(str(path), ledger, Layout.in_folder(data) if data is not None else None)
+    file = path if path.is_file() else path / "ledger.parquet"
+    if file.is_file():
+        ledger = read_arrow(file, LedgerRow, COLUMNS)
+        ledger = ledger.filter(pc.is_in(ledger.column("stage"), pa.array(CURATION)))
+        return Run(str(path), ledger, Layout.in_folder(path) if file != path else None)
+    for layout in (Layout.in_folder(data) for data in (path, path / "data")):
+        if has_table(layout.ledger(CURATION[0])):
+            return Run(str(path), whole_ledger(layout).select(COLUMNS), layout)
     raise SpaceError(f"{path}: no ledger here (need the output folder of `space data curate`, a data folder, or a ledger file)")
 
 
@@ -133,11 +133,11 @@ def compare(a: Run, b: Run) -> Changes:
 def _on_common_stages(a: Run, b: Run) -> tuple[Run, Run, tuple[str, ...]]:
     """Both runs without the stages that only one of them has, and the names of these."""
     have = [set(pc.unique(run.ledger.column("stage")).to_pylist()) for run in (a, b)]
-    common = pa.array([stage for stage in STAGES if stage in have[0] & have[1]], pa.string())
+    common = pa.array([stage for stage in CURATION if stage in have[0] & have[1]], pa.string())
     if not len(common):
         raise SpaceError(f"{a.name} has ledgers of {sorted(have[0])}, {b.name} of {sorted(have[1])}: no stage to compare")
     one, other = (replace(run, ledger=run.ledger.filter(pc.is_in(run.ledger.column("stage"), common))) for run in (a, b))
-    return one, other, tuple(stage for stage in STAGES if stage in have[0] ^ have[1])
+    return one, other, tuple(stage for stage in CURATION if stage in have[0] ^ have[1])
 
 
 def _in_order(rows: pa.Table) -> pa.Table:
@@ -244,10 +244,10 @@ def _measured(run: Run, clip_ids: pa.Array, reasons: pa.Array) -> pa.Array:
     """What a run measured for the first rule of each reason, where its tables are there; else null."""
     values = np.full(len(clip_ids), np.nan)
     wanted = pc.unique(clip_ids)
-    if run.layout is not None and run.layout.measures.is_file() and len(wanted):
+    if run.layout is not None and has_table(run.layout.measures) and len(wanted):
         measures = read_arrow(run.layout.measures, Measure, clip_ids=wanted.to_pylist())
         sync = arrow_schema(SegmentSync).empty_table()
-        if run.layout.sync_segments.is_file():
+        if has_table(run.layout.sync_segments):
             sync = read_arrow(run.layout.sync_segments, SegmentSync, clip_ids=wanted.to_pylist())
         found = evidence(measures, sync)
         at = np.asarray(pc.index_in(clip_ids, found.ids).fill_null(-1), np.int64)

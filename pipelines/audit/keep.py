@@ -7,13 +7,15 @@ from pathlib import Path
 import pyarrow.csv as pa_csv
 import yaml
 
+from pipelines.audit.data import table_if_there
 from pipelines.audit.write import keep_list
 from pipelines.deciding.rules import evidence, judge
 from pipelines.layout import Layout
-from pipelines.stages.filter import read_measures
 from space_data.errors import SpaceError
 from space_data.files import atomic_file
 from space_data.params import Params, check_params
+from space_data.schema import Measure, SegmentSync
+from space_data.tables import has_table, in_order, read_arrow
 
 SECTION = "filter"
 HOUR_S = 3600.0
@@ -54,10 +56,11 @@ def write_keep(folder: Path, params: Params, out: Path) -> str:
         SpaceError: no measures in ``folder`` or in ``folder/data``.
     """
     layouts = [Layout.in_folder(data) for data in (folder, folder / "data")]
-    layout = next((layout for layout in layouts if layout.measures.is_file()), None)
+    layout = next((layout for layout in layouts if has_table(layout.measures)), None)
     if layout is None:
         raise SpaceError(f"{folder}: no measures here (need the output folder of `space data curate`, or a data folder)")
-    measures, sync = read_measures(layout)
+    measures = in_order(read_arrow(layout.measures, Measure), "clip_id")
+    sync = table_if_there(layout.sync_segments, SegmentSync)
     judgement = judge(evidence(measures, sync), params.filter)
     with atomic_file(out) as part:
         table = keep_list(measures, judgement.kept, judgement.correction_frames)

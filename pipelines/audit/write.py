@@ -13,17 +13,18 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from pipelines.audit.data import STAGES, Audit, audit_metrics
+from pipelines.audit.data import Audit, audit_metrics
 from pipelines.audit.page import audit_page
 from pipelines.deciding.rules import Mask, Values
 from pipelines.layout import Layout
+from pipelines.stages import CURATION
 from space_data.files import atomic_file
 from space_data.params import Params
 
 KEEP_COLUMNS = ("clip_id", "source_clip_id", "start_s", "end_s")
 
 
-def write_audit(params: Params, layout: Layout, stages: Sequence[str] = STAGES) -> None:
+def write_audit(params: Params, layout: Layout, stages: Sequence[str] = CURATION) -> None:
     """Write the audit's ``index.html``, ``metrics.json``, ``keep.csv``, ``keep.parquet`` and ``plots/``.
 
     ``stages``: those that have run; ledgers that lie there from an earlier run of later stages must not be counted.

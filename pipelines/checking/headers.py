@@ -6,7 +6,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.job.pool import Answer, Died, FunctionName, IsolatedPool, Raised, Returned, TimedOut
+from pipelines.job.pool import Answer, Died, IsolatedPool, Raised, Returned, TimedOut
+from pipelines.job.unit import FunctionName
 from pipelines.readers.listing import PART_SLACK_S, Finding, Source
 from pipelines.readers.voxceleb2 import annotated_frames
 from space_data import progress
@@ -18,6 +19,7 @@ LENGTH_TOLERANCE_S = 0.2
 """Between sound and picture; MEAD's sound is up to 0.04 s shorter, and coded sound is padded to its frames."""
 AAC_FRAME_SAMPLES = 1024
 PROBE_LIMIT_S = 60.0
+PROBE_MEMORY_GB = 4.0
 QUEUED_PER_WORKER = 8
 
 
@@ -31,12 +33,12 @@ class Probed:
 
 def probe_all(reader: str, root: Path, sources: list[Source], workers: int) -> list[Probed]:
     """Open the files of every clip, each in a process that may die of it."""
-    pool = IsolatedPool(FunctionName("pipelines.checking.headers", "probe_clip"), workers, PROBE_LIMIT_S)
-    waiting: deque[tuple[Source, Future[Answer]]] = deque()  # few at a time: closing the pool finishes what is queued
+    pool = IsolatedPool(FunctionName("pipelines.checking.headers", "probe_clip"), workers, PROBE_MEMORY_GB)
+    waiting: deque[tuple[Source, Future[Answer]]] = deque()
     probed = []
     try:
         for source in progress.track(sources, "headers"):
-            waiting.append((source, pool.submit(reader, str(root), source)))
+            waiting.append((source, pool.submit(reader, str(root), source, limit_s=PROBE_LIMIT_S)))
             if len(waiting) > QUEUED_PER_WORKER * workers:
                 first, answer = waiting.popleft()
                 probed.append(_probed(root, first, answer.result()))

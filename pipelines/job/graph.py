@@ -1,78 +1,400 @@
-"""The Beam side of ``job.run_units``: its own module because importing Beam takes seconds, and a cached run needs none of it."""
+"""The one Beam graph, for every stage: workers plan their shards, run what is to be done, and write the shards.
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future
+    parts | Plan → packs of unit ids | Reshuffle | RunPacks → (part, nothing) | GroupByKey(part) | Write → reports in the store
+
+Only numbers of shards and ids of units travel: what a unit is about is read again by whoever runs it, from its shard of the
+tables before. So neither the driver nor Beam's shuffle grows with what is in the tables. And what is done is seen from the store
+alone: a pack that is there counts, whatever became of the worker that wrote it; one that is not is made by whoever comes next.
+"""
+
+import difflib
+import json
+import logging
+import os
+import shutil
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import apache_beam as beam
 from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
-from pipelines.job.pool import Answer, FunctionName, IsolatedPool
+from pipelines.job.packs import write_pack
+from pipelines.job.pool import Answer, IsolatedPool, Returned
+from pipelines.job.serve import Task, outcome_of, serve
+from pipelines.job.shards import (
+    Plan,
+    blob_folder,
+    cache_of,
+    pack_folder,
+    packs_of,
+    plan,
+    report_facts,
+    write_part,
+)  # fmt: skip
+from pipelines.job.stage import Context, Stage
+from pipelines.job.unit import EnvironmentFault, FunctionName, Outcome, Unit
+from space_data.errors import SpaceError
+from space_data.params import Job
+from space_data.store import Place
 
-on_unit_done: list[Callable[[Any], None]] = []
-"""Called with the future of each unit when it is done, in the process that draws the bar; empty in Beam workers elsewhere."""
+logger = logging.getLogger(__name__)
+
+FLUSH_S = 20.0
+"""What is finished is put into the store at least so often, so that a kill costs no more."""
+BACK_OFF_S = (1.0, 3.0, 10.0, 30.0, 60.0)
+"""Pauses before a unit is tried again that the environment stopped; the last one again and again."""
+LEAST_FAILURES = 10
+"""So many failures in a row, without one success in this process, are not the clips' own."""
+PLANS, FAULTS, REPORTS = "plans", "faults", "reports"
+LOCAL = ("FnApiRunner", "DirectRunner", "BundleBasedDirectRunner")
 
 
-class RunUnits(beam.DoFn):
-    """Hands a bundle's units to a pool of isolated processes and waits for them at the bundle's end.
+@dataclass(frozen=True)
+class Run:
+    """One run of a stage's graph, as every worker knows it."""
 
-    The pool, not the runner, balances the load: the local runner splits elements among its workers beforehand, and one long
-    clip would keep a core busy while the other idles. On a cluster each Beam worker has such a pool.
+    stage: Stage
+    context: Context
+    run_id: str
+
+    @property
+    def folder(self) -> Place:
+        """Where the run keeps its notes, in the store."""
+        return cache_of(self.context, self.stage.name) / "runs" / self.run_id
+
+    def note(self, kind: str, name: str, facts: object) -> None:
+        """Put a note where the driver finds it."""
+        (self.folder / kind / f"{name}.json").put(json.dumps(facts).encode())
+
+    def notes(self, kind: str) -> Iterator[dict]:
+        """All notes of a kind."""
+        for place in (self.folder / kind).files(".json"):
+            yield json.loads(place.read())
+
+
+@lru_cache(maxsize=2)
+def _planned(run: "_ByIdentity", part: int) -> Plan:
+    """A shard's plan for the packs of it that follow each other on one worker."""
+    return plan(run.run.stage, run.run.context, part)
+
+
+@dataclass(frozen=True)
+class _ByIdentity:
+    """A run as a key of the cache: two of one id are one."""
+
+    run_id: str
+    run: Run = field(compare=False, hash=False)
+
+
+class PlanParts(beam.DoFn):
+    """Shard → packs of unit ids that are to be run."""
+
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def process(self, part: int) -> Iterator[tuple[int, list[str]]]:
+        """Read the shard's units and packs."""
+        run = self._run
+        planned = plan(run.stage, run.context, part)
+        run.note(PLANS, f"{part:05d}", {"units": len(planned.units), "todo": len(planned.todo)})
+        yield from ((part, pack) for pack in packs_of(planned, run.context.params.job.pack_units))
+
+
+@dataclass
+class _Pending:
+    """A unit that is being worked on."""
+
+    part: int
+    key: str
+    unit: Unit
+    folder: Path
+    attempts: int = 1
+    faults: int = 0
+    not_before_s: float = 0.0
+
+
+class RunPacks(beam.DoFn):
+    """Runs packs in isolated processes, a few packs at a time, so that no process idles while one pack ends.
+
+    Results go into the store when a pack is done, and every ``FLUSH_S``. A unit that the environment stopped is tried again for
+    ``job.patience_s``; then this worker gives up, says why, and runs nothing more.
     """
 
-    def __init__(self, serve: FunctionName, to_line: Callable[[Any, Answer], str], workers: int, limit_s: float) -> None:
-        self._serve, self._to_line, self._workers, self._limit_s = serve, to_line, workers, limit_s
+    def __init__(self, run: Run) -> None:
+        self._run = run
 
     def setup(self) -> None:
-        """Make the pool; its processes start with the first unit."""
-        self._pool = IsolatedPool(self._serve, self._workers, self._limit_s)
+        """Share the machine's pool."""
+        self._job: Job = self._run.context.params.job
+        self._pool = _pool_of(self._run.run_id, self._job)
+        self._scratch = _scratch_of(self._run)
+        self._function = FunctionName.of(self._run.stage.function)
+        self._given_up = ""
+        self._waiting: list[_Pending] = []
+        self._running: dict[Future[Answer], _Pending] = {}
+        self._done: dict[int, dict[str, tuple[Outcome, Path]]] = {}
+        self._flushed_s = time.monotonic()
+        self._failures_in_a_row = 0
 
-    def start_bundle(self) -> None:
-        """Nothing is under way yet."""
-        self._pending: list[tuple[Any, Future[Answer]]] = []
-
-    def process(self, task: Any) -> None:
-        """Queue one unit."""
-        future = self._pool.submit(task)
-        for callback in on_unit_done:
-            future.add_done_callback(callback)
-        self._pending.append((task, future))
+    def process(self, pack: tuple[int, list[str]]) -> None:
+        """Begin one pack; waits while there is more than enough to do."""
+        part, unit_ids = pack
+        if self._given_up:
+            return
+        planned = _planned(_ByIdentity(self._run.run_id, self._run), part)
+        wanted = set(unit_ids)
+        for key, unit in planned.units.items():
+            if unit.unit_id in wanted:
+                self._submit(_Pending(part, key, unit, self._scratch / uuid.uuid4().hex))
+        while len(self._running) + len(self._waiting) > 2 * self._job.processes:
+            self._turn()
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
-        """One line of JSON per unit."""
-        for task, future in self._pending:
-            yield WindowedValue(self._to_line(task, future.result()), 0, (GlobalWindow(),))
+        """See all packs through."""
+        while self._running or self._waiting:
+            self._turn()
+        self._flush()
+        yield WindowedValue(0, 0, (GlobalWindow(),))
 
     def teardown(self) -> None:
-        """End the processes."""
-        self._pool.close()
+        """Give the pool back."""
+        _give_back(self._run.run_id)
+
+    def _submit(self, pending: _Pending) -> None:
+        task = Task(pending.unit, self._function, self._run.stage.settings(self._run.context.params), str(pending.folder))
+        limit_s = self._job.timeout_s + self._job.timeout_per_cost * pending.unit.cost_s
+        self._running[self._pool.submit(task, limit_s=limit_s)] = pending
+
+    def _turn(self) -> None:
+        """Take what has finished; try again what may be tried again; keep what is done."""
+        now_s = time.monotonic()
+        for pending in [p for p in self._waiting if p.not_before_s <= now_s or self._given_up]:
+            self._waiting.remove(pending)
+            if not self._given_up:
+                self._submit(pending)
+        if self._running:
+            finished, _ = wait(self._running, timeout=1.0, return_when=FIRST_COMPLETED)
+            for future in finished:
+                self._take(self._running.pop(future), future)
+        elif self._waiting:
+            time.sleep(0.2)
+        if time.monotonic() - self._flushed_s > FLUSH_S:
+            self._flush()
+
+    def _take(self, pending: _Pending, future: Future[Answer]) -> None:
+        if future.cancelled():
+            return
+        try:
+            answer = future.result()
+        except RuntimeError as error:  # a worker cannot start: no unit will run here
+            self._give_up(f"{error}", pending.unit.unit_id)
+            return
+        if isinstance(answer, Returned):
+            for message in answer.warnings:
+                logger.warning("%s", message)
+        outcome = outcome_of(pending.unit, answer)
+        if isinstance(outcome, EnvironmentFault):
+            self._again_later(pending, outcome)
+        elif outcome.failed and pending.attempts < self._job.attempts:
+            pending.attempts += 1
+            self._submit(pending)
+        else:
+            self._keep(pending, outcome)
+
+    def _again_later(self, pending: _Pending, fault: EnvironmentFault) -> None:
+        pause_s = BACK_OFF_S[min(pending.faults, len(BACK_OFF_S) - 1)]
+        if sum(BACK_OFF_S[: pending.faults + 1]) > self._job.patience_s:
+            self._give_up(str(fault), pending.unit.unit_id)
+            return
+        pending.faults += 1
+        pending.not_before_s = time.monotonic() + pause_s
+        logger.warning("%s: %s: %s; tried again in %g s", self._run.stage.name, pending.unit.unit_id, fault, pause_s)
+        self._waiting.append(pending)
+
+    def _give_up(self, why: str, unit_id: str) -> None:
+        if not self._given_up:
+            self._given_up = why
+            try:
+                self._run.note(FAULTS, uuid.uuid4().hex, {"unit": unit_id, "why": why, "host": socket.gethostname()})
+            except OSError as error:  # the store is what is at fault
+                raise SpaceError(f"{self._run.stage.name}: stopped: {why}") from error
+        for future in self._running:
+            future.cancel()
+
+    def _keep(self, pending: _Pending, outcome: Outcome) -> None:
+        self._failures_in_a_row = self._failures_in_a_row + 1 if outcome.failed else 0
+        count_done(self._run.run_id)
+        outcome = replace(outcome, attempts=pending.attempts, run=self._run.run_id) if outcome.failed else outcome
+        self._done.setdefault(pending.part, {})[pending.key] = outcome, pending.folder
+        if self._failures_in_a_row >= max(LEAST_FAILURES, 2 * self._job.processes):
+            self._give_up(
+                f"{self._failures_in_a_row} units in a row failed, the last one {outcome.reason}: {outcome.detail[-300:]}",
+                pending.unit.unit_id,
+            )
+        ready = len(self._done[pending.part]) >= self._job.pack_units
+        if ready:
+            self._flush(pending.part)
+
+    def _flush(self, only: int | None = None) -> None:
+        """Put what is done into the store; waits, as long as patience lasts, for a disk that is full or away."""
+        for attempt in range(len(BACK_OFF_S)):
+            try:
+                for part in [only] if only is not None else list(self._done):
+                    self._put(part)
+                break
+            except (OSError, SpaceError) as error:
+                pause_s = BACK_OFF_S[attempt]
+                if self._given_up or sum(BACK_OFF_S[: attempt + 1]) > self._job.patience_s:
+                    self._done.clear()
+                    self._give_up(f"results cannot be kept: {error}", "")
+                    break
+                logger.warning("%s: results cannot be kept: %s; tried again in %g s", self._run.stage.name, error, pause_s)
+                time.sleep(pause_s)
+        if only is None:
+            self._flushed_s = time.monotonic()
+
+    def _put(self, part: int) -> None:
+        """One pack of what is done of a shard."""
+        context, stage, results = self._run.context, self._run.stage.name, self._done[part]
+        write_pack(pack_folder(context, stage, part), dict(sorted(results.items())), blob_folder(context, stage, part))
+        for _, folder in results.values():
+            shutil.rmtree(folder, ignore_errors=True)
+        del self._done[part]
 
 
-def run(tasks: Sequence[Any], fn: RunUnits, options: Sequence[str], lines: Path) -> None:
-    """Create -> Reshuffle -> ParDo -> the lines, as text files ``lines*``.
+class WriteParts(beam.DoFn):
+    """Shard → its tables and its report."""
 
-    ``options`` name the runner. Locally that is ``FnApiRunner``: ``DirectRunner`` is a switch that first tries to download
-    another runner.
+    def __init__(self, run: Run) -> None:
+        self._run = run
+
+    def process(self, part_and_marks: tuple[int, object]) -> None:
+        """Write one shard."""
+        part = part_and_marks[0]
+        report = write_part(self._run.stage, self._run.context, part)
+        self._run.note(REPORTS, f"{part:05d}", report_facts(report))
+
+
+_pools: dict[str, tuple[IsolatedPool, int]] = {}
+_done: dict[str, int] = {}
+_lock = threading.Lock()
+
+
+def _pool_of(run_id: str, job: Job) -> IsolatedPool:
+    """The pool of this process for a run: all of Beam's threads share it."""
+    with _lock:
+        pool, users = _pools.get(run_id, (None, 0))
+        pool = pool or IsolatedPool(FunctionName.of(serve), job.processes, job.memory_gb)
+        _pools[run_id] = pool, users + 1
+        return pool
+
+
+def _give_back(run_id: str, all_of_them: bool = False) -> None:
+    """End the pool with its last user."""
+    with _lock:
+        pool, users = _pools.pop(run_id, (None, 0))
+        if pool is not None and users > 1 and not all_of_them:
+            _pools[run_id] = pool, users - 1
+            return
+    if pool is not None:
+        pool.close()
+
+
+def count_done(run_id: str) -> None:
+    """One more unit is done in this process."""
+    with _lock:
+        _done[run_id] = _done.get(run_id, 0) + 1
+
+
+def _scratch_of(run: Run) -> Path:
+    """Room of this machine for results on their way into a pack; what dead processes left there is removed."""
+    cache = cache_of(run.context, run.stage.name)
+    root = Path(os.environ.get("TMPDIR", "/tmp")) / "space-scratch" if cache.is_remote else cache.local() / "scratch"
+    for old in root.glob(f"{socket.gethostname()}-*") if root.is_dir() else []:
+        if not _alive(int(old.name.rpartition("-")[2])):
+            shutil.rmtree(old, ignore_errors=True)
+    folder = root / f"{socket.gethostname()}-{os.getpid()}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _alive(process_id: int) -> bool:
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def beam_options(options: Sequence[str]) -> PipelineOptions:
+    """Beam's options; an unknown one is an error that names the nearest.
+
+    Raises:
+        SpaceError: see above.
+    """
+    parsed = PipelineOptions(list(options))
+    known = set(parsed.get_all_options(drop_default=False))
+    for option in options:
+        name = option.lstrip("-").partition("=")[0].replace("-", "_")
+        if option.startswith("-") and name not in known and not name.startswith("no_"):
+            near = difflib.get_close_matches(name, known, 1)
+            hint = f" (did you mean --{near[0]}?)" if near else ""
+            raise SpaceError(f"job.beam: Beam has no option {option.partition('=')[0]}{hint}")
+    return parsed
+
+
+def is_local(options: Sequence[str]) -> bool:
+    """Whether the runner is in this process."""
+    chosen = [option.partition("=")[2] for option in options if option.startswith("--runner=")]
+    return not chosen or chosen[-1].rpartition(".")[2] in LOCAL
+
+
+def execute(run: Run) -> None:
+    """Build and run the graph; afterwards the run's folder holds a report per shard, or says what went wrong.
 
     Raises:
         KeyboardInterrupt: Ctrl-C, which Beam would turn into a ``RuntimeError`` with pages of its own stack.
+        SpaceError: a part of the graph said what was wrong.
     """
+    parts = list(range(run.context.parts))
     try:
-        with beam.Pipeline(options=PipelineOptions(list(options))) as pipeline:
+        with beam.Pipeline(options=beam_options(run.context.params.job.beam)) as pipeline:
+            shards = pipeline | "Parts" >> beam.Create(parts, reshuffle=False) | "Spread parts" >> beam.Reshuffle()
+            packs = shards | "Plan" >> beam.ParDo(PlanParts(run)) | "Spread packs" >> beam.Reshuffle()
+            ran = packs | "Run packs" >> beam.ParDo(RunPacks(run)) | "All packs have run" >> beam.combiners.Count.Globally()
             (
                 pipeline
-                | "Units" >> beam.Create(tasks)
-                | "Spread" >> beam.Reshuffle()
-                | "Run" >> beam.ParDo(fn)
-                | "Write" >> beam.io.WriteToText(str(lines))
+                | "Parts to write" >> beam.Create(parts, reshuffle=False)
+                | "After all packs" >> beam.Map(lambda part, _: part, beam.pvalue.AsSingleton(ran))
+                | "Spread writing" >> beam.Map(lambda part: (part, None))
+                | "One writer per part" >> beam.GroupByKey()
+                | "Write" >> beam.ParDo(WriteParts(run))
             )
     except RuntimeError as error:
         cause: BaseException | None = error
         while cause is not None:
             if isinstance(cause, KeyboardInterrupt):
                 raise KeyboardInterrupt from None
+            if isinstance(cause, SpaceError):
+                raise cause from None
             cause = cause.__cause__ or cause.__context__
         raise
+    finally:
+        _give_back(run.run_id, all_of_them=True)
+        _done.pop(run.run_id, None)
+
+
+def units_done(run: Run) -> int:
+    """Units that have been finished in this run so far, by this process."""
+    return _done.get(run.run_id, 0)

@@ -2,27 +2,31 @@
 
 ``concurrent.futures.ProcessPoolExecutor`` breaks as a whole when one worker dies and cannot stop a task that hangs. Here each
 worker is a thread that owns one spawned process and talks to it over a pipe: when the process dies or exceeds its time, that
-one task is answered with a ``Died`` or ``TimedOut`` and the thread starts a new process.
+one task is answered with a ``Died`` or ``TimedOut`` and the thread starts a new process. No process outlives its maker.
 """
 
 import contextlib
+import ctypes
 import faulthandler
 import logging
 import multiprocessing
 import os
 import queue
+import resource
+import signal
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
-from importlib import import_module
 from typing import Any
+
+from pipelines.job.unit import FunctionName
 
 START_TIMEOUT_S = 300.0
 """A worker that cannot even import its modules in this time is broken."""
 LOG_TAIL_CHARACTERS = 2000
+PR_SET_PDEATHSIG = 1
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
 """The number of processes alone decides how many cores are busy; and sums do not depend on a thread count."""
 
@@ -62,18 +66,6 @@ class TimedOut:
 Answer = Returned | Raised | Died | TimedOut
 
 
-@dataclass(frozen=True)
-class FunctionName:
-    """A module-level function by name, so that it need not be pickled (stage modules run as ``__main__``)."""
-
-    module: str
-    name: str
-
-    def load(self) -> Callable[..., Any]:
-        """Import and return the function."""
-        return getattr(import_module(self.module), self.name)
-
-
 class _WarningList(logging.Handler):
     def __init__(self) -> None:
         super().__init__(logging.WARNING)
@@ -83,9 +75,25 @@ class _WarningList(logging.Handler):
         self.messages.append(record.getMessage())
 
 
-def _serve(connection: Any, function_name: FunctionName, log_path: str) -> None:
+def die_with_parent(parent_id: int) -> None:
+    """Have the kernel kill this process when the thread that made it ends, however that ends."""
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent_id:  # it ended before the kernel was told
+        os._exit(1)
+
+
+def limit_memory(limit_gb: float) -> None:
+    """Let what would take more raise a ``MemoryError`` (or end this process), before the machine runs out."""
+    limit = int(limit_gb * 1e9)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+
+
+def _serve(connection: Any, function_name: FunctionName, log_path: str, parent_id: int, memory_gb: float) -> None:
     """Body of a worker process: answer tasks until the pipe closes."""
+    die_with_parent(parent_id)
+    limit_memory(memory_gb)
     log_file = os.open(log_path, os.O_WRONLY | os.O_APPEND)
+    os.unlink(log_path)  # the parent holds it open: nothing is left, whoever is killed
     os.dup2(log_file, 2)  # native libraries write there; the console belongs to the progress bar
     faulthandler.enable()
     warnings = _WarningList()
@@ -111,12 +119,13 @@ def _serve(connection: Any, function_name: FunctionName, log_path: str) -> None:
 class _Worker:
     """One process and the pipe to it."""
 
-    def __init__(self, function_name: FunctionName) -> None:
+    def __init__(self, function_name: FunctionName, memory_gb: float) -> None:
         context = multiprocessing.get_context("spawn")
         self._connection, other_end = context.Pipe()
-        handle, self._log_path = tempfile.mkstemp(prefix="space-worker-", suffix=".log")
-        os.close(handle)
-        self._process = context.Process(target=_serve, args=(other_end, function_name, self._log_path), daemon=True)
+        handle, log_path = tempfile.mkstemp(prefix="space-worker-", suffix=".log")
+        self._log = os.fdopen(handle, errors="replace")
+        arguments = (other_end, function_name, log_path, os.getpid(), memory_gb)
+        self._process = context.Process(target=_serve, args=arguments, daemon=True)
         with _starting:
             before = {name: os.environ.get(name) for name in ONE_THREAD}
             os.environ.update(ONE_THREAD)
@@ -129,6 +138,11 @@ class _Worker:
                     else:
                         os.environ[name] = value
         other_end.close()
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether the process runs: one may be killed between two tasks, which is not the next one's fault."""
+        return self._process.is_alive()
 
     def wait_ready(self) -> None:
         """Wait until the process has imported its modules; RuntimeError with its last words if it cannot."""
@@ -149,15 +163,19 @@ class _Worker:
             return self._connection.recv()
         except (EOFError, ConnectionResetError):
             self._process.join()
-            with open(self._log_path, errors="replace") as log:
-                return Died(self._process.exitcode, log.read()[-LOG_TAIL_CHARACTERS:])
+            self._log.seek(0)
+            return Died(self._process.exitcode, self._log.read()[-LOG_TAIL_CHARACTERS:])
+
+    def kill(self) -> None:
+        """Have the process end; whoever waits for its answer gets ``Died``."""
+        self._process.kill()
 
     def close(self) -> None:
         """End the process, at once."""
         self._connection.close()
         self._process.kill()
         self._process.join()
-        os.unlink(self._log_path)
+        self._log.close()
 
 
 class IsolatedPool:
@@ -165,21 +183,26 @@ class IsolatedPool:
 
     Args:
         function_name: the function, importable by name.
-        workers: number of processes; started when the first task arrives.
-        limit_s: seconds one task may take.
+        workers: number of processes; started when tasks arrive.
+        memory_gb: data that one process may hold.
     """
 
-    def __init__(self, function_name: FunctionName, workers: int, limit_s: float) -> None:
+    def __init__(self, function_name: FunctionName, workers: int, memory_gb: float) -> None:
         self._function_name = function_name
-        self._limit_s = limit_s
-        self._workers = workers
-        self._tasks: queue.SimpleQueue[tuple[Future[Answer], tuple[Any, ...]] | None] = queue.SimpleQueue()
+        self._workers, self._memory_gb = workers, memory_gb
+        self._tasks: queue.SimpleQueue[tuple[Future[Answer], tuple[Any, ...], float] | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
+        self._running: set[_Worker] = set()
+        self._closed = False
 
-    def submit(self, *arguments: Any) -> "Future[Answer]":
-        """Queue ``function(*arguments)``; the future gives an ``Answer`` and raises only if workers cannot start."""
+    def submit(self, *arguments: Any, limit_s: float) -> "Future[Answer]":
+        """Queue ``function(*arguments)``, which may take ``limit_s``.
+
+        Returns:
+            A future that gives an ``Answer``; it raises RuntimeError if workers cannot start, and is cancelled by ``close``.
+        """
         future: Future[Answer] = Future()
-        self._tasks.put((future, arguments))
+        self._tasks.put((future, arguments, limit_s))
         if len(self._threads) < self._workers:
             self._threads.append(threading.Thread(target=self._drain, daemon=True))
             self._threads[-1].start()
@@ -188,27 +211,47 @@ class IsolatedPool:
     def _drain(self) -> None:
         worker: _Worker | None = None
         while (task := self._tasks.get()) is not None:
-            future, arguments = task
+            future, arguments, limit_s = task
+            if self._closed or not future.set_running_or_notify_cancel():
+                future.cancel()
+                continue
             try:
-                if worker is None:
-                    worker = _Worker(self._function_name)
-                    worker.wait_ready()
-                answer = worker.run(arguments, self._limit_s)
+                if worker is None or not worker.is_alive:
+                    self._end(worker)
+                    worker = self._start()
+                answer = worker.run(arguments, limit_s)
             except BaseException as error:  # never leave a future unanswered: its owner would wait for ever
                 future.set_exception(error)
                 answer = Died(None, "")
             else:
                 future.set_result(answer)
-            if isinstance(answer, Died | TimedOut) and worker is not None:
-                worker.close()
+            if isinstance(answer, Died | TimedOut):
+                self._end(worker)
                 worker = None
-        if worker is not None:
+        self._end(worker)
+
+    def _start(self) -> _Worker:
+        worker = _Worker(self._function_name, self._memory_gb)
+        self._running.add(worker)
+        try:
+            worker.wait_ready()
+        except BaseException:
+            self._end(worker)
+            raise
+        return worker
+
+    def _end(self, worker: _Worker | None) -> None:
+        if worker in self._running and worker is not None:
+            self._running.discard(worker)
             worker.close()
 
     def close(self) -> None:
-        """Finish what is queued, then end all processes."""
+        """Drop what is queued and end all processes, at once."""
+        self._closed = True
         for _ in self._threads:
             self._tasks.put(None)
+        for worker in list(self._running):
+            worker.kill()
         for thread in self._threads:
             thread.join()
         self._threads.clear()

@@ -38,7 +38,7 @@ def list_sources(reader: str, root: Path) -> Listing:
         raise SpaceError(f"{printable(str(root))}: the path is not UTF-8 (rename the folder)")
     check_length(root)
     if not os.path.isdir(root):
-        raise SpaceError(f"{root}: no such folder (data.raw; the default corpus is made by `python -m pipelines.stages.corpus`)")
+        raise SpaceError(f"{root}: no such folder (data.raw; the default corpus is made by `python -m pipelines.stages corpus`)")
     listing = list_clips(root)
     if not listing.sources:
         ignored = ", ".join(f"{n} {suffix}" for suffix, n in sorted(listing.ignored.items())) or "nothing else either"

@@ -1,6 +1,6 @@
 """The default corpus (``space_data.synthetic.corpus``): filmed clips and planted defects, and speech with landmark tracks.
 
-Made by ``python -m pipelines.stages.corpus``; no download, no real person; licence of this repository. Its tables name every
+Made by ``python -m pipelines.stages corpus``; no download, no real person; licence of this repository. Its tables name every
 file.
 """
 
@@ -25,7 +25,7 @@ COLUMNS = LABELLED | {"language", "n_frames", "defect", "planted_offset_frames",
 
 def _rows(path: Path, required: set[str]) -> list[Row]:
     if not path.is_file():
-        raise SpaceError(f"{path}: no such list (make the corpus: `python -m pipelines.stages.corpus`)")
+        raise SpaceError(f"{path}: no such list (make the corpus: `python -m pipelines.stages corpus`)")
     return read_csv(path, required, COLUMNS - required)
 
 

@@ -1,6 +1,6 @@
 """Stage ``align``: kept segments -> square 25 fps video and 16 kHz mono sound of exactly 640 samples per frame.
 
-    python -m pipelines.stages.align        # decisions, frames, raw video -> data/aligned
+    python -m pipelines.stages align        # decisions, frames, raw video -> data/align
 
 One fixed crop per segment, laid by the crop rule around everything the face covers (``space_data.crop``); pictures chosen by
 presentation time; sound moved by the measured audio-visual offset that the decision carries; both cut to what they share. A
@@ -9,8 +9,6 @@ source file is decoded once, however many segments it yields, and one picture is
 
 import dataclasses
 import json
-import os
-import shutil
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -20,28 +18,24 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipelines.job.engine import (
-    Layout,
-    Outcome,
-    Unit,
-    content_hash,
-    ledger_rows,
-    run_units,
-    stage_clock,
-    stage_main,
-    write_ledger,
-)
+from pipelines.job.packs import BLOBS
+from pipelines.job.run import run_stage
+from pipelines.job.shards import blob_folder
+from pipelines.job.stage import Context, Files, Made, Stage
+from pipelines.job.unit import Unit, content_hash
+from pipelines.layout import Layout
+from pipelines.stages.ingest import inputs_of
 from space_data.clip_media import pictures, sound
 from space_data.crop import CropBox, crop_box
 from space_data.errors import SpaceError
-from space_data.files import check_length, file_stems, make_folder
+from space_data.files import file_stem, sha256_of
 from space_data.landmarks import N_LANDMARKS, PoseTrack, posed, template_mesh
 from space_data.media.container import RgbImage
 from space_data.media.encode import VideoWriter, write_wav
 from space_data.media.video import Frame
 from space_data.params import AlignStage, Params
 from space_data.schema import KEPT, REJECTED, AlignedClip, Clip, Decision, FrameRow, LedgerRow
-from space_data.tables import read_table, stream_clips, vectors, write_table
+from space_data.tables import read_table, stream_clips, vectors
 from space_data.timebase import (
     CLOCK_SLACK_S,
     fit_samples,
@@ -54,7 +48,9 @@ from space_data.timebase import (
     seconds_to_samples,
 )
 
-STAGE = "align"
+NAME = "align"
+ALIGN_PER_S = 0.6
+"""Seconds that a second of video takes."""
 FOREHEAD_MESH = np.array([10, 338, 297, 332, 284, 251, 109, 67, 103, 54, 21])
 """Upper edge of the face in the mesh, which the 78 landmarks lack."""
 FOREHEAD_LIFT = 0.045
@@ -62,6 +58,7 @@ FOREHEAD_LIFT = 0.045
 size that the whole mesh gives (the template alone: up to 7 % too small)."""
 PIECES_FILE = "pieces.json"
 SUFFIXES = (".mp4", ".wav")
+STEM_HASH_CHARACTERS = 12
 FRAME_COLUMNS = ["clip_id", "frame", "width_px", "height_px", "found", "landmarks_px", "pose"]
 
 
@@ -83,6 +80,8 @@ class Source:
 
     clip: Clip
     segments: tuple[Segment, ...]
+    media: str
+    """folder of the files of this shard"""
 
 
 @dataclass(frozen=True)
@@ -92,6 +91,10 @@ class Piece:
     clip_id: str
     start_s: float
     n_frames: int
+    stem: str = ""
+    """of its files, below the shard's folder: the id and a hash of the content"""
+    video_sha256: str = ""
+    audio_sha256: str = ""
 
 
 class Playhead:
@@ -146,7 +149,7 @@ def piece_sound(audio: NDArray[np.float32], piece: Piece, offset_frames: float) 
 
 
 def align_source(source: Source, settings: AlignStage, folder: Path) -> None:
-    """Unit function: write ``<index>.mp4`` and ``<index>.wav`` per segment of ``source``, and what became of them."""
+    """Unit function: write video and sound of every segment of ``source`` as blobs, and ``pieces.json``."""
     audio = sound(source.clip).samples
     pieces = [common_piece(segment, len(audio)) for segment in source.segments]
     playhead = Playhead(pictures(source.clip))
@@ -154,62 +157,67 @@ def align_source(source: Source, settings: AlignStage, folder: Path) -> None:
         if piece.n_frames < settings.min_frames:
             continue
         spoken = piece_sound(audio, piece, segment.offset_frames)
-        write_wav(folder / f"{index}.wav", spoken)
-        with VideoWriter(folder / f"{index}.mp4", settings.size_px, settings.size_px, crf=settings.crf, audio=spoken) as writer:
+        video, wav = folder / "video.mp4", folder / "sound.wav"
+        write_wav(wav, spoken)
+        with VideoWriter(video, settings.size_px, settings.size_px, crf=settings.crf, audio=spoken) as writer:
             for frame in range(piece.n_frames):
                 rgb = playhead.at(piece.start_s + frame_centre_s(frame))
                 writer.write(segment.crop.apply(rgb, settings.size_px))
+        hashes = sha256_of(video), sha256_of(wav)
+        stem = file_stem(segment.clip_id, content_hash(hashes)[:STEM_HASH_CHARACTERS], *SUFFIXES)
+        pieces[index] = dataclasses.replace(piece, stem=stem, video_sha256=hashes[0], audio_sha256=hashes[1])
+        for made, suffix in zip((video, wav), SUFFIXES, strict=True):
+            target = folder / BLOBS / f"{stem}{suffix}"
+            target.parent.mkdir(parents=True, exist_ok=True)
+            made.rename(target)
     (folder / PIECES_FILE).write_text(json.dumps([dataclasses.asdict(piece) for piece in pieces]))
 
 
-def plan(layout: Layout, decisions: list[Decision], clips: dict[str, Clip]) -> list[Unit]:
-    """One unit per source file with kept segments; reads the frame table one shard at a time."""
+def items(context: Context, part: int) -> Iterator[Unit]:
+    """One unit per clip of the shard with kept segments."""
     kept: dict[str, list[Decision]] = defaultdict(list)
-    for decision in decisions:
-        if decision.source_clip_id not in clips:
-            raise SpaceError(f"{layout.decisions}: clip {decision.source_clip_id} is not in {layout.clips} (stale? `dvc repro`)")
-        kept[decision.source_clip_id].append(decision)
-    units = []
-    for clip_id, rows in stream_clips(layout.frames, FrameRow, FRAME_COLUMNS):
+    for decision in read_table(context.shard("filter", "decisions", part), Decision):
+        if decision.status == KEPT:
+            kept[decision.source_clip_id].append(decision)
+    clips = {clip.clip_id: clip for clip in read_table(context.shard("ingest", "clips", part), Clip)}
+    frames = context.shard("measure", "frames", part)
+    media = blob_folder(context, NAME, part).uri
+    for clip_id, rows in stream_clips(frames, FrameRow, FRAME_COLUMNS):
         if clip_id in kept:
-            clip = clips[clip_id]
-            segments = tuple(
-                Segment(
-                    decision.clip_id, decision.start_s, frames_in(decision.end_s - decision.start_s), decision.offset_frames,
-                    segment_crop(rows, decision),
-                )
-                for decision in sorted(kept.pop(clip_id), key=lambda d: d.start_s)
-            )  # fmt: skip
+            clip, segments = clips[clip_id], segments_of(rows, kept.pop(clip_id))
             what = [dataclasses.asdict(segment) for segment in segments]
-            part = (clip.part_start_s, clip.part_end_s, clip.part_crop_px.tolist())
-            units.append(Unit(clip_id, content_hash(clip.sha256, part, clip.audio_track, what), Source(clip, segments)))
+            of_file = (clip.part_start_s, clip.part_end_s, clip.part_crop_px.tolist())
+            content = content_hash(clip.sha256, of_file, clip.audio_track, what)
+            yield Unit(
+                clip_id, content, Source(clip, segments, media), inputs_of(clip),
+                cost_s=ALIGN_PER_S * clip.duration_s, members=tuple(segment.clip_id for segment in segments),
+            )  # fmt: skip
     if kept:
-        raise SpaceError(f"{layout.frames}: no frames of kept clip {min(kept)} (stale? `dvc repro`)")
-    return units
+        raise SpaceError(f"{frames}: no frames of kept clip {min(kept)} (stale? `dvc repro`)")
 
 
-def publish(
-    outcome: Outcome, source: Source, clip: Clip, settings: AlignStage, layout: Layout, stems: dict[str, str]
-) -> tuple[list[AlignedClip], list[LedgerRow]]:
-    """Put a finished unit's files into place and make its rows: aligned clips, and one ledger row per segment.
+def segments_of(rows: pa.Table, decisions: list[Decision]) -> tuple[Segment, ...]:
+    """The kept segments of one clip in order of time, from its frame rows."""
+    return tuple(
+        Segment(d.clip_id, d.start_s, frames_in(d.end_s - d.start_s), d.offset_frames, segment_crop(rows, d))
+        for d in sorted(decisions, key=lambda d: d.start_s)
+    )
 
-    ``stems`` says where the files of each segment go (``file_stems``).
-    """
-    if outcome.folder is None:
-        failed = ledger_rows(STAGE, [outcome])[0]
-        return [], [dataclasses.replace(failed, clip_id=segment.clip_id) for segment in source.segments]
+
+def finish(unit: Unit, files: Files, context: Context) -> Made:
+    """Rows of the aligned segments of one clip, and one row of the ledger for each segment."""
+    source: Source = unit.value
+    clip, settings = source.clip, context.params.align
     rows, ledger = [], []
-    pieces = [Piece(**piece) for piece in json.loads((outcome.folder / PIECES_FILE).read_text())]
-    for index, (segment, piece) in enumerate(zip(source.segments, pieces, strict=True)):
-        if piece.n_frames < settings.min_frames:
+    pieces = [Piece(**piece) for piece in json.loads(files(PIECES_FILE) or b"[]")]
+    for segment, piece in zip(source.segments, pieces, strict=True):
+        if not piece.stem:
             detail = f"{piece.n_frames} frames hold both sound and picture"
             found, needed = float(piece.n_frames), float(settings.min_frames)
-            ledger.append(LedgerRow(segment.clip_id, STAGE, REJECTED, "too_short", found, needed, detail))
+            ledger.append(LedgerRow(segment.clip_id, NAME, REJECTED, "too_short", found, needed, detail))
             continue
-        video, audio = (layout.aligned / f"{stems[segment.clip_id]}{suffix}" for suffix in SUFFIXES)
-        place(outcome.folder / f"{index}.mp4", video)
-        place(outcome.folder / f"{index}.wav", audio)
-        ledger.append(LedgerRow(segment.clip_id, STAGE, KEPT, "", None, None, ""))
+        ledger.append(LedgerRow(segment.clip_id, NAME, KEPT, "", None, None, ""))
+        video, audio = (f"{source.media}/{piece.stem}{suffix}" for suffix in SUFFIXES)
         rows.append(
             AlignedClip(
                 clip_id=segment.clip_id,
@@ -220,8 +228,8 @@ def publish(
                 intensity=clip.intensity,
                 language=clip.language,
                 split=clip.split,
-                video=str(video),
-                audio=str(audio),
+                video=video,
+                audio=audio,
                 n_frames=piece.n_frames,
                 size_px=settings.size_px,
                 start_s=piece.start_s,
@@ -229,47 +237,19 @@ def publish(
                 crop_y0_px=float(segment.crop.y0),
                 crop_side_px=float(segment.crop.side),
                 applied_offset_frames=segment.offset_frames,
-            )  # fmt: skip
+                video_sha256=piece.video_sha256,
+                audio_sha256=piece.audio_sha256,
+            )
         )
-    return rows, ledger
+    return Made({"clips": rows}, ledger)
 
 
-def place(kept: Path, target: Path) -> None:
-    """Put a kept result at its place among the outputs: a hard link (nobody writes into either), a copy across file systems.
-
-    Raises:
-        SpaceError: the place is taken: two clip ids give one file name; or its path is too long.
-    """
-    check_length(target)
-    make_folder(target.parent)
-    if target.exists():  # never write into it: it is a link to a kept result
-        raise SpaceError(f"{target}: two clips want this file (rename the one whose name ends in -s and a number)")
-    try:
-        os.link(kept, target)
-    except OSError:
-        shutil.copy2(kept, target)
+STAGE = Stage(
+    NAME, align_source, {}, items, ("filter", "ingest", "measure"), lambda params: params.align, continues="filter",
+    derived={"clips": AlignedClip}, finish=finish,
+)  # fmt: skip
 
 
 def run(params: Params, layout: Layout) -> None:
     """Align every kept segment of the decisions."""
-    with stage_clock(layout, STAGE) as clock:
-        decisions = [d for d in read_table(layout.decisions, Decision) if d.status == KEPT]
-        clips = {clip.clip_id: clip for clip in read_table(layout.clips, Clip)}
-        units = {unit.unit_id: unit for unit in plan(layout, decisions, clips)}
-        outcomes = run_units(STAGE, units.values(), align_source, params.align, layout, params.job)
-        shutil.rmtree(layout.aligned, ignore_errors=True)
-        stems = file_stems((d.clip_id for d in decisions), *SUFFIXES)
-        rows: list[AlignedClip] = []
-        ledger: list[LedgerRow] = []
-        for outcome in outcomes:
-            unit_id = outcome.unit_id
-            published, fates = publish(outcome, units[unit_id].value, clips[unit_id], params.align, layout, stems)
-            rows += published
-            ledger += fates
-        write_table(layout.aligned_clips, rows, AlignedClip)
-        clock.counts = write_ledger(layout, STAGE, (d.clip_id for d in decisions), ledger)
-        clock.clips, clock.computed = len(outcomes), sum(outcome.computed for outcome in outcomes)
-
-
-if __name__ == "__main__":
-    stage_main(run)
+    run_stage(STAGE, params, layout)

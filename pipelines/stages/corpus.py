@@ -4,17 +4,11 @@ import json
 import shutil
 from pathlib import Path
 
-from pipelines.job.engine import (
-    Layout,
-    Outcome,
-    Unit,
-    content_hash,
-    ledger_rows,
-    run_units,
-    stage_clock,
-    stage_main,
-    write_ledger,
-)
+from pipelines.job.clock import stage_clock
+from pipelines.job.ledger import ledger_rows, write_ledger
+from pipelines.job.run import Result, run_units
+from pipelines.job.unit import Unit, content_hash
+from pipelines.layout import Layout
 from space_data.errors import SpaceError
 from space_data.params import Params
 from space_data.schema import FAILED
@@ -24,7 +18,7 @@ from space_data.timebase import frame_start_s
 STAGE = "corpus"
 
 
-def place(plan: Plan, outcome: Outcome, root: Path) -> dict[str, object]:
+def place(plan: Plan, outcome: Result, root: Path) -> dict[str, object]:
     """Copy a clip's files to their place in the corpus; its facts."""
     assert outcome.folder is not None
     for file in sorted(outcome.folder.glob("clip.*")):
@@ -39,7 +33,7 @@ def run(params: Params, layout: Layout) -> None:
     with stage_clock(layout, STAGE) as clock:
         todo = {plan.stem: plan for plan in plans(params.corpus)}
         units = [Unit(stem, content_hash(vars(plan)), plan) for stem, plan in todo.items()]
-        outcomes = run_units(STAGE, units, make, params.corpus, layout, params.job)
+        outcomes = run_units(STAGE, units, make, params.corpus, params, layout)
         clock.counts = write_ledger(layout, STAGE, todo, ledger_rows(STAGE, outcomes))
         broken = [o for o in outcomes if o.status == FAILED]
         if broken:
@@ -52,6 +46,3 @@ def run(params: Params, layout: Layout) -> None:
             seconds = sum(frame_start_s(int(str(f["n_frames"]))) for f in facts if str(f["clip"]).startswith(kind))
             clock.notes[f"minutes {kind}"] = f"{seconds / 60:.1f}"
 
-
-if __name__ == "__main__":
-    stage_main(run)

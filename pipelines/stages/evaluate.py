@@ -13,7 +13,10 @@ from evaluation.metrics import Metric
 from evaluation.score_clip import NOT_AVAILABLE, REFERENCE, ClipToScore, clip_metrics, score_clip
 from evaluation.sync_score import clip_scorer, fit_scorer
 from evaluation.systems import SYSTEM_NAMES
-from pipelines.job.engine import Outcome, Unit, content_hash, ledger_rows, run_units, stage_clock, stage_main, write_ledger
+from pipelines.job.clock import stage_clock
+from pipelines.job.ledger import ledger_rows, write_ledger
+from pipelines.job.run import Result, run_units
+from pipelines.job.unit import Outcome, Unit, content_hash
 from pipelines.layout import Layout
 from space_data.avsync import Scorer
 from space_data.errors import SpaceError
@@ -51,7 +54,7 @@ def run(params: Params, layout: Layout) -> None:
             scorer.save(part)
         chosen = choose(Path(params.evaluate.weights))
         units = units_of(videos, layout.evaluation_scorer, chosen.name)
-        outcomes = run_units(STAGE, units, evaluate_one, params.evaluate, layout, params.job)
+        outcomes = run_units(STAGE, units, evaluate_one, params.evaluate, params, layout)
         scores, traces, features = collect(outcomes, videos, params.evaluate)
         write_table(layout.scores, scores, Score)
         write_table(layout.traces, traces, TraceFrame)
@@ -97,7 +100,7 @@ def evaluate_one(unit: EvaluateUnit, settings: Evaluate, folder: Path) -> None:
 
 
 def collect(
-    outcomes: list[Outcome], videos: list[SynthesizedClip], settings: Evaluate
+    outcomes: list[Result], videos: list[SynthesizedClip], settings: Evaluate
 ) -> tuple[list[Score], list[TraceFrame], dict[str, dict[str, np.ndarray]]]:
     """Rows, traces and frame features of all clips; a clip that failed as a whole becomes rows that say so."""
     scores: list[Score] = []
@@ -154,6 +157,3 @@ def write_for_dvc(rows: list[Aggregate], layout: Layout) -> None:
         with atomic_file(layout.benchmark / "plots" / f"{metric.metric_id.split('/')[0]}.csv") as part:
             part.write_text(aggregate.plot_csv(rows, metric))
 
-
-if __name__ == "__main__":
-    stage_main(run)

@@ -4,25 +4,18 @@ Aligned clips go through the same functions as ``space animate`` (``space_data.f
 with exact landmark tracks but no pictures; it joins the same tables as ``kind = speech_only``.
 """
 
-import shutil
-from collections import Counter
+import io
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 
-from pipelines.job.engine import (
-    Layout,
-    Rejected,
-    Unit,
-    content_hash,
-    ledger_rows,
-    run_units,
-    stage_clock,
-    stage_main,
-    write_ledger,
-)
+from pipelines.job.run import run_stage
+from pipelines.job.stage import Context, Files, Made, Stage
+from pipelines.job.unit import Rejected, Unit, content_hash
+from pipelines.layout import Layout
 from pipelines.readers import list_utterances
 from pipelines.readers.listing import Utterance
 from space_data.facemesh import track_faces
@@ -32,11 +25,11 @@ from space_data.landmarks import N_LANDMARKS
 from space_data.media.sound import decode_audio
 from space_data.media.video import decode_video
 from space_data.params import FeaturesStage, Params
-from space_data.schema import KEPT, SPLITS, AlignedClip, FeatureClip, FeatureFrame, UtteranceFrame, emotion_vector
-from space_data.tables import merge_shards, read_table, write_table
-from space_data.timebase import samples_to_frames
+from space_data.schema import SPLITS, AlignedClip, FeatureClip, FeatureFrame, UtteranceFrame, emotion_vector
+from space_data.tables import read_table, shard_of, write_table
+from space_data.timebase import frames_to_seconds, samples_to_frames
 
-STAGE = "features"
+FEATURES_PER_S = 0.4
 TRAIN = "train"
 """Split of the speech-only part: nobody is seen in it, so nothing can be tested on it."""
 FRAMES_FILE = "frames.parquet"
@@ -101,49 +94,38 @@ def clip_row(unit: FeatureUnit, n_frames: int) -> FeatureClip:
     )
 
 
-def units_of(params: Params, layout: Layout) -> list[Unit]:
-    """Aligned clips, then utterances."""
-    clips = [
-        Unit(
-            clip.clip_id,
-            content_hash(sha256_of(clip.video), sha256_of(clip.audio)),
-            FeatureUnit(clip, None, clip.split, clip.size_px),
-        )
-        for clip in read_table(layout.aligned_clips, AlignedClip)
-    ]
-    spoken = [
-        Unit(
-            u.clip_id,
-            content_hash(sha256_of(u.audio), sha256_of(u.track), params.align.size_px),
-            FeatureUnit(None, u, TRAIN, params.align.size_px),
-        )
-        for u in list_utterances(params.data.reader, Path(params.data.raw))
-    ]
-    return clips + spoken
+def items(context: Context, part: int) -> Iterator[Unit]:
+    """The aligned clips of one shard, and the utterances that fall into it."""
+    params = context.params
+    for clip in read_table(context.shard("align", "clips", part), AlignedClip):
+        yield Unit(
+            clip.clip_id, content_hash(clip.video_sha256, clip.audio_sha256), FeatureUnit(clip, None, clip.split, clip.size_px),
+            ((clip.video, clip.video_sha256), (clip.audio, clip.audio_sha256)), frames_to_seconds(clip.n_frames) * FEATURES_PER_S,
+            partition=f"split={clip.split}",
+        )  # fmt: skip
+    for utterance in list_utterances(params.data.reader, Path(params.data.raw)):
+        if shard_of(utterance.clip_id, context.parts) == part:
+            yield Unit(
+                utterance.clip_id,
+                content_hash(sha256_of(utterance.audio), sha256_of(utterance.track), params.align.size_px),
+                FeatureUnit(None, utterance, TRAIN, params.align.size_px),
+                enters_here=True,
+                partition=f"split={TRAIN}",
+            )
+
+
+def finish(unit: Unit, files: Files, context: Context) -> Made:
+    """The line that a loader reads."""
+    rows = pq.read_metadata(io.BytesIO(files(FRAMES_FILE) or b"")).num_rows
+    return Made({"clips": [clip_row(unit.value, rows)]})
+
+
+STAGE = Stage(
+    "features", features_of, {"frames": FeatureFrame}, items, ("align",), lambda params: params.features, continues="align",
+    derived={"clips": FeatureClip}, finish=finish, partitions={"frames": tuple(f"split={split}" for split in SPLITS)},
+)  # fmt: skip
 
 
 def run(params: Params, layout: Layout) -> None:
-    """Write ``features/frames/split=*/``, ``features/clips.parquet`` and the stage's ledger."""
-    with stage_clock(layout, STAGE) as clock:
-        units = units_of(params, layout)
-        outcomes = run_units(STAGE, units, features_of, params.features, layout, params.job)
-        files = {o.unit_id: o.folder / FRAMES_FILE for o in outcomes if o.status == KEPT and o.folder is not None}
-        shutil.rmtree(layout.feature_frames, ignore_errors=True)
-        for split in SPLITS:  # a loader reads only its own
-            ids = [unit.unit_id for unit in units if unit.unit_id in files and unit.value.split == split]
-            merge_shards(layout.feature_split(split), {i: files[i] for i in ids}, FeatureFrame, params.job.shards)
-        lengths = frame_counts(files)
-        rows = [clip_row(unit.value, lengths[unit.unit_id]) for unit in units if unit.unit_id in files]
-        write_table(layout.feature_clips, rows, FeatureClip)
-        clock.notes = {kind: str(n) for kind, n in sorted(Counter(row.kind for row in rows).items())}
-        clock.counts = write_ledger(layout, STAGE, [unit.unit_id for unit in units], ledger_rows(STAGE, outcomes))
-        clock.clips, clock.computed = len(outcomes), sum(outcome.computed for outcome in outcomes)
-
-
-def frame_counts(files: dict[str, Path]) -> dict[str, int]:
-    """Number of frames per unit, from the files' own metadata."""
-    return {unit_id: pq.read_metadata(file).num_rows for unit_id, file in files.items()}
-
-
-if __name__ == "__main__":
-    stage_main(run)
+    """Write the tables ``frames`` (in a folder per split: a loader reads only its own) and ``clips``, and the stage's ledger."""
+    run_stage(STAGE, params, layout)

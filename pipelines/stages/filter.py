@@ -5,22 +5,31 @@ hashes of what the decision rests on: `content` of the segment's measures and of
 `version` of the code of the rules. Tables are judged and written as columns: a million segments take seconds.
 """
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipelines.audit.write import STAGES, write_audit
+from pipelines.audit.write import write_audit
 from pipelines.deciding.row_hash import row_hashes
 from pipelines.deciding.rules import SCREENED, Evidence, Judgement, Mask, evidence, judge
-from pipelines.job.engine import HASH_CHARACTERS, content_hash, stage_clock, stage_main, write_ledger
 from pipelines.job.keys import code_version
+from pipelines.job.run import run_stage
+from pipelines.job.shards import HASH_CHARACTERS
+from pipelines.job.stage import Context, Stage
+from pipelines.job.unit import FunctionName, Unit, content_hash
 from pipelines.layout import Layout
+from pipelines.stages import CURATION
+from space_data.errors import SpaceError
 from space_data.params import FilterStage, Params
 from space_data.schema import KEPT, REJECTED, Decision, LedgerRow, Measure, SegmentSync, arrow_schema
 from space_data.tables import in_order, read_arrow, write_arrow
 
-STAGE = "filter"
+NAME = "filter"
 AS_DECIDED = ("clip_id", "source_clip_id", "segment", "first_frame", "end_frame", "start_s", "end_s")
 """Columns of ``Measure`` that a ``Decision`` repeats."""
 SCREENED_DETAIL = (
@@ -29,12 +38,12 @@ SCREENED_DETAIL = (
 )
 
 
-def read_measures(layout: Layout) -> tuple[pa.Table, pa.Table]:
-    """``Measure`` rows sorted by id, and ``SegmentSync`` rows (none before ``sync`` has run)."""
-    measures = in_order(read_arrow(layout.measures, Measure), "clip_id")
-    if layout.sync_segments.is_file():
-        return measures, read_arrow(layout.sync_segments, SegmentSync)
-    return measures, arrow_schema(SegmentSync).empty_table()
+@dataclass(frozen=True)
+class Evidences:
+    """The shards that a decision rests on."""
+
+    segments: str
+    sync: str
 
 
 def codes(masks: dict[str, Mask], separator: str = " ") -> pa.Array:
@@ -85,7 +94,7 @@ def ledger_of(judgement: Judgement, warnings: pa.Array, content: pa.Array, setti
     at = pa.array(segment)
     columns = {
         "clip_id": found.ids.take(at),
-        "stage": _constant(STAGE, len(at)),
+        "stage": _constant(NAME, len(at)),
         "status": pc.if_else(pc.equal(reasons, ""), KEPT, REJECTED),
         "reason": reasons,
         "value": _nullable(value[order]),
@@ -93,7 +102,7 @@ def ledger_of(judgement: Judgement, warnings: pa.Array, content: pa.Array, setti
         "detail": pc.if_else(pc.equal(reasons, SCREENED), _advice(found).take(at), noted.take(at)),
         "content": content.take(at),
         "config": pa.array(by_dataset, pa.string()).take(pa.array(found.dataset[segment])),
-        "version": _constant(code_version("pipelines.deciding.rules")[:HASH_CHARACTERS], len(at)),
+        "version": _constant(code_version(FunctionName.of(judge))[:HASH_CHARACTERS], len(at)),
     }
     schema = arrow_schema(LedgerRow)
     return pa.table({name: columns[name] for name in schema.names}, schema=schema)
@@ -120,16 +129,40 @@ def decide(measures: pa.Table, sync: pa.Table, settings: FilterStage) -> tuple[p
     return decisions, ledger_of(judgement, decisions.column("warnings").combine_chunks(), content, settings)
 
 
+def decide_shard(shard: Evidences, settings: FilterStage, folder: Path) -> None:
+    """Unit function: write ``decisions.parquet`` and ``ledger.parquet`` of one shard."""
+    measures = in_order(read_arrow(shard.segments, Measure), "clip_id")
+    decisions, ledger = decide(measures, read_arrow(shard.sync, SegmentSync), settings)
+    write_arrow(folder / "decisions.parquet", decisions)
+    write_arrow(folder / "ledger.parquet", ledger)
+
+
+def items(context: Context, part: int) -> Iterator[Unit]:
+    """The shard as a whole."""
+    content = content_hash(
+        context.shard_hashes("segment", ["segments"], part), context.shard_hashes("sync", ["segments"], part),
+    )  # fmt: skip
+    shards = context.shard("segment", "segments", part), context.shard("sync", "segments", part)
+    yield Unit(f"part-{part:05d}", content, Evidences(*(shard.uri for shard in shards)), cost_s=0.5)
+
+
+STAGE = Stage(
+    NAME, decide_shard, {"decisions": Decision}, items, ("segment", "sync"), lambda params: params.filter, continues="segment",
+    own_ledger=True,
+)  # fmt: skip
+
+
 def run(params: Params, layout: Layout) -> None:
-    """The stage: ``measures``, ``sync`` -> ``decisions``, the filter's ledger and the audit page."""
-    with stage_clock(layout, STAGE) as clock:
-        measures, sync = read_measures(layout)
-        decisions, ledger = decide(measures, sync, params.filter)
-        write_arrow(layout.decisions, decisions)
-        clock.clips = measures.num_rows
-        clock.counts = write_ledger(layout, STAGE, measures.column("clip_id"), ledger)
-        write_audit(params, layout, STAGES[: STAGES.index(STAGE) + 1])
+    """The stage: ``segments``, ``sync`` -> ``decisions``, the filter's ledger and the audit page."""
+    _check_ids(layout)
+    run_stage(STAGE, params, layout)
+    write_audit(params, layout, CURATION[: CURATION.index(NAME) + 1])
 
 
-if __name__ == "__main__":
-    stage_main(run)
+def _check_ids(layout: Layout) -> None:
+    """Raise SpaceError if two segments, of whatever shards, have one id."""
+    ids = read_arrow(layout.measures, Measure, ["clip_id"]).column("clip_id")
+    if len(ids.unique()) < len(ids):
+        counts = ids.value_counts()
+        repeated = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
+        raise SpaceError(f"segment id {repeated[0].as_py()!r} occurs twice: rename the file whose name ends in # and a number")

@@ -5,13 +5,15 @@
 """
 
 import json
+from importlib.resources import files
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from pipelines.job.engine import Layout, stage_clock, stage_main
+from pipelines.job.clock import stage_clock
 from pipelines.job.keys import code_version
+from pipelines.layout import Layout
 from space_data import progress
 from space_data.errors import SpaceError
 from space_data.landmarks import N_LANDMARKS, PoseTrack, posed
@@ -26,7 +28,7 @@ from space_models.generators.compact_train import Footage, data_hash, train_comp
 from space_models.trainer import write_curves, write_metrics
 
 STAGE = "generator"
-SHIPPED = Path(__file__).resolve().parent.parent / "space_models" / "assets" / MODEL
+SHIPPED = Path(str(files("space_models") / "assets" / MODEL))
 
 
 def footage(clip: AlignedClip, landmarks_px: np.ndarray, settings: CompactStage) -> Footage:
@@ -82,7 +84,7 @@ def train_new(layout: Layout, settings: CompactStage) -> Card:
     net, result = train_compact(clips["train"], held_out, settings, layout.training_state(MODEL), code)
     metrics = {name: value for name, value in result.curves[-1].items() if name.startswith("val_")}
     notes = f"{len(clips['train'])} aligned clips"
-    card = Card(MODEL, vars(net.config), data_hash(clips["train"]), "python -m pipelines.stages.generator", metrics, notes)
+    card = Card(MODEL, vars(net.config), data_hash(clips["train"]), "python -m pipelines.stages generator", metrics, notes)
     write_curves(layout.model(MODEL) / "curves.csv", result.curves)
     return save_model(layout.model(MODEL), net, card)
 
@@ -96,6 +98,3 @@ def run(params: Params, layout: Layout) -> None:
         clock.clips = 1
         clock.notes = {"source": settings.source, "weights": card.weights_sha256[:12], "config": json.dumps(card.config)}
 
-
-if __name__ == "__main__":
-    stage_main(run)

@@ -12,7 +12,9 @@ import hashlib
 import json
 import logging
 import os
-from collections import Counter
+import pickle
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,18 +22,11 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.job.engine import (
-    Layout,
-    Outcome,
-    Rejected,
-    Unit,
-    content_hash,
-    ledger_rows,
-    run_units,
-    stage_clock,
-    stage_main,
-    write_ledger,
-)  # fmt: skip
+from pipelines.job.run import run_stage
+from pipelines.job.shards import pack_folder
+from pipelines.job.stage import Context, Files, Made, Stage
+from pipelines.job.unit import EnvironmentFault, Rejected, Unit, content_hash
+from pipelines.layout import Layout
 from pipelines.readers import Listing, Source, list_sources
 from pipelines.readers.listing import FINDINGS, NOTE, PART_SLACK_S
 from space_data import progress
@@ -39,13 +34,13 @@ from space_data.files import sha256_of
 from space_data.media.container import MediaError, NotMediaError, NoTrackError
 from space_data.media.probe import MediaInfo, probe
 from space_data.params import Params
-from space_data.schema import KEPT, Clip
-from space_data.tables import write_table
+from space_data.schema import Clip
+from space_data.tables import shard_of
 
 logger = logging.getLogger(__name__)
 
-STAGE = "ingest"
 FACTS_FILE = "facts.json"
+LISTING_FILE = "listing.pickle"
 SNIFFED_BYTES = 4096
 COPIED_FACTS = tuple(f.name for f in dataclasses.fields(MediaInfo) if f.name in {f.name for f in dataclasses.fields(Clip)})
 """What a clip's row repeats of its file's header."""
@@ -81,16 +76,38 @@ def task_of(source: Source) -> Task:
     return Task(source.path, source.audio, source.part_s, source.part_crop_px, source.part_crop_height_px, source.audio_track)
 
 
-def probe_file(task: Task, settings: None, folder: Path) -> None:
+def probe_file(source: Source, settings: None, folder: Path) -> None:
     """Write a clip's facts to ``folder/facts.json``; raises as ``read_facts`` does."""
-    (folder / FACTS_FILE).write_text(json.dumps(read_facts(task)))
+    try:
+        facts = read_facts(task_of(source))
+    except Rejected:
+        for path in source.files:  # what a disk refuses to give is no fault of the clip
+            _see_that_it_reads(Path(path))
+        raise
+    (folder / FACTS_FILE).write_text(json.dumps(facts))
+
+
+def _see_that_it_reads(path: Path) -> None:
+    """Read the file whole: FFmpeg reports what the disk does not give as the end of the file.
+
+    Raises:
+        EnvironmentFault: it cannot be read to its end. One that must not be opened at all is part of the corpus as it is.
+    """
+    try:
+        sha256_of(path)
+    except (PermissionError, IsADirectoryError):
+        return
+    except OSError as error:
+        if isinstance(error, FileNotFoundError) and path.is_symlink():
+            return  # a link that points nowhere
+        raise EnvironmentFault(f"{path}: {error.strerror}") from error
 
 
 def read_facts(task: Task) -> dict[str, Any]:
     """The clip's hash and what its headers say; a part's length and crop are settled here.
 
     Returns:
-        ``sha256``, ``part_end_s``, ``part_crop_px`` and the fields of ``MediaInfo``.
+        ``sha256``, those of the two files, ``part_end_s``, ``part_crop_px`` and the fields of ``MediaInfo``.
 
     Raises:
         Rejected: ``empty_file``, ``not_media``, ``unreadable``, ``no_video``; of a sound file also ``no_audio``; of a part
@@ -99,7 +116,8 @@ def read_facts(task: Task) -> dict[str, Any]:
     info = _header(Path(task.path), None if task.audio else task.audio_track)
     if not info.has_video:
         raise Rejected("no_video", f"sound only ({info.audio_codec})")
-    hashes = [sha256_of(task.path)]
+    video_sha256, audio_sha256 = sha256_of(task.path), ""
+    hashes = [video_sha256]
     if task.audio:
         sound = _header(Path(task.audio), task.audio_track)
         if not sound.has_audio:
@@ -108,7 +126,8 @@ def read_facts(task: Task) -> dict[str, Any]:
             info, has_audio=True, audio_codec=sound.audio_codec, audio_hz=sound.audio_hz, audio_channels=sound.audio_channels,
             audio_start_s=sound.audio_start_s, audio_tracks=sound.audio_tracks,
         )  # fmt: skip
-        hashes.append(sha256_of(task.audio))
+        audio_sha256 = sha256_of(task.audio)
+        hashes.append(audio_sha256)
     part_end_s = task.part_s[1]
     is_part = task.part_s != (0.0, None)
     if is_part:
@@ -117,7 +136,8 @@ def read_facts(task: Task) -> dict[str, Any]:
     if is_part or any(crop_px):
         hashes.append(content_hash(task.part_s[0], part_end_s, crop_px))
     sha256 = hashes[0] if len(hashes) == 1 else hashlib.sha256(" ".join(hashes).encode()).hexdigest()
-    return {"sha256": sha256, "part_end_s": part_end_s, "part_crop_px": crop_px, **dataclasses.asdict(info)}
+    own = {"sha256": sha256, "video_sha256": video_sha256, "audio_sha256": audio_sha256}
+    return {**own, "part_end_s": part_end_s, "part_crop_px": crop_px, **dataclasses.asdict(info)}
 
 
 def _header(file: Path, audio_track: int | None) -> MediaInfo:
@@ -191,16 +211,21 @@ def clip_row(source: Source, facts: dict[str, Any], shares: dict[str, float]) ->
         split=source.split or split_of(source.subject, shares), annotated_offset_frames=source.annotated_offset_frames,
         annotated_speaker_confidence=source.annotated_speaker_confidence,
         annotated_face_confidence=source.annotated_face_confidence,
-        audio_track=source.audio_track, width_px=facts["width"], height_px=facts["height"],
+        audio_track=source.audio_track, video_sha256=facts["video_sha256"], audio_sha256=facts["audio_sha256"],
+        width_px=facts["width"], height_px=facts["height"],
         **{name: facts[name] for name in COPIED_FACTS},
     )  # fmt: skip
 
 
-def _unit(source: Source, verify: bool = False) -> Unit:
-    """The unit of a clip; its key goes by the state of the clip's files, or with ``verify`` by their content."""
-    task = task_of(source)
-    states = [_content(path) if verify else _state(path) for path in source.files]
-    return Unit(source.clip_id, content_hash(dataclasses.astuple(task), states), task)
+def inputs_of(clip: Clip) -> tuple[tuple[str, str], ...]:
+    """The clip's files with their hashes, for ``Unit.inputs``."""
+    both = (clip.path, clip.video_sha256), (clip.audio_path, clip.audio_sha256)
+    return tuple((path, sha256) for path, sha256 in both if sha256)
+
+
+def _unit(source: Source, states: Sequence[object]) -> Unit:
+    """The unit of a clip; its key goes by the state of the clip's files, or, if those are verified, by their content."""
+    return Unit(source.clip_id, content_hash(dataclasses.astuple(task_of(source)), states), source, cost_s=0.05)
 
 
 def _state(path: str) -> tuple[int, ...]:
@@ -219,20 +244,40 @@ def _content(path: str) -> str:
     return ""
 
 
+def prepare(context: Context) -> dict[str, str]:
+    """List the corpus and put what each shard gets where the workers find it."""
+    params = context.params
+    listing = with_audio_track(list_sources(params.data.reader, Path(params.data.raw)), params.data.audio_track)
+    if listing.ignored:
+        logger.info("belong to no clip: %s", ", ".join(f"{n} {suffix}" for suffix, n in sorted(listing.ignored.items())))
+    _warn(listing, params)
+    contents = _contents(listing, params.job.processes) if params.data.verify else {}
+    by_part: dict[int, list[Source]] = defaultdict(list)
+    for source in listing.sources:
+        by_part[shard_of(source.clip_id, context.parts)].append(source)
+    for part in range(context.parts):
+        (pack_folder(context, STAGE.name, part) / LISTING_FILE).put(pickle.dumps((by_part[part], contents)))
+    return {}
+
+
+def items(context: Context, part: int) -> Iterator[Unit]:
+    """The clips of one shard."""
+    sources, contents = pickle.loads((pack_folder(context, STAGE.name, part) / LISTING_FILE).read())
+    for source in sources:
+        yield _unit(source, [contents.get(path) or _state(path) for path in source.files])
+
+
+def finish(unit: Unit, files: Files, context: Context) -> Made:
+    """The clip's row, from its labels and the file's facts."""
+    return Made({"clips": [clip_row(unit.value, json.loads(files(FACTS_FILE) or b"{}"), context.params.data.splits)]})
+
+
+STAGE = Stage("ingest", probe_file, {}, items, prepare=prepare, derived={"clips": Clip}, finish=finish)
+
+
 def run(params: Params, layout: Layout) -> None:
-    """Write ``clips.parquet`` and the stage's ledger."""
-    with stage_clock(layout, STAGE) as clock:
-        listing = with_audio_track(list_sources(params.data.reader, Path(params.data.raw)), params.data.audio_track)
-        if listing.ignored:
-            logger.info("belong to no clip: %s", ", ".join(f"{n} {suffix}" for suffix, n in sorted(listing.ignored.items())))
-        _warn(listing, params)
-        units = _verified_units(listing, params.job.workers) if params.data.verify else map(_unit, listing.sources)
-        outcomes = run_units(STAGE, units, probe_file, None, layout, params.job)
-        clips = [clip_row(source, _facts(outcome), params.data.splits)
-                 for source, outcome in _paired(listing.sources, outcomes) if outcome.status == KEPT]  # fmt: skip
-        write_table(layout.clips, clips, Clip)
-        clock.counts = write_ledger(layout, STAGE, [s.clip_id for s in listing.sources], ledger_rows(STAGE, outcomes))
-        clock.clips, clock.computed = len(outcomes), sum(outcome.computed for outcome in outcomes)
+    """Write the table ``clips`` and the stage's ledger."""
+    run_stage(STAGE, params, layout)
 
 
 def with_audio_track(listing: Listing, track: int | None) -> Listing:
@@ -243,11 +288,11 @@ def with_audio_track(listing: Listing, track: int | None) -> Listing:
     return dataclasses.replace(listing, sources=chosen)
 
 
-def _verified_units(listing: Listing, workers: int) -> list[Unit]:
-    """The units by content; hashing releases the interpreter, so threads do."""
+def _contents(listing: Listing, workers: int) -> dict[str, str]:
+    """Hashes of all files; hashing releases the interpreter, so threads do."""
+    paths = [path for source in listing.sources for path in source.files]
     with ThreadPoolExecutor(workers) as pool:
-        units = pool.map(lambda source: _unit(source, verify=True), listing.sources)
-        return list(progress.track(units, "verify", len(listing.sources)))
+        return dict(zip(paths, progress.track(pool.map(_content, paths), "verify", len(paths)), strict=True))
 
 
 def _warn(listing: Listing, params: Params) -> None:
@@ -263,15 +308,3 @@ def _warn(listing: Listing, params: Params) -> None:
         )  # fmt: skip
 
 
-def _paired(sources: list[Source], outcomes: list[Outcome]) -> list[tuple[Source, Outcome]]:
-    by_id = {outcome.unit_id: outcome for outcome in outcomes}
-    return [(source, by_id[source.clip_id]) for source in sources]
-
-
-def _facts(outcome: Outcome) -> dict[str, Any]:
-    assert outcome.folder is not None
-    return json.loads((outcome.folder / FACTS_FILE).read_text())
-
-
-if __name__ == "__main__":
-    stage_main(run)

@@ -2,7 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Annotated
 
@@ -11,12 +11,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pipelines.job.engine import Layout, Unit, content_hash, ledger_rows, run_units, stage_clock, stage_main, write_ledger
-from space_data.files import sha256_of
+from pipelines.job.clock import stage_clock
+from pipelines.job.ledger import ledger_rows, write_ledger
+from pipelines.job.run import run_units
+from pipelines.job.unit import Unit, content_hash
+from pipelines.layout import Layout
 from space_data.landmarks import N_LANDMARKS, PoseTrack, posed
 from space_data.media.video import decode_video
 from space_data.params import Params
-from space_data.schema import KEPT, AlignedClip, FeatureFrame, FixedSize
+from space_data.schema import AlignedClip, FeatureFrame, FixedSize
 from space_data.tables import merge_shards, read_table, stream_clips, table_files, vectors, write_table
 from space_models.checkpoints import load_card
 from space_models.generators.compact import MODEL, CompactGenerator, load_compact
@@ -61,14 +64,15 @@ def landmarks_of(table: pa.Table) -> NDArray[np.float32]:
 
 def units_of(layout: Layout) -> list[Unit]:
     """One unit per aligned clip that has features."""
-    videos = {clip.clip_id: clip.video for clip in read_table(layout.aligned_clips, AlignedClip)}
+    videos = {clip.clip_id: clip for clip in read_table(layout.aligned_clips, AlignedClip)}
     units = []
     for shard in table_files(layout.feature_frames):
         for clip_id, table in stream_clips(shard, FeatureFrame, COLUMNS):
             if clip_id in videos:
                 seen = hashlib.sha256(landmarks_of(table).tobytes()).hexdigest()
-                value = LatentUnit(clip_id, videos[clip_id], str(shard), str(layout.model(MODEL)))
-                units.append(Unit(clip_id, content_hash(sha256_of(videos[clip_id]), seen), value))
+                value = LatentUnit(clip_id, videos[clip_id].video, shard.uri, str(layout.model(MODEL)))
+                inputs = ((videos[clip_id].video, videos[clip_id].video_sha256),)
+                units.append(Unit(clip_id, content_hash(videos[clip_id].video_sha256, seen), value, inputs))
     return units
 
 
@@ -86,12 +90,9 @@ def run(params: Params, layout: Layout) -> None:
     with stage_clock(layout, STAGE) as clock:
         weights = load_card(layout.model(MODEL), MODEL).weights_sha256
         units = units_of(layout)
-        outcomes = run_units(STAGE, units, latents_of, weights, layout, params.job)
-        files = {o.unit_id: o.folder / LATENTS_FILE for o in outcomes if o.status == KEPT and o.folder is not None}
-        merge_shards(layout.latents, files, LatentFrame, params.job.shards)
-        clock.counts = write_ledger(layout, STAGE, [unit.unit_id for unit in units], ledger_rows(STAGE, outcomes))
-        clock.clips, clock.computed = len(outcomes), sum(outcome.computed for outcome in outcomes)
+        results = run_units(STAGE, units, latents_of, weights, params, layout)
+        tables = {r.unit_id: partial(pq.read_table, r.folder / LATENTS_FILE) for r in results if r.folder is not None}
+        merge_shards(layout.latents, tables, LatentFrame, params.job.shards)
+        clock.counts = write_ledger(layout, STAGE, [unit.unit_id for unit in units], ledger_rows(STAGE, results))
+        clock.clips, clock.computed = len(results), sum(result.computed for result in results)
 
-
-if __name__ == "__main__":
-    stage_main(run)

@@ -17,17 +17,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.job.engine import (
-    Layout,
-    Rejected,
-    Unit,
-    content_hash,
-    ledger_rows,
-    run_units,
-    stage_clock,
-    stage_main,
-    write_ledger,
-)
+from pipelines.job.run import run_stage
+from pipelines.job.stage import Context, Stage
+from pipelines.job.unit import Rejected, Unit, content_hash
+from pipelines.layout import Layout
+from pipelines.stages.ingest import inputs_of
 from space_data import measures as m
 from space_data.clip_media import has_sound, picture_size, pictures, sound
 from space_data.facemesh import face_finder
@@ -37,17 +31,18 @@ from space_data.media.container import MediaError
 from space_data.media.sound import SoundFacts
 from space_data.media.video import Frame, VideoFacts
 from space_data.params import MeasureStage, Params
-from space_data.schema import KEPT, Clip, ClipMeasure, FrameRow, SoundRow, Thumbnail
+from space_data.schema import Clip, ClipMeasure, FrameRow, SoundRow, Thumbnail
 from space_data.speech import log_mel, loudness_db, seconds_of, speech_mask
-from space_data.tables import columns_to_arrow, merge_shards, read_table, write_arrow, write_table
+from space_data.tables import columns_to_arrow, read_table, write_arrow, write_table
 from space_data.thumbnails import thumbnail
 from space_data.timebase import CLOCK_SLACK_S, samples_to_seconds
 
 logger = logging.getLogger(__name__)
 
-STAGE = "measure"
 TABLES = {"clips": ClipMeasure, "frames": FrameRow, "sound": SoundRow, "thumbnails": Thumbnail}
 NOT_COUNTED = (-1, np.nan, np.nan, np.nan)
+START_S, MEASURE_PER_S = 0.3, 0.25
+"""Seconds that a clip takes, and each second of it; for the order of work and its time limit."""
 UNKNOWN = (np.nan, np.nan, np.nan, np.nan)
 
 
@@ -225,8 +220,11 @@ def _shows_a_face(clip: Clip, settings: MeasureStage) -> bool:
         return True  # the dense pass says what is wrong
 
 
-def measure_clip(clip: Clip, settings: MeasureStage, folder: Path) -> None:
+def measure_clip(clip: Clip, settings: MeasureStage, folder: Path) -> str:
     """Write ``clips``, ``frames``, ``sound`` and ``thumbnails`` (``.parquet``) of one clip.
+
+    Returns:
+        What was wrong with its files, if anything.
 
     Raises:
         Rejected: ``unreadable``, when no frame decodes.
@@ -256,6 +254,7 @@ def measure_clip(clip: Clip, settings: MeasureStage, folder: Path) -> None:
     columns = {"clip_id": clip.clip_id, "feature": np.arange(n), "log_mel": heard.log_mel, "speech": heard.speech,
                "loudness_db": heard.loudness_db, "clipped_share": heard.clipped_share}  # fmt: skip
     write_arrow(folder / "sound.parquet", columns_to_arrow(columns, SoundRow))
+    return errors or ("damaged packets" if shown.damaged or said.damaged else "")
 
 
 def _end_s(pts_s: list[float]) -> float:
@@ -278,19 +277,27 @@ def _frame_columns(clip_id: str, seen: Pictures) -> dict[str, object]:
     }  # fmt: skip
 
 
+def prepare(context: Context) -> dict[str, str]:
+    """See that the backend's weights are there: missing ones are no clip's fault."""
+    check_weights(context.params.measure.landmarks, Path(context.params.measure.weights))
+    return {}
+
+
+def items(context: Context, part: int) -> Iterator[Unit]:
+    """The clips of one shard."""
+    for clip in read_table(context.shard("ingest", "clips", part), Clip):
+        content = content_hash(clip.sha256, _what_is_measured(clip))
+        yield Unit(clip.clip_id, content, clip, inputs_of(clip), cost_s=START_S + MEASURE_PER_S * clip.duration_s)
+
+
+STAGE = Stage(
+    "measure", measure_clip, TABLES, items, ("ingest",), lambda params: params.measure, prepare, continues="ingest",
+)  # fmt: skip
+
+
 def run(params: Params, layout: Layout) -> None:
-    """Write ``measure/{clips,frames,sound,thumbnails}/`` and the stage's ledger."""
-    with stage_clock(layout, STAGE) as clock:
-        check_weights(params.measure.landmarks, Path(params.measure.weights))  # missing ones are no clip's fault
-        clips = read_table(layout.clips, Clip)
-        units = [Unit(clip.clip_id, content_hash(clip.sha256, _what_is_measured(clip)), clip) for clip in clips]
-        outcomes = run_units(STAGE, units, measure_clip, params.measure, layout, params.job)
-        folders = {o.unit_id: o.folder for o in outcomes if o.status == KEPT and o.folder is not None}
-        for name, row_class in TABLES.items():
-            files = {clip_id: folder / f"{name}.parquet" for clip_id, folder in folders.items()}
-            merge_shards(layout.clip_measures.with_name(name), files, row_class, params.job.shards)
-        clock.counts = write_ledger(layout, STAGE, [clip.clip_id for clip in clips], ledger_rows(STAGE, outcomes))
-        clock.clips, clock.computed = len(outcomes), sum(outcome.computed for outcome in outcomes)
+    """Write the tables ``clips``, ``frames``, ``sound`` and ``thumbnails`` and the stage's ledger."""
+    run_stage(STAGE, params, layout)
 
 
 def _what_is_measured(clip: Clip) -> tuple[object, ...]:
@@ -298,6 +305,3 @@ def _what_is_measured(clip: Clip) -> tuple[object, ...]:
     part = (clip.part_start_s, clip.part_end_s, clip.part_crop_px.tolist())
     return *part, clip.audio_codec, clip.audio_track, clip.width_px, clip.height_px, clip.duration_s
 
-
-if __name__ == "__main__":
-    stage_main(run)

@@ -18,8 +18,9 @@ from evaluation.report_data import BenchmarkData
 from evaluation.report_page import benchmark_page
 from evaluation.score_clip import REFERENCE, clip_metrics
 from evaluation.systems import ENTRIES
-from pipelines.job.engine import stage_clock, stage_main
+from pipelines.job.clock import stage_clock
 from pipelines.layout import Layout
+from pipelines.stages import STAGES
 from space_data import progress, weights
 from space_data.avsync import Scorer
 from space_data.crop import CropBox
@@ -38,10 +39,6 @@ SHEET_FRAME_PX = 160
 MOUTH_FRAMES, MOUTH_STEP = 14, 2
 MOUTH_PX = 104
 MOUTH_SIDE_IOD = 1.0
-PIPELINE_ORDER = (
-    "corpus", "ingest", "measure", "sync", "filter", "align", "features", "generator", "latents",
-    "train_s2l", "train_posegen", "train_l2l", "synthesize", "evaluate",
-)  # fmt: skip
 
 
 def run(params: Params, layout: Layout) -> None:
@@ -210,9 +207,6 @@ def stage_facts(layout: Layout) -> list[Mapping[str, object]]:
     """What the stages said of themselves, in the order of the pipeline."""
     folder = layout.timing(STAGE).parent
     facts = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json")) if path.stem != STAGE]
-    order = {name: index for index, name in enumerate(PIPELINE_ORDER)}
+    order = {name: index for index, name in enumerate(STAGES)}
     return sorted(facts, key=lambda f: (order.get(f["stage"], len(order)), f["stage"]))
 
-
-if __name__ == "__main__":
-    stage_main(run)

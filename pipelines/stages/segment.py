@@ -13,21 +13,14 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from pipelines.job.engine import (
-    Layout,
-    Unit,
-    all_kept,
-    content_hash,
-    folders_of,
-    run_units,
-    stage_clock,
-    stage_main,
-    write_ledger,
-)
+from pipelines.job.ledger import all_kept
+from pipelines.job.run import run_stage
+from pipelines.job.stage import Context, Stage
+from pipelines.job.unit import Unit, content_hash
+from pipelines.layout import Layout
 from space_data import measures as m
 from space_data.clip_media import has_sound
 from space_data.errors import SpaceError
-from space_data.files import sha256_of
 from space_data.landmarks import N_LANDMARKS, PoseTrack, lip_height_outer, normalise
 from space_data.params import Params, SegmentStage
 from space_data.schema import Clip, ClipMeasure, FrameRow, Measure, SoundRow
@@ -35,7 +28,10 @@ from space_data.segmentation import CutRules, Span, Timeline, cut, face_steps
 from space_data.tables import from_arrow, read_arrow, read_table, stream_clips, stream_pairs, vectors, write_arrow, write_table
 from space_data.timebase import features_before
 
-STAGE = "segment"
+NAME, MEASURE = "segment", "measure"
+TABLES = ("clips", "frames", "sound")
+"""Of ``measure``."""
+SECONDS_PER_CLIP = 0.05
 ROUNDING_S = 0.1
 """Headers, sound and pictures may end so far apart without anything missing: sound is padded to whole packets."""
 FRAME_COLUMNS = [
@@ -243,7 +239,7 @@ def _share(mask: NDArray[np.bool_]) -> float | None:
 
 
 def segment_shard(shard: Shard, settings: SegmentStage, folder: Path) -> None:
-    """Unit function: write ``measures.parquet`` of one shard's clips."""
+    """Unit function: write ``segments.parquet`` and ``ledger.parquet`` of one shard's clips."""
     facts = {row.clip_id: row for row in read_table(shard.facts, ClipMeasure)}
     clips = {row.clip_id: row for row in from_arrow(read_arrow(shard.clips, Clip, clip_ids=facts), Clip)}
     missing = facts.keys() - clips.keys()
@@ -254,7 +250,9 @@ def segment_shard(shard: Shard, settings: SegmentStage, folder: Path) -> None:
         for clip_id, frames, sound in _tracks(shard, sorted(facts))
         for row in measures_of(clips[clip_id], facts[clip_id], frames, sound, settings)
     ]
-    write_table(folder / "measures.parquet", rows, Measure)
+    write_table(folder / "segments.parquet", rows, Measure)
+    cut = pa.chunked_array([pa.array(sorted({row.source_clip_id for row in rows}), pa.string())])
+    write_arrow(folder / "ledger.parquet", all_kept(NAME, cut))
 
 
 def _tracks(shard: Shard, clip_ids: list[str]) -> Iterator[tuple[str, pa.Table | None, pa.Table | None]]:
@@ -266,34 +264,20 @@ def _tracks(shard: Shard, clip_ids: list[str]) -> Iterator[tuple[str, pa.Table |
     yield from with_both
 
 
+def items(context: Context, part: int) -> Iterator[Unit]:
+    """The shard as a whole."""
+    clips, files = context.shard("ingest", "clips", part), [context.shard(MEASURE, table, part) for table in TABLES]
+    content = content_hash(context.shard_hashes("ingest", ["clips"], part), context.shard_hashes(MEASURE, TABLES, part))
+    rows = context.upstream(MEASURE).tables["clips"][part].rows
+    yield Unit(f"part-{part:05d}", content, Shard(clips.uri, *(file.uri for file in files)), cost_s=rows * SECONDS_PER_CLIP)
+
+
+STAGE = Stage(
+    NAME, segment_shard, {"segments": Measure}, items, ("ingest", MEASURE), lambda params: params.segment, continues=MEASURE,
+    own_ledger=True, outputs="segments",
+)  # fmt: skip
+
+
 def run(params: Params, layout: Layout) -> None:
-    """Write ``segments.parquet`` and the stage's ledger, whose units are the clips that were measured."""
-    with stage_clock(layout, STAGE) as clock:
-        units, clips_sha256 = [], sha256_of(layout.clips)
-        for facts in sorted(layout.clip_measures.glob("*.parquet")):
-            files = [facts, layout.frames / facts.name, layout.sound / facts.name]
-            value = Shard(str(layout.clips), *map(str, files))
-            content = content_hash(clips_sha256, *map(sha256_of, files))
-            units.append(Unit(facts.stem, content, value))
-        folders = folders_of(STAGE, run_units(STAGE, units, segment_shard, params.segment, layout, params.job))
-        tables = [read_arrow(folder / "measures.parquet", Measure) for folder in folders]
-        table = pa.concat_tables(tables).sort_by([("source_clip_id", "ascending"), ("segment", "ascending")])
-        _check_ids(table)
-        write_arrow(layout.measures, table)
-        clips = pa.chunked_array([table.column("source_clip_id").unique()])
-        measured = read_arrow(layout.clip_measures, ClipMeasure, ["clip_id"]).column("clip_id")
-        clock.counts = write_ledger(layout, STAGE, measured, all_kept(STAGE, clips))
-        clock.clips, clock.notes["segments"] = len(clips), str(len(table))
-
-
-def _check_ids(table: pa.Table) -> None:
-    """Raise SpaceError if two segments have one id."""
-    ids = table.column("clip_id")
-    if len(ids.unique()) < len(ids):
-        counts = ids.value_counts()
-        repeated = next(row["values"].as_py() for row in counts if row["counts"].as_py() > 1)
-        raise SpaceError(f"{STAGE}: segment id {repeated!r} occurs twice (rename the file that ends in # and a number)")
-
-
-if __name__ == "__main__":
-    stage_main(run)
+    """Write the table ``segments`` and the stage's ledger, whose units are the clips that were measured."""
+    run_stage(STAGE, params, layout)

@@ -11,6 +11,7 @@ so that no system is judged by the scorer that chose its training clips. Those i
 
 import argparse
 import logging
+import pickle
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
@@ -19,33 +20,39 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from pipelines.job.engine import (
-    Layout,
-    Unit,
-    all_kept,
-    content_hash,
-    folders_of,
-    run_units,
-    stage_clock,
-    stage_main,
-    write_ledger,
-)
+from pipelines.job.ledger import all_kept
+from pipelines.job.run import run_stage
+from pipelines.job.shards import cache_of
+from pipelines.job.stage import Context, Stage
+from pipelines.job.unit import Unit, content_hash
+from pipelines.layout import Layout
 from space_data import avsync, progress
 from space_data.avsync import Array, Scorer, Track
 from space_data.errors import SpaceError
-from space_data.files import atomic_file, sha256_of
+from space_data.files import atomic_file
 from space_data.landmarks import N_LANDMARKS, PoseTrack
 from space_data.params import Params, SyncStage, load_params
 from space_data.schema import FrameRow, Measure, SegmentSync, SoundRow, SyncWindow
-from space_data.tables import from_arrow, read_arrow, stream_clips, stream_pairs, vectors, write_arrow, write_table
+from space_data.store import Place
+from space_data.tables import (
+    from_arrow,
+    read_arrow,
+    read_table,
+    stream_clips,
+    stream_pairs,
+    table_files,
+    vectors,
+    write_arrow,
+    write_table,
+)  # fmt: skip
 from space_data.timebase import frame_start_s, frames_in
 
 logger = logging.getLogger(__name__)
 
-STAGE = "sync"
+NAME = "sync"
+SECONDS_PER_SEGMENT = 0.1
 BATCH_ROWS = 65_536
 NOT_SCORED = "not scored: no sound, no face, or too short"
 SHIPPED, SHIPPED_EVALUATION = "sync_scorer.npz", "sync_scorer_evaluation.npz"
@@ -80,8 +87,8 @@ class Shard:
 
 def shards_of(layout: Layout) -> list[Shard]:
     """The shards, in order of their names."""
-    frames, sounds = sorted(layout.frames.glob("*.parquet")), sorted(layout.sound.glob("*.parquet"))
-    return [Shard(str(a), str(b)) for a, b in zip(frames, sounds, strict=True)]
+    frames, sounds = table_files(layout.frames), table_files(layout.sound)
+    return [Shard(a.uri, b.uri) for a, b in zip(frames, sounds, strict=True)]
 
 
 def read_tracks(shard: Shard, measures: Iterable[Measure]) -> Iterator[Track]:
@@ -240,48 +247,62 @@ class ShardUnit:
 
     shard: Shard
     measures: str
-    scorers: Scorers
+    """shard of ``Measure`` rows"""
+    scorers: str
+    """file of ``Scorers``, pickled: they are the same for all shards, and large"""
 
 
 def score_shard(unit: ShardUnit, settings: SyncStage, folder: Path) -> None:
-    """Unit function: write ``segments.parquet`` and ``windows.parquet`` of one shard."""
-    clips = pq.read_table(unit.shard.frames, columns=["clip_id"]).column("clip_id").unique()
-    table = pq.read_table(unit.measures, filters=pc.field("source_clip_id").isin(clips), partitioning=None)
-    measures = {row.clip_id: row for row in from_arrow(table, Measure)}
+    """Unit function: write ``segments.parquet``, ``windows.parquet`` and ``ledger.parquet`` of one shard."""
+    measures = {row.clip_id: row for row in read_table(unit.measures, Measure)}
+    scorers: Scorers = pickle.loads(Place(unit.scorers).read())
     scored = [
-        score_segment(track, unit.scorers.of(track.subject), measures[track.clip_id].start_s, settings)
+        score_segment(track, scorers.of(track.subject), measures[track.clip_id].start_s, settings)
         for track in read_tracks(unit.shard, measures.values())
     ]
     write_table(folder / "segments.parquet", [segment for segment, _ in scored], SegmentSync)
     write_table(folder / "windows.parquet", [row for _, rows in scored for row in rows], SyncWindow)
+    ids = pa.chunked_array([pa.array(sorted(measures), pa.string())])
+    with_score = pa.array([segment.clip_id for segment, _ in scored], pa.string())
+    write_arrow(folder / "ledger.parquet", all_kept(NAME, ids, pc.if_else(pc.is_in(ids, with_score), "", NOT_SCORED)))
+
+
+def prepare(context: Context) -> dict[str, str]:
+    """Fit the scorers, once for all shards, on some of the set."""
+    layout, settings = context.layout, context.params.sync
+    measures = read_arrow(layout.measures, Measure)
+    scorers = choose_scorers(eligible_tracks(layout, measures, settings), settings)
+    content = scorers.content()
+    place = cache_of(context, NAME) / f"scorers-{content}.pickle"
+    place.put(pickle.dumps(scorers))
+    with atomic_file(layout.scorer) as part:
+        scorers.general.save(part)
+    return {"scorers": content, "fitted_on": scorers.general.fitted_on}
+
+
+def items(context: Context, part: int) -> Iterator[Unit]:
+    """The shard as a whole."""
+    tables = [context.shard("measure", table, part) for table in ("frames", "sound")]
+    measures = context.shard("segment", "segments", part)
+    content = content_hash(
+        context.shard_hashes("measure", ["frames", "sound"], part), context.shard_hashes("segment", ["segments"], part),
+        context.extra["scorers"],
+    )  # fmt: skip
+    scorers = cache_of(context, NAME) / f"scorers-{context.extra['scorers']}.pickle"
+    rows = context.upstream("segment").tables["segments"][part].rows
+    unit = ShardUnit(Shard(*(table.uri for table in tables)), measures.uri, scorers.uri)
+    yield Unit(f"part-{part:05d}", content, unit, cost_s=1 + SECONDS_PER_SEGMENT * rows)
+
+
+STAGE = Stage(
+    NAME, score_shard, {"segments": SegmentSync, "windows": SyncWindow}, items, ("segment", "measure"),
+    lambda params: params.sync, prepare, continues="segment", own_ledger=True,
+)  # fmt: skip
 
 
 def run(params: Params, layout: Layout) -> None:
-    """Write ``sync/segments.parquet``, ``sync/sync.parquet``, ``sync/scorer.npz`` and the stage's ledger."""
-    with stage_clock(layout, STAGE) as clock:
-        measures = read_arrow(layout.measures, Measure)
-        scorers = choose_scorers(eligible_tracks(layout, measures, params.sync), params.sync)
-        common = (sha256_of(layout.measures), scorers.content())
-        units = [
-            Unit(
-                Path(shard.frames).stem,
-                content_hash(sha256_of(shard.frames), sha256_of(shard.sound), *common),
-                ShardUnit(shard, str(layout.measures), scorers),
-            )
-            for shard in shards_of(layout)
-        ]
-        folders = folders_of(STAGE, run_units(STAGE, units, score_shard, params.sync, layout, params.job))
-        segments = pa.concat_tables([read_arrow(folder / "segments.parquet", SegmentSync) for folder in folders])
-        windows = pa.concat_tables([read_arrow(folder / "windows.parquet", SyncWindow) for folder in folders])
-        write_arrow(layout.sync_segments, segments.sort_by("clip_id"))
-        write_arrow(layout.sync, windows.sort_by([("clip_id", "ascending"), ("window", "ascending")]))
-        with atomic_file(layout.scorer) as part:
-            scorers.general.save(part)
-        ids = measures.column("clip_id")
-        detail = pc.if_else(pc.is_in(ids, segments.column("clip_id").combine_chunks()), "", NOT_SCORED)
-        clock.counts = write_ledger(layout, STAGE, ids, all_kept(STAGE, ids, detail))
-        clock.clips = len(measures)
-        clock.notes["scorer"] = scorers.general.fitted_on
+    """Write the tables ``segments`` and ``windows``, ``scorer.npz`` and the stage's ledger."""
+    run_stage(STAGE, params, layout)
 
 
 def export(params: Params, layout: Layout, folder: Path) -> None:
@@ -309,14 +330,11 @@ def export(params: Params, layout: Layout, folder: Path) -> None:
 
 
 def main() -> None:
-    """The stage, or with ``--export`` the maker of the shipped scorers."""
-    parser = argparse.ArgumentParser(add_help=False)
-    parser.add_argument("--export", action="store_true")
-    parser.add_argument("--export-data", type=Path, default=Path("data"))
-    arguments, rest = parser.parse_known_args()
-    if not arguments.export:
-        stage_main(run, rest)
-        return
+    """The maker of the shipped scorers."""
+    parser = argparse.ArgumentParser(description="Fit the two shipped scorers on the present set.")
+    parser.add_argument("--export", action="store_true", required=True, help="write them into the package")
+    parser.add_argument("--export-data", type=Path, default=Path("data"), help="data folder of the run to fit on")
+    arguments = parser.parse_args()
     progress.setup()
     try:
         export(load_params(), Layout(data=arguments.export_data), Path(str(files("space_data") / "assets")))

@@ -16,10 +16,13 @@ from evaluation.baselines.shuffled_audio import ShuffledAudio
 from evaluation.baselines.still import Still
 from evaluation.ours import RENDERERS, Models, Ours
 from evaluation.systems import SYSTEM_NAMES, Assignment, Rendering, System, at_size, exactly, first_frame
-from pipelines.job.engine import Outcome, Unit, content_hash, ledger_rows, run_units, stage_clock, stage_main, write_ledger
+from pipelines.job.clock import stage_clock
+from pipelines.job.ledger import ledger_rows, write_ledger
+from pipelines.job.run import Result, run_units
+from pipelines.job.unit import Unit, content_hash
 from pipelines.layout import Layout
 from space_data.errors import SpaceError
-from space_data.files import file_stems, sha256_of
+from space_data.files import file_stems
 from space_data.media.encode import write_video
 from space_data.media.sound import decode_audio
 from space_data.params import Params, Synthesize
@@ -46,11 +49,11 @@ class RenderUnit:
 
 
 def run(params: Params, layout: Layout) -> None:
-    """The stage: aligned test clips and trained models -> ``data/synthesized``."""
+    """The stage: aligned test clips and trained models -> ``data/synthesize``."""
     with stage_clock(layout, STAGE) as clock:
         clips = choose_clips(read_table(layout.aligned_clips, AlignedClip), params.synthesize.max_clips)
         units = units_of(clips, Models(layout.models, params), params.synthesize)
-        outcomes = run_units(STAGE, units, render_one, params.synthesize, layout, params.job)
+        outcomes = run_units(STAGE, units, render_one, params.synthesize, params, layout)
         shutil.rmtree(layout.synthesized, ignore_errors=True)
         stems = file_stems((clip.clip_id for clip in clips), ".mp4")
         rows = [place_result(unit, outcome, layout, stems) for unit, outcome in zip(_sorted(units), outcomes, strict=True)]
@@ -96,7 +99,7 @@ def wrong_speaker(clip: AlignedClip, clips: Sequence[AlignedClip]) -> AlignedCli
 
 def units_of(clips: Sequence[AlignedClip], models: Models, settings: Synthesize) -> list[Unit]:
     """One unit per system and clip; its content is all files that it reads."""
-    hashes = {clip.clip_id: (sha256_of(clip.video), sha256_of(clip.audio)) for clip in clips}
+    hashes = {clip.clip_id: (clip.video_sha256, clip.audio_sha256) for clip in clips}
     weights = {system: models.content(renderer) for system, renderer in RENDERERS.items()}
     weights[ShuffledAudio.name] = weights[SHUFFLED_SYSTEM]
     units = []
@@ -167,7 +170,7 @@ def track_rows(system: str, clip_id: str, rendering: Rendering) -> list[Synthesi
     return [SynthesizedFrame(system, clip_id, i, points.ravel(), pose) for i, (points, pose) in enumerate(pairs)]
 
 
-def place_result(unit: Unit, outcome: Outcome, layout: Layout, stems: dict[str, str]) -> SynthesizedClip:
+def place_result(unit: Unit, outcome: Result, layout: Layout, stems: dict[str, str]) -> SynthesizedClip:
     """Copy a kept video to its place (``stems``, by clip id); the row that describes it, or why there is none."""
     value: RenderUnit = unit.value
     clip = value.clip
@@ -185,7 +188,7 @@ def place_result(unit: Unit, outcome: Outcome, layout: Layout, stems: dict[str, 
     return replace(row, video=path.as_posix(), status=KEPT, detail="")
 
 
-def render_rates(units: Sequence[Unit], outcomes: Sequence[Outcome]) -> dict[str, float]:
+def render_rates(units: Sequence[Unit], outcomes: Sequence[Result]) -> dict[str, float]:
     """Frames per second of each system, coding included, as measured when its clips were rendered."""
     frames: dict[str, int] = defaultdict(int)
     seconds: dict[str, float] = defaultdict(float)
@@ -199,6 +202,3 @@ def render_rates(units: Sequence[Unit], outcomes: Sequence[Outcome]) -> dict[str
 def _sorted(units: Sequence[Unit]) -> list[Unit]:
     return sorted(units, key=lambda unit: unit.unit_id)
 
-
-if __name__ == "__main__":
-    stage_main(run)

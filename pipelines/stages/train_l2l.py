@@ -3,8 +3,9 @@
 import numpy as np
 import torch
 
-from pipelines.job.engine import Layout, stage_clock, stage_main
+from pipelines.job.clock import stage_clock
 from pipelines.job.keys import code_version
+from pipelines.layout import Layout
 from pipelines.stages.latents import LatentFrame
 from space_data.crop import CROP_SIZE_PX
 from space_data.errors import SpaceError
@@ -67,17 +68,14 @@ def run(params: Params, layout: Layout) -> None:
         model = L2L(config)
         task = L2LTask(clips["train"], clips["val"], settings.batch, settings.frames, config)
         state, code = layout.training_state(MODEL), code_version("space_models.l2l")
-        result = train(MODEL, model, task, schedule_of(settings), state, threads=params.job.workers, code=code)
+        result = train(MODEL, model, task, schedule_of(settings), state, threads=params.job.processes, code=code)
         metrics = evaluate(model, held_out, clips["train"]) if held_out else {}
         folder = layout.model(MODEL)
         notes = f"{len(clips['train'])} filmed clips"
-        command = "python -m pipelines.stages.train_l2l"
+        command = "python -m pipelines.stages train_l2l"
         save_model(folder, model, Card(MODEL, vars(config), data_hash(clips["train"]), command, metrics, notes))
         write_curves(folder / "curves.csv", result.curves)
         write_metrics(folder / "metrics.json", metrics)
         clock.clips = sum(map(len, clips.values()))
         clock.notes = {name: f"{value:.3f}" for name, value in metrics.items()}
 
-
-if __name__ == "__main__":
-    stage_main(run)

@@ -3,8 +3,10 @@
 import numpy as np
 import torch
 
-from pipelines.job.engine import Layout, content_hash, stage_clock, stage_main
+from pipelines.job.clock import stage_clock
 from pipelines.job.keys import code_version
+from pipelines.job.unit import content_hash
+from pipelines.layout import Layout
 from space_data.errors import SpaceError
 from space_data.params import Params, PoseGenStage
 from space_data.schema import FeatureClip, FeatureFrame
@@ -54,17 +56,14 @@ def run(params: Params, layout: Layout) -> None:
         model = PoseGen(config)
         task = PoseTask(clips["train"], clips["val"], settings.batch, settings.keys, data_hash)
         state, code = layout.training_state(MODEL), code_version("space_models.posegen")
-        result = train(MODEL, model, task, schedule_of(settings), state, threads=params.job.workers, code=code)
+        result = train(MODEL, model, task, schedule_of(settings), state, threads=params.job.processes, code=code)
         metrics = posegen.evaluate(model, held_out, settings.seed)
         folder = layout.model(MODEL)
         notes = f"{len(clips['train'])} filmed clips"
-        card = Card(MODEL, vars(config), data_hash, "python -m pipelines.stages.train_posegen", metrics, notes)
+        card = Card(MODEL, vars(config), data_hash, "python -m pipelines.stages train_posegen", metrics, notes)
         save_model(folder, model, card)
         write_curves(folder / "curves.csv", result.curves)
         write_metrics(folder / "metrics.json", metrics)
         clock.clips = sum(map(len, clips.values()))
         clock.notes = {name: f"{value:.3f}" for name, value in metrics.items()}
 
-
-if __name__ == "__main__":
-    stage_main(run)

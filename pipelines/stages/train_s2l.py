@@ -2,8 +2,10 @@
 
 import torch
 
-from pipelines.job.engine import Layout, content_hash, stage_clock, stage_main
+from pipelines.job.clock import stage_clock
 from pipelines.job.keys import code_version
+from pipelines.job.unit import content_hash
+from pipelines.layout import Layout
 from space_data.errors import SpaceError
 from space_data.params import Params
 from space_data.schema import emotion_known
@@ -42,13 +44,13 @@ def run(params: Params, layout: Layout) -> None:
             max(1, settings.steps // ROWS_OF_CURVES), settings.seed,
         )  # fmt: skip
         state, code = layout.training_state(MODEL), code_version("space_models.s2l")
-        result = train(MODEL, model, task, schedule, state, threads=params.job.workers, code=code)
+        result = train(MODEL, model, task, schedule, state, threads=params.job.processes, code=code)
         metrics = s2l.evaluate(model, data.held_out(), s2l.Means.of(learnt))
         for name in ("still", "mean", "mean_face"):
             metrics[f"better_than_{name}"] = 1 - metrics["lmd_mouth"] / metrics[f"lmd_mouth_{name}"]
         folder = layout.model(MODEL)
         notes = f"{len(learnt)} clips, {sum(map(len, learnt))} frames of {params.data.raw}"
-        card = Card(MODEL, s2l.config_of(model), data.data_hash, "python -m pipelines.stages.train_s2l", metrics, notes)
+        card = Card(MODEL, s2l.config_of(model), data.data_hash, "python -m pipelines.stages train_s2l", metrics, notes)
         save_model(folder, model, card)
         write_curves(folder / "curves.csv", result.curves)
         write_metrics(folder / "metrics.json", metrics)
@@ -56,6 +58,3 @@ def run(params: Params, layout: Layout) -> None:
         shown = ("lmd_mouth", "better_than_still", "better_than_mean", "better_than_mean_face", "lip_gap_r")
         clock.notes = {name: f"{metrics[name]:.3f}" for name in shown}
 
-
-if __name__ == "__main__":
-    stage_main(run)

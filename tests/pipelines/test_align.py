@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from made_up_measures import CLIP
 
-from pipelines.job.engine import Layout
+from pipelines.layout import Layout
 from pipelines.stages import align
 from pipelines.stages.align import Playhead, Segment, common_piece, face_outline, piece_sound, place
 from space_data.crop import CropBox, crop_box

@@ -14,7 +14,7 @@ from pipelines.audit import pictures as audit_pictures
 from pipelines.audit import table as audit_table
 from pipelines.audit.data import Audit, audit_metrics
 from pipelines.audit.write import STAGES, write_audit
-from pipelines.job.engine import Layout
+from pipelines.layout import Layout
 from pipelines.stages.filter import decide
 from space_data.errors import SpaceError
 from space_data.params import Bound, load_params

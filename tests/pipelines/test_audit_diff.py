@@ -14,7 +14,7 @@ from pipelines.audit.diff import compare, read_run
 from pipelines.audit.diff_page import explanation, summary
 from pipelines.audit.keep import with_changes
 from pipelines.cli import app
-from pipelines.job.engine import write_ledger
+from pipelines.job.ledger import write_ledger
 from pipelines.layout import Layout
 from pipelines.stages.filter import decide
 from space_data.errors import SpaceError

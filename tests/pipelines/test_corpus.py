@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.job.engine import Layout
+from pipelines.layout import Layout
 from pipelines.stages import corpus
 from space_data.params import load_params
 from space_data.schema import KEPT, LedgerRow

@@ -11,7 +11,7 @@ import pytest
 from evaluation.frame_features import DctColour
 from evaluation.score_clip import NOT_AVAILABLE, OK, REFERENCE, clip_metrics
 from evaluation.systems import SYSTEM_NAMES
-from pipelines.job.engine import Outcome
+from pipelines.job.unit import Outcome
 from pipelines.layout import Layout
 from pipelines.stages.evaluate import PLOTTED, aggregate_all, collect, failed_clip, units_of, write_for_dvc
 from space_data.errors import SpaceError

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipelines.job.engine import Layout
+from pipelines.layout import Layout
 from pipelines.readers import Utterance
 from pipelines.stages import features
 from space_data.features import canonical_pose, face_track, speech_track

@@ -13,8 +13,8 @@ from tiny_clips import folder_params
 
 from benchmarks.audit_scale import full_table, made_up_measures
 from pipelines.deciding.rules import FILTER_REASONS, RULES, evidence, limits
-from pipelines.job.engine import Layout
 from pipelines.job.reasons import REASONS
+from pipelines.layout import Layout
 from pipelines.stages import filter
 from pipelines.stages.filter import decide
 from space_data.errors import SpaceError

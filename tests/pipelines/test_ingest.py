@@ -11,7 +11,8 @@ import pytest
 from corpora import clip, sound
 from tiny_clips import folder_params
 
-from pipelines.job.engine import Layout, Rejected
+from pipelines.job.unit import Rejected
+from pipelines.layout import Layout
 from pipelines.readers import Listing, Source
 from pipelines.stages import ingest
 from pipelines.stages.ingest import FACTS_FILE, Task, _unit, clip_row, looks_like_text, probe_file, split_of, with_audio_track

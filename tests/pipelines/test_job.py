@@ -13,7 +13,11 @@ import pyarrow as pa
 import pytest
 from job_units import act
 
-from pipelines.job.engine import Layout, Unit, all_kept, content_hash, ledger_rows, run_units, stage_clock, write_ledger
+from pipelines.job.clock import stage_clock
+from pipelines.job.ledger import all_kept, ledger_rows, write_ledger
+from pipelines.job.run import run_units
+from pipelines.job.unit import Unit, content_hash
+from pipelines.layout import Layout
 from space_data.errors import SpaceError
 from space_data.params import Job
 from space_data.schema import FAILED, KEPT, REJECTED, LedgerRow

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from tiny_clips import bad_and_good_folder, buzz, folder_params
 
-from pipelines.job.engine import Layout
+from pipelines.layout import Layout
 from pipelines.stages import filter, ingest, measure, segment, sync
 from space_data.media.encode import write_video
 from space_data.schema import Clip, ClipMeasure, FrameRow, LedgerRow, Measure, SoundRow, Thumbnail

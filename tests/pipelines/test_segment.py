@@ -10,7 +10,7 @@ import pytest
 from made_up_measures import CLIP
 from tiny_clips import folder_params
 
-from pipelines.job.engine import Layout
+from pipelines.layout import Layout
 from pipelines.stages import segment
 from pipelines.stages.segment import measures_of, missing_share
 from space_data.errors import SpaceError

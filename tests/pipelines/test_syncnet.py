@@ -11,7 +11,7 @@ import torch
 from seeded import rng, seed_network
 from tiny_clips import drifting, folder_params
 
-from pipelines.job.engine import Layout
+from pipelines.layout import Layout
 from pipelines.stages import syncnet as stage
 from space_data import weights
 from space_data.errors import SpaceError

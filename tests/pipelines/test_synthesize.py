@@ -9,7 +9,7 @@ import pytest
 
 from evaluation.ours import Models
 from evaluation.systems import SYSTEM_NAMES, Rendering
-from pipelines.job.engine import Outcome
+from pipelines.job.unit import Outcome
 from pipelines.layout import Layout
 from pipelines.stages import synthesize
 from pipelines.stages.synthesize import (

@@ -9,7 +9,7 @@ from torch import nn
 from space_data.errors import SpaceError
 from space_models.checkpoints import CARD_FILE, WEIGHTS_FILE, Card, load_card, load_weights, save_model
 
-CARD = Card(model="s2l", config={"width": 3}, data_hash="d", command="python -m pipelines.stages.train_s2l", metrics={"gap": 0.5})
+CARD = Card(model="s2l", config={"width": 3}, data_hash="d", command="python -m pipelines.stages train_s2l", metrics={"gap": 0.5})
 
 
 @pytest.fixture

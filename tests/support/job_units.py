@@ -5,7 +5,7 @@ import signal
 import time
 from pathlib import Path
 
-from pipelines.job.engine import Rejected
+from pipelines.job.unit import Rejected
 from space_data.errors import SpaceError
 
 

@@ -1,0 +1,297 @@
+"""Running a stage: plan, graph, checks, commit. Nothing that grows with the number of clips is held here.
+
+    run_stage(STAGE, params, layout)          a stage whose units are listed shard by shard, and whose tables are sharded
+    with run_units("evaluate", units, ...)    a stage with few units, whose results the caller makes something of
+
+A stage's tables become current in one step, when its manifest is put, and only if every unit has a fate, the ids that came in are
+those that the stage before let out, and not too many units failed. Otherwise the tables of the run before stay as they were.
+"""
+
+import argparse
+import importlib
+import logging
+import pickle
+import platform
+import shutil
+import signal
+import sys
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from pipelines.job.clock import stage_clock
+from pipelines.job.lock import one_run_in
+from pipelines.job.packs import DamagedPackError, PackReader
+from pipelines.job.shards import UNTRUSTED, Report, cache_of, counted, plan, write_part
+from pipelines.job.stage import Context, Stage
+from pipelines.job.unit import Outcome, Unit, UnitFunction, content_hash
+from pipelines.layout import Layout
+from pipelines.stages import STAGES
+from space_data import progress
+from space_data.errors import SpaceError
+from space_data.files import lengths_in_words
+from space_data.manifest import MANIFEST, Manifest
+from space_data.params import Params, load_params
+from space_data.schema import KEPT
+from space_data.store import Place
+
+logger = logging.getLogger(__name__)
+
+ROUNDS = 3
+"""How often damaged kept results are computed again within one run."""
+LEAST_FAILED = 3
+"""Fewer failed units than this stop a stage only if nothing else came of it."""
+PROGRESS_S = 0.5
+
+
+def run_stage(stage: Stage, params: Params, layout: Layout, notes: dict[str, str] | None = None) -> None:
+    """Run one stage: its tables, its ledger and its manifest.
+
+    Raises:
+        SpaceError: another run is at work here; the environment stopped units; too many failed; ids were lost.
+    """
+    with one_run_in(layout.cache), stage_clock(layout, stage.name) as clock:
+        context = _context(stage, params, layout)
+        reports, computed = _reports(stage, context)
+        _check(stage, context, reports)
+        manifest = _manifest(stage, context, reports)
+        place = Place.of(layout.stage(stage.name)) / MANIFEST
+        place.put(manifest.to_json())
+        for uri in (uri for report in reports for uri in report.stale):
+            Place(uri).delete()
+        _remove_foreign(Place.of(layout.stage(stage.name)), manifest, stage)
+        clock.counts = Counter(manifest.counts)
+        clock.clips, clock.computed = sum(report.units for report in reports), computed
+        clock.notes |= notes or {}
+
+
+def _context(stage: Stage, params: Params, layout: Layout) -> Context:
+    """What the workers get to know; runs the stage's own preparation."""
+    context = Context(params, layout, params.job.shards)
+    numbers = {name: context.upstream(name).parts for name in stage.upstream}
+    if numbers:
+        if len(set(numbers.values())) > 1:
+            raise SpaceError(f"{stage.name}: tables of different numbers of shards ({numbers}): run all from `ingest` on again")
+        context = replace(context, parts=next(iter(numbers.values())))
+    return replace(context, extra=dict(stage.prepare(context)))
+
+
+def _reports(stage: Stage, context: Context) -> tuple[list[Report], int]:
+    """Run what is to be run; a report per shard, and how many units were computed."""
+    if all(not plan(stage, context, part).todo for part in range(context.parts)):
+        reports = [write_part(stage, context, part) for part in range(context.parts)]  # no unit runs: no Beam is needed
+        if not any(report.missing for report in reports):
+            return reports, 0
+    for _ in range(ROUNDS):
+        reports, todo = _run_graph(stage, context)
+        if not any(report.missing for report in reports):
+            break
+    return reports, todo
+
+
+def _run_graph(stage: Stage, context: Context) -> tuple[list[Report], int]:
+    from pipelines.job import graph  # importing Beam takes seconds
+
+    run = graph.Run(stage, context, uuid.uuid4().hex)
+    try:
+        with _progress(stage.name, run):
+            graph.execute(run)
+        todo = sum(note["todo"] for note in run.notes(graph.PLANS))
+        faults = list(run.notes(graph.FAULTS))
+        reports = sorted((Report.from_facts(note) for note in run.notes(graph.REPORTS)), key=lambda report: report.part)
+    finally:
+        for note in run.folder.files(below=True):
+            note.delete()
+    if faults:
+        missing, units = sum(report.missing for report in reports), sum(report.units for report in reports)
+        first = faults[0]
+        where = f" (unit {first['unit']})" if first["unit"] else ""
+        raise SpaceError(
+            f"{stage.name}: stopped on {first['host']}: {first['why']}{where}; {missing} of {units} units are still to be done, the "
+            "others are kept: mend that and run it again"
+        )
+    if len(reports) != context.parts:
+        raise SpaceError(f"{stage.name}: {len(reports)} of {context.parts} shards have reported: a worker is lost; run it again")
+    return reports, todo
+
+
+@contextmanager
+def _progress(name: str, run: Any) -> Iterator[None]:
+    """A bar that advances while the graph runs."""
+    from pipelines.job import graph
+
+    ended = threading.Event()
+
+    def watch() -> None:
+        with progress.bar(name, None) as advance:
+            shown = 0
+            while not ended.wait(PROGRESS_S):
+                done = graph.units_done(run)
+                advance(done - shown, total=sum(note["todo"] for note in run.notes(graph.PLANS)) or None)
+                shown = done
+            advance(graph.units_done(run) - shown)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+
+
+def _check(stage: Stage, context: Context, reports: Sequence[Report]) -> None:
+    """See that nothing is missing, lost between stages, or failed too often.
+
+    Raises:
+        SpaceError: something is.
+    """
+    name, units = stage.name, sum(report.units for report in reports)
+    missing, failed = sum(report.missing for report in reports), sum(report.failed for report in reports)
+    if missing:
+        raise SpaceError(f"{name}: {missing} of {units} units have no result; the others are kept: run it again")
+    most = context.params.job.max_failed_share * units
+    if failed and (failed == units or failed > max(LEAST_FAILED - 1, most)):
+        _distrust(stage, context, reports)
+        examples = "; ".join([example for report in reports for example in report.failures][:2])
+        raise SpaceError(
+            f"{name}: {failed} of {units} units failed, more than job.max_failed_share allows ({most:.0f}): {examples}. "
+            "The tables of the run before stay; the failed ones are tried again in the next run"
+        )
+    if first := stage.continues:
+        promised = context.upstream(first).outputs
+        for report, wanted in zip(reports, promised, strict=False):
+            if report.inputs != wanted:
+                raise SpaceError(
+                    f"{name}: shard {report.part}: {report.inputs.count} ids came in, but {first} let {wanted.count} out "
+                    f"(are the tables of one run? run `{first}` and what follows again)"
+                )
+
+
+def _distrust(stage: Stage, context: Context, reports: Sequence[Report]) -> None:
+    """Let the failures of the runs that these shards rest on count for nothing."""
+    runs = {
+        kept.outcome.run
+        for report in reports if report.failed
+        for kept in plan(stage, context, report.part).kept.values() if kept.outcome.failed
+    }  # fmt: skip
+    for run_id in runs:
+        (cache_of(context, stage.name) / UNTRUSTED / run_id).put(b"")
+
+
+def _manifest(stage: Stage, context: Context, reports: Sequence[Report]) -> Manifest:
+    from pipelines.job.keys import code_version
+    from pipelines.job.unit import FunctionName, plain
+
+    return Manifest(
+        stage.name,
+        context.parts,
+        {path: [report.tables[path] for report in reports] for path in stage.table_paths()},
+        dict(sorted(counted(reports).items())),
+        [report.inputs for report in reports],
+        [report.outputs for report in reports],
+        {name: context.upstream(name).sha256() for name in stage.upstream},
+        {
+            "settings": content_hash(plain(stage.settings(context.params))), "machine": platform.machine(),
+            "code": code_version(FunctionName.of(stage.function)), **context.extra,
+        },
+    )  # fmt: skip
+
+
+def _remove_foreign(folder: Place, manifest: Manifest, stage: Stage) -> None:
+    """Remove shards of earlier runs, which the manifest no longer names."""
+    named = {(folder / shard.file).uri for shards in manifest.tables.values() for shard in shards}
+    for path in stage.table_paths():
+        for file in (folder / path).files(".parquet"):
+            if file.uri not in named:
+                file.delete()
+
+
+@dataclass(frozen=True)
+class Result(Outcome):
+    """What became of a unit of ``run_units``."""
+
+    folder: Path | None = None
+    """of its files; None if it was not kept"""
+    computed: bool = False
+    """now, not in an earlier run"""
+
+
+def run_units(
+    name: str, units: Iterable[Unit], function: UnitFunction, settings: Any, params: Params, layout: Layout
+) -> list[Result]:
+    """Run ``function`` once per unit, for a stage of so few units that the driver can hold them; results are unpacked for it.
+
+    Returns:
+        One result per unit, sorted by unit id; their folders last until the next call for this stage.
+
+    Raises:
+        SpaceError: as ``run_stage``.
+    """
+    folder = layout.cache / name
+    unpacked = folder / "unpacked"
+    shutil.rmtree(unpacked, ignore_errors=True)
+    listed = sorted(units, key=lambda unit: unit.unit_id)
+    with one_run_in(layout.cache):
+        Place.of(folder / "units.pickle").put(pickle.dumps(listed))
+        stage = Stage(name, function, {}, partial(_listed, folder / "units.pickle"), settings=partial(_given, settings))
+        context = Context(params, layout, 1, {})
+        before = set(plan(stage, context, 0).kept)
+        for _ in range(ROUNDS):
+            if plan(stage, context, 0).todo:
+                reports, _ = _run_graph(stage, context)
+            planned = plan(stage, context, 0)
+            failed = [kept for kept in planned.kept.values() if kept.outcome.failed]
+            report = Report(0, units=len(planned.units), missing=len(planned.todo), failed=len(failed))
+            try:
+                with PackReader() as reader:
+                    results = []
+                    for key, unit in planned.units.items():
+                        kept = planned.kept.get(key)
+                        if kept is None:
+                            continue
+                        target = unpacked / key if kept.outcome.status == KEPT else None
+                        if target is not None:
+                            reader.extract(kept, target)
+                        hashes = {"content": unit.content, "config": planned.config, "version": planned.version}
+                        results.append(Result(**{**vars(kept.outcome), **hashes}, folder=target, computed=key not in before))
+            except DamagedPackError:
+                continue
+            _check(stage, context, [report])
+            return results
+    raise SpaceError(f"{name}: kept results in {folder} are damaged again and again (is the disk sound?)")
+
+
+def _listed(file: Path, context: Context, part: int) -> list[Unit]:
+    """The units of ``run_units``, which has put them there for the workers."""
+    return pickle.loads(file.read_bytes())
+
+
+def _given(settings: Any, params: Params) -> Any:
+    return settings
+
+
+def stage_main(argv: Sequence[str] | None = None) -> None:
+    """``python -m pipelines.stages <stage> [--params FILE] [-q]``: run one stage; a ``SpaceError`` becomes one line, status 1."""
+    parser = argparse.ArgumentParser(prog="python -m pipelines.stages", description="Run one stage of the pipeline.")
+    parser.add_argument("stage", choices=STAGES, help="which one; `dvc repro` runs those that something has changed for")
+    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="configuration (default: params.yaml)")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress bars, warnings only")
+    parser.add_argument("-v", "--verbose", action="store_true", help="Beam's own log, too")
+    arguments = parser.parse_args(argv)
+    progress.setup(arguments.quiet, verbose=arguments.verbose)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        with lengths_in_words():
+            module = importlib.import_module(f"pipelines.stages.{arguments.stage}")
+            module.run(load_params(arguments.params), Layout())
+    except SpaceError as error:
+        raise SystemExit(f"error: {error}") from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None

@@ -1,0 +1,98 @@
+"""What a worker process does with one unit: run it in a scratch folder, and say whose fault it is if that went wrong."""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipelines.job.faults import check_inputs, environment_fault
+from pipelines.job.pool import Answer, Died, Raised, Returned, TimedOut
+from pipelines.job.unit import EnvironmentFault, FunctionName, Outcome, Rejected, Unit
+from space_data.errors import SpaceError
+from space_data.schema import FAILED, REJECTED
+
+DETAIL_CHARACTERS = 4000
+KILLED = -9
+
+
+@dataclass(frozen=True)
+class Task:
+    """One unit for one worker process."""
+
+    unit: Unit
+    function: FunctionName
+    settings: Any
+    folder: str
+    """receives the unit's files"""
+
+
+def serve(task: Task) -> Outcome | EnvironmentFault:
+    """Run one unit; its files are in ``task.folder`` if it is kept.
+
+    Returns:
+        What became of it; or the fault of the environment because of which it cannot be told.
+    """
+    folder, unit = Path(task.folder), task.unit
+    function = task.function.load()
+    try:
+        outcome, doubt = _attempt(function, task, folder)
+        check_inputs(unit.inputs)
+        if doubt and unit.inputs:  # an error that the disk gave once reads like damage: only one that stays is the file's
+            outcome, _ = _attempt(function, task, folder)
+            check_inputs(unit.inputs)
+    except Exception as error:
+        shutil.rmtree(folder, ignore_errors=True)
+        fault = environment_fault(error)
+        if fault is None and isinstance(error, OSError | SpaceError):
+            fault = _inputs_fault(unit)
+        if fault is None:
+            raise
+        return fault
+    return outcome
+
+
+def _attempt(function: Callable[[Any, Any, Path], str | None], task: Task, folder: Path) -> tuple[Outcome, str]:
+    """One run of the function: what came of it, and what it found wrong with its input."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        return Outcome(task.unit.unit_id), function(task.unit.value, task.settings, folder) or ""
+    except Rejected as rejection:
+        shutil.rmtree(folder)
+        return Outcome(task.unit.unit_id, REJECTED, **rejection.__dict__), rejection.reason
+    except SpaceError as error:
+        if environment_fault(error):
+            raise
+        shutil.rmtree(folder)
+        return Outcome(task.unit.unit_id, FAILED, "error", str(error)), "error"
+
+
+def _inputs_fault(unit: Unit) -> EnvironmentFault | None:
+    try:
+        check_inputs(unit.inputs)
+    except EnvironmentFault as fault:
+        return fault
+    return None
+
+
+def outcome_of(unit: Unit, answer: Answer) -> Outcome | EnvironmentFault:
+    """What a worker's answer means for the unit."""
+    match answer:
+        case Returned(value, _):
+            return value
+        case Raised(trace):
+            return Outcome(unit.unit_id, FAILED, "exception", trace[-DETAIL_CHARACTERS:])
+        case Died(exit_code, log) if exit_code == KILLED or "MemoryError" in log or "bad_alloc" in log:
+            return EnvironmentFault(f"a worker was killed while working on {unit.unit_id} (out of memory?) {log.strip()}".strip())
+        case Died(exit_code, log):
+            return Outcome(unit.unit_id, FAILED, "worker_died", f"exit code {exit_code}. {log[-DETAIL_CHARACTERS:]}".strip())
+        case TimedOut(limit_s):
+            return Outcome(unit.unit_id, FAILED, "timed_out", f"took longer than {limit_s:g} s", threshold=limit_s)
+
+
+def scratch_folder() -> Path:
+    """A new folder of this machine for results on their way into a pack."""
+    return Path(tempfile.mkdtemp(prefix=f"space-{time.strftime('%Y%m%d')}-"))
