@@ -98,7 +98,12 @@ def in_order(table: pa.Table, *columns: str) -> pa.Table:
 def write_arrow(path: Path | str, table: pa.Table) -> None:
     """Write one Parquet file atomically (zstd, fixed row groups, no wall-clock content)."""
     with atomic_file(path) as part:
-        pq.write_table(table, part, compression="zstd", row_group_size=ROW_GROUP_ROWS)
+        pq.write_table(table, part, ROW_GROUP_ROWS, compression="zstd", use_dictionary=_repeating(table.schema))
+
+
+def _repeating(schema: pa.Schema) -> list[str]:
+    """Columns worth a dictionary: text. Measured numbers hardly repeat: trying costs half of the time and a third of the size."""
+    return [field.name for field in schema if pa.types.is_string(field.type)]
 
 
 def write_table(path: Path | str, rows: Iterable[Any], row_class: type) -> None:
@@ -148,7 +153,7 @@ def _write_shards(folder: Path, make: Mapping[str, Callable[[], pa.Table]], row_
     for shard in range(shards):
         with (
             atomic_file(folder / f"part-{shard:05d}.parquet") as part,
-            pq.ParquetWriter(part, schema, compression="zstd") as writer,
+            pq.ParquetWriter(part, schema, compression="zstd", use_dictionary=_repeating(schema)) as writer,
         ):
             waiting: list[pa.Table] = []
             for clip_id in by_shard[shard]:
