@@ -47,6 +47,7 @@ class Job(Section):
     attempts: Count
     patience_s: Annotated[float, Field(ge=0)]
     max_failed_share: Share
+    keep_every_s: Annotated[float, Field(ge=0)]
     cache_days: Positive
     beam: tuple[str, ...]
 

@@ -98,14 +98,19 @@ def in_order(table: pa.Table, *columns: str) -> pa.Table:
     return table if sorted_so_far else table.sort_by([(name, "ascending") for name in columns])
 
 
-WRITER: dict[str, Any] = {"compression": "zstd", "write_page_checksum": True}
-"""How every table is written: a page that the disk changes later is noticed when it is read."""
+def writer_options(schema: pa.Schema) -> dict[str, Any]:
+    """How every table is written: a page that the disk changes later is noticed when it is read.
+
+    Text gets dictionaries. Measured numbers hardly repeat: to try costs half of the time and a third of the size.
+    """
+    repeating = [field.name for field in schema if pa.types.is_string(field.type)]
+    return {"compression": "zstd", "write_page_checksum": True, "use_dictionary": repeating}
 
 
 def write_arrow(path: Path | str, table: pa.Table) -> None:
     """Write one Parquet file atomically (zstd, fixed row groups, no wall-clock content)."""
     with atomic_file(path) as part:
-        pq.write_table(table, part, row_group_size=ROW_GROUP_ROWS, **WRITER)
+        pq.write_table(table, part, row_group_size=ROW_GROUP_ROWS, **writer_options(table.schema))
 
 
 @contextmanager
@@ -113,7 +118,8 @@ def shard_writer(row_class: type) -> Iterator[tuple[Path, pq.ParquetWriter]]:
     """A temporary file, and the writer of rows of ``row_class`` into it; the caller closes that and puts the file somewhere."""
     with tempfile.TemporaryDirectory(prefix="space-shard-") as folder:
         file = Path(folder) / "shard.parquet"
-        with pq.ParquetWriter(file, arrow_schema(row_class), **WRITER) as writer:
+        schema = arrow_schema(row_class)
+        with pq.ParquetWriter(file, schema, **writer_options(schema)) as writer:
             yield file, writer
 
 
@@ -162,7 +168,7 @@ def merge_shards(folder: Path | str, tables: Mapping[str, Callable[[], pa.Table]
     written = []
     for part in range(shards):
         file = place / f"part-{part:05d}.parquet"
-        with atomic_file(file) as made, pq.ParquetWriter(made, schema, **WRITER) as writer:
+        with atomic_file(file) as made, pq.ParquetWriter(made, schema, **writer_options(schema)) as writer:
             rows, waiting = 0, list[pa.Table]()
             for clip_id in sorted(i for i in tables if shard_of(i, shards) == part):
                 table = tables[clip_id]()
@@ -212,7 +218,7 @@ def read_arrow(
 
 
 def table_files(path: Place | Path | str) -> list[Place]:
-    """The files of a table: itself, or the shards that the manifest above a folder names (in ``split=...`` folders, too), in order.
+    """The files of a table: itself, or the shards that the manifest above a folder names (also of ``split=...``), in order.
 
     Raises:
         SpaceError: there are none; a shard is missing or has not the size that was written.

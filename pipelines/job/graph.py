@@ -48,8 +48,6 @@ from space_data.store import Place
 
 logger = logging.getLogger(__name__)
 
-FLUSH_S = 20.0
-"""What is finished is put into the store at least so often, so that a kill costs no more."""
 BACK_OFF_S = (1.0, 3.0, 10.0, 30.0, 60.0)
 """Pauses before a unit is tried again that the environment stopped; the last one again and again."""
 LEAST_FAILURES = 10
@@ -125,8 +123,8 @@ class _Pending:
 class RunPacks(beam.DoFn):
     """Runs packs in isolated processes, a few packs at a time, so that no process idles while one pack ends.
 
-    Results go into the store when a pack is done, and every ``FLUSH_S``. A unit that the environment stopped is tried again for
-    ``job.patience_s``; then this worker gives up, says why, and runs nothing more.
+    Results go into the store when a pack is done, and every ``job.keep_every_s``. A unit that the environment stopped is tried
+    again for ``job.patience_s``; then this worker gives up, says why, and runs nothing more.
     """
 
     def __init__(self, run: Run) -> None:
@@ -154,7 +152,8 @@ class RunPacks(beam.DoFn):
         wanted = set(unit_ids)
         for key, unit in planned.units.items():
             if unit.unit_id in wanted:
-                self._submit(_Pending(part, key, unit, self._scratch / uuid.uuid4().hex))
+                attempt = 1 + planned.tried.get(key, 0)
+                self._submit(_Pending(part, key, unit, self._scratch / uuid.uuid4().hex, attempt))
         while len(self._running) + len(self._waiting) > 2 * self._job.processes:
             self._turn()
 
@@ -187,7 +186,7 @@ class RunPacks(beam.DoFn):
                 self._take(self._running.pop(future), future)
         elif self._waiting:
             time.sleep(0.2)
-        if time.monotonic() - self._flushed_s > FLUSH_S:
+        if time.monotonic() - self._flushed_s > self._job.keep_every_s:
             self._flush()
 
     def _take(self, pending: _Pending, future: Future[Answer]) -> None:

@@ -113,8 +113,8 @@ def _run_graph(stage: Stage, context: Context) -> tuple[list[Report], int]:
         first = faults[0]
         where = f" (unit {first['unit']})" if first["unit"] else ""
         raise SpaceError(
-            f"{stage.name}: stopped on {first['host']}: {first['why']}{where}; {missing} of {units} units are still to be done, the "
-            "others are kept: mend that and run it again"
+            f"{stage.name}: stopped on {first['host']}: {first['why']}{where}; {missing} of {units} units are still to be done, "
+            "the others are kept: mend that and run it again"
         )
     if len(reports) != context.parts:
         raise SpaceError(f"{stage.name}: {len(reports)} of {context.parts} shards have reported: a worker is lost; run it again")
@@ -157,7 +157,7 @@ def _check(stage: Stage, context: Context, reports: Sequence[Report]) -> None:
     if missing:
         raise SpaceError(f"{name}: {missing} of {units} units have no result; the others are kept: run it again")
     most = context.params.job.max_failed_share * units
-    if failed and (failed == units or failed > max(LEAST_FAILED - 1, most)):
+    if most < failed and (failed == units or failed >= LEAST_FAILED):
         _distrust(stage, context, reports)
         examples = "; ".join([example for report in reports for example in report.failures][:2])
         raise SpaceError(

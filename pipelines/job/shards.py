@@ -56,6 +56,8 @@ class Plan:
     """by key, in order of their ids"""
     kept: dict[str, Kept]
     """results that count"""
+    tried: dict[str, int]
+    """how often those units have failed so far that may be tried again"""
     config: str
     version: str
 
@@ -83,7 +85,9 @@ def plan(stage: Stage, context: Context, part: int) -> Plan:
     kept = {key: found[key] for key in units if key in found and _counts(found[key].outcome, distrusted, context)}
     for key in list(missing_blobs(kept.items(), blob_folder(context, stage.name, part))):
         del kept[key]
-    return Plan(units, kept, content_hash(settings)[:HASH_CHARACTERS], version[:HASH_CHARACTERS])
+    again = {key: found[key].outcome for key in units if key in found and key not in kept}
+    tried = {key: outcome.attempts for key, outcome in again.items() if outcome.failed and outcome.run not in distrusted}
+    return Plan(units, kept, tried, content_hash(settings)[:HASH_CHARACTERS], version[:HASH_CHARACTERS])
 
 
 def _counts(outcome: Outcome, distrusted: set[str], context: Context) -> bool:

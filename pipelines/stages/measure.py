@@ -30,7 +30,7 @@ from space_data.landmarks import N_LANDMARKS
 from space_data.media.container import MediaError
 from space_data.media.sound import SoundFacts
 from space_data.media.video import Frame, VideoFacts
-from space_data.params import MeasureStage, Params
+from space_data.params import MeasureStage, Params, Screen
 from space_data.schema import Clip, ClipMeasure, FrameRow, SoundRow, Thumbnail
 from space_data.speech import log_mel, loudness_db, seconds_of, speech_mask
 from space_data.tables import columns_to_arrow, read_table, write_arrow, write_table
@@ -137,13 +137,20 @@ class Eye:
         return seen
 
 
-def look(clip: Clip, settings: MeasureStage) -> Pictures:
-    """Decode the pictures of ``clip`` once and measure every frame; a stream that breaks off is measured up to there."""
+def look(clip: Clip, settings: MeasureStage) -> Pictures | None:
+    """Decode the pictures of ``clip`` once and measure every frame; a stream that breaks off is measured up to there.
+
+    None, with the screen on: neither the first picture nor those at the sampling ticks show a face, so the pass was left.
+    """
     backend = landmark_backend(settings.landmarks, Path(settings.weights))
     try:
         eye, errors = Eye(settings, backend), list[str]()
+        may_be_empty = settings.screen.enabled
         for frames in batches_until(pictures(clip, facts=eye.seen.facts), backend.batch_frames, errors):
             eye.look(frames)
+            if may_be_empty and eye.seen.counted[0][0] == 0 and not _shows_a_face(clip, settings):
+                return None
+            may_be_empty = False
         seen = eye.finish()
     finally:
         backend.close()
@@ -197,9 +204,8 @@ def listen(clip: Clip) -> Sound:
     )  # fmt: skip
 
 
-def screen(clip: Clip, heard: Sound, settings: MeasureStage) -> str:
-    """Why the frames need not be measured, as a reason code; empty if they must be."""
-    bounds = settings.screen
+def screen(clip: Clip, heard: Sound, bounds: Screen) -> str:
+    """Why the frames need not be looked at, as a reason code; empty if they must be."""
     if 0 < min(picture_size(clip)) < bounds.picture_side_px:
         return "low_resolution"
     if not has_sound(clip):
@@ -209,7 +215,7 @@ def screen(clip: Clip, heard: Sound, settings: MeasureStage) -> str:
             return "silent"
         if seconds_of(heard.speech) < bounds.speech_s:
             return "no_speech"
-    return "" if _shows_a_face(clip, settings) else "no_face"
+    return ""
 
 
 def _shows_a_face(clip: Clip, settings: MeasureStage) -> bool:
@@ -230,8 +236,10 @@ def measure_clip(clip: Clip, settings: MeasureStage, folder: Path) -> str:
         Rejected: ``unreadable``, when no frame decodes.
     """
     heard = listen(clip)
-    screened = screen(clip, heard, settings) if settings.screen.enabled else ""
+    screened = screen(clip, heard, settings.screen) if settings.screen.enabled else ""
     seen = Pictures() if screened else look(clip, settings)
+    if seen is None:
+        screened, seen = "no_face", Pictures()
     if not screened and not seen.pts_s:
         raise Rejected("unreadable", seen.error or "no frame decodes", value=0.0)
     errors = " ".join(filter(None, (seen.error, heard.error)))

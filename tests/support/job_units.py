@@ -1,5 +1,6 @@
 """Unit functions for the tests of ``pipelines.job``: worker processes import them by name, so they need a module of their own."""
 
+import errno
 import os
 import signal
 import time
@@ -9,10 +10,11 @@ from pipelines.job.unit import Rejected
 from space_data.errors import SpaceError
 
 
-def act(value: str, settings: dict[str, str], folder: Path) -> None:
+def act(value: str, settings: dict[str, str], folder: Path) -> str | None:
     """A unit function that does what its value says."""
     with open(settings["calls"], "a") as calls:
         calls.write(value + "\n")
+    seen = Path(settings["calls"]).read_text().split().count(value)
     match value:
         case "reject":
             raise Rejected("too_short", "0.2 s", value=0.2, threshold=2.0)
@@ -24,9 +26,19 @@ def act(value: str, settings: dict[str, str], folder: Path) -> None:
             os.kill(os.getpid(), signal.SIGSEGV)
         case "hang":
             time.sleep(60)
-        case "second-time" if Path(settings["calls"]).read_text().count(value) < 2:
-            raise OSError("the disk was full")
+        case "second-time" if seen < 2:
+            raise ValueError("not yet")
+        case "disk-full" if Path(settings["calls"] + ".full").exists():
+            raise OSError(errno.ENOSPC, "No space left on device", "/somewhere")
+        case "killed" if seen < 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+        case "hungry":
+            bytearray(int(float(settings["gb"]) * 1e9))
         case "slow":
             time.sleep(3)
+        case "doubt":
+            (folder / "result.txt").write_text(Path(settings["input"]).read_text())
+            return "it looks damaged"
         case _:
             (folder / "result.txt").write_text(value.upper())
+    return None
