@@ -18,7 +18,7 @@ from space_data.params import Params
 from space_data.schema import FAILED, KEPT, STATUSES, Clip, Decision, LedgerRow, Measure, SegmentSync, SyncNetScore, arrow_schema
 from space_data.tables import in_order, read_arrow
 
-STAGES = ("ingest", "measure", "segment", "sync", "filter", "align", "features")
+STAGES = ("ingest", "measure", "segment", "sync", "filter", "features", "align")
 """Stages that decide on clips, in order."""
 HOUR_S = 3600.0
 LABELS = ("dataset", "subject", "emotion", "language", "sex")

@@ -1,4 +1,4 @@
-"""``space data curate``: ingest, measure, sync, filter, align and features on any folder of clips, without DVC.
+"""``space data curate``: from raw clips to training features (and pixels, if wanted) on any folder of clips, without DVC.
 
 The stages are the pipeline's own; only the paths differ (``Layout.in_folder``).
 """
@@ -20,14 +20,15 @@ from space_data.tables import read_arrow, write_arrow
 
 logger = logging.getLogger(__name__)
 
-STAGES = (ingest, measure, segment, syncnet, sync, filter, align, features)
+STAGES = (ingest, measure, segment, syncnet, sync, filter, features, align)
 BELOW_BYTES = STEM_BYTES + NAME_BYTES
 """What the paths of clips and of kept results need below the output folder."""
 
 
 def curate(
-    source: Path, out: Path, params: Params, workers: int | None = None, reader: str = "folder", audio_track: int | None = None
-) -> Layout:
+    source: Path, out: Path, params: Params, workers: int | None = None, reader: str = "folder", audio_track: int | None = None,
+    pixels: bool = False,
+) -> Layout:  # fmt: skip
     """Curate the videos under ``source`` into ``out``; an interrupted run continues where it was.
 
     Args:
@@ -37,6 +38,7 @@ def curate(
         workers: processes per stage, if not ``params.job.workers``.
         reader: which corpus it is (``pipelines.readers.READERS``).
         audio_track: number of the sound track to use, from 0, if not ``params.data.audio_track``.
+        pixels: render aligned video and sound, too; features need none.
 
     Raises:
         SpaceError: no such folder, no video in it, one folder lies inside the other, ``out`` holds files that no run of this
@@ -63,6 +65,8 @@ def curate(
         }
     )
     for stage in STAGES:
+        if stage is align and not pixels:
+            continue
         stage.run(params, layout)
         write_arrow(out / "ledger.parquet", whole_ledger(layout))
         if stage is filter and pc.sum(pc.equal(read_arrow(layout.decisions, Decision, ["status"])["status"], KEPT)).as_py() == 0:

@@ -108,6 +108,11 @@ class Layout:
         return self.features / "clips.parquet"
 
     @property
+    def segment_crops(self) -> Path:
+        """``SegmentCrop`` rows (features)."""
+        return self.features / "crops.parquet"
+
+    @property
     def latents(self) -> Path:
         """Folder of latent keypoints per frame (latents)."""
         return self.data / "latents"

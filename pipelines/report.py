@@ -39,7 +39,7 @@ MOUTH_FRAMES, MOUTH_STEP = 14, 2
 MOUTH_PX = 104
 MOUTH_SIDE_IOD = 1.0
 PIPELINE_ORDER = (
-    "corpus", "ingest", "measure", "sync", "filter", "align", "features", "generator", "latents",
+    "corpus", "ingest", "measure", "sync", "filter", "features", "align", "generator", "latents",
     "train_s2l", "train_posegen", "train_l2l", "synthesize", "evaluate",
 )  # fmt: skip
 
