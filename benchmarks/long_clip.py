@@ -1,4 +1,4 @@
-"""Memory of ``measure``, ``segment``, ``features`` and ``align`` on a very long clip: ``python -m benchmarks.long_clip CLIP [--minutes 60]``.
+"""Memory of the stages up to ``align`` on a very long clip: ``python -m benchmarks.long_clip CLIP [--minutes 60]``.
 
 Repeats a clip, without encoding it again, until it is so long, and runs the unit functions of the stages on it, each in a
 process of its own as the pipeline does. Prints seconds, speed and the most memory each process held at once; the goal is 1.5 GB.

@@ -26,7 +26,7 @@ from space_data.landmarks import (
     template_mesh,
 )
 from space_data.schema import FeatureFrame
-from space_data.speech import log_mel, mfcc, runs, speech_mask
+from space_data.speech import cepstra, log_mel, runs, speech_mask
 from space_data.timebase import FEATURES_PER_FRAME, features_to_frames, fit_samples
 
 SPEAKING_FEATURES = FEATURES_PER_FRAME // 2
@@ -137,9 +137,8 @@ def speech_track(audio: NDArray[np.float32], n_frames: int) -> SpeechTrack:
     """Speech features of 16 kHz mono ``audio`` (samples,), cut or padded with silence to ``n_frames`` video frames."""
     sound = fit_samples(audio, n_frames)
     speaking = features_to_frames(speech_mask(sound).astype(np.float32)).sum(axis=1) >= SPEAKING_FEATURES
-    return SpeechTrack(
-        log_mel=features_to_frames(log_mel(sound)), mfcc=features_to_frames(mfcc(sound)), speaking=np.asarray(speaking, bool)
-    )
+    features = log_mel(sound)
+    return SpeechTrack(features_to_frames(features), features_to_frames(cepstra(features)), np.asarray(speaking, bool))
 
 
 def feature_rows(clip_id: str, face: FaceTrack, speech: SpeechTrack) -> list[FeatureFrame]:
