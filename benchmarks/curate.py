@@ -1,9 +1,10 @@
 """What raw clips -> training features cost against what they cannot do without: ``python -m benchmarks.curate CLIP...``.
 
-Scales clips to VoxCeleb2's 224x224 (those that are so large are copied), lays out so many copies of each under names of their own,
-and runs ``space data curate`` on a few and on many of them, start-up of all stages and worker processes, ledger and audit page in;
-and, in between, a bare loop of decoding and FaceMesh on the files of which something is kept. Printed are CPU seconds of all
-processes, so that other work on the machine weighs less; the two runs give the cost of starting and that of a clip apart.
+Scales clips to VoxCeleb2's 224x224 (those that are so large are copied), lays out so many copies of each under names of their
+own, and runs ``space data curate`` on a few and on many of them, start-up of all stages and worker processes, ledger and audit
+page in; and, in between, a bare loop of decoding and FaceMesh on the files of which something is kept. Printed are CPU seconds
+of all processes, so that other work on the machine weighs less; the two runs give the cost of starting and that of a clip
+apart.
 """
 
 import argparse
