@@ -4,6 +4,7 @@ The stages are the pipeline's own; only the paths differ (``Layout.in_folder``).
 """
 
 import logging
+import shutil
 from pathlib import Path
 
 import pyarrow as pa
@@ -65,7 +66,9 @@ def curate(
         }
     )
     for stage in STAGES:
-        if stage is align and not pixels:
+        if stage is align and not pixels:  # those of an earlier run may show other segments; they are kept in the cache
+            shutil.rmtree(layout.aligned, ignore_errors=True)
+            layout.ledger(align.STAGE).unlink(missing_ok=True)
             continue
         stage.run(params, layout)
         write_arrow(out / "ledger.parquet", whole_ledger(layout))
