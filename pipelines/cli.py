@@ -116,19 +116,20 @@ def curate(
     source: Annotated[
         Path, typer.Argument(metavar="DIR", help="Folder of videos (only read); labels of a plain one in DIR/labels.csv.")
     ],
-    out: Annotated[Path, typer.Option(help="Receives ledger.parquet, audit/index.html, aligned/ and features/.")],
+    out: Annotated[Path, typer.Option(help="Receives ledger.parquet, audit/index.html and features/.")],
     dataset: Annotated[Dataset, typer.Option(help="Which corpus it is; 'folder': any videos.")] = Dataset.folder,
     audio_track: AudioTrack = None,
+    pixels: Annotated[bool, typer.Option("--pixels", help="Also render aligned/: square 25 fps video and 16 kHz sound.")] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes (default: job.workers).")] = None,
     params: ParamsFile = default_params(),
     quiet: Quiet = False,
 ) -> None:
-    """Measure, filter, align and describe every clip of a folder; say why each one was kept or dropped."""
+    """Measure, filter and describe every clip of a folder; say why each one was kept or dropped."""
     progress.setup(quiet)
     from pipelines.curate import curate as run
 
     try:
-        layout = run(source, out, load_params(params), workers, dataset.value, audio_track)
+        layout = run(source, out, load_params(params), workers, dataset.value, audio_track, pixels)
     except KeyboardInterrupt:
         progress.console.print("interrupted: the same command goes on where this run stopped")
         raise

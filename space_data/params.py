@@ -226,12 +226,13 @@ class AlignStage(Section):
 
     size_px: Annotated[int, Field(ge=64, multiple_of=2)]
     crf: Annotated[int, Field(ge=0, le=40)]
-    min_frames: Count
+    splits: list[Literal["train", "val", "test"]]
 
 
 class FeaturesStage(Section):
     """What ``features`` accepts."""
 
+    min_frames: Count
     max_lost_share: Annotated[float, Field(ge=0, lt=1)]
 
 

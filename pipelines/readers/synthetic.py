@@ -10,9 +10,10 @@ from collections import Counter
 from pathlib import Path
 
 from pipelines.readers.csv_tables import Row, check_labels, read_csv
-from pipelines.readers.listing import Finding, Listing, Published, Source, Utterance, is_media
+from pipelines.readers.listing import Finding, Listing, Published, Source, is_media
 from pipelines.readers.tree import walk
 from space_data.errors import SpaceError
+from space_data.schema import Utterance
 
 DATASET = "synthetic"
 MANIFEST, SPEECH = "manifest.csv", "speech_only.csv"
@@ -74,7 +75,7 @@ def list_utterances(root: Path) -> list[Utterance]:
         clip, (emotion, intensity, _) = row.get("clip"), check_labels(row)
         utterances.append(
             Utterance(
-                clip_id=f"{DATASET}/{clip}", audio=root / f"{clip}.wav", track=root / f"{clip}.parquet", dataset=DATASET,
+                clip_id=f"{DATASET}/{clip}", audio=f"{root}/{clip}.wav", track=f"{root}/{clip}.parquet", dataset=DATASET,
                 subject=row.get("subject"), emotion=emotion, intensity=intensity, language=row.get("language"),
             )
         )  # fmt: skip
