@@ -486,7 +486,7 @@ def stage_clock(layout: Layout, stage: str) -> Iterator[StageClock]:
 def stage_main(run: Callable[[Params, Layout], None], argv: Sequence[str] | None = None) -> None:
     """``main`` of every stage: ``python -m pipelines.<verb> [--params FILE] [-q]``; a ``SpaceError`` becomes one line."""
     parser = argparse.ArgumentParser(description=(sys.modules[run.__module__].__doc__ or "").split("\n")[0])
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="configuration (default: params.yaml)")
+    parser.add_argument("--params", type=Path, help="keys that differ from the defaults (default: params.yaml)")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress bars, warnings only")
     arguments = parser.parse_args(argv)
     progress.setup(arguments.quiet)

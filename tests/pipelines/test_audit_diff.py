@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from pipelines import audit_diff_page
 from pipelines.audit_diff import compare, read_run
 from pipelines.audit_diff_page import explanation, summary
-from pipelines.audit_keep import with_changes
+from pipelines.audit_keep import with_bounds
 from pipelines.cli import app
 from pipelines.filter import decide
 from pipelines.job import write_ledger
@@ -165,4 +165,4 @@ def test_keep_lists_of_other_bounds(runs: tuple[Path, Path], tmp_path: Path) -> 
 )
 def test_wrong_keys_and_values_are_named(change: str) -> None:
     with pytest.raises(SpaceError, match="--set"):
-        with_changes(PARAMS, [change])
+        with_bounds(PARAMS, [change])
