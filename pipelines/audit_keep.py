@@ -3,14 +3,12 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-import pyarrow.csv as pa_csv
-
 from pipelines.audit import keep_list
 from pipelines.filter import read_measures
 from pipelines.layout import Layout
 from pipelines.rules import evidence, judge
+from space_data.csv_files import write_csv
 from space_data.errors import SpaceError
-from space_data.files import atomic_file
 from space_data.params import Params, with_changes
 
 HOUR_S = 3600.0
@@ -40,8 +38,6 @@ def write_keep(folder: Path, params: Params, out: Path) -> str:
         raise SpaceError(f"{folder}: no measures here (need the output folder of `space data curate`, or a data folder)")
     measures, sync = read_measures(layout)
     judgement = judge(evidence(measures, sync), params.filter)
-    with atomic_file(out) as part:
-        table = keep_list(measures, judgement.kept, judgement.correction_frames)
-        pa_csv.write_csv(table, part, pa_csv.WriteOptions(quoting_style="needed"))
+    write_csv(out, keep_list(measures, judgement.kept, judgement.correction_frames))
     kept_s = judgement.evidence.columns["length_s"][judgement.kept].sum()
     return f"{out}: {judgement.kept.sum():,} of {len(judgement.kept):,} segments, {kept_s / HOUR_S:.2f} h"

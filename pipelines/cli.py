@@ -179,11 +179,12 @@ def diff(
 ) -> None:
     """Which clips changed state between two runs, and why."""
     from pipelines import audit_diff, audit_diff_page
+    from space_data.csv_files import write_csv
 
     runs = audit_diff.read_run(a), audit_diff.read_run(b)
     changes = audit_diff.compare(*runs)
     if csv is not None:
-        audit_diff_page.write_csv(changes, csv)
+        write_csv(csv, changes.rows)
     if html is not None:
         audit_diff_page.diff_page(*runs, changes).write(html)
     typer.echo(audit_diff_page.summary(changes, most))
