@@ -30,6 +30,8 @@ STEADY_S, STEADY_FRAMES = 0.01, 4
 MOST_SILENCE_S, MOST_SILENCE_PER_SOUND = 3600.0, 10.0
 """So much silence is put in, and so much more for each second of sound; stamps that want more are broken, and would cost memory
 that the file does not: 0.23 GB an hour."""
+RATES_HZ = (1_000, 4_000_000)
+"""Of sound: a telephone's is 8,000, DSD's highest becomes 2.8 million. A rate of 1 Hz makes hours of a few bytes."""
 RESAMPLER_REACH_S = 0.5
 """Sound so far beyond a sample cannot change it."""
 LOUD = 16.0
@@ -125,7 +127,8 @@ def decode_sound(
         track: number of the sound track, from 0; None: the default one.
 
     Raises:
-        MediaError: no such track, nothing of it decodes, or stamps so far apart that nearly all would be silence.
+        MediaError: no such track, nothing of it decodes, stamps so far apart that nearly all would be silence, or an absurd
+            sample rate.
     """
     sound, wanted = _decode(path, rate_hz, part_s, track, Treatment())
     return sound if wanted == Treatment() else _decode(path, rate_hz, part_s, track, wanted)[0]
@@ -208,6 +211,8 @@ class _Track:
         After packets in error its stamp is believed to the millisecond, and after ``mute`` ones that gave nothing: the decoder
         may have been waiting for it, or have swallowed them, which then shows in the stamp and is counted.
         """
+        if not RATES_HZ[0] <= frame.sample_rate <= RATES_HZ[1]:
+            raise MediaError(f"{self._path}: {frame.sample_rate} samples a second, need {RATES_HZ[0]} to {RATES_HZ[1]}")
         is_first = not self._source_hz
         expected_s = self._run_start_s + (0.0 if is_first else self._run_samples / self._source_hz)
         off_s = abs(at_s - expected_s) if at_s is not None else 0.0

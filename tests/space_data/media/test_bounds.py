@@ -117,6 +117,19 @@ def test_a_pause_of_half_an_hour_may_be_meant(tmp_path: Path) -> None:
     assert len(decode_sound(path).samples) == pytest.approx(1802 * 16_000, abs=400)
 
 
+@pytest.mark.parametrize(("rate_hz", "is_fine"), [(1, False), (999, False), (8000, True), (2**31 - 1, False)])
+def test_an_absurd_sample_rate(tmp_path: Path, rate_hz: int, is_fine: bool) -> None:
+    """20 kB of sound at 1 Hz would be five hours."""
+    head = struct.pack("<HHIIHH", 1, 1, rate_hz, rate_hz, 1, 8)
+    content = b"WAVEfmt " + struct.pack("<I", 16) + head + b"data" + struct.pack("<I", 20_000) + bytes([127, 129] * 10_000)
+    (tmp_path / "a.wav").write_bytes(b"RIFF" + struct.pack("<I", len(content)) + content)
+    if is_fine:
+        assert len(decode_sound(tmp_path / "a.wav").samples) == pytest.approx(16_000 / rate_hz * 20_000, abs=100)
+    else:
+        with pytest.raises(MediaError, match=f"a.wav: {rate_hz} samples a second, need 1000 to 4000000"):
+            decode_sound(tmp_path / "a.wav")
+
+
 def test_too_many_streams(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "a.mkv", [*clip(5), *[Sound(sweep(0.2)) for _ in range(6)]])
     with open_media(path) as opened:
