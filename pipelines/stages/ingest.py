@@ -6,6 +6,7 @@ of equal content costs its hash and a probe; what comes after goes by the hash. 
 ``data.verify`` reads every file in every run.
 """
 
+import codecs
 import contextlib
 import dataclasses
 import hashlib
@@ -51,7 +52,7 @@ def looks_like_text(head: bytes) -> bool:
     if b"\0" in head:
         return False
     try:
-        head[: max(0, len(head) - 4)].decode()  # a character may be cut at the end
+        codecs.getincrementaldecoder("utf-8")().decode(head)  # which takes it that the last character may be cut
     except UnicodeDecodeError:
         return False
     return True
