@@ -26,7 +26,7 @@ JAVA_17 = [f"--add-exports={name}=ALL-UNNAMED" for name in _EXPORTS] + [f"--add-
 RESULT = "BASH_JAVA_UTILS_EXEC_RESULT:"
 HEARTBEAT_MS = {"interval": 2000, "timeout": 10_000}
 """A lost task manager is noticed after 10 s, not after Flink's 50."""
-RESTARTS = {"type": "fixed-delay", "fixed-delay": {"attempts": 10, "delay": "2 s"}}
+RESTARTS = {"type": "fixed-delay", "fixed-delay": {"attempts": 3, "delay": "2 s"}}
 
 
 def _log4j(folder: Path) -> list[str]:
@@ -75,7 +75,7 @@ def task_manager(parts: Parts, folder: Path, rpc_port: int, slots: int) -> Comma
 
 @cache
 def _memory(engine: Path, config: str) -> tuple[list[str], list[str]]:
-    """Flags of Java and settings of Flink with the sizes of a task manager's parts, from Flink's own helper (a JVM, hence cached)."""
+    """Java's flags and Flink's settings for a task manager's memory, from Flink's own helper (a JVM: hence cached)."""
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "config.yaml").write_text(config)
         utils = ["-cp", f"{engine}/bin/bash-java-utils.jar:{engine}/lib/*", "org.apache.flink.runtime.util.bash.BashJavaUtils"]

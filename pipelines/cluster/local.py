@@ -18,8 +18,9 @@ from types import TracebackType
 from typing import Self
 
 from pipelines.cluster import flink, spark, store
+from pipelines.cluster.keeper import ENDED, KEEPER, LOGS, PIDS, WANTED
 from pipelines.cluster.parts import Parts, prepare
-from pipelines.cluster.processes import LOOPBACK, ROOT, Processes, free_ports, listens
+from pipelines.cluster.processes import LOOPBACK, ROOT, Processes, Status, free_ports, listens
 from pipelines.cluster.store import Store
 from space_data.errors import SpaceError
 
@@ -27,6 +28,8 @@ KINDS = ("flink", "spark")
 READY_S = 120.0
 """Limit for each part to answer; the slowest, a job manager, takes some 5 s on an idle machine."""
 CLUSTER_FILE = "cluster.json"
+STALE = (WANTED, PIDS, ENDED, LOGS, KEEPER, CLUSTER_FILE, "task-manager-*", "job-manager", "job-server", "s3")
+"""What an earlier cluster has left in the folder."""
 BOOT = """#!/bin/sh
 # Starts one Python worker of Beam's in a folder of its own below the one of the task manager that asks for it.
 {exports}
@@ -56,7 +59,6 @@ class LocalCluster:
         self.folder = Path(self._temporary.name if self._temporary else folder or "").resolve()
         self._parts_folder = parts
         self.processes = Processes(self.folder)
-        self._made = 0
         self._ports: dict[str, int] = {}
 
     def start(self, with_parent: bool = True) -> None:
@@ -71,8 +73,9 @@ class LocalCluster:
         if self.processes.survivors():
             raise SpaceError(f"{self.folder}: a cluster runs here (`space cluster down` ends it)")
         self.parts: Parts = prepare(self.kind, self._parts_folder)
-        for stale in ("wanted", "pids", "ended", "logs", "keeper", CLUSTER_FILE):
-            _remove(self.folder / stale)
+        for pattern in STALE:
+            for path in self.folder.glob(pattern):
+                _remove(path)
         names = ("s3", "web", "master", "job", "artifact", "expansion")
         self._ports = dict(zip(names, free_ports(len(names)), strict=True))
         self.processes.open(with_parent)
@@ -100,6 +103,7 @@ class LocalCluster:
         self._wait_for("job-server", lambda: listens(port["job"]))
         self._wait_for("s3", lambda: listens(port["s3"]))
         facts = {"kind": self.kind, "task_managers": self.task_managers, "slots": self.slots, "ports": port}
+        facts["parts"] = str(self.parts.folder)
         (self.folder / CLUSTER_FILE).write_text(json.dumps(facts, indent=1))
 
     def stop(self) -> None:
@@ -128,7 +132,7 @@ class LocalCluster:
             raise SpaceError(f"{folder}: no cluster runs here (`space cluster up` starts one)")
         facts = json.loads(file.read_text())
         cluster = cls(facts["kind"], facts["task_managers"], facts["slots"], folder)
-        cluster._ports = facts["ports"]
+        cluster._ports, cluster.parts = facts["ports"], Parts(facts["kind"], Path(facts["parts"]))
         return cluster
 
     @property
@@ -141,15 +145,18 @@ class LocalCluster:
         """Address of the engine's own page about its jobs."""
         return f"http://{LOOPBACK}:{self._ports['web']}"
 
-    def beam_options(self, parallelism: int | None = None) -> list[str]:
-        """Options with which a Beam pipeline runs here, its workers being started by the task managers.
+    def beam_options(self, environment: str = "PROCESS", parallelism: int | None = None) -> list[str]:
+        """Options with which a Beam pipeline runs here.
 
         Args:
+            environment: ``PROCESS``: the task managers start the Python workers; ``LOOPBACK``: the workers are threads of the
+                process that sends the job, for a debugger (see ``quiet.hide_job_end``).
             parallelism: elements worked on at a time (default: all slots).
         """
-        boot = json.dumps({"command": str(self.folder / "boot")})
         options = ["--runner=PortableRunner", f"--job_endpoint={LOOPBACK}:{self._ports['job']}"]
-        options += ["--environment_type=PROCESS", f"--environment_config={boot}"]
+        options.append(f"--environment_type={environment}")
+        if environment == "PROCESS":
+            options.append(f"--environment_config={json.dumps({'command': str(self.folder / 'boot')})}")
         # Spark takes its partitions from the cluster's cores, and its job server refuses options that it does not know.
         return options + ([f"--parallelism={parallelism or self.task_managers * self.slots}"] if self.kind == "flink" else [])
 
@@ -159,18 +166,22 @@ class LocalCluster:
 
     def start_task_manager(self, wait: bool = True) -> int:
         """Start one more task manager; returns its number when it is at work."""
-        number, self._made = self._made, self._made + 1
+        number = len(self._task_managers())
         folder = self.folder / f"task-manager-{number}"
         make = flink.task_manager if self.kind == "flink" else spark.worker
         self.processes.start(folder.name, make(self.parts, folder, self._ports["master"], self.slots))
         if wait:
-            running = [s for s in self.processes.statuses() if s.name.startswith("task-manager-") and s.running]
+            running = [status for status in self._task_managers() if status.running]
             self._wait_for(folder.name, lambda: self.registered() >= len(running))
         return number
 
     def kill_task_manager(self, number: int) -> None:
         """Lose a task manager as one loses a machine: no warning, and its workers are gone with it."""
         self.processes.kill(f"task-manager-{number}")
+
+    def _task_managers(self) -> list[Status]:
+        """All that were ever started, the dead ones too."""
+        return [status for status in self.processes.statuses() if status.name.startswith("task-manager-")]
 
     def _wait_for(self, name: str, ready: Callable[[], bool]) -> None:
         self.processes.wait_until(name, ready, READY_S, lambda: self.processes.is_running(name), name)

@@ -23,7 +23,7 @@ ASSETS = Path(__file__).resolve().parent / "assets"
 GET_TOOL = {
     "java": "Java 17 (on Debian and Ubuntu: `apt-get install openjdk-17-jre-headless`)",
     "mvn": "Apache Maven (on Debian and Ubuntu: `apt-get install maven`)",
-    "go": "Go 1.21 or newer (on Debian and Ubuntu: `apt-get install golang`), with which Beam's worker launcher is built",
+    "go": "Go 1.21 or newer, which builds Beam's worker launcher (and fetches the release of Go that this wants)",
 }
 POM = """<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
 <groupId>open-space</groupId><artifactId>job-server</artifactId><version>1</version><packaging>pom</packaging>
@@ -134,9 +134,9 @@ def _step(target: Path, words: str, make: Callable[[Path], None]) -> None:
 
 def _call(command: list[str], words: str, env: dict[str, str] | None = None, cwd: Path | None = None) -> None:
     """Run a client; its last lines become the error if it fails."""
-    done = subprocess.run(command, cwd=cwd, env=os.environ | (env or {}), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    done = subprocess.run(command, cwd=cwd, env=os.environ | (env or {}), capture_output=True, text=True)
     if done.returncode:
-        tail = "\n".join(done.stdout.splitlines()[-LINES_OF_ERROR:])
+        tail = "\n".join((done.stdout + done.stderr).splitlines()[-LINES_OF_ERROR:])
         raise SpaceError(f"{words} cannot be fetched: `{command[0]}` ended with status {done.returncode}\n{tail}")
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -100,12 +101,14 @@ class Processes:
         """End everything and wait for it. Nothing of the cluster runs afterwards, also when its keeper was killed before."""
         process = _read(self.folder / KEEPER)
         if process is not None and is_running(process):
-            os.kill(int(process.split()[0]), signal.SIGTERM)
+            _signal(int(process.split()[0]), signal.SIGTERM)
             deadline_s = time.monotonic() + END_S
             while is_running(process) and time.monotonic() < deadline_s:
                 time.sleep(0.05)
-        for pid in self.survivors():
-            os.kill(pid, signal.SIGKILL)
+        while survivors := self.survivors():
+            for pid in survivors:
+                _signal(pid, signal.SIGKILL)
+            time.sleep(0.05)
 
     def survivors(self) -> list[int]:
         """Ids of all processes that carry this cluster's mark, whoever their parent is by now."""
@@ -154,6 +157,11 @@ def listens(port: int) -> bool:
     with socket.socket() as s:
         s.settimeout(1.0)
         return s.connect_ex((LOOPBACK, port)) == 0
+
+
+def _signal(pid: int, number: int) -> None:
+    with suppress(ProcessLookupError):  # it has ended since it was looked at
+        os.kill(pid, number)
 
 
 def _read(file: Path) -> str | None:

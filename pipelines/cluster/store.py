@@ -26,7 +26,7 @@ class Store:
         return f"http://{LOOPBACK}:{self.port}"
 
     def environment(self) -> dict[str, str]:
-        """Variables with which every S3 client, pyarrow's too, speaks to this server and no other."""
+        """Variables with which S3 clients speak to this server alone; of pyarrow's, those made from an ``s3://`` address."""
         return {
             "AWS_ENDPOINT_URL": self.endpoint, "AWS_ACCESS_KEY_ID": self.access_key,
             "AWS_SECRET_ACCESS_KEY": self.secret_key, "AWS_DEFAULT_REGION": REGION,
