@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from pipelines.cluster.flink import JAVA_17, ask, job_server_options
+from pipelines.cluster.flink import JAVA_17, QUICK, ask, job_server_options
 from pipelines.cluster.parts import Parts
 from pipelines.cluster.processes import LOOPBACK, Command
 
@@ -12,7 +12,7 @@ OPENS = [f"--add-opens=java.base/{name}=ALL-UNNAMED" for name in ("sun.security.
 
 
 def _java(parts: Parts, memory: str) -> list[str]:
-    return ["java", f"-Xmx{memory}", *JAVA_17, *OPENS, "-cp", f"{parts.engine}/jars/*"]
+    return ["java", f"-Xmx{memory}", *QUICK, *JAVA_17, *OPENS, "-cp", f"{parts.engine}/jars/*"]
 
 
 def _environment(parts: Parts, folder: Path) -> dict[str, str]:
@@ -37,7 +37,7 @@ def job_server(parts: Parts, folder: Path, master_port: int, ports: list[int]) -
     """Beam's job server, which is the driver of every job; Spark itself comes last in its class path."""
     jars = os.pathsep.join(map(str, parts.job_server_jars()))
     entry = ["org.apache.beam.runners.spark.SparkJobServerDriver", f"--spark-master-url=spark://{LOOPBACK}:{master_port}"]
-    argv = ["java", "-Xmx1g", *JAVA_17, *OPENS, "-Dspark.driver.host=127.0.0.1", "-Dspark.driver.bindAddress=127.0.0.1"]
+    argv = ["java", "-Xmx1g", *QUICK, *JAVA_17, *OPENS, "-Dspark.driver.host=127.0.0.1", "-Dspark.driver.bindAddress=127.0.0.1"]
     argv += ["-Dspark.ui.enabled=false", "-cp", f"{jars}{os.pathsep}{parts.engine}/jars/*", *entry]
     return Command(argv + job_server_options(ports, folder), folder, _environment(parts, folder))
 

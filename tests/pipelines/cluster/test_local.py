@@ -18,7 +18,7 @@ pytestmark = [
 WORDS = ["a", "rose", "is", "a", "rose", "is", "a", "rose"]
 BUCKET = "s3://results"
 ELEMENTS, ELEMENT_S = 40, 0.5
-JOB_LIMIT_S = 300.0
+JOB_LIMIT_S = 600.0
 
 
 @pytest.fixture(scope="module")
