@@ -24,7 +24,7 @@ _OPENS = (
 JAVA_17 = [f"--add-exports={name}=ALL-UNNAMED" for name in _EXPORTS] + [f"--add-opens={name}=ALL-UNNAMED" for name in _OPENS]
 """What Java 17 must open: `env.java.opts.all` of the configuration that Flink ships, without its compiler's."""
 QUICK = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
-"""Start in half the time on few cores: Java only moves rows here, the work is done in Python."""
+"""Less work at the start, on few cores: Java only moves rows here, the work is done in Python."""
 RESULT = "BASH_JAVA_UTILS_EXEC_RESULT:"
 HEARTBEAT_MS = {"interval": 2000, "timeout": 10_000}
 """A lost task manager is noticed after 10 s, not after Flink's 50."""
@@ -53,8 +53,8 @@ def job_manager(parts: Parts, folder: Path, rest_port: int, rpc_port: int) -> Co
     }  # fmt: skip
     _configure(folder, config)
     entry = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
-    argv = ["java", "-Xmx512m", *QUICK, *JAVA_17, *_log4j(folder), "-cp", f"{parts.engine}/lib/*", entry, "--configDir", str(folder)]
-    return Command(argv, folder)
+    argv = ["java", "-Xmx512m", *QUICK, *JAVA_17, *_log4j(folder), "-cp", f"{parts.engine}/lib/*"]
+    return Command([*argv, entry, "--configDir", str(folder)], folder)
 
 
 def task_manager(parts: Parts, folder: Path, rpc_port: int, slots: int) -> Command:
@@ -81,7 +81,8 @@ def _memory(engine: Path, config: str) -> tuple[list[str], list[str]]:
     with tempfile.TemporaryDirectory() as folder:
         (Path(folder) / "config.yaml").write_text(config)
         utils = ["-cp", f"{engine}/bin/bash-java-utils.jar:{engine}/lib/*", "org.apache.flink.runtime.util.bash.BashJavaUtils"]
-        told = subprocess.run(["java", *QUICK, *utils, "GET_TM_RESOURCE_PARAMS", "--configDir", folder], capture_output=True, text=True)
+        command = ["java", *QUICK, *utils, "GET_TM_RESOURCE_PARAMS", "--configDir", folder]
+        told = subprocess.run(command, capture_output=True, text=True)
     lines = [line.removeprefix(RESULT) for line in told.stdout.splitlines() if line.startswith(RESULT)]
     if len(lines) != 2:
         raise SpaceError(f"Flink cannot size a task manager's memory: {told.stdout[-500:]}{told.stderr[-500:]}")

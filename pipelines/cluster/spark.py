@@ -16,7 +16,11 @@ def _java(parts: Parts, memory: str) -> list[str]:
 
 
 def _environment(parts: Parts, folder: Path) -> dict[str, str]:
-    return {"SPARK_HOME": str(parts.engine), "SPARK_LOCAL_IP": LOOPBACK, "SPARK_LOCAL_DIRS": str(folder / "local")}
+    # The Scala release is said because Spark's launcher would look for it in a source tree of Spark.
+    return {
+        "SPARK_HOME": str(parts.engine), "SPARK_SCALA_VERSION": "2.12", "SPARK_LOCAL_IP": LOOPBACK,
+        "SPARK_LOCAL_DIRS": str(folder / "local"),
+    }  # fmt: skip
 
 
 def master(parts: Parts, folder: Path, port: int, web_port: int) -> Command:
