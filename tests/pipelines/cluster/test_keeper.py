@@ -103,7 +103,7 @@ def test_a_cluster_ends_when_the_process_that_opened_it_is_killed(tmp_path: Path
 
 
 def test_a_program_that_does_not_start_is_named(processes: Processes) -> None:
-    with pytest.raises(SpaceError, match=r"missing: ended early.*No such file"):
+    with pytest.raises(SpaceError, match=r"(?s)missing: ended early.*No such file"):
         processes.start("missing", Command(["/no/such/program"], processes.folder))
 
 
