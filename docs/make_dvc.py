@@ -1,8 +1,8 @@
 """Writes ``dvc.yaml``: ``python -m docs.make_dvc``. A test compares the file with what this gives.
 
 A stage depends on just those source files that its code reaches, by the same closure that keys kept results
-(``pipelines.job.keys``): a comment in the audit page re-runs no training. What the engine itself is made of changes no result and is
-no dependency.
+(``pipelines.job.keys``): a comment in the audit page re-runs no training. What the engine itself is made of changes no result
+and is no dependency.
 """
 
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from pipelines.job.keys import ROOT, closure, files_of
 from pipelines.stages import STAGES
 
 PAGE = ROOT / "dvc.yaml"
-HEAD = """# The pipeline in reading order: `dvc repro` runs what changed. Docs: README.md, docs/reproduce.md. Configuration: params.yaml.
+HEAD = """# The pipeline in reading order: `dvc repro` runs what changed. Docs: docs/reproduce.md. Configuration: params.yaml.
 # Made by `python -m docs.make_dvc` (which knows what code each stage reaches); a test keeps it true.
 """
 

@@ -132,8 +132,7 @@ def test_every_key_of_params_is_explained() -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_stages_take_their_paths_from_the_layout(stage: str) -> None:
-    file = module_file(stage_module(stage))
-    assert file is not None
+    file = ROOT / "pipelines" / "stages" / f"{stage}.py"
     literals = [node.value for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Constant)]
     paths = [text for text in literals if isinstance(text, str) and re.match(r"(data|models|reports)/\S+$", text)]
     assert not paths, f"{file.name} hard-codes {paths}"
