@@ -240,15 +240,14 @@ def run_units(
     listed = sorted(units, key=lambda unit: unit.unit_id)
     with one_run_in(layout.cache):
         Place.of(folder / "units.pickle").put(pickle.dumps(listed))
-        stage = Stage(name, function, {}, partial(_listed, folder / "units.pickle"), settings=partial(_given, settings))
+        stage = Stage(name, function, {}, partial(_listed, folder / "units.pickle"), settings=partial(_given, settings), unpacked=True)
         context = Context(params, layout, 1, {})
         before = set(plan(stage, context, 0).kept)
         for _ in range(ROUNDS):
             if plan(stage, context, 0).todo:
-                reports, _ = _run_graph(stage, context)
+                _run_graph(stage, context)
             planned = plan(stage, context, 0)
-            failed = [kept for kept in planned.kept.values() if kept.outcome.failed]
-            report = Report(0, units=len(planned.units), missing=len(planned.todo), failed=len(failed))
+            report = write_part(stage, context, 0)
             try:
                 with PackReader() as reader:
                     results = []
