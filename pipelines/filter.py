@@ -15,7 +15,7 @@ from pipelines.code_version import code_version
 from pipelines.job import HASH_CHARACTERS, content_hash, stage_clock, stage_main, write_ledger
 from pipelines.layout import Layout
 from pipelines.row_hash import row_hashes
-from pipelines.rules import SCREENED, Evidence, Judgement, Mask, evidence, judge
+from pipelines.rules import DOUBTFUL, SCREENED, Evidence, Judgement, Mask, evidence, judge
 from space_data.params import FilterStage, Params
 from space_data.schema import KEPT, REJECTED, Decision, LedgerRow, Measure, SegmentSync, arrow_schema
 from space_data.tables import in_order, read_arrow, write_arrow
@@ -90,7 +90,10 @@ def ledger_of(judgement: Judgement, warnings: pa.Array, content: pa.Array, setti
         "reason": reasons,
         "value": _nullable(value[order]),
         "threshold": _nullable(threshold[order]),
-        "detail": pc.if_else(pc.equal(reasons, SCREENED), _advice(found).take(at), noted.take(at)),
+        "detail": pc.case_when(
+            pc.make_struct(pc.equal(reasons, SCREENED), pc.equal(reasons, DOUBTFUL)), _advice(found).take(at),
+            pc.binary_join_element_wise("together: ", codes(judgement.doubts), "").take(at), noted.take(at),
+        ),  # fmt: skip
         "content": content.take(at),
         "config": pa.array(by_dataset, pa.string()).take(pa.array(found.dataset[segment])),
         "version": _constant(code_version("pipelines.rules")[:HASH_CHARACTERS], len(at)),

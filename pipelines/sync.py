@@ -4,6 +4,9 @@ With enough speech the scorer is fitted on the set itself (on a part of a large 
 by a scorer that has seen its speaker. Its threshold is what mismatched sound of the same set exceeds in 5 % of cases. A smaller
 set uses the scorer shipped in ``space_data/assets/sync_scorer.npz``. The table says which.
 
+A segment is scored alone (lags of +-0.6 s) and, since the offset is a property of the recording, together with the other
+segments of its clip, over lags of +-``search_s``. The filter goes by the recording's figure where that is sure.
+
 Two scorers are shipped, one for this stage, one for the benchmark (``sync_scorer_evaluation.npz``), fitted on disjoint speakers,
 so that no system is judged by the scorer that chose its training clips. Those in the package know real and rendered speakers
 (``benchmarks/fit_shipped_sync.py``); ``python -m pipelines.sync --export`` makes a pair from the present set alone.
@@ -14,6 +17,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +33,7 @@ from space_data.errors import SpaceError
 from space_data.files import atomic_file, sha256_of
 from space_data.landmarks import N_LANDMARKS, PoseTrack
 from space_data.params import Params, SyncStage, load_params
+from space_data.recording_sync import RecordingOffset, pool, read_pool
 from space_data.schema import FrameRow, Measure, SegmentSync, SoundRow, SyncWindow
 from space_data.tables import from_arrow, read_arrow, stream_clips, stream_pairs, vectors, write_arrow, write_table
 from space_data.timebase import frame_start_s, frames_in
@@ -38,6 +43,8 @@ logger = logging.getLogger(__name__)
 STAGE = "sync"
 BATCH_ROWS = 65_536
 NOT_SCORED = "not scored: no sound, no face, or too short"
+SEARCH_FACTOR = 1.1
+"""How much more mismatched sound reaches (95th percentile) when lags of +-1.5 s are searched in place of +-0.6 s."""
 SHIPPED, SHIPPED_EVALUATION = "sync_scorer.npz", "sync_scorer_evaluation.npz"
 
 
@@ -74,8 +81,8 @@ def shards_of(layout: Layout) -> list[Shard]:
     return [Shard(str(a), str(b)) for a, b in zip(frames, sounds, strict=True)]
 
 
-def read_tracks(shard: Shard, measures: Iterable[Measure]) -> Iterator[Track]:
-    """Tracks of those segments that have a face and sound and lie in ``shard``; one row group is in memory."""
+def read_tracks(shard: Shard, measures: Iterable[Measure], reach_frames: int = 0) -> Iterator[Track]:
+    """Tracks of those segments that have a face and sound and lie in ``shard``, clip by clip; one row group is in memory."""
     by_source: dict[str, list[Measure]] = {}
     for measure in measures:
         if measure.has_audio:
@@ -93,7 +100,7 @@ def read_tracks(shard: Shard, measures: Iterable[Measure]) -> Iterator[Track]:
         for m in by_source[clip_id]:
             span = slice(m.first_frame, m.end_frame)
             track = avsync.make_track(
-                m.clip_id, m.subject, pts_s[span], landmarks[span], pose[span], log_mel, speech, m.start_s, m.end_s
+                m.clip_id, m.subject, pts_s[span], landmarks[span], pose[span], log_mel, speech, m.start_s, m.end_s, reach_frames
             )
             if track is not None and len(track) >= avsync.SHORTEST_OVERLAP_FRAMES:
                 yield track
@@ -219,6 +226,36 @@ def score_segment(track: Track, scorer: Scorer, start_s: float, settings: SyncSt
     return segment, rows
 
 
+def recording_of(measure: Measure) -> str:
+    """What a segment's offset is a property of: its clip; where recordings were joined in one file, the segment itself."""
+    return measure.clip_id if measure.restarts else measure.source_clip_id
+
+
+def score_recording(tracks: Sequence[Track], scorer: Scorer, zero_frames: float, settings: SyncStage) -> RecordingOffset:
+    """The offset of one recording, from its segments' tracks with the sound around them, counted from ``zero_frames``."""
+    length, hop = frames_in(settings.window_s), frames_in(settings.hop_s)
+    found = read_pool(pool(tracks, scorer, length, hop, settings.least_speech), scorer, SEARCH_FACTOR)
+    return replace(found, offset_frames=found.offset_frames - zero_frames)
+
+
+def score_clip(
+    tracks: Sequence[Track], measures: Mapping[str, Measure], scorer: Scorer, settings: SyncStage
+) -> Iterator[tuple[SegmentSync, list[SyncWindow]]]:
+    """Score every segment of one clip, alone and together with the others of its recording."""
+    together: dict[str, list[Track]] = {}
+    for track in tracks:
+        together.setdefault(recording_of(measures[track.clip_id]), []).append(track)
+    for segments in together.values():
+        zero_frames = settings.zero_frames_of.get(measures[segments[0].clip_id].dataset, settings.zero_frames)
+        whole = score_recording(segments, scorer, zero_frames, settings)
+        for track in segments:
+            alone, windows = score_segment(track, scorer, measures[track.clip_id].start_s, settings)
+            yield replace(
+                alone, recording_offset_frames=whole.offset_frames, recording_confidence=whole.confidence,
+                recording_threshold=whole.threshold,
+            ), windows  # fmt: skip
+
+
 def _frames_covered(windows: Sequence[tuple[int, NDArray[np.float64], float]], length: int) -> int:
     """Number of frames that lie in at least one window."""
     return len({frame for first, _, _ in windows for frame in range(first, first + length)})
@@ -238,9 +275,10 @@ def score_shard(unit: ShardUnit, settings: SyncStage, folder: Path) -> None:
     clips = pq.read_table(unit.shard.frames, columns=["clip_id"]).column("clip_id").unique()
     table = pq.read_table(unit.measures, filters=pc.field("source_clip_id").isin(clips), partitioning=None)
     measures = {row.clip_id: row for row in from_arrow(table, Measure)}
+    tracks = read_tracks(unit.shard, measures.values(), frames_in(settings.search_s))
+    by_clip = (list(group) for _, group in groupby(tracks, key=lambda track: measures[track.clip_id].source_clip_id))
     scored = [
-        score_segment(track, unit.scorers.of(track.subject), measures[track.clip_id].start_s, settings)
-        for track in read_tracks(unit.shard, measures.values())
+        row for group in by_clip for row in score_clip(group, measures, unit.scorers.of(group[0].subject), settings)
     ]
     write_table(folder / "segments.parquet", [segment for segment, _ in scored], SegmentSync)
     write_table(folder / "windows.parquet", [row for _, rows in scored for row in rows], SyncWindow)

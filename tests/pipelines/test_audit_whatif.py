@@ -49,6 +49,8 @@ note("at first");
 move("luma_sd", "", "30"); note("one");
 slide("face_width_px", "vox2", 60); slide("speech_over_noise_db", "", 40); note("three");
 move("lost_share", "", ""); move("max_offset_frames", "", "4"); note("five");
+move("notes", "", "1"); note("six");
+move("notes", "", ""); note("no doubt");
 document.getElementById("wi-reset").click(); note("back");
 const shown = Object.assign(document.createElement("pre"), { id: "probe", textContent: JSON.stringify(probe) });
 document.body.replaceChildren(shown);
@@ -59,7 +61,9 @@ def made_up(n: int, rng: np.random.Generator) -> tuple[pa.Table, pa.Table]:
     ids = pa.array([f"s/{i // 3:04d}, ü#{i % 3}" for i in range(n)])
     measures = made_up_measures(n, rng, ids, ids, rng.random(n) < 0.3)
     offset, confidence = rng.integers(-12, 13, n), rng.normal(0.4, 0.2, n)
-    columns = {"clip_id": ids, "scorer": "x", "offset_frames": offset, "confidence": confidence, "threshold": 0.3}
+    whole, sure = offset + rng.normal(0, 8, n), confidence + rng.normal(0, 0.1, n)
+    columns = {"clip_id": ids, "scorer": "x", "offset_frames": offset, "confidence": confidence, "threshold": 0.3,
+               "recording_offset_frames": whole, "recording_confidence": sure, "recording_threshold": 0.3}  # fmt: skip
     return measures, full_table(SegmentSync, n, columns)
 
 
@@ -104,7 +108,7 @@ def test_moved_sliders_show_what_the_filter_would_decide(tmp_path: Path, rng: np
     tables = made_up(2000, rng)
     now = judged(tables)
     probes = in_browser(now, tmp_path)
-    assert [probe["name"] for probe in probes] == ["at first", "one", "three", "five", "back"]
+    assert [probe["name"] for probe in probes] == ["at first", "one", "three", "five", "six", "no doubt", "back"]
     for probe in probes:
         then = judged(tables, with_yaml(probe["yaml"]))
         masks = np.stack(list(then.by_reason.values()))
