@@ -22,7 +22,7 @@ Values = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 NO_AUDIO, SCREENED, UNSURE, DOUBTFUL = "no_audio", "screened", "av_sync_uncertain", "doubtful"
-LIKELY = 0.7
+LIKELY = 0.8
 """Share of its threshold from which a recording's peak beyond the usual lags counts; clips in sync have none there
 (docs/sync.md)."""
 DISAGREE_FRAMES = 2
@@ -110,12 +110,12 @@ RULES = (
 )  # fmt: skip
 
 FACTS = frozenset({
-    "too_short", "low_resolution", "truncated", "damaged", "length_mismatch", "variable_rate", "low_frame_rate", "joined_recordings",
-    "clock_jumps", "size_changes", "several_tracks", "mirrored", "interlaced", "colours_mapped", "small_face", "bordered",
-    "sound_gaps", "bad_samples", "sound_rescaled", "channels_cancel", "av_offset_too_large", DOUBTFUL,
+    "too_short", "low_resolution", "truncated", "damaged", "length_mismatch", "variable_rate", "low_frame_rate",
+    "joined_recordings", "clock_jumps", "size_changes", "several_tracks", "mirrored", "interlaced", "colours_mapped",
+    "small_face", "bordered", "sound_gaps", "bad_samples", "sound_rescaled", "channels_cancel", "av_offset_too_large", DOUBTFUL,
 })  # fmt: skip
 DOUBTS = frozenset(rule.reason for rule in RULES) - FACTS
-"""Reasons whose notes speak against a clip, and count towards ``doubtful``; those of ``FACTS`` tell of the file, or of its size."""
+"""Reasons whose notes speak against a clip, and count towards ``doubtful``; ``FACTS`` tell of the file, or of its size."""
 FILTER_REASONS = tuple(dict.fromkeys((NO_AUDIO, *(rule.reason for rule in RULES), SCREENED)))
 """What a segment can be rejected for, in the order in which reasons are listed."""
 

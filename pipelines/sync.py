@@ -43,8 +43,6 @@ logger = logging.getLogger(__name__)
 STAGE = "sync"
 BATCH_ROWS = 65_536
 NOT_SCORED = "not scored: no sound, no face, or too short"
-SEARCH_FACTOR = 1.1
-"""How much more mismatched sound reaches (95th percentile) when lags of +-1.5 s are searched in place of +-0.6 s."""
 SHIPPED, SHIPPED_EVALUATION = "sync_scorer.npz", "sync_scorer_evaluation.npz"
 
 
@@ -234,7 +232,7 @@ def recording_of(measure: Measure) -> str:
 def score_recording(tracks: Sequence[Track], scorer: Scorer, zero_frames: float, settings: SyncStage) -> RecordingOffset:
     """The offset of one recording, from its segments' tracks with the sound around them, counted from ``zero_frames``."""
     length, hop = frames_in(settings.window_s), frames_in(settings.hop_s)
-    found = read_pool(pool(tracks, scorer, length, hop, settings.least_speech), scorer, SEARCH_FACTOR)
+    found = read_pool(pool(tracks, scorer, length, hop, settings.least_speech), scorer)
     return replace(found, offset_frames=found.offset_frames - zero_frames)
 
 

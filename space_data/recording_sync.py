@@ -12,8 +12,20 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from space_data.avsync import SHORTEST_OVERLAP_FRAMES, Array, Scorer, Track, lip_context, mel_context, window_starts
+from space_data.avsync import (
+    MAX_LAG_FRAMES,
+    SHORTEST_OVERLAP_FRAMES,
+    Array,
+    Scorer,
+    Track,
+    lip_context,
+    mel_context,
+    window_starts,
+)  # fmt: skip
 from space_data.timebase import frame_start_s
+
+SEARCH_FACTOR = 1.1
+"""What a peak beyond the +-15 frames that are usual must reach more: there are many more lags for chance to choose from."""
 
 Curve = NDArray[np.float64]
 
@@ -96,12 +108,8 @@ def _pool_of(track: Track, scorer: Scorer, window_frames: int, hop_frames: int, 
     return Pool(share * np.sum([curve * compared for curve, compared in curves], axis=0), weight, covered)
 
 
-def read_pool(pooled: Pool, scorer: Scorer, search_factor: float = 1.0) -> RecordingOffset:
-    """Offset and confidence of a recording, the peak placed between frames by a parabola through its neighbours.
-
-    Args:
-        search_factor: how much more a search over so many lags finds in mismatched sound than one over +-15 frames.
-    """
+def read_pool(pooled: Pool, scorer: Scorer) -> RecordingOffset:
+    """Offset and confidence of a recording, the peak placed between frames by a parabola through its neighbours."""
     curve = pooled.curve
     peak = int(curve.argmax())
     shift = 0.0
@@ -109,7 +117,8 @@ def read_pool(pooled: Pool, scorer: Scorer, search_factor: float = 1.0) -> Recor
         before, top, after = curve[peak - 1 : peak + 2]
         bend = before - 2 * top + after
         shift = float(np.clip(0.5 * (before - after) / bend, -0.5, 0.5)) if bend < 0 else 0.0
+    factor = SEARCH_FACTOR if abs(peak - len(curve) // 2) > MAX_LAG_FRAMES else 1.0
     return RecordingOffset(
         peak - len(curve) // 2 + shift, float(curve[peak] - np.median(curve[pooled.weight > 0])) if pooled.weight.any() else 0.0,
-        search_factor * scorer.null / float(np.sqrt(frame_start_s(max(pooled.covered, 1)))),
+        factor * scorer.null / float(np.sqrt(frame_start_s(max(pooled.covered, 1)))),
     )  # fmt: skip

@@ -151,7 +151,7 @@ def recorded(offset: float, confidence: float, own: float = 0.2, own_offset: int
         (recorded(5.4, 0.4, own=0.5, own_offset=4), 5.4, "", False),
         (recorded(5.4, 0.4, own=0.5, own_offset=-2), 5.4, "", True),  # both sure, and apart
         (recorded(0.4, 0.4), 0.0, "", False),  # tolerated, and no longer in doubt
-        (recorded(24.0, 0.2), 0.0, "av_offset_too_large", True),  # nearly sure, and far beyond what usual clips have
+        (recorded(24.0, 0.21), 0.0, "av_offset_too_large", True),  # nearly sure, and far beyond what usual clips have
         (recorded(12.0, 0.2), 0.0, "", True),  # nearly sure, but no further than chance puts it
         (recorded(24.0, 0.1), 0.0, "", True),  # no evidence of anything
         (recorded(24.0, 0.2, own=0.5), 0.0, "", False),  # the segment knows better
@@ -256,7 +256,7 @@ def slow_offset(sync: SegmentSync) -> tuple[float | None, float | None]:
         return abs(whole), sync.confidence if apart else None
     if own_sure:
         return abs(sync.offset_frames), None
-    return (abs(whole) if abs(whole) > 15 and confidence >= 0.7 * threshold else None), sync.confidence
+    return (abs(whole) if abs(whole) > 15 and confidence >= 0.8 * threshold else None), sync.confidence
 
 
 def slow_reasons(

@@ -51,11 +51,11 @@ def test_segments_that_cannot_tell_alone_can_together(rng: np.random.Generator) 
     spans = [(50 * i, 50 * i + 50) for i in range(8)]
     alone = together = 0
     for _ in range(10):
-        tracks = segments(*recording(rng, 16, 25, 3.5), spans)
+        tracks = segments(*recording(rng, 16, 25, 4.5), spans)
         alone += sum(read([track])[1] for track in tracks)
         found, sure = read(tracks)
         together += sure and abs(found - 25) <= 1
-    assert together >= 9 and alone <= 30, (alone, together)
+    assert together >= 8 and alone <= 40, (alone, together)
 
 
 def test_a_short_segment_uses_the_sound_around_it(rng: np.random.Generator) -> None:
