@@ -15,16 +15,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from space_data.avsync import MAX_LAG_FRAMES
 from space_data.params import Bound, FilterBounds, FilterStage
 
 Values = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 NO_AUDIO, SCREENED, UNSURE, DOUBTFUL = "no_audio", "screened", "av_sync_uncertain", "doubtful"
-LIKELY = 0.8
-"""Share of its threshold from which a recording's peak beyond the usual lags counts; clips in sync have none there
-(docs/sync.md)."""
+LIKELY, CLEAR = 0.65, 0.15
+"""Shares of its threshold that a recording's peak beyond the usual lags must reach, and by which it must stand above the best of the
+usual lags, to count without being sure: clips in sync have none such (docs/sync.md)."""
 DISAGREE_FRAMES = 2
 """A segment that is surely further than this from its recording's offset is in doubt."""
 TOPICS = {
@@ -186,21 +185,21 @@ def evidence(measures: pa.Table, sync: pa.Table) -> Evidence:
     )  # fmt: skip
 
 
-RECORDING = ("recording_offset_frames", "recording_confidence", "recording_threshold")
+RECORDING = ("recording_offset_frames", "recording_confidence", "recording_threshold", "recording_lead")
 
 
 def _sure_offsets(of_sync: dict[str, Values]) -> dict[str, Values]:
     """What the offset of each segment is, where it is sure: its recording's, or else its own; and the confidence where it is not.
 
-    The offset is a property of the recording, whose evidence is that of all its segments. Where even that is below its threshold
-    but best by far beyond the usual lags, the sound lies there or belongs to somebody else: that is no offset to correct, but one
-    that rejects. A segment that is sure of another offset than its recording is in doubt.
+    The offset is a property of the recording, whose evidence is that of all its segments. Where even that is below its
+    threshold but clearly best beyond the usual lags, the sound lies there or belongs to somebody else: that is no offset to
+    correct, but one that rejects. A segment that is sure of another offset than its recording is in doubt.
     """
     confidence, own = of_sync["confidence"], of_sync["offset_frames"]
-    whole, whole_confidence, threshold = (of_sync[name] for name in RECORDING)
+    whole, whole_confidence, threshold, lead = (of_sync[name] for name in RECORDING)
     is_own, is_whole = confidence >= of_sync["threshold"], whole_confidence >= threshold
     signed = np.where(is_whole, whole, np.where(is_own, own, np.nan))
-    is_far = ~is_whole & ~is_own & (np.abs(whole) > MAX_LAG_FRAMES) & (whole_confidence >= LIKELY * threshold)
+    is_far = ~is_whole & ~is_own & (whole_confidence >= LIKELY * threshold) & (lead >= CLEAR * threshold)
     is_sure = (is_whole | is_own) & ~(is_whole & is_own & (np.abs(whole - own) > DISAGREE_FRAMES))
     return {
         "doubtful_confidence": np.where(is_sure, np.nan, confidence),

@@ -53,6 +53,8 @@ class RecordingOffset:
     """peak of the curve over its median"""
     threshold: float
     """what mismatched sound of this length exceeds in 5 % of cases"""
+    lead: float
+    """how far the peak stands above the best of the usual lags, -15 ... +15 frames; 0 if it is that"""
 
 
 def reaching_curve(lips: Array, around: Array, scorer: Scorer) -> tuple[Curve, Curve]:
@@ -117,8 +119,10 @@ def read_pool(pooled: Pool, scorer: Scorer) -> RecordingOffset:
         before, top, after = curve[peak - 1 : peak + 2]
         bend = before - 2 * top + after
         shift = float(np.clip(0.5 * (before - after) / bend, -0.5, 0.5)) if bend < 0 else 0.0
-    factor = SEARCH_FACTOR if abs(peak - len(curve) // 2) > MAX_LAG_FRAMES else 1.0
+    middle = len(curve) // 2
+    factor = SEARCH_FACTOR if abs(peak - middle) > MAX_LAG_FRAMES else 1.0
+    usual = curve[max(0, middle - MAX_LAG_FRAMES) : middle + MAX_LAG_FRAMES + 1]
     return RecordingOffset(
-        peak - len(curve) // 2 + shift, float(curve[peak] - np.median(curve[pooled.weight > 0])) if pooled.weight.any() else 0.0,
-        factor * scorer.null / float(np.sqrt(frame_start_s(max(pooled.covered, 1)))),
+        peak - middle + shift, float(curve[peak] - np.median(curve[pooled.weight > 0])) if pooled.weight.any() else 0.0,
+        factor * scorer.null / float(np.sqrt(frame_start_s(max(pooled.covered, 1)))), float(curve[peak] - usual.max()),
     )  # fmt: skip

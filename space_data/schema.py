@@ -375,6 +375,8 @@ class SegmentSync:
     recording_confidence: float | None = None
     recording_threshold: float | None = None
     """as ``confidence`` and ``threshold``, of the recording's curve; one figure for all segments of a recording"""
+    recording_lead: float | None = None
+    """how far the peak of that curve stands above the best of the usual lags, -15 ... +15 frames; 0 if it is that"""
 
 
 @dataclass(frozen=True)

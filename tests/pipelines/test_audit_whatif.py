@@ -63,7 +63,8 @@ def made_up(n: int, rng: np.random.Generator) -> tuple[pa.Table, pa.Table]:
     offset, confidence = rng.integers(-12, 13, n), rng.normal(0.4, 0.2, n)
     whole, sure = offset + rng.normal(0, 8, n), confidence + rng.normal(0, 0.1, n)
     columns = {"clip_id": ids, "scorer": "x", "offset_frames": offset, "confidence": confidence, "threshold": 0.3,
-               "recording_offset_frames": whole, "recording_confidence": sure, "recording_threshold": 0.3}  # fmt: skip
+               "recording_offset_frames": whole, "recording_confidence": sure, "recording_threshold": 0.3,
+               "recording_lead": np.maximum(0, rng.normal(0, 0.1, n))}  # fmt: skip
     return measures, full_table(SegmentSync, n, columns)
 
 

@@ -134,11 +134,11 @@ def test_offsets(offset: int, confidence: float, removed: float, reason: str) ->
     assert ("av_sync_uncertain" in decision.warnings) is (0 <= confidence < sync.threshold)
 
 
-def recorded(offset: float, confidence: float, own: float = 0.2, own_offset: int = 0) -> SegmentSync:
+def recorded(offset: float, confidence: float, own: float = 0.2, own_offset: int = 0, lead: float = 0.0) -> SegmentSync:
     """A segment with an offset of its own (sure from 0.3) and its recording's (sure from 0.25)."""
     return dataclasses.replace(
         IN_SYNC, offset_frames=own_offset, confidence=own, recording_offset_frames=offset, recording_confidence=confidence,
-        recording_threshold=0.25,
+        recording_threshold=0.25, recording_lead=lead,
     )  # fmt: skip
 
 
@@ -151,10 +151,11 @@ def recorded(offset: float, confidence: float, own: float = 0.2, own_offset: int
         (recorded(5.4, 0.4, own=0.5, own_offset=4), 5.4, "", False),
         (recorded(5.4, 0.4, own=0.5, own_offset=-2), 5.4, "", True),  # both sure, and apart
         (recorded(0.4, 0.4), 0.0, "", False),  # tolerated, and no longer in doubt
-        (recorded(24.0, 0.21), 0.0, "av_offset_too_large", True),  # nearly sure, and far beyond what usual clips have
+        (recorded(24.0, 0.21, lead=0.1), 0.0, "av_offset_too_large", True),  # nearly sure, and clearly beyond what is usual
+        (recorded(24.0, 0.21, lead=0.02), 0.0, "", True),  # nearly sure, but a usual lag fits nearly as well
         (recorded(12.0, 0.2), 0.0, "", True),  # nearly sure, but no further than chance puts it
-        (recorded(24.0, 0.1), 0.0, "", True),  # no evidence of anything
-        (recorded(24.0, 0.2, own=0.5), 0.0, "", False),  # the segment knows better
+        (recorded(24.0, 0.1, lead=0.1), 0.0, "", True),  # no evidence of anything
+        (recorded(24.0, 0.2, own=0.5, lead=0.1), 0.0, "", False),  # the segment knows better
     ],
 )
 def test_the_offset_is_the_recording_s(sync: SegmentSync, removed: float, reason: str, is_noted: bool) -> None:
@@ -256,7 +257,9 @@ def slow_offset(sync: SegmentSync) -> tuple[float | None, float | None]:
         return abs(whole), sync.confidence if apart else None
     if own_sure:
         return abs(sync.offset_frames), None
-    return (abs(whole) if abs(whole) > 15 and confidence >= 0.8 * threshold else None), sync.confidence
+    assert sync.recording_lead is not None
+    is_far = confidence >= 0.65 * threshold and sync.recording_lead >= 0.15 * threshold
+    return abs(whole) if is_far else None, sync.confidence
 
 
 def slow_reasons(
@@ -307,7 +310,7 @@ def test_columns_decide_exactly_as_one_segment_at_a_time(rng: np.random.Generato
     columns = {
         "clip_id": ids, "scorer": "x", "offset_frames": rng.integers(-12, 13, n), "confidence": rng.normal(0.3, 0.2, n),
         "threshold": 0.3, "recording_offset_frames": rng.normal(0, 15, n), "recording_confidence": rng.normal(0.3, 0.2, n),
-        "recording_threshold": 0.35,
+        "recording_threshold": 0.35, "recording_lead": np.maximum(0, rng.normal(0, 0.1, n)),
     }  # fmt: skip
     sync = full_table(SegmentSync, n, columns).take(pa.array(some))
     decisions, ledger = decide(measures, sync, BOUNDS)
