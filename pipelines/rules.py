@@ -22,8 +22,8 @@ Mask = NDArray[np.bool_]
 
 NO_AUDIO, SCREENED, UNSURE, DOUBTFUL = "no_audio", "screened", "av_sync_uncertain", "doubtful"
 LIKELY, CLEAR = 0.65, 0.15
-"""Shares of its threshold that a recording's peak beyond the usual lags must reach, and by which it must stand above the best of the
-usual lags, to count without being sure: clips in sync have none such (docs/sync.md)."""
+"""Shares of its threshold that a recording's peak beyond the usual lags must reach, and by which it must stand above the best of
+the usual lags, to count without being sure: clips in sync have none such (docs/sync.md)."""
 DISAGREE_FRAMES = 2
 """A segment that is surely further than this from its recording's offset is in doubt."""
 TOPICS = {
