@@ -1,4 +1,4 @@
-"""Memory of ``measure``, ``segment`` and ``align`` on a very long clip: ``python -m benchmarks.long_clip CLIP [--minutes 60]``.
+"""Memory of the stages up to ``align`` on a very long clip: ``python -m benchmarks.long_clip CLIP [--minutes 60]``.
 
 Repeats a clip, without encoding it again, until it is so long, and runs the unit functions of the stages on it, each in a
 process of its own as the pipeline does. Prints seconds, speed and the most memory each process held at once; the goal is 1.5 GB.
@@ -17,12 +17,14 @@ from typing import Any
 import av
 
 from benchmarks.measure import clip_of
-from pipelines.stages.align import Segment, Source, align_source
+from pipelines.stages import align
 from pipelines.stages.measure import measure_clip
 from pipelines.stages.segment import Shard, segment_shard
+from pipelines.stages.segment_features import Source, crop_row, features_of_segments, read_fates
 from space_data.crop import CropBox
 from space_data.params import load_params
 from space_data.schema import Clip, Measure
+from space_data.segments import Segment
 from space_data.tables import read_table, write_table
 from space_data.timebase import frames_in
 
@@ -95,7 +97,12 @@ def main() -> None:
             Segment(row.clip_id, row.start_s, frames_in(row.length_s), 0.0, crop)
             for row in read_table(folder / "measures.parquet", Measure)
         )
-        report("align", in_own_process(align_source, Source(clip, segments), params.align, folder))
+        source = Source(clip, segments, str(folder / "frames.parquet"), params.align.size_px)
+        (folder / "features").mkdir()
+        report("features", in_own_process(features_of_segments, source, params.features, folder / "features"))
+        fates = zip(segments, read_fates(folder / "features"), strict=True)
+        crops = tuple(crop_row(source, segment, fate.piece) for segment, fate in fates if not fate.reason)
+        report("align", in_own_process(align.align_source, align.Source(clip, crops), params.align, folder))
         sizes = {name: (folder / f"{name}.parquet").stat().st_size for name in ("frames", "sound", "thumbnails", "measures")}
     hours = clip.duration_s / 3600
     print("per hour of video: " + ", ".join(f"{name} {size / hours / 1e6:.1f} MB" for name, size in sizes.items()))

@@ -32,13 +32,14 @@ Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress bars, wa
 AudioTrack = Annotated[
     int | None, typer.Option(min=0, help="Number of the sound track to use, from 0, of several (default: as players do).")
 ]
-ParamsFile = Annotated[Path, typer.Option("--params", help="Configuration.")]
-
-
-def default_params() -> Path:
-    """``params.yaml`` of the current folder, else the one of the checkout this package was installed from."""
-    here = Path("params.yaml")
-    return here if here.is_file() else Path(__file__).resolve().parent.parent / "params.yaml"
+ParamsFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--params", metavar="FILE",
+        help="Keys that differ from the defaults (default: params.yaml of the current folder, if there is one).",
+    ),
+]  # fmt: skip
+Changes = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="A key that differs; may be repeated.")]
 
 
 class Renderer(StrEnum):
@@ -92,20 +93,21 @@ def animate(
     ] = Renderer.warp,
     audio_track: AudioTrack = None,
     tracks: Annotated[Path | None, typer.Option(help="Also write landmarks and pose per frame to this Parquet file.")] = None,
-    params: ParamsFile = default_params(),
+    params: ParamsFile = None,
+    changes: Changes = [],  # noqa: B006
     quiet: Quiet = False,
 ) -> None:
     """Make a portrait speak: the mouth follows the speech, the head moves, the eyes blink.
 
-    Works in a fresh clone with the small models that are shipped. Please animate only people who agree to it
+    Works anywhere with the small models that are shipped. Please animate only people who agree to it
     (docs/responsible-use.md).
     """
     progress.setup(quiet)
     from space_models.animate import animate as run
 
     done = run(
-        image=image, audio=audio, audio_track=audio_track, out=out, params=load_params(params), emotion=emotion, seed=seed,
-        pose=pose, renderer=renderer.value, tracks=tracks,
+        image=image, audio=audio, audio_track=audio_track, out=out, params=load_params(params, changes), emotion=emotion,
+        seed=seed, pose=pose, renderer=renderer.value, tracks=tracks,
     )  # fmt: skip
     if not quiet:
         progress.console.print(escape(str(done)), soft_wrap=True, highlight=False)
@@ -116,19 +118,21 @@ def curate(
     source: Annotated[
         Path, typer.Argument(metavar="DIR", help="Folder of videos (only read); labels of a plain one in DIR/labels.csv.")
     ],
-    out: Annotated[Path, typer.Option(help="Receives ledger.parquet, audit/index.html, aligned/ and features/.")],
+    out: Annotated[Path, typer.Option(help="Receives ledger.parquet, audit/index.html and features/.")],
     dataset: Annotated[Dataset, typer.Option(help="Which corpus it is; 'folder': any videos.")] = Dataset.folder,
     audio_track: AudioTrack = None,
+    pixels: Annotated[bool, typer.Option("--pixels", help="Also render aligned/: square 25 fps video and 16 kHz sound.")] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes (default: job.workers).")] = None,
-    params: ParamsFile = default_params(),
+    params: ParamsFile = None,
+    changes: Changes = [],  # noqa: B006
     quiet: Quiet = False,
 ) -> None:
-    """Measure, filter, align and describe every clip of a folder; say why each one was kept or dropped."""
+    """Measure, filter and describe every clip of a folder; say why each one was kept or dropped."""
     progress.setup(quiet)
     from pipelines.curate import curate as run
 
     try:
-        layout = run(source, out, load_params(params), workers, dataset.value, audio_track)
+        layout = run(source, out, load_params(params, changes), workers, dataset.value, audio_track, pixels)
     except KeyboardInterrupt:
         progress.console.print("interrupted: the same command goes on where this run stopped")
         raise
@@ -177,11 +181,12 @@ def diff(
     """Which clips changed state between two runs, and why."""
     from pipelines.audit import diff as audit_diff
     from pipelines.audit import diff_page as audit_diff_page
+    from space_data.csv_files import write_csv
 
     runs = audit_diff.read_run(a), audit_diff.read_run(b)
     changes = audit_diff.compare(*runs)
     if csv is not None:
-        audit_diff_page.write_csv(changes, csv)
+        write_csv(csv, changes.rows)
     if html is not None:
         audit_diff_page.diff_page(*runs, changes).write(html)
     typer.echo(audit_diff_page.summary(changes, most))
@@ -192,12 +197,12 @@ def keep(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Output folder of `curate`, or data folder of the pipeline.")],
     out: Annotated[Path, typer.Option(help="The CSV file to write: kept segments, where they lie, offset to remove.")],
     changes: Annotated[list[str], typer.Option("--set", help="A bound that is another one, key=value; may be repeated.")] = [],  # noqa: B006
-    params: ParamsFile = default_params(),
+    params: ParamsFile = None,
 ) -> None:
     """Write the keep list under other bounds. The run itself stays as it is, and nothing is measured again."""
-    from pipelines.audit.keep import with_changes, write_keep
+    from pipelines.audit.keep import with_bounds, write_keep
 
-    typer.echo(write_keep(folder, with_changes(load_params(params), changes), out))
+    typer.echo(write_keep(folder, with_bounds(load_params(params), changes), out))
 
 
 def _print_version(wanted: bool) -> None:

@@ -1,10 +1,11 @@
-"""``space data curate``: ingest, measure, sync, filter, align and features on any folder of clips, without DVC.
+"""``space data curate``: from raw clips to training features (and pixels, if wanted) on any folder of clips, without DVC.
 
 The stages are the pipeline's own; only the paths differ (``Layout.in_folder``).
 """
 
 import importlib
 import logging
+import shutil
 from pathlib import Path
 
 from pipelines.audit.write import write_audit
@@ -25,8 +26,9 @@ BELOW_BYTES = STEM_BYTES + NAME_BYTES
 
 
 def curate(
-    source: Path, out: Path, params: Params, workers: int | None = None, reader: str = "folder", audio_track: int | None = None
-) -> Layout:
+    source: Path, out: Path, params: Params, workers: int | None = None, reader: str = "folder", audio_track: int | None = None,
+    pixels: bool = False,
+) -> Layout:  # fmt: skip
     """Curate the videos under ``source`` into ``out``; an interrupted run continues where it was.
 
     Args:
@@ -36,6 +38,7 @@ def curate(
         workers: processes per stage, if not ``params.job.workers``.
         reader: which corpus it is (``pipelines.readers.READERS``).
         audio_track: number of the sound track to use, from 0, if not ``params.data.audio_track``.
+        pixels: render aligned video and sound, too; features need none.
 
     Raises:
         SpaceError: no such folder, no video in it, one folder lies inside the other, ``out`` holds files that no run of this
@@ -62,11 +65,14 @@ def curate(
         }
     )
     with one_run_in(layout.cache):
-        return _curate(source, out, params, layout)
+        return _curate(source, out, params, layout, pixels)
 
 
-def _curate(source: Path, out: Path, params: Params, layout: Layout) -> Layout:
+def _curate(source: Path, out: Path, params: Params, layout: Layout, pixels: bool) -> Layout:
     for stage in CURATION:
+        if stage == "align" and not pixels:  # those of an earlier run may show other segments
+            shutil.rmtree(layout.aligned, ignore_errors=True)
+            continue
         importlib.import_module(f"pipelines.stages.{stage}").run(params, layout)
         write_arrow(out / "ledger.parquet", whole_ledger(layout))
         if stage == "filter" and KEPT not in read_arrow(layout.decisions, Decision, ["status"])["status"].unique().to_pylist():

@@ -112,6 +112,11 @@ class Layout:
         return self.features / "clips"
 
     @property
+    def segment_crops(self) -> Path:
+        """``SegmentCrop`` rows (features)."""
+        return self.features / "crops"
+
+    @property
     def latents(self) -> Path:
         """``LatentFrame`` rows: keypoints per frame (latents)."""
         return self.stage("latents") / "frames"

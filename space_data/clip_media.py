@@ -10,9 +10,11 @@ from dataclasses import replace
 import numpy as np
 
 from space_data.errors import SpaceError
+from space_data.media.container import RgbImage
 from space_data.media.sound import Sound, decode_sound
 from space_data.media.video import Frame, VideoFacts, decode_video
 from space_data.schema import Clip
+from space_data.timebase import CLOCK_SLACK_S
 
 
 def has_sound(clip: Clip) -> bool:
@@ -60,3 +62,20 @@ def sound(clip: Clip) -> Sound:
         MediaError: no audio stream, or nothing of it decodes.
     """
     return decode_sound(clip.audio_path or clip.path, part_s=(clip.part_start_s, clip.part_end_s), track=clip.audio_track)
+
+
+class Playhead:
+    """Which decoded frame is on screen at a time that never decreases; holds two frames."""
+
+    def __init__(self, frames: Iterator[Frame]) -> None:
+        self._frames = frames
+        self._shown = next(frames, None)
+        self._coming = next(frames, None)
+
+    def at(self, time_s: float) -> RgbImage:
+        """The last frame that began by ``time_s`` (the first one before any began), as ``timebase.nearest_frames`` chooses."""
+        while self._coming is not None and self._coming.pts_s <= time_s + CLOCK_SLACK_S:
+            self._shown, self._coming = self._coming, next(self._frames, None)
+        if self._shown is None:
+            raise SpaceError("video without frames")
+        return self._shown.rgb

@@ -26,7 +26,7 @@ from space_data.landmarks import (
     template_mesh,
 )
 from space_data.schema import FeatureFrame
-from space_data.speech import log_mel, mfcc, runs, speech_mask
+from space_data.speech import cepstra, log_mel, runs, speech_mask
 from space_data.timebase import FEATURES_PER_FRAME, features_to_frames, fit_samples
 
 SPEAKING_FEATURES = FEATURES_PER_FRAME // 2
@@ -90,18 +90,25 @@ def face_track(frames: Iterable[NDArray[np.uint8]]) -> FaceTrack:
 def track_of_meshes(meshes: NDArray[np.floating]) -> FaceTrack:
     """Pose, normalised landmarks and gaps of meshes (T, 478, 3) in pixels; frames without a face are NaN.
 
+    Raises:
+        SpaceError: no frames, or no face in any of them.
+    """
+    pose = estimate_pose(meshes)
+    return track_without_gaps(normalise(mesh_to_landmarks(meshes), pose), pose, np.isfinite(meshes).all(axis=(1, 2)))
+
+
+def track_without_gaps(normalised: NDArray[np.float32], pose: PoseTrack, found: NDArray[np.bool_]) -> FaceTrack:
+    """The face track of normalised landmarks (T, 78, 3) and poses, of which those ``found`` (T,) count.
+
     Lost frames get the pose and the normalised landmarks that lie linearly between their neighbours (before the first and
     after the last face: the nearest one's), which keeps head motion and speech apart also where the face was lost.
 
     Raises:
         SpaceError: no frames, or no face in any of them.
     """
-    found = np.isfinite(meshes).all(axis=(1, 2))
     if not found.any():
-        raise SpaceError(f"face track: no face in any of {len(meshes)} frames, at least one needed")
-    pose = estimate_pose(meshes)
-    normalised = normalise(mesh_to_landmarks(meshes), pose)
-    vectors = np.concatenate([pose.as_array(), normalised.reshape(len(meshes), -1)], axis=1)
+        raise SpaceError(f"face track: no face in any of {len(found)} frames, at least one needed")
+    vectors = np.concatenate([pose.as_array(), normalised.reshape(len(found), -1)], axis=1)
     vectors = fill_gaps(vectors, found)
     n_pose = pose.as_array().shape[1]
     return FaceTrack(
@@ -130,9 +137,8 @@ def speech_track(audio: NDArray[np.float32], n_frames: int) -> SpeechTrack:
     """Speech features of 16 kHz mono ``audio`` (samples,), cut or padded with silence to ``n_frames`` video frames."""
     sound = fit_samples(audio, n_frames)
     speaking = features_to_frames(speech_mask(sound).astype(np.float32)).sum(axis=1) >= SPEAKING_FEATURES
-    return SpeechTrack(
-        log_mel=features_to_frames(log_mel(sound)), mfcc=features_to_frames(mfcc(sound)), speaking=np.asarray(speaking, bool)
-    )
+    features = log_mel(sound)
+    return SpeechTrack(features_to_frames(features), features_to_frames(cepstra(features)), np.asarray(speaking, bool))
 
 
 def feature_rows(clip_id: str, face: FaceTrack, speech: SpeechTrack) -> list[FeatureFrame]:

@@ -62,6 +62,9 @@ def file_stems(ids: Iterable[str], *suffixes: str) -> dict[str, str]:
 
     A hash sign, which ends an address in a browser, becomes ``-s``. Where that, upper and lower case, Unicode's forms of one
     text, or a folder called like a file would let two ids meet on some file system, a hash of each id tells them apart.
+
+    Raises:
+        SpaceError: an id that leads elsewhere (``..``, or empty names as in ``/a``).
     """
     paths = {clip_id: clip_id.replace("#", "-s") for clip_id in ids}
     longest = max(suffixes, key=len)
@@ -83,6 +86,8 @@ def file_stem(clip_id: str, mark: str, *suffixes: str) -> str:
 
 def _fitting_path(path: str, suffix: str) -> str:
     """``path``, each name a ``fitting_name``, the last with ``suffix``; one name if it is longer than ``STEM_BYTES``."""
+    if not {"", ".", ".."}.isdisjoint(path.split("/")):
+        raise SpaceError(f"{path!r}: an id that leads out of the folder of its files")
     *parents, name = (path if len(_bytes(path)) <= STEM_BYTES else path.replace("/", "-")).split("/")
     return "/".join([*map(fitting_name, parents), fitting_name(name, suffix).removesuffix(suffix)])
 

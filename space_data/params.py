@@ -1,10 +1,16 @@
 """``params.yaml``, the only configuration: loaded strictly, one section per stage.
 
+The repository's own is part of the package (``defaults.yaml`` is a link to it, of which a build makes a copy): an installed
+package runs in any folder, and another file need only name the keys that differ.
+
 An unknown, missing or out-of-range key is an error that names it. Sections are frozen pydantic models; each stage reads only
 its own (the same keys stand under ``params:`` in ``dvc.yaml``, so that DVC knows what a change affects).
 """
 
+import copy
+import difflib
 import os
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -226,12 +232,13 @@ class AlignStage(Section):
 
     size_px: Annotated[int, Field(ge=64, multiple_of=2)]
     crf: Annotated[int, Field(ge=0, le=40)]
-    min_frames: Count
+    splits: list[Literal["train", "val", "test"]]
 
 
 class FeaturesStage(Section):
     """What ``features`` accepts."""
 
+    min_frames: Count
     max_lost_share: Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -360,20 +367,83 @@ class Params(Section):
     report: Report
 
 
-def load_params(path: Path | str = "params.yaml") -> Params:
-    """Load and check ``params.yaml``.
+DEFAULTS = Path(__file__).resolve().parent / "defaults.yaml"
+IN_FOLDER = Path("params.yaml")
+"""Read from the working folder where no other file is named."""
+FILTER, OVERRIDES = "filter", "overrides"
+SUGGESTED_KEYS = 3
+
+
+def load_params(path: Path | str | None = None, changes: Sequence[str] = ()) -> Params:
+    """The defaults, key by key replaced by those of a file, then by ``changes``.
+
+    Args:
+        path: the file; None: ``params.yaml`` of the working folder, or the defaults alone where there is none.
+        changes: ``job.workers=4``, as ``with_changes`` takes them.
 
     Raises:
         SpaceError: the file is missing or not YAML, or a key is unknown, missing or out of range; all such keys are named.
     """
-    path = Path(path)
+    defaults = _mapping(DEFAULTS)
+    params = check_params(defaults, str(DEFAULTS.resolve()))
+    if path is not None or IN_FOLDER.is_file():
+        path = Path(path or IN_FOLDER)
+        params = check_params(merged(defaults, _mapping(path)), str(path))
+    return with_changes(params, changes)
+
+
+def _mapping(path: Path) -> dict[str, Any]:
+    """The keys of a YAML file; none if it holds only comments."""
     if not path.is_file():
-        raise SpaceError(f"{path}: no such file (run from the repository's root, or give --params)")
+        raise SpaceError(f"{path}: no such file (need a YAML file with the keys that differ from the defaults)")
     try:
-        raw = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
+        found = yaml.safe_load(path.read_text()) or {}
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SpaceError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
-    return check_params(raw, str(path))
+    if not isinstance(found, dict):
+        raise SpaceError(f"{path}: holds a {type(found).__name__}, need sections with keys, as in the defaults")
+    return found
+
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """``below`` with the keys of ``above``, at every depth; neither is changed."""
+    result = dict(below)
+    for key, value in above.items():
+        known = result.get(key)
+        result[key] = merged(known, value) if isinstance(known, Mapping) and isinstance(value, Mapping) else value
+    return result
+
+
+def with_changes(params: Params, changes: Sequence[str]) -> Params:
+    """``params`` with some keys set anew.
+
+    Args:
+        params: as loaded.
+        changes: ``filter.face_width_px.reject=128``; values as in YAML. Below ``filter.overrides.<data set>`` a bound that is not
+            there yet starts as the common one.
+
+    Raises:
+        SpaceError: not of that form, or a key or value that ``params.yaml`` could not hold.
+    """
+    if not changes:
+        return params
+    raw = params.model_dump(mode="json")
+    for change in changes:
+        dotted, equals, text = change.partition("=")
+        parts = dotted.strip().split(".")
+        if not equals or not all(parts):
+            raise SpaceError(f"--set {change}: need SECTION.KEY=VALUE, such as filter.face_width_px.reject=128")
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise SpaceError(f"--set {change}: not a YAML value ({' '.join(str(error).split())})") from error
+        if parts[:2] == [FILTER, OVERRIDES] and len(parts) == 5 and parts[3] in raw[FILTER]:
+            own = raw[FILTER][OVERRIDES].setdefault(parts[2], {})
+            own.setdefault(parts[3], copy.deepcopy(raw[FILTER][parts[3]]))
+        for part in reversed(parts):
+            value = {part: value}
+        raw = merged(raw, value)
+    return check_params(raw, "--set " + " ".join(changes))
 
 
 def check_params(raw: Any, source: str) -> Params:
@@ -390,9 +460,29 @@ def check_params(raw: Any, source: str) -> Params:
             key = ".".join(str(part) for part in item["loc"]) or "the file"
             match item["type"]:
                 case "extra_forbidden":
-                    problems.append(f"{key}: unknown key (misspelt?)")
+                    problems.append(f"{key}: unknown key ({_near_miss(key)})")
                 case "missing":
                     problems.append(f"{key}: missing key")
                 case _:
                     problems.append(f"{key} = {item['input']!r}: {item['msg'][0].lower()}{item['msg'][1:]}")
         raise SpaceError(f"{source}: " + "; ".join(problems)) from error
+
+
+def _near_miss(key: str) -> str:
+    """Which known keys an unknown one may mean, in words: one misspelt beside it, or one of its name in another place."""
+    parent, _, name = key.rpartition(".")
+    known = [dotted.rpartition(".") for dotted in _dotted(Params)]
+    close = difflib.get_close_matches(name, [last for above, _, last in known if above == parent], 1)
+    meant = [f"{parent}.{last}".lstrip(".") for last in close]
+    if not meant:
+        elsewhere = difflib.get_close_matches(name, sorted({last for _, _, last in known}), 1, 0.8)
+        meant = [f"{above}.{last}".lstrip(".") for above, _, last in known if last in elsewhere]
+    return f"is {' or '.join(meant[:SUGGESTED_KEYS])} meant?" if meant else "misspelt?"
+
+
+def _dotted(section: type[Section], prefix: str = "") -> Iterator[str]:
+    """The full names of all keys, sections included."""
+    for name, info in section.model_fields.items():
+        yield f"{prefix}{name}"
+        if isinstance(info.annotation, type) and issubclass(info.annotation, Section):
+            yield from _dotted(info.annotation, f"{prefix}{name}.")

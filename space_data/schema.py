@@ -18,7 +18,7 @@ from space_data.landmarks import N_LANDMARKS
 from space_data.speech import MEL_BANDS, MFCC_COEFFICIENTS
 from space_data.timebase import FEATURES_PER_FRAME
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgusted", "surprised", "contempt")
 """The union of RAVDESS' and MEAD's labels; a clip's emotion is a vector of intensities in [0, 1] in this order."""
@@ -426,6 +426,24 @@ class LedgerRow:
 
 
 @dataclass(frozen=True)
+class Utterance:
+    """``ingest``: speech with an exact landmark track but no picture (the default corpus has some)."""
+
+    clip_id: str
+    audio: str
+    track: str
+    """``UtteranceFrame`` rows: normalised landmarks per 25 fps frame"""
+    dataset: str
+    subject: str
+    emotion: str
+    intensity: float
+    language: str
+    audio_sha256: str = ""
+    track_sha256: str = ""
+    """of the two files, as ``ingest`` found them"""
+
+
+@dataclass(frozen=True)
 class AlignedClip:
     """``align``: a kept segment as 25 fps, square video and 16 kHz mono sound of exactly the same length."""
 
@@ -486,8 +504,26 @@ class FeatureClip:
     split: str
     emotion: EmotionVector
     n_frames: int
-    video: str
-    audio: str
+
+
+@dataclass(frozen=True)
+class SegmentCrop:
+    """``features``: where the 25 fps frames of a segment lie in its source; ``align`` renders them from it."""
+
+    clip_id: str
+    """the segment's id: source clip id, + ``#n`` when a clip yields several segments"""
+    source_clip_id: str
+    start_s: float
+    """time of the first frame on the source's clock"""
+    n_frames: int
+    offset_frames: float
+    """audio-visual offset that was removed, + = audio was late"""
+    crop_x0_px: int
+    crop_y0_px: int
+    """upper left corner of the crop in the source picture; may lie outside it"""
+    crop_side_px: int
+    size_px: int
+    """side of the crop that the poses are in pixels of"""
 
 
 @dataclass(frozen=True)

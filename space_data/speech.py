@@ -82,7 +82,11 @@ def mean_normalise(features: NDArray[np.float32]) -> NDArray[np.float32]:
 
 def mfcc(audio: NDArray[np.float32]) -> NDArray[np.float32]:
     """First 13 cepstral coefficients (orthonormal DCT-II) of ``log_mel``: (samples // 160, 13)."""
-    features = log_mel(audio)
+    return cepstra(log_mel(audio))
+
+
+def cepstra(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """``mfcc`` of sound whose ``log_mel`` (time, 40) is known: (time, 13)."""
     if not len(features):
         return np.zeros((0, MFCC_COEFFICIENTS), np.float32)
     return dct(features, norm="ortho", axis=1)[:, :MFCC_COEFFICIENTS].astype(np.float32)

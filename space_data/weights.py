@@ -4,9 +4,11 @@ Command: ``python -m space_data.weights inception-2015-12-05 --folder models/wei
 """
 
 import argparse
+import logging
 import sys
-import urllib.error
+import time
 import urllib.request
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -21,6 +23,13 @@ INCEPTION = "inception-2015-12-05"
 SYNCNET = "syncnet-v2"
 S3FD, FAN_3D, FAN_DEPTH = "face-alignment-s3fd", "face-alignment-3dfan4", "face-alignment-depth"
 CHUNK_BYTES = 1 << 20
+SHA256_DIGITS = 64
+SILENT_S, LONGEST_S = 30.0, 3600.0
+"""A server that says nothing for so long, or has not said all after so long, is given up."""
+MOST_BYTES = 1 << 30
+"""Of a file whose size is not declared."""
+
+logger = logging.getLogger(__name__)
 
 
 class Declaration(BaseModel):
@@ -33,7 +42,8 @@ class Declaration(BaseModel):
     bytes: int | None
     """None: the publisher does not say"""
     sha256: str
-    """64 hexadecimal digits, or the leading ones that the publisher put into the file's name (at least 10)"""
+    """64 hexadecimal digits, or the leading ones (at least 10) that the publisher put into the file's name: then the whole is
+    vouched for by nobody, which ``verify`` says; such files are opened as tensors only, never as pickles"""
     licence: str
     used_for: str
 
@@ -66,7 +76,7 @@ def find(name: str, folder: Path) -> Path | None:
 
 
 def verify(name: str, path: Path) -> None:
-    """Raise SpaceError unless size and SHA-256 of ``path`` are those declared for ``name``."""
+    """Raise SpaceError unless size and SHA-256 of ``path`` are those declared for ``name``; log what cannot be verified."""
     wanted = declaration(name)
     size = path.stat().st_size
     if wanted.bytes is not None and size != wanted.bytes:
@@ -74,6 +84,17 @@ def verify(name: str, path: Path) -> None:
     found = sha256_of(path)
     if not found.startswith(wanted.sha256):
         raise SpaceError(f"{path}: SHA-256 {found}, weights {name} have {wanted.sha256} (another file of that name)")
+    if len(wanted.sha256) < SHA256_DIGITS:
+        _tell_what_is_not_verified(name, len(wanted.sha256))
+
+
+@cache
+def _tell_what_is_not_verified(name: str, digits: int) -> None:
+    """Once per process."""
+    logger.warning(
+        "weights %s: not verified in full: only the first %d of %d digits of the SHA-256 are published (they agree)",
+        name, digits, SHA256_DIGITS,
+    )  # fmt: skip
 
 
 def absence(name: str, folder: Path) -> str:
@@ -86,25 +107,39 @@ def absence(name: str, folder: Path) -> str:
 
 
 def fetch(name: str, folder: Path) -> Path:
-    """Download, verify and keep weights; returns their path. Nothing is left behind if they are not the declared ones."""
+    """Download, verify and keep weights; returns their path. Nothing is left behind if they are not the declared ones.
+
+    Raises:
+        SpaceError: they cannot be had within ``LONGEST_S``, are longer than declared, or are others.
+    """
     wanted = declaration(name)
     path = folder / wanted.file
     if find(name, folder) is not None:
         return path
     with atomic_file(path) as part:
         try:
-            with (
-                urllib.request.urlopen(wanted.url) as answer,
-                part.open("wb") as file,
-                progress.bar(name, wanted.bytes) as advance,
-            ):
-                while chunk := answer.read(CHUNK_BYTES):
-                    file.write(chunk)
-                    advance(len(chunk))
-        except (urllib.error.URLError, OSError) as error:
+            _download(name, wanted, part)
+        except OSError as error:  # urllib's errors are among them
             raise SpaceError(f"weights {name}: {wanted.url} cannot be fetched ({error}); put the file into {folder}") from error
         verify(name, part)
     return path
+
+
+def _download(name: str, wanted: Declaration, part: Path) -> None:
+    """Write what the declared address gives to ``part``; ``OSError`` where it does not within the limits."""
+    most, until_s = wanted.bytes or MOST_BYTES, time.monotonic() + LONGEST_S
+    with (
+        urllib.request.urlopen(wanted.url, timeout=SILENT_S) as answer,
+        part.open("wb") as file,
+        progress.bar(name, wanted.bytes) as advance,
+    ):
+        while chunk := answer.read1(CHUNK_BYTES):  # not ``read``, which waits for all of a trickle
+            file.write(chunk)
+            advance(len(chunk))
+            if file.tell() > most:
+                raise OSError(f"more than the {most:,} bytes that there should be")
+            if time.monotonic() > until_s:
+                raise TimeoutError(f"only {file.tell():,} bytes in {LONGEST_S:.0f} s")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -113,6 +148,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("names", nargs="+", choices=sorted(declared()), metavar="NAME", help=", ".join(sorted(declared())))
     parser.add_argument("--folder", type=Path, required=True)
     options = parser.parse_args(argv)
+    progress.setup()
     try:
         for name in options.names:
             print(fetch(name, options.folder))

@@ -36,7 +36,7 @@ def run_folder(tmp_path: Path) -> Path:
     sync = SegmentSync(CLIP.clip_id, "shipped", 1, 1, 2, 0.5, 0.3, 0.4, 0.001)
     write_table(data / "sync" / "segments.parquet", [sync], SegmentSync)
     vector = emotion_vector("happy", 1.0)
-    clip = FeatureClip(CLIP.clip_id, "video", "set", "set/s", "", "train", vector, 50, "a.mp4", "a.wav")
+    clip = FeatureClip(CLIP.clip_id, "video", "set", "set/s", "", "train", vector, 50)
     write_table(data / "features" / "clips.parquet", [clip], FeatureClip)
     frames = [
         FeatureFrame(

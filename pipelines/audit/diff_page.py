@@ -1,16 +1,12 @@
 """What two audits' comparison looks like: as text, as a CSV file, as a page."""
 
-from pathlib import Path
-
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pa_csv
 
 from evaluation.blocks import Bar, Bars, Cell, Column, Note, Segment, Stat, Table, Tone
 from evaluation.html import Page
 from pipelines.audit.diff import CAUSE_WORDS, KINDS, Changes, Run
 from pipelines.job.reasons import REASONS
-from space_data.files import atomic_file
 
 SHOWN_ROWS = 2000
 """Of the page."""
@@ -44,12 +40,6 @@ def summary(changes: Changes, most: int) -> str:
     lines += [f"{row['clip_id']}: {explanation(row)}" for row in changes.rows.slice(0, most).to_pylist()]
     left = changes.rows.num_rows - most
     return "\n".join([*lines, f"... and {left:,} more (--csv FILE writes all)"] if left > 0 else lines)
-
-
-def write_csv(changes: Changes, path: Path) -> None:
-    """Every changed clip with its reasons, as CSV."""
-    with atomic_file(path) as part:
-        pa_csv.write_csv(changes.rows, part, pa_csv.WriteOptions(quoting_style="needed"))
 
 
 def diff_page(a: Run, b: Run, changes: Changes) -> Page:

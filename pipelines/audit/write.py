@@ -6,11 +6,9 @@ stages have added their ledgers; what is not there yet is left out.
 
 import json
 from collections.abc import Sequence
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
 from pipelines.audit.data import Audit, audit_metrics
@@ -18,6 +16,7 @@ from pipelines.audit.page import audit_page
 from pipelines.deciding.rules import Mask, Values
 from pipelines.layout import Layout
 from pipelines.stages import CURATION
+from space_data.csv_files import write_csv
 from space_data.files import atomic_file
 from space_data.params import Params
 
@@ -46,7 +45,7 @@ def keep_list(segments: pa.Table, kept: Mask, correction_frames: Values) -> pa.T
 def write_keep_list(audit: Audit, layout: Layout) -> None:
     """Write what the bounds in force keep as ``audit/keep.csv`` and ``audit/keep.parquet``."""
     table = keep_list(audit.segments, audit.kept, audit.judgement.correction_frames)
-    _write_csv(layout.audit / "keep.csv", table)
+    write_csv(layout.audit / "keep.csv", table)
     with atomic_file(layout.audit / "keep.parquet") as part:
         pq.write_table(table, part, compression="zstd")
 
@@ -57,10 +56,5 @@ def write_plots(audit: Audit, layout: Layout) -> None:
     reasons = pa.table({"reason": by_reason.field("values"), "units": by_reason.field("counts")})
     offsets = audit.sync.sort_by("clip_id").select(["offset_frames", "confidence", "clip_id"])
     rounded = pc.round(offsets.column("confidence"), 4)
-    _write_csv(layout.audit / "plots" / "reasons.csv", reasons.sort_by([("units", "descending"), ("reason", "ascending")]))
-    _write_csv(layout.audit / "plots" / "offsets.csv", offsets.set_column(1, "confidence", rounded))
-
-
-def _write_csv(path: Path, table: pa.Table) -> None:
-    with atomic_file(path) as part:
-        pa_csv.write_csv(table, part, pa_csv.WriteOptions(quoting_style="needed"))
+    write_csv(layout.audit / "plots" / "reasons.csv", reasons.sort_by([("units", "descending"), ("reason", "ascending")]))
+    write_csv(layout.audit / "plots" / "offsets.csv", offsets.set_column(1, "confidence", rounded))

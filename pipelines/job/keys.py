@@ -1,9 +1,9 @@
 """The "code version" in the keys of kept results: one hash over just that source code which a unit function can reach.
 
 Definitions, not files, are followed: from a function to the functions, classes and constants that its body names, through
-imports, wherever they stand. So another function in the same file, a comment, a docstring or a reader that is not used changes no
-key, and recomputes nothing. The release of every third-party package that is named on the way is part of the hash, and so are the files in
-a package's ``assets`` folder that a reached definition names.
+imports, wherever they stand. So another function in the same file, a comment, a docstring or a reader that is not used changes
+no key, and recomputes nothing. The release of every third-party package that is named on the way is part of the hash, and so are
+the files in a package's ``assets`` folder that a reached definition names.
 """
 
 import ast

@@ -281,7 +281,7 @@ def stage_main(argv: Sequence[str] | None = None) -> None:
     """``python -m pipelines.stages <stage> [--params FILE] [-q]``: run one stage; a ``SpaceError`` becomes one line, status 1."""
     parser = argparse.ArgumentParser(prog="python -m pipelines.stages", description="Run one stage of the pipeline.")
     parser.add_argument("stage", choices=STAGES, help="which one; `dvc repro` runs those that something has changed for")
-    parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="configuration (default: params.yaml)")
+    parser.add_argument("--params", type=Path, help="configuration (default: params.yaml, and the package's own for what it lacks)")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress bars, warnings only")
     parser.add_argument("-v", "--verbose", action="store_true", help="Beam's own log, too")
     arguments = parser.parse_args(argv)

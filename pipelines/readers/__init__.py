@@ -9,12 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipelines.readers import folder, hdtf, mead, ravdess, synthetic, voxceleb2
-from pipelines.readers.listing import Listing, Published, Source, Utterance
+from pipelines.readers.listing import Listing, Published, Source
 from pipelines.readers.tree import is_utf8, printable
 from space_data.errors import SpaceError
 from space_data.files import check_length
+from space_data.schema import Utterance
 
-__all__ = ["READERS", "Listing", "Source", "Utterance", "list_sources", "list_utterances", "published"]
+__all__ = ["READERS", "Listing", "Source", "list_sources", "list_utterances", "published"]
 
 READERS = {
     "folder": (folder.list_clips, folder.PUBLISHED),

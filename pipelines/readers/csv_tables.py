@@ -5,6 +5,7 @@ A row is a line: none of our columns holds a line break, so a quote that is neve
 
 import contextlib
 import csv
+import posixpath
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -164,3 +165,15 @@ def check_audio_track(row: Row) -> int | None:
     if not (number.isascii() and number.isdecimal()):
         raise SpaceError(f"{row.where}: audio_track {number!r}, need a whole number from 0 (nothing: the default track)")
     return int(number)
+
+
+def check_stem(row: Row) -> str:
+    """The path of a row's clip, relative to the table's folder and without suffix.
+
+    Raises:
+        SpaceError: it is not relative, or not in its shortest form: a table may not lead out of its folder.
+    """
+    clip = row.get("clip")
+    if clip.startswith("/") or posixpath.normpath(clip) != clip or clip.split("/")[0] in (".", ".."):
+        raise SpaceError(f"{row.where}: clip {clip!r}, need a path below the folder of the table (no '..', no '/' in front)")
+    return clip

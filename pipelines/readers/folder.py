@@ -45,14 +45,13 @@ def list_clips(root: Path) -> Listing:
     people = _people(root)
     subjects = {name: labels.get(name, NO_LABELS).get("subject") or _subject(people, name) for name in videos}
     splits = _splits(labels, subjects)
-    clip_names = _clip_names(videos)
     sources = []
     for name in videos:
         row = labels.get(name, NO_LABELS)
         emotion, intensity, _ = check_labels(row)
         sources.append(
             Source(
-                clip_id=f"{dataset}/{nfc(clip_names[name])}", path=f"{root}/{name}", dataset=dataset,
+                clip_id=f"{dataset}/{nfc(clip_name(name))}", path=f"{root}/{name}", dataset=dataset,
                 subject=f"{dataset}/{subjects[name]}", emotion=emotion, intensity=intensity, view=row.get("view"),
                 language=row.get("language"), sex=row.get("sex"), split=splits.get(subjects[name], ""),
                 audio_track=check_audio_track(row),
@@ -62,11 +61,14 @@ def list_clips(root: Path) -> Listing:
     return tree.listing(sources, others, findings, len(tree.files) - len(videos) - len(others), counts)
 
 
-def _clip_names(videos: list[str]) -> dict[str, str]:
-    """Names without suffix, or with it where two would be called the same (v.mp4, v.webm, v.mp4.webm; v#1 is a segment of v)."""
-    stems = {name: os.path.splitext(name)[0] for name in videos}
-    taken = Counter(stems.values()) + Counter(videos)
-    return {name: stem if taken[stem] == 1 and not SEGMENT.search(stem) else name for name, stem in stems.items()}
+def clip_name(name: str) -> str:
+    """A clip's name: its path, without the suffix if that is ``.mp4``.
+
+    It depends on no other file, so that a clip stays the one it is when others come, and no two files share one: where what is
+    left without the suffix could be another file's (``v.mov.mp4``) or a segment (``v#1.mp4`` of ``v``), it stays.
+    """
+    stem = name.removesuffix(".mp4")
+    return name if suffix_of(stem) in VIDEO_SUFFIXES or SEGMENT.search(stem) else stem
 
 
 def _people(root: Path) -> list[tuple[str, Callable[[str], str]]]:

@@ -99,21 +99,6 @@ class Source:
 
 
 @dataclass(frozen=True)
-class Utterance:
-    """Speech with an exact landmark track but no picture (the default corpus has them)."""
-
-    clip_id: str
-    audio: Path
-    track: Path
-    """``UtteranceFrame`` rows: normalised landmarks per 25 fps frame"""
-    dataset: str
-    subject: str
-    emotion: str
-    intensity: float
-    language: str
-
-
-@dataclass(frozen=True)
 class Listing:
     """The clips of a corpus, sorted by id, and what became of every other file of its folder (hidden ones are not looked at).
 

@@ -9,10 +9,11 @@ import os
 from collections import Counter
 from pathlib import Path
 
-from pipelines.readers.csv_tables import Row, check_labels, read_csv
-from pipelines.readers.listing import Finding, Listing, Published, Source, Utterance, is_media
+from pipelines.readers.csv_tables import Row, check_labels, check_stem, read_csv
+from pipelines.readers.listing import Finding, Listing, Published, Source, is_media
 from pipelines.readers.tree import walk
 from space_data.errors import SpaceError
+from space_data.schema import Utterance
 
 DATASET = "synthetic"
 MANIFEST, SPEECH = "manifest.csv", "speech_only.csv"
@@ -26,7 +27,10 @@ COLUMNS = LABELLED | {"language", "n_frames", "defect", "planted_offset_frames",
 def _rows(path: Path, required: set[str]) -> list[Row]:
     if not path.is_file():
         raise SpaceError(f"{path}: no such list (make the corpus: `python -m pipelines.stages corpus`)")
-    return read_csv(path, required, COLUMNS - required)
+    rows = read_csv(path, required, COLUMNS - required)
+    for row in rows:
+        check_stem(row)
+    return rows
 
 
 def list_clips(root: Path) -> Listing:
@@ -35,7 +39,7 @@ def list_clips(root: Path) -> Listing:
     A clip that its table names and that is not there is listed all the same: ``ingest`` rejects it.
 
     Raises:
-        SpaceError: a table is not there or has an error.
+        SpaceError: a table is not there, has an error, or leads out of the folder.
     """
     tree = walk(root)
     no_files = {finding.path for _, finding in tree.left_out}
@@ -74,7 +78,7 @@ def list_utterances(root: Path) -> list[Utterance]:
         clip, (emotion, intensity, _) = row.get("clip"), check_labels(row)
         utterances.append(
             Utterance(
-                clip_id=f"{DATASET}/{clip}", audio=root / f"{clip}.wav", track=root / f"{clip}.parquet", dataset=DATASET,
+                clip_id=f"{DATASET}/{clip}", audio=f"{root}/{clip}.wav", track=f"{root}/{clip}.parquet", dataset=DATASET,
                 subject=row.get("subject"), emotion=emotion, intensity=intensity, language=row.get("language"),
             )
         )  # fmt: skip

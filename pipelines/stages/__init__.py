@@ -1,7 +1,7 @@
 """One file per stage of the pipeline. These are the lists of them: everything that shows or loops over stages reads them."""
 
-CURATION = ("ingest", "measure", "segment", "syncnet", "sync", "filter", "align", "features")
-"""From raw video to training features: what ``space data curate`` runs."""
+CURATION = ("ingest", "measure", "segment", "syncnet", "sync", "filter", "features", "align")
+"""From raw video to training features, and to pixels where these are wanted: what ``space data curate`` runs."""
 STAGES = (
     "corpus", *CURATION, "generator", "latents", "train_s2l", "train_posegen", "train_l2l", "synthesize", "evaluate", "report",
 )  # fmt: skip

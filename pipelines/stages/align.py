@@ -1,10 +1,11 @@
-"""Stage ``align``: kept segments -> square 25 fps video and 16 kHz mono sound of exactly 640 samples per frame.
+"""Stage ``align``: segments -> square 25 fps video and 16 kHz mono sound of exactly 640 samples per frame, where pixels are used.
 
-    python -m pipelines.stages align        # decisions, frames, raw video -> data/align
+    python -m pipelines.stages align        # crops, raw video -> data/align
 
-One fixed crop per segment, laid by the crop rule around everything the face covers (``space_data.crop``); pictures chosen by
-presentation time; sound moved by the measured audio-visual offset that the decision carries; both cut to what they share. A
-source file is decoded once, however many segments it yields, and one picture is in memory at a time.
+Where a segment is cropped, when it begins and how long it is, ``features`` has decided without looking at pixels; here they are
+rendered, of the splits that ``params.align.splits`` names. Pictures are chosen by presentation time; sound is moved by the
+measured audio-visual offset. A source file is decoded once, however many segments it yields, and one picture is in memory at a
+time.
 """
 
 import dataclasses
@@ -15,7 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipelines.job.packs import BLOBS
@@ -25,53 +25,22 @@ from pipelines.job.stage import Context, Files, Made, Stage
 from pipelines.job.unit import Unit, content_hash
 from pipelines.layout import Layout
 from pipelines.stages.ingest import inputs_of
-from space_data.clip_media import pictures, sound
-from space_data.crop import CropBox, crop_box
-from space_data.errors import SpaceError
+from space_data.clip_media import Playhead, pictures, sound
+from space_data.crop import CropBox
 from space_data.files import file_stem, sha256_of
-from space_data.landmarks import N_LANDMARKS, PoseTrack, posed, template_mesh
-from space_data.media.container import RgbImage
 from space_data.media.encode import VideoWriter, write_wav
-from space_data.media.video import Frame
-from space_data.params import AlignStage, Params
-from space_data.schema import KEPT, REJECTED, AlignedClip, Clip, Decision, FrameRow, LedgerRow
-from space_data.tables import read_table, stream_clips, vectors
-from space_data.timebase import (
-    CLOCK_SLACK_S,
-    fit_samples,
-    frame_centre_s,
-    frame_start_s,
-    frames_in,
-    frames_to_samples,
-    frames_to_seconds,
-    samples_to_seconds,
-    seconds_to_samples,
-)
+from space_data.params import Params
+from space_data.schema import AlignedClip, Clip, SegmentCrop
+from space_data.segments import Piece, piece_sound
+from space_data.tables import read_table
+from space_data.timebase import frame_centre_s
 
 NAME = "align"
-ALIGN_PER_S = 0.6
-"""Seconds that a second of video takes."""
-FOREHEAD_MESH = np.array([10, 338, 297, 332, 284, 251, 109, 67, 103, 54, 21])
-"""Upper edge of the face in the mesh, which the 78 landmarks lack."""
-FOREHEAD_LIFT = 0.045
-"""IOD by which faces end higher than the template's: measured on seven real clips, where crops are then within 2 % of the
-size that the whole mesh gives (the template alone: up to 7 % too small)."""
-PIECES_FILE = "pieces.json"
 SUFFIXES = (".mp4", ".wav")
 STEM_HASH_CHARACTERS = 12
-FRAME_COLUMNS = ["clip_id", "frame", "width_px", "height_px", "found", "landmarks_px", "pose"]
-
-
-@dataclass(frozen=True)
-class Segment:
-    """What to cut out of a source file."""
-
-    clip_id: str
-    start_s: float
-    n_frames: int
-    offset_frames: float
-    """+ = audio late"""
-    crop: CropBox
+RENDERED_FILE = "rendered.json"
+ALIGN_PER_S = 0.6
+"""Seconds that a second of video takes."""
 
 
 @dataclass(frozen=True)
@@ -79,177 +48,91 @@ class Source:
     """A source file and its segments in order of time: the unit of work."""
 
     clip: Clip
-    segments: tuple[Segment, ...]
+    crops: tuple[SegmentCrop, ...]
     media: str
     """folder of the files of this shard"""
 
 
 @dataclass(frozen=True)
-class Piece:
-    """The part of a segment for which there are pictures and sound, on the pictures' clock."""
+class Rendered:
+    """Where the files of a segment lie below the shard's folder, without their suffix, and their hashes."""
 
-    clip_id: str
-    start_s: float
-    n_frames: int
-    stem: str = ""
-    """of its files, below the shard's folder: the id and a hash of the content"""
-    video_sha256: str = ""
-    audio_sha256: str = ""
+    stem: str
+    video_sha256: str
+    audio_sha256: str
 
 
-class Playhead:
-    """Which decoded frame is on screen at a time that never decreases; holds two frames."""
-
-    def __init__(self, frames: Iterator[Frame]) -> None:
-        self._frames = frames
-        self._shown = next(frames, None)
-        self._coming = next(frames, None)
-
-    def at(self, time_s: float) -> RgbImage:
-        """The last frame that began by ``time_s`` (the first one before any began), as ``timebase.nearest_frames`` chooses."""
-        while self._coming is not None and self._coming.pts_s <= time_s + CLOCK_SLACK_S:
-            self._shown, self._coming = self._coming, next(self._frames, None)
-        if self._shown is None:
-            raise SpaceError("video without frames")
-        return self._shown.rgb
-
-
-def face_outline(landmarks_px: NDArray[np.float32], pose: PoseTrack) -> NDArray[np.float32]:
-    """Points that the crop rule sees a whole face by, (T, 78 + 11, 3) px: the landmarks, and a forehead from the head pose."""
-    forehead = template_mesh()[FOREHEAD_MESH] - np.array([0.0, FOREHEAD_LIFT, 0.0])
-    return np.concatenate([landmarks_px, posed(np.broadcast_to(forehead, (len(pose), *forehead.shape)), pose)], axis=1)
-
-
-def segment_crop(rows: pa.Table, decision: Decision) -> CropBox:
-    """The crop of one segment from the frame rows of its source clip."""
-    frame = np.asarray(rows.column("frame"))
-    inside = (frame >= decision.first_frame) & (frame < decision.end_frame) & np.asarray(rows.column("found"))
-    if not inside.any():
-        raise SpaceError(f"clip {decision.clip_id}: kept, but no frame of it has a face")
-    landmarks = vectors(rows, "landmarks_px")[inside].reshape(-1, N_LANDMARKS, 3)
-    outline = face_outline(landmarks, PoseTrack.from_array(vectors(rows, "pose")[inside]))
-    width_px, height_px = (int(rows.column(name)[int(np.flatnonzero(inside)[0])].as_py()) for name in ("width_px", "height_px"))
-    return crop_box(outline, width_px, height_px)
-
-
-def common_piece(segment: Segment, audio_samples: int) -> Piece:
-    """The frames of ``segment`` whose sound, after removing its offset, lies within ``audio_samples`` of source sound."""
-    sound_start_s = segment.start_s + frames_to_seconds(segment.offset_frames)
-    missing_s = max(0.0, -sound_start_s)
-    skipped = frames_in(missing_s) + (1 if missing_s - frame_start_s(frames_in(missing_s)) > CLOCK_SLACK_S else 0)
-    left_s = samples_to_seconds(audio_samples) - (sound_start_s + frame_start_s(skipped))
-    n_frames = max(0, min(segment.n_frames - skipped, frames_in(left_s)))
-    return Piece(segment.clip_id, segment.start_s + frame_start_s(skipped), n_frames)
-
-
-def piece_sound(audio: NDArray[np.float32], piece: Piece, offset_frames: float) -> NDArray[np.float32]:
-    """The sound of ``piece`` with its offset removed, exactly 640 samples per frame."""
-    begin = max(0, seconds_to_samples(piece.start_s + frames_to_seconds(offset_frames)))
-    return fit_samples(audio[begin : begin + frames_to_samples(piece.n_frames)], piece.n_frames)
-
-
-def align_source(source: Source, settings: AlignStage, folder: Path) -> None:
-    """Unit function: write video and sound of every segment of ``source`` as blobs, and ``pieces.json``."""
+def align_source(source: Source, crf: int, folder: Path) -> None:
+    """Unit function: write video and sound of every segment of ``source`` as blobs, and ``rendered.json`` about them."""
     audio = sound(source.clip).samples
-    pieces = [common_piece(segment, len(audio)) for segment in source.segments]
     playhead = Playhead(pictures(source.clip))
-    for index, (segment, piece) in enumerate(zip(source.segments, pieces, strict=True)):
-        if piece.n_frames < settings.min_frames:
-            continue
-        spoken = piece_sound(audio, piece, segment.offset_frames)
-        video, wav = folder / "video.mp4", folder / "sound.wav"
-        write_wav(wav, spoken)
-        with VideoWriter(video, settings.size_px, settings.size_px, crf=settings.crf, audio=spoken) as writer:
-            for frame in range(piece.n_frames):
-                rgb = playhead.at(piece.start_s + frame_centre_s(frame))
-                writer.write(segment.crop.apply(rgb, settings.size_px))
-        hashes = sha256_of(video), sha256_of(wav)
-        stem = file_stem(segment.clip_id, content_hash(hashes)[:STEM_HASH_CHARACTERS], *SUFFIXES)
-        pieces[index] = dataclasses.replace(piece, stem=stem, video_sha256=hashes[0], audio_sha256=hashes[1])
-        for made, suffix in zip((video, wav), SUFFIXES, strict=True):
-            target = folder / BLOBS / f"{stem}{suffix}"
-            target.parent.mkdir(parents=True, exist_ok=True)
-            made.rename(target)
-    (folder / PIECES_FILE).write_text(json.dumps([dataclasses.asdict(piece) for piece in pieces]))
+    made = [align_segment(row, audio, playhead, crf, folder) for row in source.crops]
+    (folder / RENDERED_FILE).write_text(json.dumps([dataclasses.asdict(one) for one in made]))
+
+
+def align_segment(
+    row: SegmentCrop, audio: NDArray[np.float32], playhead: Playhead, crf: int, folder: Path
+) -> Rendered:
+    """Write one segment's files; their names end in a hash of what is in them, so that nothing is ever written over."""
+    spoken = piece_sound(audio, Piece(row.clip_id, row.start_s, row.n_frames), row.offset_frames)
+    files = [folder / f"segment{suffix}" for suffix in SUFFIXES]
+    box = CropBox(row.crop_x0_px, row.crop_y0_px, row.crop_side_px)
+    with VideoWriter(files[0], row.size_px, row.size_px, crf=crf, audio=spoken) as writer:
+        for frame in range(row.n_frames):
+            writer.write(box.apply(playhead.at(row.start_s + frame_centre_s(frame)), row.size_px))
+    write_wav(files[1], spoken)
+    hashes = [sha256_of(file) for file in files]
+    stem = file_stem(row.clip_id, content_hash(hashes)[:STEM_HASH_CHARACTERS], *SUFFIXES)
+    for file, suffix in zip(files, SUFFIXES, strict=True):
+        target = folder / BLOBS / f"{stem}{suffix}"
+        target.parent.mkdir(parents=True, exist_ok=True)
+        file.rename(target)
+    return Rendered(stem, *hashes)
 
 
 def items(context: Context, part: int) -> Iterator[Unit]:
-    """One unit per clip of the shard with kept segments."""
-    kept: dict[str, list[Decision]] = defaultdict(list)
-    for decision in read_table(context.shard("filter", "decisions", part), Decision):
-        if decision.status == KEPT:
-            kept[decision.source_clip_id].append(decision)
+    """The clips of one shard with segments of a wanted split."""
     clips = {clip.clip_id: clip for clip in read_table(context.shard("ingest", "clips", part), Clip)}
-    frames = context.shard("measure", "frames", part)
     media = blob_folder(context, NAME, part).uri
-    for clip_id, rows in stream_clips(frames, FrameRow, FRAME_COLUMNS):
-        if clip_id in kept:
-            clip, segments = clips[clip_id], segments_of(rows, kept.pop(clip_id))
-            what = [dataclasses.asdict(segment) for segment in segments]
+    by_source: dict[str, list[SegmentCrop]] = defaultdict(list)
+    for row in read_table(context.shard("features", "crops", part), SegmentCrop):
+        by_source[row.source_clip_id].append(row)
+    for clip_id, own in by_source.items():
+        clip, rows = clips[clip_id], tuple(sorted(own, key=lambda row: row.start_s))
+        if clip.split in context.params.align.splits:
             of_file = (clip.part_start_s, clip.part_end_s, clip.part_crop_px.tolist())
-            content = content_hash(clip.sha256, of_file, clip.audio_track, what)
-            yield Unit(
-                clip_id, content, Source(clip, segments, media), inputs_of(clip),
-                cost_s=ALIGN_PER_S * clip.duration_s, members=tuple(segment.clip_id for segment in segments),
-            )  # fmt: skip
-    if kept:
-        raise SpaceError(f"{frames}: no frames of kept clip {min(kept)} (stale? `dvc repro`)")
-
-
-def segments_of(rows: pa.Table, decisions: list[Decision]) -> tuple[Segment, ...]:
-    """The kept segments of one clip in order of time, from its frame rows."""
-    return tuple(
-        Segment(d.clip_id, d.start_s, frames_in(d.end_s - d.start_s), d.offset_frames, segment_crop(rows, d))
-        for d in sorted(decisions, key=lambda d: d.start_s)
-    )
+            content = content_hash(clip.sha256, of_file, clip.audio_track, [dataclasses.asdict(row) for row in rows])
+            cost_s = ALIGN_PER_S * clip.duration_s
+            members = tuple(row.clip_id for row in rows)
+            yield Unit(clip_id, content, Source(clip, rows, media), inputs_of(clip), cost_s, members)
 
 
 def finish(unit: Unit, files: Files, context: Context) -> Made:
-    """Rows of the aligned segments of one clip, and one row of the ledger for each segment."""
+    """Rows of the aligned segments of one clip."""
     source: Source = unit.value
-    clip, settings = source.clip, context.params.align
-    rows, ledger = [], []
-    pieces = [Piece(**piece) for piece in json.loads(files(PIECES_FILE) or b"[]")]
-    for segment, piece in zip(source.segments, pieces, strict=True):
-        if not piece.stem:
-            detail = f"{piece.n_frames} frames hold both sound and picture"
-            found, needed = float(piece.n_frames), float(settings.min_frames)
-            ledger.append(LedgerRow(segment.clip_id, NAME, REJECTED, "too_short", found, needed, detail))
-            continue
-        ledger.append(LedgerRow(segment.clip_id, NAME, KEPT, "", None, None, ""))
-        video, audio = (f"{source.media}/{piece.stem}{suffix}" for suffix in SUFFIXES)
+    clip = source.clip
+    rendered = [Rendered(**facts) for facts in json.loads(files(RENDERED_FILE) or b"[]")]
+    rows = []
+    for row, made in zip(source.crops, rendered, strict=True):
+        video, audio = (f"{source.media}/{made.stem}{suffix}" for suffix in SUFFIXES)
         rows.append(
             AlignedClip(
-                clip_id=segment.clip_id,
-                source_clip_id=clip.clip_id,
-                dataset=clip.dataset,
-                subject=clip.subject,
-                emotion=clip.emotion,
-                intensity=clip.intensity,
-                language=clip.language,
-                split=clip.split,
-                video=video,
-                audio=audio,
-                n_frames=piece.n_frames,
-                size_px=settings.size_px,
-                start_s=piece.start_s,
-                crop_x0_px=float(segment.crop.x0),
-                crop_y0_px=float(segment.crop.y0),
-                crop_side_px=float(segment.crop.side),
-                applied_offset_frames=segment.offset_frames,
-                video_sha256=piece.video_sha256,
-                audio_sha256=piece.audio_sha256,
-            )
+                clip_id=row.clip_id, source_clip_id=clip.clip_id, dataset=clip.dataset, subject=clip.subject,
+                emotion=clip.emotion, intensity=clip.intensity, language=clip.language, split=clip.split, video=video,
+                audio=audio, n_frames=row.n_frames, size_px=row.size_px, start_s=row.start_s,
+                crop_x0_px=float(row.crop_x0_px), crop_y0_px=float(row.crop_y0_px), crop_side_px=float(row.crop_side_px),
+                applied_offset_frames=row.offset_frames, video_sha256=made.video_sha256, audio_sha256=made.audio_sha256,
+            )  # fmt: skip
         )
-    return Made({"clips": rows}, ledger)
+    return Made({"clips": rows})
 
 
 STAGE = Stage(
-    NAME, align_source, {}, items, ("filter", "ingest", "measure"), lambda params: params.align, continues="filter",
-    derived={"clips": AlignedClip}, finish=finish,
+    NAME, align_source, {}, items, ("features", "ingest"), lambda params: params.align.crf, derived={"clips": AlignedClip},
+    finish=finish,
 )  # fmt: skip
 
 
 def run(params: Params, layout: Layout) -> None:
-    """Align every kept segment of the decisions."""
+    """Render the segments that have features and are of a wanted split."""
     run_stage(STAGE, params, layout)

@@ -1,9 +1,10 @@
-"""Stage ``features``: normalised landmarks, pose, gaze, eye opening and speech features per 25 fps frame.
+"""Stage ``features``: normalised landmarks, pose, gaze, eye opening and speech features per 25 fps frame of every kept segment.
 
-Aligned clips go through the same functions as ``space animate`` (``space_data.features``). The default corpus also has speech
-with exact landmark tracks but no pictures; it joins the same tables as ``kind = speech_only``.
+Faces come from the tracks that ``measure`` stored (``segment_features``), and no pixels are made. The default corpus also has
+speech with exact landmark tracks but no pictures; it joins the same tables as ``kind = speech_only``.
 """
 
+import dataclasses
 import io
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,120 +13,130 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
+from pipelines.job.ledger import ledger_rows
 from pipelines.job.run import run_stage
 from pipelines.job.stage import Context, Files, Made, Stage
-from pipelines.job.unit import Rejected, Unit, content_hash
+from pipelines.job.unit import Outcome, Unit, content_hash
 from pipelines.layout import Layout
-from pipelines.readers import list_utterances
-from pipelines.readers.listing import Utterance
-from space_data.facemesh import track_faces
-from space_data.features import FaceTrack, canonical_pose, feature_rows, speech_track, track_of_meshes
-from space_data.files import sha256_of
+from pipelines.stages.ingest import inputs_of
+from pipelines.stages.segment_features import (
+    FATES_FILE,
+    FRAMES_FILE,
+    Source,
+    crop_row,
+    features_of_segments,
+    read_fates,
+    sources_of,
+)  # fmt: skip
+from space_data.features import FaceTrack, canonical_pose, feature_rows, speech_track
 from space_data.landmarks import N_LANDMARKS
 from space_data.media.sound import decode_audio
-from space_data.media.video import decode_video
 from space_data.params import FeaturesStage, Params
-from space_data.schema import SPLITS, AlignedClip, FeatureClip, FeatureFrame, UtteranceFrame, emotion_vector
-from space_data.tables import read_table, shard_of, write_table
-from space_data.timebase import frames_to_seconds, samples_to_frames
+from space_data.schema import (
+    KEPT,
+    REJECTED,
+    SPLITS,
+    Clip,
+    Decision,
+    FeatureClip,
+    FeatureFrame,
+    SegmentCrop,
+    Utterance,
+    UtteranceFrame,
+    emotion_vector,
+)  # fmt: skip
+from space_data.tables import read_table, write_table
+from space_data.timebase import samples_to_frames
 
-FEATURES_PER_S = 0.4
+NAME = "features"
+START_S, FEATURES_PER_S = 0.3, 0.05
+"""Seconds that a clip takes, and each second of it."""
 TRAIN = "train"
 """Split of the speech-only part: nobody is seen in it, so nothing can be tested on it."""
-FRAMES_FILE = "frames.parquet"
 
 
 @dataclass(frozen=True)
-class FeatureUnit:
-    """An aligned clip, or an utterance with its landmark track."""
+class Spoken:
+    """An utterance with its landmark track."""
 
-    clip: AlignedClip | None
-    utterance: Utterance | None
-    split: str
+    utterance: Utterance
     size_px: int
 
 
-def features_of(unit: FeatureUnit, settings: FeaturesStage, folder: Path) -> None:
-    """Write ``frames.parquet`` of one clip or utterance.
-
-    Raises:
-        Rejected: ``no_face`` or ``face_lost``, when the tracker loses the face of an aligned clip too often.
-    """
-    if unit.clip is not None:
-        face = aligned_face(unit.clip, settings)
-        clip_id, audio = unit.clip.clip_id, decode_audio(unit.clip.audio)
+def features_of(value: Source | Spoken, settings: FeaturesStage, folder: Path) -> None:
+    """Unit function: write ``frames.parquet`` of a filmed clip's segments or of an utterance."""
+    if isinstance(value, Source):
+        features_of_segments(value, settings, folder)
     else:
-        assert unit.utterance is not None
-        clip_id, audio = unit.utterance.clip_id, decode_audio(unit.utterance.audio)
-        rows = read_table(unit.utterance.track, UtteranceFrame)
-        normalised = np.stack([row.normalised for row in rows]).reshape(len(rows), N_LANDMARKS, 3)
-        n_frames = min(len(normalised), samples_to_frames(len(audio)))
-        pose = canonical_pose(n_frames, unit.size_px)
-        face = FaceTrack(normalised[:n_frames], pose, interpolated=np.zeros(n_frames, bool))
-    write_table(folder / FRAMES_FILE, feature_rows(clip_id, face, speech_track(audio, len(face))), FeatureFrame)
+        features_of_utterance(value, folder)
 
 
-def aligned_face(clip: AlignedClip, settings: FeaturesStage) -> FaceTrack:
-    """The face track of an aligned clip, as ``features.face_track`` makes it, unless too much of it would be interpolated."""
-    meshes = track_faces(frame.rgb for frame in decode_video(clip.video))
-    lost = int(np.isnan(meshes).any(axis=(1, 2)).sum())
-    share = lost / max(len(meshes), 1)
-    if share > settings.max_lost_share:
-        reason = "no_face" if lost == len(meshes) else "face_lost"
-        raise Rejected(reason, f"{lost} of {len(meshes)} aligned frames without a face", share, settings.max_lost_share)
-    return track_of_meshes(meshes)
+def features_of_utterance(value: Spoken, folder: Path) -> None:
+    """Write ``frames.parquet`` of an utterance: its exact track, as a face that looks straight ahead."""
+    audio, rows = decode_audio(value.utterance.audio), read_table(value.utterance.track, UtteranceFrame)
+    normalised = np.stack([row.normalised for row in rows]).reshape(len(rows), N_LANDMARKS, 3)
+    n_frames = min(len(normalised), samples_to_frames(len(audio)))
+    pose = canonical_pose(n_frames, value.size_px)
+    face = FaceTrack(normalised[:n_frames], pose, interpolated=np.zeros(n_frames, bool))
+    write_table(folder / FRAMES_FILE, feature_rows(value.utterance.clip_id, face, speech_track(audio, n_frames)), FeatureFrame)
 
 
-def clip_row(unit: FeatureUnit, n_frames: int) -> FeatureClip:
+def clip_row(clip_id: str, source: Clip | Utterance, split: str, n_frames: int) -> FeatureClip:
     """The line a loader reads."""
-    source = unit.clip or unit.utterance
-    assert source is not None
     return FeatureClip(
-        clip_id=source.clip_id,
-        kind="video" if unit.clip else "speech_only",
-        dataset=source.dataset,
-        subject=source.subject,
-        language=source.language,
-        split=unit.split,
-        emotion=emotion_vector(source.emotion, source.intensity),
-        n_frames=n_frames,
-        video=unit.clip.video if unit.clip else "",
-        audio=str(source.audio),
-    )
+        clip_id=clip_id, kind="video" if isinstance(source, Clip) else "speech_only", dataset=source.dataset,
+        subject=source.subject, language=source.language, split=split,
+        emotion=emotion_vector(source.emotion, source.intensity), n_frames=n_frames,
+    )  # fmt: skip
 
 
 def items(context: Context, part: int) -> Iterator[Unit]:
-    """The aligned clips of one shard, and the utterances that fall into it."""
-    params = context.params
-    for clip in read_table(context.shard("align", "clips", part), AlignedClip):
+    """The clips of one shard that have kept segments, and its utterances."""
+    size_px = context.params.align.size_px
+    clips = {clip.clip_id: clip for clip in read_table(context.shard("ingest", "clips", part), Clip)}
+    decisions = [d for d in read_table(context.shard("filter", "decisions", part), Decision) if d.status == KEPT]
+    for source, tracks in sources_of(decisions, clips, context.shard("measure", "frames", part), size_px):
+        clip, what = source.clip, [dataclasses.asdict(segment) for segment in source.segments]
+        of_file = (clip.part_start_s, clip.part_end_s, clip.part_crop_px.tolist())
+        content = content_hash(clip.sha256, of_file, clip.audio_track, what, tracks, size_px)
         yield Unit(
-            clip.clip_id, content_hash(clip.video_sha256, clip.audio_sha256), FeatureUnit(clip, None, clip.split, clip.size_px),
-            ((clip.video, clip.video_sha256), (clip.audio, clip.audio_sha256)), frames_to_seconds(clip.n_frames) * FEATURES_PER_S,
-            partition=f"split={clip.split}",
+            clip.clip_id, content, source, inputs_of(clip), START_S + FEATURES_PER_S * clip.duration_s,
+            tuple(segment.clip_id for segment in source.segments), partition=f"split={clip.split}",
         )  # fmt: skip
-    for utterance in list_utterances(params.data.reader, Path(params.data.raw)):
-        if shard_of(utterance.clip_id, context.parts) == part:
-            yield Unit(
-                utterance.clip_id,
-                content_hash(sha256_of(utterance.audio), sha256_of(utterance.track), params.align.size_px),
-                FeatureUnit(None, utterance, TRAIN, params.align.size_px),
-                enters_here=True,
-                partition=f"split={TRAIN}",
-            )
+    for utterance in read_table(context.shard("ingest", "utterances", part), Utterance):
+        content = content_hash(utterance.audio_sha256, utterance.track_sha256, size_px)
+        inputs = ((utterance.audio, utterance.audio_sha256), (utterance.track, utterance.track_sha256))
+        value = Spoken(utterance, size_px)
+        yield Unit(utterance.clip_id, content, value, inputs, START_S, enters_here=True, partition=f"split={TRAIN}")
 
 
 def finish(unit: Unit, files: Files, context: Context) -> Made:
-    """The line that a loader reads."""
-    rows = pq.read_metadata(io.BytesIO(files(FRAMES_FILE) or b"")).num_rows
-    return Made({"clips": [clip_row(unit.value, rows)]})
+    """The rows of a clip's segments or of an utterance, with what became of each segment."""
+    (fate,) = ledger_rows(NAME, [Outcome(unit.unit_id)])
+    if isinstance(unit.value, Spoken):
+        n_frames = pq.read_metadata(io.BytesIO(files(FRAMES_FILE) or b"")).num_rows
+        return Made({"clips": [clip_row(unit.unit_id, unit.value.utterance, TRAIN, n_frames)]})
+    source: Source = unit.value
+    clips, crops, ledger = [], [], []
+    for segment, found in zip(source.segments, read_fates(files(FATES_FILE) or b"[]"), strict=True):
+        kept = dataclasses.replace(fate, clip_id=segment.clip_id)
+        if found.reason:
+            why = dataclasses.replace(kept, status=REJECTED, reason=found.reason, detail=found.detail)
+            ledger.append(dataclasses.replace(why, value=found.value, threshold=found.threshold))
+            continue
+        ledger.append(kept)
+        clips.append(clip_row(segment.clip_id, source.clip, source.clip.split, found.piece.n_frames))
+        crops.append(crop_row(source, segment, found.piece))
+    return Made({"clips": clips, "crops": crops}, ledger)
 
 
 STAGE = Stage(
-    "features", features_of, {"frames": FeatureFrame}, items, ("align",), lambda params: params.features, continues="align",
-    derived={"clips": FeatureClip}, finish=finish, partitions={"frames": tuple(f"split={split}" for split in SPLITS)},
+    NAME, features_of, {"frames": FeatureFrame}, items, ("filter", "ingest", "measure"), lambda params: params.features,
+    continues="filter", derived={"clips": FeatureClip, "crops": SegmentCrop}, finish=finish,
+    partitions={"frames": tuple(f"split={split}" for split in SPLITS)}, outputs="crops",
 )  # fmt: skip
 
 
 def run(params: Params, layout: Layout) -> None:
-    """Write the tables ``frames`` (in a folder per split: a loader reads only its own) and ``clips``, and the stage's ledger."""
+    """Write the tables ``frames`` (a folder per split: a loader reads only its own), ``clips``, ``crops``, and the ledger."""
     run_stage(STAGE, params, layout)

@@ -6,6 +6,7 @@ of equal content costs its hash and a probe; what comes after goes by the hash. 
 ``data.verify`` reads every file in every run.
 """
 
+import codecs
 import contextlib
 import dataclasses
 import hashlib
@@ -27,15 +28,15 @@ from pipelines.job.shards import pack_folder
 from pipelines.job.stage import Context, Files, Made, Stage
 from pipelines.job.unit import EnvironmentFault, Rejected, Unit, content_hash
 from pipelines.layout import Layout
-from pipelines.readers import Listing, Source, list_sources
+from pipelines.readers import Listing, Source, list_sources, list_utterances
 from pipelines.readers.listing import FINDINGS, NOTE, PART_SLACK_S
 from space_data import progress
 from space_data.files import sha256_of
 from space_data.media.container import MediaError, NotMediaError, NoTrackError
 from space_data.media.probe import MediaInfo, probe
 from space_data.params import Params
-from space_data.schema import Clip
-from space_data.tables import shard_of
+from space_data.schema import Clip, Utterance
+from space_data.tables import shard_of, write_sharded
 
 logger = logging.getLogger(__name__)
 
@@ -51,7 +52,7 @@ def looks_like_text(head: bytes) -> bool:
     if b"\0" in head:
         return False
     try:
-        head[: max(0, len(head) - 4)].decode()  # a character may be cut at the end
+        codecs.getincrementaldecoder("utf-8")().decode(head)  # which takes it that the last character may be cut
     except UnicodeDecodeError:
         return False
     return True
@@ -276,8 +277,11 @@ STAGE = Stage("ingest", probe_file, {}, items, prepare=prepare, derived={"clips"
 
 
 def run(params: Params, layout: Layout) -> None:
-    """Write the table ``clips`` and the stage's ledger."""
+    """Write the tables ``clips`` and ``utterances`` and the stage's ledger."""
     run_stage(STAGE, params, layout)
+    heard = list_utterances(params.data.reader, Path(params.data.raw))
+    rows = [dataclasses.replace(u, audio_sha256=sha256_of(u.audio), track_sha256=sha256_of(u.track)) for u in heard]
+    write_sharded(layout.stage(STAGE.name) / "utterances", rows, Utterance, params.job.shards)
 
 
 def with_audio_track(listing: Listing, track: int | None) -> Listing:

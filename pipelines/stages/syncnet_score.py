@@ -11,8 +11,8 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from pipelines.stages.align import Playhead
 from space_data import clip_media
+from space_data.clip_media import Playhead
 from space_data.errors import SpaceError
 from space_data.files import sha256_of
 from space_data.media.container import MediaError

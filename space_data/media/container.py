@@ -28,6 +28,11 @@ FORMATS = (
 """Containers and bare streams that hold their own data. Scripts that name other files or addresses (concat, hls, dash, sdp, imf),
 devices and single pictures are not among them: a text file called .mp4 must not make us open what it lists."""
 
+LARGEST_PX = 100_000_000
+"""Of a picture, still or moving: a few bytes can promise any size, whose memory would then be asked for."""
+MOST_STREAMS = 500
+"""Of a file, attachments and subtitles included; a whole television multiplex has some 200."""
+
 NOT_A_TRACK = Disposition.attached_pic | Disposition.timed_thumbnails
 """Cover art and preview pictures: streams of pictures that no player plays."""
 
@@ -58,12 +63,18 @@ def open_media(path: Path | str) -> Any:
     if not path.is_file():
         raise MediaError(f"{path}: not a regular file")
     try:
-        # "file:" so that a name with a colon is not taken for a protocol.
-        return av.open(f"file:{path}", metadata_errors="replace", options={"format_whitelist": ",".join(FORMATS)})
+        # "file:" so that a name with a colon is not taken for a protocol. Opening decodes a picture of some codecs.
+        options = {"format_whitelist": ",".join(FORMATS), "max_pixels": str(LARGEST_PX)}
+        container = av.open(f"file:{path}", metadata_errors="replace", options=options)
     except av.ArgumentError as error:  # not on the list
         raise NotMediaError(f"{path}: holds no sound or video of its own (a picture, a playlist, a script?)") from error
     except (av.FFmpegError, OSError) as error:
         raise MediaError(f"{path}: not a readable media file ({reason(error)})") from error
+    n_streams = len(container.streams)
+    if n_streams > MOST_STREAMS:
+        container.close()
+        raise MediaError(f"{path}: {n_streams} streams, need {MOST_STREAMS} or fewer")
+    return container
 
 
 def reason(error: BaseException) -> str:

@@ -156,6 +156,16 @@ def set_rotation(path: Path | str, clockwise_deg: int) -> None:
         part.write_bytes(content)
 
 
+def to_pcm16(audio: NDArray[np.float32]) -> NDArray[np.int16]:
+    """16-bit samples of ``audio`` (samples,), clipped to [-1, 1]."""
+    return (np.clip(audio, -1, 1) * 32767).round().astype("<i2")
+
+
+def as_16_bit(audio: NDArray[np.float32]) -> NDArray[np.float32]:
+    """What reading a file that ``write_wav`` made of ``audio`` (samples,) gives."""
+    return to_pcm16(audio).astype(np.float32) / 32768
+
+
 def write_wav(path: Path | str, audio: NDArray[np.float32], rate_hz: int = AUDIO_HZ) -> None:
     """Write mono ``audio`` (samples,) in [-1, 1] as 16-bit PCM, atomically."""
     import wave
@@ -164,4 +174,4 @@ def write_wav(path: Path | str, audio: NDArray[np.float32], rate_hz: int = AUDIO
         sound.setnchannels(1)
         sound.setsampwidth(2)
         sound.setframerate(rate_hz)
-        sound.writeframes((np.clip(audio, -1, 1) * 32767).round().astype("<i2").tobytes())
+        sound.writeframes(to_pcm16(audio).tobytes())

@@ -14,7 +14,7 @@ from PIL import ExifTags, Image, ImageCms, ImageFile, UnidentifiedImageError
 
 from space_data.errors import SpaceError
 from space_data.files import atomic_file
-from space_data.media.container import MediaError, RgbImage, reason
+from space_data.media.container import LARGEST_PX, MediaError, RgbImage, reason
 from space_data.native_noise import quiet_stderr
 
 logger = logging.getLogger(__name__)
@@ -22,7 +22,6 @@ logging.getLogger("PIL").setLevel(logging.CRITICAL)  # it tells of damage before
 
 FORMATS = ("JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF", "AVIF", "JPEG2000", "PPM")
 """Tried on a file's content. Pillow knows more, some of it through other programs (PostScript)."""
-LARGEST_PX = 100_000_000
 GROUND = 127
 """Grey level under transparent parts."""
 SCREEN_GAMMA = 1 / 2.2

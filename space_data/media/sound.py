@@ -27,6 +27,11 @@ EXACT_S = 0.002
 """The same after a packet was lost."""
 STEADY_S, STEADY_FRAMES = 0.01, 4
 """The same for so many frames in a row: a gap that nothing else tells, or clocks that drift apart."""
+MOST_SILENCE_S, MOST_SILENCE_PER_SOUND = 3600.0, 10.0
+"""So much silence is put in, and so much more for each second of sound; stamps that want more are broken, and would cost memory
+that the file does not: 0.23 GB an hour."""
+RATES_HZ = (1_000, 4_000_000)
+"""Of sound: a telephone's is 8,000, DSD's highest becomes 2.8 million. A rate of 1 Hz makes hours of a few bytes."""
 RESAMPLER_REACH_S = 0.5
 """Sound so far beyond a sample cannot change it."""
 LOUD = 16.0
@@ -122,7 +127,8 @@ def decode_sound(
         track: number of the sound track, from 0; None: the default one.
 
     Raises:
-        MediaError: no such track, or nothing of it decodes.
+        MediaError: no such track, nothing of it decodes, stamps so far apart that nearly all would be silence, or an absurd
+            sample rate.
     """
     sound, wanted = _decode(path, rate_hz, part_s, track, Treatment())
     return sound if wanted == Treatment() else _decode(path, rate_hz, part_s, track, wanted)[0]
@@ -143,7 +149,7 @@ def _decode(
         line = timeline_of(path, container, streams)
         packets = line.placements[stream.index].placed(container.demux(streams), stream)
         mixer = _Mixer(treatment, facts)
-        timed = _Track(rate_hz, mixer, facts)
+        timed = _Track(path, rate_hz, mixer, facts)
         for frame, errors, mute in _decoded(packets, stream, facts):
             at_s = float(frame.pts * frame.time_base) - line.zero_s if frame.pts is not None else None
             if part_s[1] is not None and (at_s or 0.0) > part_s[1] + RESAMPLER_REACH_S:
@@ -186,8 +192,9 @@ def _decoded(packets: Iterator[Any], stream: Any, facts: SoundFacts) -> Iterator
 class _Track:
     """Samples of one channel at their times, as frames come; made a block of ``WINDOW_S`` at a time, which costs a third."""
 
-    def __init__(self, rate_hz: int, mixer: "_Mixer", facts: SoundFacts) -> None:
-        self._rate_hz, self._mixer, self._facts = rate_hz, mixer, facts
+    def __init__(self, path: Path | str, rate_hz: int, mixer: "_Mixer", facts: SoundFacts) -> None:
+        self._path, self._rate_hz, self._mixer, self._facts = path, rate_hz, mixer, facts
+        self._silence_s = 0.0
         self._made: list[NDArray[np.float32]] = []
         self._length = 0
         self._skip = 0  # samples to come that lie before zero
@@ -204,6 +211,8 @@ class _Track:
         After packets in error its stamp is believed to the millisecond, and after ``mute`` ones that gave nothing: the decoder
         may have been waiting for it, or have swallowed them, which then shows in the stamp and is counted.
         """
+        if not RATES_HZ[0] <= frame.sample_rate <= RATES_HZ[1]:
+            raise MediaError(f"{self._path}: {frame.sample_rate} samples a second, need {RATES_HZ[0]} to {RATES_HZ[1]}")
         is_first = not self._source_hz
         expected_s = self._run_start_s + (0.0 if is_first else self._run_samples / self._source_hz)
         off_s = abs(at_s - expected_s) if at_s is not None else 0.0
@@ -257,8 +266,14 @@ class _Track:
         """Pad with silence up to sample ``target``, or cut what lies beyond it."""
         self._skip, target = max(0, -target), max(0, target)
         if target > self._length:
+            gap_s, heard_s = (target - self._length) / self._rate_hz, self._length / self._rate_hz - self._silence_s
+            self._silence_s += gap_s
+            if self._silence_s > MOST_SILENCE_S + MOST_SILENCE_PER_SOUND * heard_s:
+                raise MediaError(
+                    f"{self._path}: time stamps put {heard_s:.1f} s of sound into {target / self._rate_hz:.0f} s (broken clock?)"
+                )
             self._made.append(np.zeros(target - self._length, np.float32))
-            self._facts.gaps_s += 0.0 if is_first else (target - self._length) / self._rate_hz
+            self._facts.gaps_s += 0.0 if is_first else gap_s
         surplus = self._length - target
         while surplus > 0:
             last = self._made.pop()

@@ -19,7 +19,17 @@ from av.filter import Graph
 from av.video.reformatter import ColorPrimaries, ColorTrc, VideoReformatter
 from numpy.typing import NDArray
 
-from space_data.media.container import MediaError, RgbImage, default_track, may_restart, open_media, reason, timed_streams, zero_s
+from space_data.media.container import (
+    LARGEST_PX,
+    MediaError,
+    RgbImage,
+    default_track,
+    may_restart,
+    open_media,
+    reason,
+    timed_streams,
+    zero_s,
+)
 from space_data.media.timeline import Placement, Timeline, is_empty, is_flush, timeline_of
 from space_data.timebase import CLOCK_SLACK_S, VIDEO_FPS
 
@@ -152,7 +162,9 @@ def decode_video(
 
 
 def _set_up(stream: Any) -> None:
-    """One thread; pictures of H.265 whose references are lost are given, marked as corrupt, as FFmpeg did before release 7."""
+    """One thread, bounded size; pictures of H.265 whose references are lost are given, marked as corrupt, as before FFmpeg 7."""
+    _check_size(stream, stream.codec_context.width, stream.codec_context.height)
+    stream.codec_context.options = {"max_pixels": str(LARGEST_PX)}
     stream.codec_context.thread_count = 1
     if stream.codec_context.name == "hevc":
         stream.codec_context.flags |= Flags.output_corrupt
@@ -308,9 +320,28 @@ def colours(frame: Any) -> str:
 
 
 def square_width(frame: Any, stream: Any) -> int:
-    """Width in square pixels: the stored width times the sample aspect ratio, even."""
+    """Width in square pixels: the stored width times the sample aspect ratio, even.
+
+    Raises:
+        MediaError: a ratio that makes too large a picture of it, or none.
+    """
     aspect = stream.sample_aspect_ratio or Fraction(1)
-    return frame.width if aspect in (0, 1) else int(round(frame.width * aspect / 2)) * 2
+    width = frame.width if aspect in (0, 1) else int(round(frame.width * aspect / 2)) * 2
+    _check_size(stream, width, frame.height)
+    if not width:
+        raise MediaError(f"{_path(stream)}: pixels of {aspect.numerator}:{aspect.denominator} leave no picture")
+    return width
+
+
+def _check_size(stream: Any, width: int, height: int) -> None:
+    """Raise MediaError if a picture is too large."""
+    if width * height > LARGEST_PX:
+        limit = f"need {LARGEST_PX // 10**6} megapixels or fewer"
+        raise MediaError(f"{_path(stream)}: picture of {width}x{height} px, {limit}")
+
+
+def _path(stream: Any) -> str:
+    return stream.container.name.removeprefix("file:")
 
 
 def first_frame(container: Any, stream: Any, path: Path | str) -> Any:
@@ -323,5 +354,6 @@ def first_frame(container: Any, stream: Any, path: Path | str) -> Any:
     facts = VideoFacts()
     for frame in _decoded(container.demux(stream), stream, facts):
         return frame
-    why = facts.error or f"{facts.damaged} of {facts.packets} packets damaged"
+    refused = f"{facts.damaged} of {facts.packets} packets damaged, or pictures of more than {LARGEST_PX // 10**6} megapixels"
+    why = facts.error or refused
     raise MediaError(f"{path}: video stream without a decodable frame ({why})")

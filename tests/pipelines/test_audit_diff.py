@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from pipelines.audit import diff_page as audit_diff_page
 from pipelines.audit.diff import compare, read_run
 from pipelines.audit.diff_page import explanation, summary
-from pipelines.audit.keep import with_changes
+from pipelines.audit.keep import with_bounds
 from pipelines.cli import app
 from pipelines.job.ledger import write_ledger
 from pipelines.layout import Layout
@@ -165,4 +165,4 @@ def test_keep_lists_of_other_bounds(runs: tuple[Path, Path], tmp_path: Path) -> 
 )
 def test_wrong_keys_and_values_are_named(change: str) -> None:
     with pytest.raises(SpaceError, match="--set"):
-        with_changes(PARAMS, [change])
+        with_bounds(PARAMS, [change])

@@ -41,6 +41,8 @@ def test_help_names_the_commands_and_options() -> None:
         ),
         (["audit", "diff", "{tmp}", "{tmp}"], "no ledger here"),
         (["audit", "keep", "{tmp}", "--out", "{tmp}/k.csv", "--set", "filter.lengths.reject=1"], "filter.lengths"),
+        (["data", "curate", "{tmp}", "--out", "{tmp}/out", "--set", "job.worker=1"], "is job.workers meant"),
+        (["data", "curate", "{tmp}", "--out", "{tmp}/out", "--params", "{tmp}/none.yaml"], "none.yaml: no such file"),
         (["animate", "--image", "{tmp}/none.jpg", "--audio", "{tmp}/none.wav", "--out", "{tmp}/o.mp4"], "no such file"),
         (
             ["animate", "--image", "{tmp}/a.jpg", "--audio", "{tmp}/a.wav", "--out", f"{{tmp}}/{'o' * 252}.mp4"],

@@ -60,6 +60,8 @@ def test_real_clips_end_to_end(shared_media: Path, tmp_path: Path) -> None:
     for name in REAL:
         (root / f"{name}{LONG if name == 'vfr_m_700' else ''}.mp4").symlink_to(shared_media / f"{name}.mp4")
     curate(root, out, folder_params(root, workers=2, screen=True))
+    assert (out / "features" / "crops.parquet").is_file() and not (out / "aligned").exists(), "nobody asked for pixels"
+    curate(root, out, folder_params(root, workers=2, screen=True), pixels=True)
     decided: dict[str, tuple[str, set[str]]] = {}
     for row in read_table(out / "ledger.parquet", LedgerRow):
         if row.stage == "filter":

@@ -169,9 +169,9 @@ def test_a_data_set_may_have_bounds_of_its_own() -> None:
             "filter.overrides.synthetic.foto_score: unknown",
         ),
         (
-            "face_width_px: {warn: 96, reject: 64} ",
-            "face_width_px: {reject: 64} ",
-            "filter.overrides.vox2.face_width_px.warn: missing",
+            "    vox2: ",
+            "    vox1: {face_width_px: {reject: 64}}\n    vox2: ",
+            "filter.overrides.vox1.face_width_px.warn: missing",
         ),
     ],
 )

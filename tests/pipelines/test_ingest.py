@@ -41,7 +41,13 @@ def reason_of(source: Source, folder: Path) -> tuple[str, str]:
     return rejection.value.reason, rejection.value.detail
 
 
-@pytest.mark.parametrize(("head", "is_text"), [(b"plain words\n", True), ("müßig".encode(), True), (b"\0\0\0 ftypisom", False)])
+@pytest.mark.parametrize(
+    ("head", "is_text"),
+    [
+        (b"plain words\n", True), ("müßig".encode(), True), (b"\0\0\0 ftypisom", False), (b"RIFF\xff\xfe", False),
+        *[(("a" * i + "я" * 5000).encode()[:4096], True) for i in (0, 1)], (("a" + "語" * 5000).encode()[:4096], True),
+    ],
+)  # fmt: skip
 def test_text_is_told_from_broken_media(head: bytes, is_text: bool) -> None:
     assert looks_like_text(head) is is_text
 

@@ -222,7 +222,10 @@ def broken(value: str, settings: None, folder: Path) -> None:
 
 
 def test_a_second_run_is_refused_by_name_of_the_first(tmp_path: Path) -> None:
-    hold = "import sys, time, pathlib, pipelines.job.lock as l\nwith l.one_run_in(pathlib.Path(sys.argv[1])): print(1, flush=True); time.sleep(60)"
+    hold = (
+        "import sys, time, pathlib, pipelines.job.lock as lock\n"
+        "with lock.one_run_in(pathlib.Path(sys.argv[1])): print(1, flush=True); time.sleep(60)"
+    )
     first = subprocess.Popen([sys.executable, "-c", hold, str(tmp_path)], cwd=REPOSITORY, stdout=subprocess.PIPE)
     try:
         assert first.stdout is not None and first.stdout.readline()

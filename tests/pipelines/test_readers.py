@@ -29,23 +29,28 @@ def test_folder_finds_videos_and_counts_the_rest(tmp_path: Path) -> None:
     listing = list_sources("folder", root)
     assert [(s.clip_id, s.subject) for s in listing.sources] == [
         ("set/ann/1", "set/ann"),
-        ("set/ann/2", "set/ann"),
-        ("set/bob", "set/bob"),
+        ("set/ann/2.MOV", "set/ann"),
+        ("set/bob.webm", "set/bob"),
     ]
     assert listing.ignored == {".jpg": 1, ".wav": 2}
 
 
-def test_same_name_with_other_suffix_is_another_clip(tmp_path: Path) -> None:
-    listing = list_sources("folder", touch(tmp_path / "set", "a.mp4", "a.mov", "b.mp4"))
-    assert [s.clip_id for s in listing.sources] == ["set/a.mov", "set/a.mp4", "set/b"]
-
-
-def test_no_two_clips_are_called_the_same(tmp_path: Path) -> None:
-    listing = list_sources("folder", touch(tmp_path / "set", "v.mp4", "v.webm", "v.mp4.webm", "w.mp4", "w.mp4.webm", "x.mp4"))
-    assert {Path(s.path).name: s.clip_id.removeprefix("set/") for s in listing.sources} == {
-        "v.mp4": "v.mp4", "v.webm": "v.webm", "v.mp4.webm": "v.mp4.webm", "w.mp4": "w", "w.mp4.webm": "w.mp4.webm", "x.mp4": "x",
+def test_no_two_clips_are_called_the_same_and_none_is_renamed_by_another(tmp_path: Path) -> None:
+    expected = {
+        "v.mp4": "v", "v.webm": "v.webm", "v.mp4.webm": "v.mp4.webm", "w.mov.mp4": "w.mov.mp4", "w.mov": "w.mov",
+        "x.MP4": "x.MP4", "x.mp4": "x", "x#1.mp4": "x#1.mp4", "x.mp4.mp4": "x.mp4.mp4",
     }  # fmt: skip
-    assert [s.subject for s in listing.sources] == ["set/v"] * 3 + ["set/w"] * 2 + ["set/x"]  # a copy shows the same person
+    root = tmp_path / "set"
+    for name in expected:  # one by one: the id of each is what it is with all of them
+        listing = list_sources("folder", touch(root, name))
+        found = {Path(s.path).name: s.clip_id.removeprefix("set/") for s in listing.sources}
+        assert found == {known: expected[known] for known in found} and name in found
+        assert len(set(found.values())) == len(found)
+
+
+def test_a_copy_in_another_format_shows_the_same_person(tmp_path: Path) -> None:
+    listing = list_sources("folder", touch(tmp_path / "set", "v.mp4", "v.webm", "v.mp4.webm", "w.mp4", "w.mp4.webm", "x.mp4"))
+    assert [s.subject for s in listing.sources] == ["set/v"] * 3 + ["set/w"] * 2 + ["set/x"]
 
 
 def test_links_are_listed_or_counted(tmp_path: Path) -> None:
@@ -344,6 +349,29 @@ def test_a_wrong_row_of_the_default_corpus_is_named(tmp_path: Path) -> None:
     (root / "speech_only.csv").write_text("clip,subject,emotion,intensity,language\ns,p,sad,1,en\nt,p,sad,2,en\n")
     with pytest.raises(SpaceError, match="speech_only.csv row 3: intensity '2'"):
         synthetic.list_utterances(root)
+
+
+def test_no_table_of_the_default_corpus_leads_out_of_it(tmp_path: Path) -> None:
+    root = corpus("synthetic", tmp_path / "set")
+    (tmp_path / "outside.mp4").write_bytes(b"x")
+    for clip in ("../outside", str(tmp_path / "outside")):
+        (root / "manifest.csv").write_text(f"clip,subject,emotion,intensity\n{clip},p,sad,1\n")
+        with pytest.raises(SpaceError, match="manifest.csv row 2: clip .*, need a path below the folder"):
+            list_sources("synthetic", root)
+        (root / "speech_only.csv").write_text(f"clip,subject,emotion,intensity\n{clip},p,sad,1\n")
+        with pytest.raises(SpaceError, match="speech_only.csv row 2: clip .*, need a path below the folder"):
+            synthetic.list_utterances(root)
+
+
+def test_lists_of_other_corpora_only_name_what_is_there(tmp_path: Path) -> None:
+    outside = tmp_path / "outside.mp4"
+    outside.write_bytes(b"x")
+    folder = touch(tmp_path / "set", "a.mp4")
+    (folder / "labels.csv").write_text(f"clip,emotion\n../outside.mp4,sad\n{outside},sad\na.mp4,sad\n")
+    hdtf = touch(tmp_path / "hdtf", "RD_Radio1_000.mp4")
+    (hdtf / "RD_annotion_time.txt").write_text("../outside.mp4 00:00-00:05\nRadio1.mp4 00:00-00:05\n")
+    for reader, root in (("folder", folder), ("hdtf", hdtf)):
+        assert [Path(source.path).is_relative_to(root) for source in list_sources(reader, root).sources] == [True]
 
 
 def test_a_table_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def test_emotion_vector() -> None:
 @pytest.mark.parametrize("emotion", [*schema.EMOTIONS, schema.UNKNOWN])
 def test_unknown_is_no_emotion_and_stays_so_on_the_disk(emotion: str, tmp_path: Path) -> None:
     for intensity in (0.0, 1.0):
-        row = schema.FeatureClip("c", "video", "set", "s", "", "train", schema.emotion_vector(emotion, intensity), 1, "", "")
+        row = schema.FeatureClip("c", "video", "set", "s", "", "train", schema.emotion_vector(emotion, intensity), 1)
         tables.write_table(tmp_path / "t.parquet", [row], schema.FeatureClip)
         (again,) = tables.read_table(tmp_path / "t.parquet", schema.FeatureClip)
         np.testing.assert_array_equal(again.emotion, row.emotion)

@@ -1,6 +1,10 @@
 """Declared weights: found only if they are what the declaration says."""
 
+import contextlib
 import hashlib
+import http.server
+import threading
+import time
 
 import pytest
 
@@ -29,12 +33,12 @@ def test_every_declaration_is_complete():
         assert entry.url.startswith("https://")
 
 
-def test_fetch_verifies_and_keeps(declared_toy):
+def test_fetch_verifies_and_keeps(declared_toy, caplog):
     _, folder = declared_toy
     assert weights.find("toy", folder) is None
     path = weights.fetch("toy", folder)
     assert path.read_bytes() == b"a network"
-    assert weights.find("toy", folder) == path
+    assert weights.find("toy", folder) == path and "in full" not in caplog.text
 
 
 def test_another_file_under_that_name_is_refused(declared_toy):
@@ -62,14 +66,60 @@ def test_absence_names_the_command(declared_toy):
     assert "python -m space_data.weights toy" in weights.absence("toy", folder)
 
 
-def test_leading_digits_of_a_hash_are_compared_too(declared_toy, monkeypatch):
+def test_leading_digits_of_a_hash_are_compared_too(declared_toy, monkeypatch, caplog):
     source, folder = declared_toy
     whole = weights.declaration("toy")
     monkeypatch.setattr(
         weights, "declared", lambda: {"toy": whole.model_copy(update={"sha256": whole.sha256[:10], "bytes": None})}
     )
     assert weights.fetch("toy", folder).read_bytes() == b"a network"
+    assert "weights toy: not verified in full: only the first 10 of 64 digits" in caplog.text
     source.write_bytes(b"another network")
     weights.find("toy", folder).unlink()
     with pytest.raises(SpaceError, match="SHA-256"):
         weights.fetch("toy", folder)
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """Address of a loopback server that gives a byte every 50 ms at ``/trickle``, and nothing after the head at ``/silent``."""
+    done = threading.Event()
+
+    class Slow(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            while not done.wait(0.05):
+                if self.path == "/trickle":
+                    with contextlib.suppress(OSError):
+                        self.wfile.write(b"a")
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Slow) as slow:
+        thread = threading.Thread(target=slow.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{slow.server_port}"
+        done.set()
+        slow.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("path", "limit", "message"),
+    [
+        ("silent", {"SILENT_S": 0.3}, "timed out"), ("trickle", {"LONGEST_S": 0.3}, "bytes in 0 s"),
+        ("trickle", {"MOST_BYTES": 5}, "more than the 5 bytes"),
+    ],
+)  # fmt: skip
+def test_a_download_has_an_end(declared_toy, monkeypatch, server, path, limit, message):
+    _, folder = declared_toy
+    endless = weights.declaration("toy").model_copy(update={"url": f"{server}/{path}", "bytes": None})
+    monkeypatch.setattr(weights, "declared", lambda: {"toy": endless})
+    for name, value in limit.items():
+        monkeypatch.setattr(weights, name, value)
+    began = time.monotonic()
+    with pytest.raises(SpaceError, match=f"cannot be fetched .*{message}.*put the file into"):
+        weights.fetch("toy", folder)
+    assert time.monotonic() - began < 10 and not list(folder.iterdir())

@@ -19,7 +19,7 @@ def write(folder: Path, lengths: dict[str, int], rng: np.random.Generator) -> No
     for clip_id, n_frames in lengths.items():
         split, subject, emotion = clip_id.split("/")
         clips.append(
-            FeatureClip(clip_id, "video", "set", subject, "en", split, emotion_vector(emotion, 1.0), n_frames, "v.mp4", "a.wav")
+            FeatureClip(clip_id, "video", "set", subject, "en", split, emotion_vector(emotion, 1.0), n_frames)
         )
         for i in range(n_frames):
             points = rng.normal(size=234).astype(np.float32)

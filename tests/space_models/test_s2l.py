@@ -97,7 +97,7 @@ def clips(face: np.ndarray, n: int, rng: np.random.Generator, emotion: str = "ne
         points[:, lower, 1] = points[:, upper, 1] + 0.2 * loud[2:62, None]
         points[:, 54, 0] += 0.1 * (emotion in ("happy", UNKNOWN))
         log_mel = np.repeat(loud[2:62], 4)[:, None] * np.linspace(1, 3, 40) + rng.normal(0, 0.1, (240, 40))
-        row = FeatureClip(f"{emotion}{i}", "video", "made", f"s{i % 3}", "en", "train", emotion_vector(emotion, 1.0), 60, "", "")
+        row = FeatureClip(f"{emotion}{i}", "video", "made", f"s{i % 3}", "en", "train", emotion_vector(emotion, 1.0), 60)
         found.append(TrackClip(row, points, np.zeros((60, 7), np.float32), log_mel.astype(np.float32), loud[2:62] > 0))
     return found
 

@@ -22,7 +22,7 @@ def write_features(layout: Layout, labels: dict[str, tuple[str, ...]], rng: np.r
         for emotion in emotions:
             clip_id, vector = f"set/{split}/{emotion}", emotion_vector(emotion, 1.0)
             points = (face + rng.normal(0, 0.01, (N_FRAMES, *face.shape))).astype(np.float32)
-            clips.append(FeatureClip(clip_id, "video", "set", clip_id, "", split, vector, N_FRAMES, "", ""))
+            clips.append(FeatureClip(clip_id, "video", "set", clip_id, "", split, vector, N_FRAMES))
             aligned.append(
                 AlignedClip(
                     clip_id, clip_id, "set", clip_id, emotion, 1.0, "", split, "", "", N_FRAMES, SIZE_PX, 0.0, 0.0, 0.0, 0.0, 0.0

@@ -210,7 +210,9 @@
     const shared = bytes(coded.shared);
     return coded.rest.map((rest, i) => (before = [...before.slice(0, shared[i]), ...rest]).join(""));
   }
-  const keepList = () => ["clip_id", ...decodeIds().filter((_, i) => state.many[i] === 0).map((id) => /[",\n\r]/.test(id) ? `"${id.replaceAll('"', '""')}"` : id)].join("\n") + "\n";
+  const text = (id) => /^[=+\-@\t\r]/.test(id) ? `'${id}` : id; // or a spreadsheet runs it: as space_data.csv_files
+  const cell = (id) => /[",\n\r]/.test(id) ? `"${id.replaceAll('"', '""')}"` : id;
+  const keepList = () => ["clip_id", ...decodeIds().filter((_, i) => state.many[i] === 0).map((id) => cell(text(id)))].join("\n") + "\n";
   download.addEventListener("click", () => {
     const link = document.createElement("a");
     link.href = URL.createObjectURL(new Blob([keepList()], { type: "text/csv" }));

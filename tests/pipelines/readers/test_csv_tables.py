@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.readers.csv_tables import Row, check_audio_track, check_labels, read_csv
+from pipelines.readers.csv_tables import Row, check_audio_track, check_labels, check_stem, read_csv
 from space_data.errors import SpaceError
 from space_data.schema import UNKNOWN
 
@@ -116,3 +116,14 @@ def test_a_sound_track_is_a_whole_number() -> None:
     for cell in ("-1", "1.0", "two", "²"):
         with pytest.raises(SpaceError, match=f"t.csv row 7: audio_track '{cell}', need a whole number from 0"):
             check_audio_track(Row("t.csv row 7", {"audio_track": cell}))
+
+
+@pytest.mark.parametrize("clip", ["../a", "/a", "a/../../b", "a/../b", "./a", "..", ".", "a//b", "a/", "a/."])
+def test_no_table_leads_out_of_its_folder(clip: str) -> None:
+    with pytest.raises(SpaceError, match="t.csv row 7: clip .*, need a path below the folder"):
+        check_stem(Row("t.csv row 7", {"clip": clip}))
+
+
+def test_a_path_below_the_folder_may_be_called_anything_else() -> None:
+    for clip in ("a", "a/b", "..a", "a..", "a/...", ".../b", "a b/c"):
+        assert check_stem(Row("t.csv row 7", {"clip": clip})) == clip

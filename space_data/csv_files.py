@@ -1,0 +1,28 @@
+"""Tables for spreadsheets, as CSV."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+
+from space_data.files import atomic_file
+
+FORMULA = r"^([=+\-@\t\r])"
+"""A text that begins so is run by spreadsheets instead of shown, and ids come from the names of files."""
+
+
+def write_csv(path: Path, table: pa.Table) -> None:
+    """Write ``table`` with a header, atomically; texts that spreadsheets would take for formulas get an apostrophe in front.
+
+    Raises:
+        SpaceError: ``path`` is too long or cannot be written.
+    """
+    for number, field in enumerate(table.schema):
+        column = table.column(number)
+        if pa.types.is_dictionary(field.type):
+            column = column.cast(field.type.value_type)
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            table = table.set_column(number, field.name, pc.replace_substring_regex(column, FORMULA, r"'\1"))
+    with atomic_file(path) as part:
+        pa_csv.write_csv(table, part, pa_csv.WriteOptions(quoting_style="needed"))
