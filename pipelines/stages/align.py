@@ -27,6 +27,7 @@ from pipelines.layout import Layout
 from pipelines.stages.ingest import inputs_of
 from space_data.clip_media import Playhead, pictures, sound
 from space_data.crop import CropBox
+from space_data.errors import SpaceError
 from space_data.files import file_stem, sha256_of
 from space_data.media.encode import VideoWriter, write_wav
 from space_data.params import Params
@@ -73,7 +74,7 @@ def align_source(source: Source, crf: int, folder: Path) -> None:
 def align_segment(
     row: SegmentCrop, audio: NDArray[np.float32], playhead: Playhead, crf: int, folder: Path
 ) -> Rendered:
-    """Write one segment's files; their names end in a hash of what is in them, so that nothing is ever written over."""
+    """Write one segment's files; their names end in a hash of their content and id, so that nothing is ever written over."""
     spoken = piece_sound(audio, Piece(row.clip_id, row.start_s, row.n_frames), row.offset_frames)
     files = [folder / f"segment{suffix}" for suffix in SUFFIXES]
     box = CropBox(row.crop_x0_px, row.crop_y0_px, row.crop_side_px)
@@ -82,7 +83,7 @@ def align_segment(
             writer.write(box.apply(playhead.at(row.start_s + frame_centre_s(frame)), row.size_px))
     write_wav(files[1], spoken)
     hashes = [sha256_of(file) for file in files]
-    stem = file_stem(row.clip_id, content_hash(hashes)[:STEM_HASH_CHARACTERS], *SUFFIXES)
+    stem = file_stem(row.clip_id, content_hash(row.clip_id, hashes)[:STEM_HASH_CHARACTERS], *SUFFIXES)
     for file, suffix in zip(files, SUFFIXES, strict=True):
         target = folder / BLOBS / f"{stem}{suffix}"
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -91,13 +92,20 @@ def align_segment(
 
 
 def items(context: Context, part: int) -> Iterator[Unit]:
-    """The clips of one shard with segments of a wanted split."""
+    """The clips of one shard with segments of a wanted split.
+
+    Raises:
+        SpaceError: the clip of a segment is not in the table of clips.
+    """
     clips = {clip.clip_id: clip for clip in read_table(context.shard("ingest", "clips", part), Clip)}
     media = blob_folder(context, NAME, part).uri
     by_source: dict[str, list[SegmentCrop]] = defaultdict(list)
-    for row in read_table(context.shard("features", "crops", part), SegmentCrop):
+    crops = context.shard("features", "crops", part)
+    for row in read_table(crops, SegmentCrop):
         by_source[row.source_clip_id].append(row)
     for clip_id, own in by_source.items():
+        if clip_id not in clips:
+            raise SpaceError(f"{crops}: clip {clip_id} is not in the table of clips (stale? `dvc repro`)")
         clip, rows = clips[clip_id], tuple(sorted(own, key=lambda row: row.start_s))
         if clip.split in context.params.align.splits:
             of_file = (clip.part_start_s, clip.part_end_s, clip.part_crop_px.tolist())

@@ -11,30 +11,33 @@ import pytest
 from corpora import clip, sound
 from tiny_clips import folder_params
 
-from pipelines.job.unit import Rejected
+from pipelines.job.unit import EnvironmentFault, Rejected
 from pipelines.layout import Layout
 from pipelines.readers import Listing, Source
 from pipelines.stages import ingest
-from pipelines.stages.ingest import FACTS_FILE, Task, _unit, clip_row, looks_like_text, probe_file, split_of, with_audio_track
+from pipelines.stages.ingest import FACTS_FILE, _unit, clip_row, looks_like_text, probe_file, split_of, with_audio_track
 from space_data.files import sha256_of
 from space_data.media.images import write_image
 from space_data.schema import Clip, LedgerRow
 from space_data.tables import read_table
 
 
-def task_of(path: Path, audio: Path | str = "", part_s=(0.0, None), crop_px=(0, 0, 0, 0), crop_height_px: int = 0) -> Task:
-    return Task(str(path), str(audio), part_s, crop_px, crop_height_px)
+def source_of(path: Path, audio: Path | str = "", part_s=(0.0, None), crop_px=(0, 0, 0, 0), crop_height_px: int = 0) -> Source:
+    return Source(
+        "set/clip", str(path), "set", "somebody", audio=str(audio) if audio else "", part_s=part_s, part_crop_px=crop_px,
+        part_crop_height_px=crop_height_px,
+    )  # fmt: skip
 
 
-def facts_of(task: Task, folder: Path) -> dict:
+def facts_of(source: Source, folder: Path) -> dict:
     """The facts as they come back from the unit's folder."""
-    probe_file(task, None, folder)
+    probe_file(source, None, folder)
     return json.loads((folder / FACTS_FILE).read_text())
 
 
-def reason_of(task: Task, folder: Path) -> tuple[str, str]:
+def reason_of(source: Source, folder: Path) -> tuple[str, str]:
     with pytest.raises(Rejected) as rejection:
-        probe_file(task, None, folder)
+        probe_file(source, None, folder)
     return rejection.value.reason, rejection.value.detail
 
 
@@ -52,11 +55,26 @@ def test_text_is_told_from_broken_media(head: bytes, is_text: bool) -> None:
 def test_a_file_that_cannot_be_opened_is_rejected(tmp_path: Path) -> None:
     link = tmp_path / "gone.mp4"
     link.symlink_to(tmp_path / "nowhere.mp4")
-    task = _unit(Source("set/gone", str(link), "set", "gone")).value
-    assert task == task_of(link)
-    with pytest.raises(Rejected) as rejection:
-        probe_file(task, None, tmp_path)
-    assert rejection.value.reason == "unreadable" and "No such file" in rejection.value.detail
+    reason, detail = reason_of(source_of(link), tmp_path)
+    assert reason == "unreadable" and "No such file" in detail
+
+
+def test_what_the_disk_does_not_give_is_no_fault_of_the_clip(tmp_path: Path) -> None:
+    """A file that was listed and is gone; one whose reading ends in an error of the disk, as that of a process' memory does."""
+    video = clip(tmp_path / "a.mp4")
+    (tmp_path / "broken.mp4").symlink_to("/proc/self/mem")
+    for source in (source_of(tmp_path / "gone.mp4"), source_of(video, tmp_path / "gone.m4a"), source_of(tmp_path / "broken.mp4")):
+        with pytest.raises(EnvironmentFault, match=f"{source.files[-1]}: (No such file|Input/output error)"):
+            probe_file(source, None, tmp_path)
+
+
+def test_a_unit_goes_by_its_files_not_by_its_labels() -> None:
+    source, states = source_of(Path("a.mp4")), [(1, 2, 3)]
+    unit = _unit(source, states)
+    assert unit.value == source and unit.unit_id == source.clip_id
+    assert _unit(replace(source, emotion="sad", subject="other", split="test"), states).content == unit.content
+    for other in (_unit(source, [(1, 2, 4)]), _unit(replace(source, audio_track=1), states), _unit(source_of(Path("b")), states)):
+        assert other.content != unit.content
 
 
 def test_splits_depend_on_the_subject_only_and_meet_their_shares() -> None:
@@ -70,12 +88,12 @@ def test_splits_depend_on_the_subject_only_and_meet_their_shares() -> None:
 
 def test_sound_of_its_own_file_gives_the_facts_and_enters_the_hash(tmp_path: Path) -> None:
     video, audio = clip(tmp_path / "a.mp4", sound_s=0.4), sound(tmp_path / "a.wav")
-    alone, both = facts_of(task_of(video), tmp_path), facts_of(task_of(video, audio), tmp_path)
+    alone, both = facts_of(source_of(video), tmp_path), facts_of(source_of(video, audio), tmp_path)
     assert (alone["audio_codec"], both["audio_codec"]) == ("aac", "pcm_s16le")
     assert both["audio_hz"] == 16_000 and both["duration_s"] == alone["duration_s"] and both["video_codec"] == "h264"
     assert alone["sha256"] == sha256_of(video) != both["sha256"]
     sound(tmp_path / "b.wav").replace(audio)
-    assert facts_of(task_of(video, audio), tmp_path)["sha256"] != both["sha256"]
+    assert facts_of(source_of(video, audio), tmp_path)["sha256"] != both["sha256"]
 
 
 def test_what_is_wrong_with_the_sound_file_is_named(tmp_path: Path) -> None:
@@ -83,38 +101,39 @@ def test_what_is_wrong_with_the_sound_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "empty.m4a").write_bytes(b"")
     (tmp_path / "text.m4a").write_text("words\n" * 20)
     clip(tmp_path / "mute.mp4")
+    (tmp_path / "none.m4a").symlink_to(tmp_path / "nowhere.m4a")
     reasons = {"empty.m4a": "empty_file", "text.m4a": "not_media", "none.m4a": "unreadable", "mute.mp4": "no_audio"}
     for name, reason in reasons.items():
-        found, detail = reason_of(task_of(video, tmp_path / name), tmp_path)
+        found, detail = reason_of(source_of(video, tmp_path / name), tmp_path)
         assert found == reason and name in detail
-    assert reason_of(task_of(sound(tmp_path / "s.m4a")), tmp_path)[0] == "no_video"
+    assert reason_of(source_of(sound(tmp_path / "s.m4a")), tmp_path)[0] == "no_video"
 
 
 def test_a_part_has_its_own_length_frames_and_hash(tmp_path: Path) -> None:
     video = clip(tmp_path / "a.mp4", n_frames=75)  # 3 s
-    whole = facts_of(task_of(video), tmp_path)
-    part = facts_of(task_of(video, part_s=(1.0, 2.0)), tmp_path)
+    whole = facts_of(source_of(video), tmp_path)
+    part = facts_of(source_of(video, part_s=(1.0, 2.0)), tmp_path)
     assert (part["duration_s"], part["header_frames"], part["part_end_s"]) == (1.0, 25, 2.0)
-    other = facts_of(task_of(video, part_s=(0.0, 2.0)), tmp_path)
+    other = facts_of(source_of(video, part_s=(0.0, 2.0)), tmp_path)
     assert len({whole["sha256"], part["sha256"], other["sha256"]}) == 3
     # stamps are whole seconds: up to one second beyond the end is the end
-    last = facts_of(task_of(video, part_s=(1.0, 4.0)), tmp_path)
+    last = facts_of(source_of(video, part_s=(1.0, 4.0)), tmp_path)
     assert (last["part_end_s"], last["duration_s"], last["header_frames"]) == (pytest.approx(3.0), pytest.approx(2.0), 50)
 
 
 def test_a_part_beyond_the_file_is_truncated(tmp_path: Path) -> None:
     video = clip(tmp_path / "a.mp4", n_frames=25)
     with pytest.raises(Rejected) as rejection:
-        probe_file(task_of(video, part_s=(0.0, 2.5)), None, tmp_path)
+        probe_file(source_of(video, part_s=(0.0, 2.5)), None, tmp_path)
     assert (rejection.value.reason, rejection.value.value, rejection.value.threshold) == ("truncated", 1.0, 2.5)
-    assert reason_of(task_of(video, part_s=(1.5, 1.9)), tmp_path)[0] == "truncated"
+    assert reason_of(source_of(video, part_s=(1.5, 1.9)), tmp_path)[0] == "truncated"
 
 
 def test_a_crop_is_scaled_to_the_file_and_must_lie_in_it(tmp_path: Path) -> None:
     video = clip(tmp_path / "a.mp4", side_px=64)
-    assert facts_of(task_of(video, crop_px=(8, 0, 40, 32)), tmp_path)["part_crop_px"] == [8, 0, 40, 32]
-    assert facts_of(task_of(video, crop_px=(8, 0, 40, 32), crop_height_px=128), tmp_path)["part_crop_px"] == [4, 0, 20, 16]
-    reason, detail = reason_of(task_of(video, crop_px=(8, 0, 80, 32)), tmp_path)
+    assert facts_of(source_of(video, crop_px=(8, 0, 40, 32)), tmp_path)["part_crop_px"] == [8, 0, 40, 32]
+    assert facts_of(source_of(video, crop_px=(8, 0, 40, 32), crop_height_px=128), tmp_path)["part_crop_px"] == [4, 0, 20, 16]
+    reason, detail = reason_of(source_of(video, crop_px=(8, 0, 80, 32)), tmp_path)
     assert reason == "error" and "crop 8,0 to 80,32 leaves the picture of 64x64" in detail
 
 
@@ -122,7 +141,7 @@ def test_the_row_holds_both_files_and_the_settled_part(tmp_path: Path) -> None:
     video, audio = clip(tmp_path / "a.mp4", n_frames=50), sound(tmp_path / "a.m4a")
     source = Source("hdtf/a_0", str(video), "hdtf", "hdtf/a", audio=str(audio), part_s=(0.0, 3.0), part_crop_px=(0, 0, 16, 16),
                     annotated_offset_frames=-2.0, statement="s", recording="r")  # fmt: skip
-    row = clip_row(source, facts_of(_unit(source).value, tmp_path), {"train": 1.0, "val": 0.0})
+    row = clip_row(source, facts_of(_unit(source, []).value, tmp_path), {"train": 1.0, "val": 0.0})
     assert (row.path, row.audio_path, row.part_start_s, row.part_end_s) == (str(video), str(audio), 0.0, pytest.approx(2.0))
     assert list(row.part_crop_px) == [0, 0, 16, 16] and row.part_crop_px.dtype == np.float32
     assert (row.annotated_offset_frames, row.statement, row.recording, row.audio_codec) == (-2.0, "s", "r", "aac")
@@ -136,12 +155,12 @@ def test_what_names_other_files_and_what_is_a_picture_is_no_media(tmp_path: Path
     write_image(tmp_path / "picture.png", np.zeros((64, 64, 3), np.uint8))
     (tmp_path / "picture.png").rename(tmp_path / "picture.mp4")
     for name in ("script", "list", "picture"):
-        assert reason_of(task_of(tmp_path / f"{name}.mp4"), tmp_path)[0] == "not_media"
+        assert reason_of(source_of(tmp_path / f"{name}.mp4"), tmp_path)[0] == "not_media"
 
 
 def test_a_track_that_is_not_there_is_no_audio(tmp_path: Path) -> None:
-    task = replace(task_of(clip(tmp_path / "a.mp4", sound_s=0.4)), audio_track=1)
-    assert reason_of(task, tmp_path) == ("no_audio", f"{tmp_path}/a.mp4: no audio track 1, need one of 0 to 0")
+    source = replace(source_of(clip(tmp_path / "a.mp4", sound_s=0.4)), audio_track=1)
+    assert reason_of(source, tmp_path) == ("no_audio", f"{tmp_path}/a.mp4: no audio track 1, need one of 0 to 0")
 
 
 def test_one_track_for_all_but_those_whose_labels_choose() -> None:

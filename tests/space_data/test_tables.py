@@ -71,6 +71,24 @@ def test_a_damaged_table_is_named(tmp_path: Path) -> None:
         tables.read_arrow(tmp_path / "t.parquet", schema.SoundRow)
 
 
+def test_readers_follow_the_manifest_not_the_folder(tmp_path: Path) -> None:
+    for name, n_clips in (("t", 5), ("u", 2)):
+        tables.write_sharded(tmp_path / "stage" / name, frame_rows(n_clips), schema.SoundRow, 2)
+    folder = tmp_path / "stage" / "t"
+    (folder / "part-00002.parquet").write_bytes((folder / "part-00000.parquet").read_bytes())
+    assert [len(tables.read_table(folder.parent / name, schema.SoundRow)) for name in ("t", "u")] == [35, 14]
+    assert tables.has_table(folder) and not tables.has_table(folder.parent / "v")
+    with pytest.raises(SpaceError, match=r"no such table in .*manifest.json \(it has t, u\)"):
+        tables.read_table(folder.parent / "v", schema.SoundRow)
+    whole = (folder / "part-00001.parquet").read_bytes()
+    (folder / "part-00001.parquet").write_bytes(whole[:-1])
+    with pytest.raises(SpaceError, match=f"part-00001.parquet: {len(whole) - 1} bytes, need {len(whole)}"):
+        tables.read_table(folder, schema.SoundRow)
+    (folder / "part-00001.parquet").unlink()
+    with pytest.raises(SpaceError, match="part-00001.parquet: this shard is gone"):
+        tables.read_table(folder, schema.SoundRow)
+
+
 def test_by_clip_yields_each_clip_once(tmp_path: Path) -> None:
     tables.write_sharded(tmp_path / "t", frame_rows(), schema.SoundRow, 2)
     groups = dict(tables.by_clip(tables.read_arrow(tmp_path / "t", schema.SoundRow)))
@@ -119,12 +137,7 @@ def test_unknown_is_no_emotion_and_stays_so_on_the_disk(emotion: str, tmp_path: 
 
 
 def merged(tmp_path: Path, n_clips: int, shards: int = 2) -> Path:
-    files = {}
-    for row in frame_rows(n_clips, 1):
-        files[row.clip_id] = tmp_path / f"{row.clip_id.replace('/', '-')}.parquet"
-        rows = [r for r in frame_rows(n_clips) if r.clip_id == row.clip_id]
-        tables.write_table(files[row.clip_id], rows, schema.SoundRow)
-    tables.merge_shards(tmp_path / "merged", files, schema.SoundRow, shards)
+    tables.write_sharded(tmp_path / "merged", frame_rows(n_clips), schema.SoundRow, shards)
     return tmp_path / "merged"
 
 
