@@ -293,8 +293,7 @@ def score_shard(unit: ShardUnit, settings: SyncStage, folder: Path) -> None:
     scorers: Scorers = pickle.loads(Place(unit.scorers).read())
     tracks = read_tracks(unit.shard, measures.values(), frames_in(settings.search_s))
     by_clip = (list(group) for _, group in groupby(tracks, key=lambda track: measures[track.clip_id].source_clip_id))
-    scored = [row for group in by_clip for row in score_clip(group, measures, scorers.of(group[0].subject), settings)
-    ]
+    scored = [row for group in by_clip for row in score_clip(group, measures, scorers.of(group[0].subject), settings)]
     write_table(folder / "segments.parquet", [segment for segment, _ in scored], SegmentSync)
     write_table(folder / "windows.parquet", [row for _, rows in scored for row in rows], SyncWindow)
     ids = pa.chunked_array([pa.array(sorted(measures), pa.string())])

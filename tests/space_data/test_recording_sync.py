@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from pipelines.sync import shipped_scorer
 
+from pipelines.stages.sync import shipped_scorer
 from space_data.avsync import LIP_POINTS, MEL_CONTEXT_FRAMES, Array, Scorer, Track
 from space_data.recording_sync import pool, reaching_curve, read_pool
 
