@@ -8,7 +8,7 @@ the files in a package's ``assets`` folder that a reached definition names.
 
 import ast
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from importlib.metadata import packages_distributions, version
@@ -75,7 +75,7 @@ def _imported(module: str, name: str) -> tuple[str, str]:
 def _source(module: str) -> _Source:
     path, found = module_file(module), _Source()
     if path is not None:
-        _sort_in(ast.parse(path.read_text()).body, found)
+        _sort_in(_Stripped().visit(ast.parse(path.read_text())).body, found)
     return found
 
 
@@ -135,34 +135,34 @@ def _is_text(node: ast.AST) -> TypeGuard[ast.Constant]:
     return isinstance(node, ast.Constant) and isinstance(node.value, str)
 
 
+def _statements(module: str, name: str) -> list[ast.stmt]:
+    """The statements of a definition."""
+    source = _source(module)
+    return source.effects if name == EFFECTS else source.definitions.get(name, [])
+
+
 @cache
-def _stripped(module: str, name: str) -> tuple[ast.stmt, ...]:
-    """The statements of a definition, without what changes nothing."""
-    source = _source(module)
-    nodes = source.effects if name == EFFECTS else source.definitions.get(name, [])
-    return tuple(_Stripped().visit(ast.parse(ast.unparse(node)).body[0]) for node in nodes)
-
-
-def _named(module: str, name: str) -> Iterator[tuple[str, str]]:
+def _named(module: str, name: str) -> frozenset[Definition]:
     """Everything that a definition names."""
-    source = _source(module)
-    for node in _stripped(module, name):
+    source, found = _source(module), set[Definition]()
+    for statement in _statements(module, name):
+        nodes = list(ast.walk(statement))
         bound = dict(source.imports)
-        for inner in ast.walk(node):
-            bound |= _bindings(inner) if isinstance(inner, ast.stmt) else {}
-        whole: set[str] = set()
-        for inner in ast.walk(node):
-            if isinstance(inner, ast.Attribute) and isinstance(inner.value, ast.Name):
-                target = bound.get(inner.value.id)
+        for node in nodes:
+            bound |= _bindings(node) if isinstance(node, ast.Import | ast.ImportFrom) else {}
+        parts = set()  # modules of which one thing is named, not the whole
+        for node in nodes:
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                target = bound.get(node.value.id)
                 if target and target[1] == WHOLE:
-                    yield target[0], inner.attr
-                    whole.add(inner.value.id)
-        for inner in ast.walk(node):
-            if isinstance(inner, ast.Name):
-                if inner.id in bound and (bound[inner.id][1] != WHOLE or inner.id not in whole):
-                    yield bound[inner.id]
-                elif inner.id in source.definitions and inner.id != name:
-                    yield module, inner.id
+                    found.add((target[0], node.attr))
+                    parts.add(node.value.id)
+        for node in nodes:
+            if isinstance(node, ast.Name) and node.id in bound and (bound[node.id][1] != WHOLE or node.id not in parts):
+                found.add(bound[node.id])
+            elif isinstance(node, ast.Name) and node.id in source.definitions and node.id != name:
+                found.add((module, node.id))
+    return frozenset(found)
 
 
 @cache
@@ -196,7 +196,7 @@ def closure(module: str, name: str) -> tuple[frozenset[Definition], frozenset[st
 def assets_of(module: str, name: str) -> set[Path]:
     """Files in the package's ``assets`` folder whose name, if no other file there has it, stands in a definition."""
     folder = ROOT / module.split(".")[0] / "assets"
-    words = {text.value for node in _stripped(module, name) for text in ast.walk(node) if _is_text(text)}
+    words = {text.value for node in _statements(module, name) for text in ast.walk(node) if _is_text(text)}
     return {asset for asset in _assets(folder) if asset.name in words}
 
 
@@ -208,18 +208,29 @@ def _assets(folder: Path) -> tuple[Path, ...]:
 
 
 @cache
+def _dump(module: str, name: str) -> str:
+    """A definition as text, whatever its layout."""
+    return "".join(map(ast.dump, _statements(module, name)))
+
+
+@cache
+def _distributions() -> Mapping[str, list[str]]:
+    """Installed distributions by the packages that they hold."""
+    return packages_distributions()
+
+
+@cache
 def code_version(function: FunctionName) -> str:
     """Hash of the source, the assets and the third-party releases that the results of ``function`` depend on."""
     definitions, packages = closure(function.module, function.name)
     digest = hashlib.sha256()
     assets: set[Path] = set()
     for module, name in sorted(definitions):
-        for node in _stripped(module, name):
-            digest.update(f"{module}\0{name}\0{ast.dump(node)}\n".encode())
+        digest.update(f"{module}\0{name}\0{_dump(module, name)}\n".encode())
         assets |= assets_of(module, name)
     for asset in sorted(assets):
         digest.update(f"{asset.relative_to(ROOT)}\0".encode() + hashlib.sha256(asset.read_bytes()).digest())
-    distributions = packages_distributions()
+    distributions = _distributions()
     for distribution in sorted({d for package in packages for d in distributions.get(package, [])}):
         digest.update(f"{distribution}=={version(distribution)}\n".encode())
     return digest.hexdigest()

@@ -1,0 +1,90 @@
+"""Code versions on the real modules: what an edit of which file recomputes."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pipelines.job import keys
+from pipelines.job.unit import FunctionName
+
+ROOT = keys.ROOT
+STAGES = {
+    "ingest": "probe_file", "measure": "measure_clip", "segment": "segment_shard", "sync": "score_shard",
+    "filter": "decide_shard", "features": "features_of", "align": "align_source",
+}  # fmt: skip
+TRAININGS = ("space_models.s2l", "space_models.posegen", "space_models.l2l")
+
+
+def forget() -> None:
+    """Read all sources anew."""
+    for cached in (keys.module_file, keys._source, keys._named, keys._dump, keys.closure, keys._assets, keys.code_version):
+        cached.cache_clear()
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first-party packages, to be edited; their assets are links."""
+    root = tmp_path_factory.mktemp("source")
+    for package in keys.FIRST_PARTY:
+        shutil.copytree(ROOT / package, root / package, ignore=shutil.ignore_patterns("__pycache__", "assets"))
+        if (ROOT / package / "assets").is_dir():
+            (root / package / "assets").symlink_to(ROOT / package / "assets")
+    return root
+
+
+@pytest.fixture
+def edited(copy: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str, str], set[str]]]:
+    """``edited(file, old, new)``: the names of the stages and trainings whose version that moves."""
+    monkeypatch.setattr(keys, "ROOT", copy)
+
+    def versions() -> dict[str, str]:
+        forget()
+        found = {stage: keys.code_version(FunctionName(f"pipelines.stages.{stage}", name)) for stage, name in STAGES.items()}
+        return found | {module: keys.module_version(module) for module in TRAININGS}
+
+    def change(file: str, old: str, new: str) -> set[str]:
+        before, path = versions(), copy / file
+        text = path.read_text()
+        assert old in text, f"{file} has no {old!r} any more: choose another edit"
+        path.write_text(text.replace(old, new))
+        try:
+            after = versions()
+        finally:
+            path.write_text(text)
+        return {name for name in before if before[name] != after[name]}
+
+    yield change
+    forget()
+
+
+READERS = sorted(path.name for path in (ROOT / "pipelines" / "readers").glob("*.py") if path.name != "listing.py")
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_a_reader_recomputes_nothing(edited: Callable[[str, str, str], set[str]], reader: str) -> None:
+    assert edited(f"pipelines/readers/{reader}", "import", "import math\nimport") == set()
+
+
+def test_comments_and_docstrings_recompute_nothing(edited: Callable[[str, str, str], set[str]]) -> None:
+    assert edited("space_data/measures.py", '"""', '"""Otherwise put: ') == set()
+    assert edited("pipelines/stages/measure.py", "\ndef ", "\n# why\ndef ") == set()
+
+
+def test_how_a_stage_runs_recomputes_nothing(edited: Callable[[str, str, str], set[str]]) -> None:
+    assert edited("pipelines/stages/measure.py", "def run(params: Params, layout: Layout) -> None:", "def run(p, layout):") == set()
+    assert edited("pipelines/job/graph.py", "BACK_OFF_S = (1.0,", "BACK_OFF_S = (2.0,") == set()
+    assert edited("pipelines/audit/page.py", "import", "import math\nimport") == set()
+
+
+def test_what_computes_a_result_recomputes_it_and_nothing_else(edited: Callable[[str, str, str], set[str]]) -> None:
+    assert edited("space_data/measures.py", "def grey_difference(", "def grey_difference_(") == {"measure"}
+    assert edited("space_data/crop.py", "def crop_box(", "def crop_box(*_, ") == {"features"}
+    assert edited("pipelines/deciding/rules.py", "def judge(", "def judge(*_, ") == {"filter"}
+    assert {"measure", "features", "align"} <= edited("space_data/media/video.py", "def decode_video(", "def decode_video(*_, ")
+
+
+def test_a_column_of_another_table_recomputes_nothing(edited: Callable[[str, str, str], set[str]]) -> None:
+    assert edited("space_data/schema.py", "class Aggregate:", "class Aggregate:\n    more: int") == set()
+    assert "measure" in edited("space_data/schema.py", "class FrameRow:", "class FrameRow:\n    more: int")
