@@ -18,14 +18,26 @@ import pyarrow as pa
 from pipelines.audit.data import Audit
 from pipelines.audit.pictures import sheets_of
 from pipelines.audit.whatif import nearness
-from pipelines.audit.write import STAGES, write_audit
+from pipelines.audit.write import write_audit
 from pipelines.job.ledger import write_ledger
 from pipelines.layout import Layout
-from pipelines.stages.filter import decide, read_measures
-from space_data.files import make_folder
+from pipelines.stages import CURATION
+from pipelines.stages.filter import NAME as FILTER
+from pipelines.stages.filter import decide
 from space_data.params import Params, load_params
-from space_data.schema import EMOTIONS, KEPT, Clip, LedgerRow, Measure, SegmentSync, SyncNetScore, Thumbnail, arrow_schema
-from space_data.tables import write_arrow, write_table
+from space_data.schema import (
+    EMOTIONS,
+    KEPT,
+    Clip,
+    Decision,
+    LedgerRow,
+    Measure,
+    SegmentSync,
+    SyncNetScore,
+    Thumbnail,
+    arrow_schema,
+)
+from space_data.tables import has_table, in_order, merge_shards, read_arrow, write_table
 
 SEGMENTS_PER_CLIP, CLIPS_PER_SUBJECT = 2, 50
 LANGUAGES, NOISY = ("en", "fr", "hi", "zh"), 2
@@ -90,6 +102,11 @@ def made_up_measures(n: int, rng: np.random.Generator, ids: pa.Array, clips: pa.
     )  # fmt: skip
 
 
+def put(folder: Path, table: pa.Table, row_class: type) -> None:
+    """Write ``table`` as a table of one shard."""
+    merge_shards(folder, {"all": lambda: table}, row_class, 1)
+
+
 def made_up_run(layout: Layout, n: int, seed: int = 1) -> None:
     """Write the tables that ``filter`` and the audit read, for ``n`` segments, without pictures."""
     rng = np.random.default_rng(seed)
@@ -101,7 +118,7 @@ def made_up_run(layout: Layout, n: int, seed: int = 1) -> None:
     source = clip_ids.take(pa.array(of_clip))
     ids = pa.array([f"{clip}#{i % SEGMENTS_PER_CLIP}" for i, clip in enumerate(source.to_pylist())])
     measures = made_up_measures(n, rng, ids, source, language[person[of_clip]] == NOISY)
-    write_arrow(layout.measures, measures)
+    put(layout.measures, measures, Measure)
     annotated = np.where(rng.random(n_clips) < 0.5, rng.normal(1, 1.5, n_clips).round(), np.nan)
     columns = {
         "clip_id": clip_ids, "dataset": np.where(np.arange(n_clips) % 2, "vox2", "mead").tolist(),
@@ -110,7 +127,7 @@ def made_up_run(layout: Layout, n: int, seed: int = 1) -> None:
         "language": pa.array(LANGUAGES).take(pa.array(language[person])), "duration_s": rng.uniform(4, 20, n_clips),
         "sex": pa.array(["f", "m"]).take(pa.array(person % 2)), "annotated_offset_frames": annotated,
     }  # fmt: skip
-    write_arrow(layout.clips, full_table(Clip, n_clips, columns))
+    put(layout.clips, full_table(Clip, n_clips, columns), Clip)
     truth = np.append(annotated, np.nan)[of_clip]
     offset = np.where(np.isnan(truth), rng.normal(1, 3, n), truth + rng.normal(0, 0.5, n)).round().clip(-15, 15).astype(int)
     heard = np.flatnonzero(np.asarray(measures.column("has_audio")) & (rng.random(n) > 0.02))
@@ -118,14 +135,14 @@ def made_up_run(layout: Layout, n: int, seed: int = 1) -> None:
         "clip_id": ids, "scorer": "own set, fold 1", "windows": 2, "agreeing": 2, "offset_frames": offset,
         "confidence": rng.normal(0.5, 0.13, n), "threshold": np.full(n, 0.3), "at_zero": 0.2,
     }  # fmt: skip
-    write_arrow(layout.sync_segments, full_table(SegmentSync, n, sync).take(pa.array(heard)))
+    put(layout.sync_segments, full_table(SegmentSync, n, sync).take(pa.array(heard)), SegmentSync)
     scored = {
         "clip_id": ids,
         "windows": 1,
         "offset_frames": (offset + rng.normal(0, 0.7, n)).round().astype(int),
         "confidence": 5.0,
     }
-    write_arrow(layout.syncnet, full_table(SyncNetScore, n, scored).slice(0, n // 10))
+    put(layout.syncnet, full_table(SyncNetScore, n, scored).slice(0, n // 10), SyncNetScore)
     for stage, of_stage in (("ingest", clip_ids), ("measure", clip_ids), ("segment", clip_ids), ("sync", ids)):
         kept = full_table(LedgerRow, len(of_stage), {"clip_id": of_stage, "stage": stage, "status": KEPT})
         write_ledger(layout, stage, pa.chunked_array([of_stage]), kept)
@@ -142,8 +159,7 @@ def made_up_pictures(layout: Layout, params: Params) -> None:
         picture = np.clip(picture + rng.normal(0, 9, picture.shape), 0, 255).astype(np.uint8)
         jpeg = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, 80])[1].tobytes()
         rows += [Thumbnail(clip_id, frame, jpeg) for frame in (10, 60)]
-    make_folder(layout.thumbnails)
-    write_table(layout.thumbnails / "part-00000.parquet", rows, Thumbnail)
+    write_table(layout.thumbnails, rows, Thumbnail)
 
 
 def peak_gb() -> float:
@@ -168,15 +184,16 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="empty folder for the tables and the page")
     arguments = parser.parse_args()
     params, layout = load_params(), Layout.in_folder(arguments.out)
-    if not layout.measures.is_file():
+    if not has_table(layout.measures):
         made_up_run(layout, arguments.segments)
         print(f"tables made; peak {peak_gb():.2f} GB so far (run again for the memory of filter and audit alone)")
     began = stamp()
-    measures, sync = read_measures(layout)
+    measures = in_order(read_arrow(layout.measures, Measure), "clip_id")
+    sync = read_arrow(layout.sync_segments, SegmentSync)
     decisions, ledger = decide(measures, sync, params.filter)
     judged = stamp()
-    write_arrow(layout.decisions, decisions)
-    counts = write_ledger(layout, "filter", measures.column("clip_id"), ledger)
+    put(layout.decisions, decisions, Decision)
+    counts = write_ledger(layout, FILTER, measures.column("clip_id"), ledger)
     written = stamp()
     print(
         f"filter: {len(decisions):,} segments, {dict(counts)}: "
@@ -184,10 +201,10 @@ def main() -> None:
     )
     print(f"  peak {peak_gb():.2f} GB")
     del measures, sync, decisions, ledger
-    if not layout.thumbnails.is_dir():
+    if not has_table(layout.thumbnails):
         made_up_pictures(layout, params)
     began = stamp()
-    write_audit(params, layout, STAGES)
+    write_audit(params, layout, CURATION[: CURATION.index(FILTER) + 1])
     size = (layout.audit / "index.html").stat().st_size
     print(f"audit page: {size / 1e6:.2f} MB in {spent(stamp() - began)}, peak {peak_gb():.2f} GB")
 

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from pipelines.cluster.cli import app as cluster
 from space_data import progress
 from space_data.errors import SpaceError
 from space_data.files import lengths_in_words
@@ -27,6 +28,7 @@ data = typer.Typer(help="Look at, filter and prepare folders of video.", no_args
 app.add_typer(data, name="data")
 audits = typer.Typer(help="Compare what two runs kept; list what other bounds would keep.", no_args_is_help=True)
 app.add_typer(audits, name="audit")
+app.add_typer(cluster, name="cluster")
 
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress bars, warnings only.")]
 AudioTrack = Annotated[

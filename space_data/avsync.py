@@ -10,7 +10,7 @@ signals against energy at 1-2.5 kHz, 78-81 % of 4 s windows), aligns, fits, and 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +29,7 @@ from space_data.landmarks import (
     normalise,
 )  # fmt: skip
 from space_data.speech import MEL_BANDS, mel_centres_hz
-from space_data.timebase import VIDEO_FPS, features_before, features_to_frames, frame_start_s, frames_in
+from space_data.timebase import FEATURES_PER_FRAME, VIDEO_FPS, features_before, features_to_frames, frame_start_s, frames_in
 
 Array = NDArray[np.float32]
 
@@ -64,6 +64,8 @@ class Track:
     """(T, 40) log-mel bands, mean over each frame"""
     speech: NDArray[np.bool_]
     """(T,) at least half of the frame"""
+    around: Array = field(default_factory=lambda: np.zeros((0, MEL_BANDS), np.float32))
+    """(T + 2 reach, 40) ``mel`` with the clip's sound before and after, NaN where there is none; empty: not asked for"""
 
     def __len__(self) -> int:
         return len(self.lips)
@@ -86,7 +88,7 @@ def mel_frames(log_mel: Array) -> Array:
 
 def make_track(
     clip_id: str, subject: str, pts_s: NDArray[np.float64], landmarks_px: Array, pose: PoseTrack,
-    log_mel: Array, speech: NDArray[np.bool_], start_s: float, end_s: float,
+    log_mel: Array, speech: NDArray[np.bool_], start_s: float, end_s: float, reach_frames: int = 0,
 ) -> Track | None:  # fmt: skip
     """Put a segment's source frames and 100 Hz features on the 25 fps clock.
 
@@ -94,6 +96,7 @@ def make_track(
         pts_s, landmarks_px, pose: the segment's source frames, (S,), (S, 78, 3), (S,); frames without a face are NaN.
         log_mel, speech: the whole clip's features from its time 0, (F, 40), (F,).
         start_s, end_s: the segment.
+        reach_frames: so much of the clip's sound on each side is kept as ``Track.around``; 0: none.
 
     Returns:
         None if there are not two frames with a face or no sound.
@@ -110,7 +113,17 @@ def make_track(
     return Track(
         clip_id, subject, lips.reshape(n_frames, len(LIP_POINTS), 2).astype(np.float32),
         mel_frames(log_mel[begin:])[:n_frames], spoken[:n_frames],
+        *([_around(log_mel, begin, n_frames, reach_frames)] if reach_frames else []),
     )  # fmt: skip
+
+
+def _around(log_mel: Array, begin: int, n_frames: int, reach_frames: int) -> Array:
+    """``mel_frames`` from ``reach_frames`` before feature ``begin`` to so many after ``n_frames``; NaN beyond the clip's ends."""
+    first, end = begin - FEATURES_PER_FRAME * reach_frames, begin + FEATURES_PER_FRAME * (n_frames + reach_frames)
+    inside = log_mel[max(0, first) : max(0, end)]
+    padded = np.full((end - first, log_mel.shape[1]), np.nan, np.float32)
+    padded[max(0, -first) : max(0, -first) + len(inside)] = inside
+    return mel_frames(padded)
 
 
 def _context(values: NDArray[np.floating], each_side: int) -> NDArray[np.float64]:
@@ -120,11 +133,13 @@ def _context(values: NDArray[np.floating], each_side: int) -> NDArray[np.float64
     return np.concatenate([padded[i : i + len(values)] for i in range(2 * each_side + 1)], axis=1)
 
 
-def _lip_context(lips: Array) -> NDArray[np.float64]:
+def lip_context(lips: Array) -> NDArray[np.float64]:
+    """Lip points (T, 25, 2) with their neighbours in time, (T, 250): what ``Scorer.lip_map`` maps."""
     return _context(lips.reshape(len(lips), -1), LIP_CONTEXT_FRAMES)
 
 
-def _mel_context(mel: Array) -> NDArray[np.float64]:
+def mel_context(mel: Array) -> NDArray[np.float64]:
+    """Mel bands (T, 40) with their neighbours in time, (T, 440): what ``Scorer.mel_map`` maps."""
     return _context(mel, MEL_CONTEXT_FRAMES)
 
 
@@ -144,7 +159,7 @@ class Scorer:
 
     def curve(self, lips: Array, mel: Array) -> NDArray[np.float64]:
         """Lag curve (31,) of lips (T, 25, 2) against mel (T, 40) for ``LAGS``."""
-        return lag_curve(_lip_context(lips) @ self.lip_map, _mel_context(mel) @ self.mel_map, self.weights)
+        return lag_curve(lip_context(lips) @ self.lip_map, mel_context(mel) @ self.mel_map, self.weights)
 
     def threshold(self, n_frames: int) -> float:
         """Confidence that mismatched sound of this length reaches in 5 % of cases."""
@@ -223,8 +238,8 @@ def untrained_curve(lips: Array, mel: Array) -> NDArray[np.float64]:
 
 def fit(pairs: Sequence[tuple[Array, Array]], fitted_on: str, null: float = DEFAULT_NULL) -> Scorer:
     """Fit the CCA to aligned pairs of lips (T, 25, 2) and mel (T, 40), each centred on its own mean."""
-    lips = np.concatenate([_lip_context(a) for a, _ in pairs])
-    mels = np.concatenate([_mel_context(b) for _, b in pairs])
+    lips = np.concatenate([lip_context(a) for a, _ in pairs])
+    mels = np.concatenate([mel_context(b) for _, b in pairs])
     lip_axes, mel_axes = _principal_axes(lips, LIP_COMPONENTS), _principal_axes(mels, MEL_COMPONENTS)
     x, y = lips @ lip_axes, mels @ mel_axes
     u, correlation, vt = np.linalg.svd(x.T @ y / len(x), full_matrices=False)  # x and y are white

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.ndimage import uniform_filter1d
 
 from space_data.landmarks import STABLE_78, PoseTrack
 from space_data.speech import runs, seconds_of
@@ -29,6 +30,7 @@ COARSE_LEAST_PX = 16
 """A smaller picture holds too few pixels for the variance of its Laplacian to mean anything."""
 FULL_SCALE = 0.999
 NOISE_NEEDS_S = 0.3
+NOISE_PERCENTILE, NOISE_WINDOW_FEATURES = 10.0, 3
 SPEECH_NEEDS_S = 0.1
 PEAK_LEVEL_PERCENTILE = 99.0
 MAD_TO_SD = 1.4826
@@ -171,7 +173,8 @@ def second_face_share(boxes: NDArray[np.float32]) -> float:
 
 @dataclass(frozen=True)
 class AngleRange:
-    """Head angles over a track, degrees: percentiles of the absolute value, and 95th minus 5th percentile of the value."""
+    """Head angles over a track, degrees: percentiles of the absolute value (of yaw: of ``turn_deg``), and 95th minus 5th
+    percentile of the value."""
 
     yaw_p95_deg: float
     yaw_median_deg: float
@@ -182,16 +185,22 @@ class AngleRange:
     roll_range_deg: float
 
 
-def angle_range(pose: PoseTrack) -> AngleRange | None:
-    """Ranges over the frames that have a face; None if none has."""
+def angle_range(pose: PoseTrack, turn_deg: NDArray[np.float64]) -> AngleRange | None:
+    """Ranges over the frames that have a face; None if none has.
+
+    Args:
+        turn_deg: (T,) how far the head is turned to either side (``space_data.turn``): the pose's own yaw reads too small where
+            the far eye is hidden.
+    """
     angles = np.stack([pose.yaw_deg, pose.pitch_deg, pose.roll_deg])
-    angles = angles[:, np.isfinite(angles[0])]
+    seen = np.isfinite(angles[0])
+    angles, turned = angles[:, seen], turn_deg[seen]
     if not angles.shape[1]:
         return None
-    p95 = np.percentile(np.abs(angles), 95, axis=1)
+    p95 = np.percentile(np.abs(angles[1:]), 95, axis=1)
     low, high = np.percentile(angles, [5, 95], axis=1)
     return AngleRange(
-        float(p95[0]), float(np.median(np.abs(angles[0]))), float(p95[1]), float(p95[2]), *(float(r) for r in high - low)
+        float(np.percentile(turned, 95)), float(np.median(turned)), float(p95[0]), float(p95[1]), *(float(r) for r in high - low)
     )
 
 
@@ -267,14 +276,28 @@ class SoundMeasures:
 SILENCE_DB = -100.0
 
 
+def speech_over_noise_db(speech: NDArray[np.bool_], loudness_db: NDArray[np.float32]) -> float:
+    """Level of the speech over what lies between, dB, from voice activity and loudness per 10 ms, (features,), some of it speech.
+
+    What lies between is the 10th percentile of the level of *all* the sound, over 30 ms: among babble or music a voice detector
+    hears speech nearly everywhere and leaves no pause to measure noise in, but between two syllables the level still falls to
+    that of the noise. Where there are pauses their median counts too, if it is higher (noise that comes and goes).
+    """
+    power = 10.0 ** (loudness_db.astype(np.float64) / 10.0)
+    level = 10.0 * np.log10(uniform_filter1d(power, NOISE_WINDOW_FEATURES, mode="nearest"))
+    noise = float(np.percentile(level, NOISE_PERCENTILE))
+    if seconds_of(~speech) >= NOISE_NEEDS_S:
+        noise = max(noise, float(np.median(loudness_db[~speech])))
+    return float(np.median(level[speech])) - noise
+
+
 def sound_measures(speech: NDArray[np.bool_], loudness_db: NDArray[np.float32]) -> SoundMeasures:
     """Speech ratio and levels from the voice activity and loudness per 10 ms, both (features,)."""
     if not len(speech):
         return SoundMeasures(0.0, 0.0, 0.0, None, None, SILENCE_DB)
-    speech_s, pause_s = seconds_of(speech), seconds_of(~speech)
+    speech_s = seconds_of(speech)
     speech_level = float(np.median(loudness_db[speech])) if speech_s >= SPEECH_NEEDS_S else None
-    noise_level = float(np.median(loudness_db[~speech])) if pause_s >= NOISE_NEEDS_S else None
-    over_noise = speech_level - noise_level if speech_level is not None and noise_level is not None else None
+    over_noise = speech_over_noise_db(speech, loudness_db) if speech_level is not None else None
     peak = float(np.percentile(loudness_db, PEAK_LEVEL_PERCENTILE))
     silence_s = max((seconds_of(~speech[a:b]) for a, b in runs(~speech)), default=0.0)
     return SoundMeasures(float(speech.mean()), speech_s, silence_s, speech_level, over_noise, peak)

@@ -134,6 +134,9 @@ class SyncStage(Section):
     fit_face_width_px: Positive
     fit_yaw_deg: Positive
     fit_lip_motion: Positive
+    search_s: Annotated[float, Field(ge=0.6, le=5)]
+    zero_frames: Annotated[float, Field(gt=-3, lt=3)]
+    zero_frames_of: dict[str, Annotated[float, Field(gt=-3, lt=3)]]
 
 
 class SyncNetStage(Section):
@@ -192,6 +195,7 @@ class FilterBounds(Section):
     channels_cancel: Bound
     lip_motion: Bound
     sync_confidence: Bound
+    notes: Bound
     max_offset_frames: Count
     tolerated_offset_frames: Annotated[int, Field(ge=0)]
 

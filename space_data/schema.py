@@ -231,7 +231,7 @@ class Measure:
 
     A segment is a stretch of 2-10 s within one shot, with one face throughout and without long silence.
 
-    ``None`` = cannot be measured here (no face, no sound, no pause to measure noise in).
+    ``None`` = cannot be measured here (no face, no sound).
     """
 
     clip_id: str
@@ -299,7 +299,8 @@ class Measure:
     yaw_median_deg: float | None
     pitch_p95_deg: float | None
     roll_p95_deg: float | None
-    """95th percentile of the absolute value, median of it, and the same for pitch and roll"""
+    """95th percentile of the absolute value, median of it, and the 95th for pitch and roll; of yaw the larger of two readings,
+    the pose fit's and that of the picture plane alone (``space_data.turn``)"""
     yaw_range_deg: float | None
     pitch_range_deg: float | None
     roll_range_deg: float | None
@@ -325,6 +326,7 @@ class Measure:
     """longest stretch without speech"""
     speech_level_db: float | None
     speech_over_noise_db: float | None
+    """median level of the speech over the noise: the 10th percentile of all the sound, or what lies in pauses, if louder"""
     peak_level_db: float
     clipped_share: float
 
@@ -355,7 +357,7 @@ class SyncWindow:
 
 @dataclass(frozen=True)
 class SegmentSync:
-    """``sync``: a segment's offset (+ = audio late) from the mean lag curve of its windows, and how sure it is."""
+    """``sync``: a segment's offset (+ = audio late) from the mean lag curve of its windows, how sure, its recording's."""
 
     clip_id: str
     scorer: str
@@ -372,6 +374,13 @@ class SegmentSync:
     """the curve at lag 0 +- 1"""
     chance: float
     """share of mismatched sound of this length that scores as high: the smaller, the surer that this mouth speaks this voice"""
+    recording_offset_frames: float | None = None
+    """of the whole recording, from all its segments and a search over +-``sync.search_s``, counted from ``sync.zero_frames``"""
+    recording_confidence: float | None = None
+    recording_threshold: float | None = None
+    """as ``confidence`` and ``threshold``, of the recording's curve; one figure for all segments of a recording"""
+    recording_lead: float | None = None
+    """how far the peak of that curve stands above the best of the usual lags, -15 ... +15 frames; 0 if it is that"""
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from space_data.store import Place
 
 Row = TypeVar("Row")
 
-ROW_GROUP_ROWS = 16_384
+ROW_GROUP_ROWS = 4_096
 _KEY_COLUMNS = ("clip_id", "system", "source_clip_id", "stage", "metric", "reason", "frame", "feature", "segment", "window")
 
 

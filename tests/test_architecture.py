@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 import yaml
 
-from pipelines.job.keys import FIRST_PARTY, assets_of, module_file, source_closure
+from docs.make_dvc import page
+from pipelines.job.keys import FIRST_PARTY
 from space_data.params import Params, Section, load_params
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -80,11 +81,8 @@ def test_errors_are_never_swallowed(path: Path) -> None:
             assert not (only_pass and broad), f"line {node.lineno}: swallows every error"
 
 
-def stage_module(stage: str) -> str:
-    """The module that a stage's command runs."""
-    match = re.fullmatch(r"python -m (pipelines\.stages\.\w+)( .*)?", STAGES[stage]["cmd"])
-    assert match, f"{stage}: a stage is `python -m pipelines.stages <verb>`"
-    return match[1]
+def test_dvc_yaml_is_what_the_code_reaches() -> None:
+    assert (ROOT / "dvc.yaml").read_text() == page(), "run `python -m docs.make_dvc`"
 
 
 def named(stage: str, kind: str) -> set[str]:
@@ -92,35 +90,18 @@ def named(stage: str, kind: str) -> set[str]:
     return {next(iter(item)) if isinstance(item, dict) else item for item in STAGES[stage].get(kind, [])}
 
 
-def covered(path: Path, names: set[str]) -> bool:
-    """Whether ``path`` or a folder above it is among ``names``."""
-    relative = path.relative_to(ROOT)
-    return any(str(parent) in names for parent in (relative, *relative.parents))
-
-
-@pytest.mark.parametrize("stage", STAGES)
-def test_dvc_names_all_the_code_and_assets_a_stage_runs(stage: str) -> None:
-    module = stage_module(stage)
-    assert module_file(module), f"{module} does not exist"
-    missing = set()
-    for name in source_closure(module):
-        file = module_file(name)
-        if file is not None and file.read_text().strip():
-            missing |= {p for p in {file} | assets_of(name) if not covered(p, named(stage, "deps"))}
-    assert not missing, f"{stage}: add to deps in dvc.yaml: {sorted(str(p.relative_to(ROOT)) for p in missing)}"
-
-
 @pytest.mark.parametrize("stage", STAGES)
 def test_dvc_names_the_params_a_stage_reads(stage: str) -> None:
     sections = set(Params.model_fields)
-    used = set()
-    for name in source_closure(stage_module(stage)):
-        file = module_file(name)
-        if file is not None and name.startswith(stage_module(stage)):
-            used |= set(re.findall(r"\bparams\.(\w+)", file.read_text())) & sections
-    # How a stage runs (processes, time limit) does not change what it makes.
+    source = (ROOT / "pipelines" / "stages" / f"{stage}.py").read_text()
+    used = set(re.findall(r"\bparams\.(\w+)", source)) & sections
+    # Time limits, retries and packs do not change what is made; what does of ``job`` is named.
     missing = used - {p.split(".")[0] for p in STAGES[stage].get("params", [])} - {"job"}
-    assert not missing, f"{stage}: add to params in dvc.yaml: {sorted(missing)}"
+    assert not missing, f"{stage}: add to params in docs/make_dvc.py: {sorted(missing)}"
+
+
+def test_raw_data_are_read_by_one_stage_only() -> None:
+    assert [stage for stage in STAGES if "${data.raw}" in named(stage, "deps")] == ["ingest"]
 
 
 def test_every_output_of_one_stage_is_made_by_one_stage_only() -> None:
@@ -151,8 +132,7 @@ def test_every_key_of_params_is_explained() -> None:
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_stages_take_their_paths_from_the_layout(stage: str) -> None:
-    file = module_file(stage_module(stage))
-    assert file is not None
+    file = ROOT / "pipelines" / "stages" / f"{stage}.py"
     literals = [node.value for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Constant)]
     paths = [text for text in literals if isinstance(text, str) and re.match(r"(data|models|reports)/\S+$", text)]
     assert not paths, f"{file.name} hard-codes {paths}"

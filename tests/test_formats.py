@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from made_up_measures import CLIP, GOOD
 
+from pipelines.layout import Layout
 from space_data.schema import (
     KEPT,
     Clip,
@@ -18,7 +19,7 @@ from space_data.schema import (
     SegmentSync,
     emotion_vector,
 )
-from space_data.tables import write_sharded, write_table
+from space_data.tables import write_sharded
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "formats.md"
 EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
@@ -27,17 +28,17 @@ EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
 @pytest.fixture
 def run_folder(tmp_path: Path) -> Path:
     """A folder with a clip of 50 frames in every table that the examples read."""
-    data = tmp_path / "data"
-    write_table(data / "clips.parquet", [CLIP], Clip)
+    layout = Layout(data=tmp_path / "data")
+    write_sharded(layout.clips, [CLIP], Clip, 2)
     segment = GOOD.__class__(**(GOOD.__dict__ | {"clip_id": CLIP.clip_id, "source_clip_id": CLIP.clip_id}))
-    write_table(data / "segments.parquet", [segment], Measure)
+    write_sharded(layout.measures, [segment], Measure, 2)
     decision = Decision(CLIP.clip_id, CLIP.clip_id, 0, KEPT, "", "", 0, 100, 0, 4, 0, 0.5)
-    write_table(data / "decisions.parquet", [decision], Decision)
+    write_sharded(layout.decisions, [decision], Decision, 2)
     sync = SegmentSync(CLIP.clip_id, "shipped", 1, 1, 2, 0.5, 0.3, 0.4, 0.001)
-    write_table(data / "sync" / "segments.parquet", [sync], SegmentSync)
+    write_sharded(layout.sync_segments, [sync], SegmentSync, 2)
     vector = emotion_vector("happy", 1.0)
     clip = FeatureClip(CLIP.clip_id, "video", "set", "set/s", "", "train", vector, 50)
-    write_table(data / "features" / "clips.parquet", [clip], FeatureClip)
+    write_sharded(layout.feature_clips, [clip], FeatureClip, 2)
     frames = [
         FeatureFrame(
             CLIP.clip_id, i, False, np.zeros(234, np.float32), np.zeros(7, np.float32), 0.3, 0.3, 0.0, 0.0,
@@ -45,7 +46,7 @@ def run_folder(tmp_path: Path) -> Path:
         )
         for i in range(50)
     ]  # fmt: skip
-    write_sharded(data / "features" / "frames" / "split=train", frames, FeatureFrame, 2)
+    write_sharded(layout.feature_split("train"), frames, FeatureFrame, 2)
     return tmp_path
 
 

@@ -18,7 +18,6 @@ from space_data.params import Params
 from space_data.schema import FAILED, KEPT, STATUSES, Clip, Decision, LedgerRow, Measure, SegmentSync, SyncNetScore, arrow_schema
 from space_data.tables import has_table, in_order, read_arrow
 
-"""Stages that decide on clips, in order."""
 HOUR_S = 3600.0
 LABELS = ("dataset", "subject", "emotion", "language", "sex")
 CLIP_COLUMNS = ["clip_id", *LABELS, "duration_s", "annotated_offset_frames"]

@@ -66,20 +66,20 @@ class Changes:
 
 
 def read_run(path: Path) -> Run:
-    """The ledger of a run: an output folder of ``curate``, a data folder (or its parent) of the pipeline, or a ledger file.
+    """The ledger of a run: an output folder of ``curate``, a data folder (or its parent) of the pipeline, or a ledger by itself.
 
     Raises:
         SpaceError: there is no ledger.
     """
-    file = path if path.is_file() else path / "ledger.parquet"
-    if file.is_file():
-        ledger = read_arrow(file, LedgerRow, COLUMNS)
+    table = path if has_table(path) else path / "ledger.parquet"
+    if has_table(table):
+        ledger = read_arrow(table, LedgerRow, COLUMNS)
         ledger = ledger.filter(pc.is_in(ledger.column("stage"), pa.array(CURATION)))
-        return Run(str(path), ledger, Layout.in_folder(path) if file != path else None)
+        return Run(str(path), ledger, Layout.in_folder(path) if table != path else None)
     for layout in (Layout.in_folder(data) for data in (path, path / "data")):
         if has_table(layout.ledger(CURATION[0])):
             return Run(str(path), whole_ledger(layout).select(COLUMNS), layout)
-    raise SpaceError(f"{path}: no ledger here (need the output folder of `space data curate`, a data folder, or a ledger file)")
+    raise SpaceError(f"{path}: no ledger here (need the output folder of `space data curate`, a data folder, or a ledger)")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from pipelines.deciding.rules import RULES
 from pipelines.job.reasons import REASONS
 from pipelines.layout import Layout
 from space_data.schema import Thumbnail
-from space_data.tables import from_arrow, read_arrow
+from space_data.tables import from_arrow, has_table, read_arrow
 
 SHOWN_KEPT, SHOWN_CLOSE, SHOWN_PER_REASON = 18, 6, 6
 BUDGET_BYTES = 1_500_000
@@ -57,7 +57,7 @@ def sheets_of(audit: Audit, nearness: NDArray[np.int64]) -> list[Sheet]:
 
 def read_pictures(audit: Audit, layout: Layout, rows: list[int]) -> dict[int, bytes]:
     """The picture of each segment that is nearest to 40 % of its time: one inside it if there is one, else the nearest at all."""
-    if not rows or not layout.thumbnails.is_dir():
+    if not rows or not has_table(layout.thumbnails):
         return {}
     shown = audit.segments.take(rows).to_pylist()
     pictures: dict[str, list[Thumbnail]] = {}

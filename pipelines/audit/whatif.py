@@ -141,7 +141,7 @@ def what_if_data(judgement: Judgement, settings: FilterStage) -> tuple[dict[str,
     for index in sorted({slider.rule for slider in sliders}):
         rule, mine = RULES[index], [slider for slider in sliders if slider.rule == index]
         wanted = [limit for slider in mine for limit in (slider.warn, slider.reject) if limit is not None]
-        grid = grid_of(found.columns[rule.column], wanted, rule.bound == "max_offset_frames")
+        grid = grid_of(found.columns[rule.column], wanted, rule.bound in ("max_offset_frames", "notes"))
         codes = codes_of(found.columns[rule.column], grid, rule.is_minimum)
         matrix.append(codes[rows])
         alone = _decides_alone(judgement, index, fixed) if not is_whole else np.zeros(0, np.bool_)

@@ -7,7 +7,7 @@ take seconds.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -20,7 +20,12 @@ from space_data.params import Bound, FilterBounds, FilterStage
 Values = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
-NO_AUDIO, SCREENED, DOUBTFUL = "no_audio", "screened", "av_sync_uncertain"
+NO_AUDIO, SCREENED, UNSURE, DOUBTFUL = "no_audio", "screened", "av_sync_uncertain", "doubtful"
+LIKELY, CLEAR = 0.65, 0.15
+"""Shares of its threshold that a recording's peak beyond the usual lags must reach, and by which it must stand above the best of
+the usual lags, to count without being sure: clips in sync have none such (docs/sync.md)."""
+DISAGREE_FRAMES = 2
+"""A segment that is surely further than this from its recording's offset is in doubt."""
 TOPICS = {
     "file": "File",
     "face": "Face",
@@ -28,6 +33,7 @@ TOPICS = {
     "picture": "Picture",
     "sound": "Sound",
     "sync": "Sound against picture",
+    "all": "All together",
 }
 
 
@@ -98,9 +104,17 @@ RULES = (
         needs_sound=True,
     ),
     Rule("av_offset_too_large", "sure_offset_frames", "max_offset_frames", "sync", "|offset| where it is sure, frames"),
-    Rule(DOUBTFUL, "doubtful_confidence", "sync_confidence", "sync", "confidence where the offset is in doubt", is_minimum=True),
+    Rule(UNSURE, "doubtful_confidence", "sync_confidence", "sync", "confidence where the offset is in doubt", is_minimum=True),
+    Rule(DOUBTFUL, "notes", "notes", "all", "notes that together speak against it"),
 )  # fmt: skip
 
+FACTS = frozenset({
+    "too_short", "low_resolution", "truncated", "damaged", "length_mismatch", "variable_rate", "low_frame_rate",
+    "joined_recordings", "clock_jumps", "size_changes", "several_tracks", "mirrored", "interlaced", "colours_mapped",
+    "small_face", "bordered", "sound_gaps", "bad_samples", "sound_rescaled", "channels_cancel", "av_offset_too_large", DOUBTFUL,
+})  # fmt: skip
+DOUBTS = frozenset(rule.reason for rule in RULES) - FACTS
+"""Reasons whose notes speak against a clip, and count towards ``doubtful``; ``FACTS`` tell of the file, or of its size."""
 FILTER_REASONS = tuple(dict.fromkeys((NO_AUDIO, *(rule.reason for rule in RULES), SCREENED)))
 """What a segment can be rejected for, in the order in which reasons are listed."""
 
@@ -161,17 +175,37 @@ def evidence(measures: pa.Table, sync: pa.Table) -> Evidence:
     def of_sync(name: str) -> Values:
         return np.where(has_sync, floats(matched, name), np.nan) if matched is not None else np.full(len(ids), np.nan)
 
-    confidence, offset, threshold = (of_sync(name) for name in ("confidence", "offset_frames", "threshold"))
-    is_sure = confidence >= threshold
-    columns["doubtful_confidence"] = np.where(is_sure, np.nan, confidence)
-    columns["sure_offset_frames"] = np.where(is_sure, np.abs(offset), np.nan)
-    columns["sure_signed_offset_frames"] = np.where(is_sure, offset, np.nan)
-    columns |= {"confidence": confidence, "offset_frames": offset, "threshold": threshold}
+    columns |= {name: of_sync(name) for name in ("confidence", "offset_frames", "threshold", *RECORDING)}
+    columns |= _sure_offsets(columns)
+    columns["notes"] = np.full(len(ids), np.nan)  # depend on the bounds: `judge` counts them
     names = measures.column("dataset").combine_chunks().dictionary_encode()
     return Evidence(
         ids, columns, tuple(names.dictionary.to_pylist()), np.asarray(names.indices, np.int64), has_audio, has_sync,
         measures.column("screened").combine_chunks(),
     )  # fmt: skip
+
+
+RECORDING = ("recording_offset_frames", "recording_confidence", "recording_threshold", "recording_lead")
+
+
+def _sure_offsets(of_sync: dict[str, Values]) -> dict[str, Values]:
+    """What the offset of each segment is, where it is sure: its recording's, or else its own; and the confidence where it is not.
+
+    The offset is a property of the recording, whose evidence is that of all its segments. Where even that is below its
+    threshold but clearly best beyond the usual lags, the sound lies there or belongs to somebody else: that is no offset to
+    correct, but one that rejects. A segment that is sure of another offset than its recording is in doubt.
+    """
+    confidence, own = of_sync["confidence"], of_sync["offset_frames"]
+    whole, whole_confidence, threshold, lead = (of_sync[name] for name in RECORDING)
+    is_own, is_whole = confidence >= of_sync["threshold"], whole_confidence >= threshold
+    signed = np.where(is_whole, whole, np.where(is_own, own, np.nan))
+    is_far = ~is_whole & ~is_own & (whole_confidence >= LIKELY * threshold) & (lead >= CLEAR * threshold)
+    is_sure = (is_whole | is_own) & ~(is_whole & is_own & (np.abs(whole - own) > DISAGREE_FRAMES))
+    return {
+        "doubtful_confidence": np.where(is_sure, np.nan, confidence),
+        "sure_offset_frames": np.where(is_far, np.abs(whole), np.abs(signed)),
+        "sure_signed_offset_frames": signed,
+    }
 
 
 def beyond(values: Values, limit: Values, is_minimum: bool) -> Mask:
@@ -190,6 +224,8 @@ class Judgement:
     """(rules, data sets): the bounds that held, NaN = never"""
     tolerated_frames: Values
     """(data sets,): offsets up to here are left as they are"""
+    doubts: dict[str, Mask]
+    """by reason, which segments have a note that counts towards ``doubtful``"""
 
     @cached_property
     def by_reason(self) -> dict[str, Mask]:
@@ -197,6 +233,8 @@ class Judgement:
         masks = {NO_AUDIO: ~self.evidence.has_audio}
         for rule, mask in zip(RULES, self.rejects, strict=True):
             masks[rule.reason] = masks[rule.reason] | mask if rule.reason in masks else mask
+        # What one bound rejects needs no further doubt, so that `doubtful` names those that nothing else would.
+        masks[DOUBTFUL] &= ~np.any([mask for reason, mask in masks.items() if reason != DOUBTFUL], axis=0)
         # Nobody may train on a clip that was never looked at whole, whatever became of the bound that made the look needless.
         masks[SCREENED] = self.evidence.is_screened & ~np.any(list(masks.values()), axis=0)
         return {reason: masks[reason] for reason in FILTER_REASONS}
@@ -236,18 +274,24 @@ def judge(found: Evidence, settings: FilterStage) -> Judgement:
     bounds = [settings.for_dataset(name) for name in found.datasets]
     rejects, warns = np.zeros((2, len(RULES), len(found)), np.bool_)
     reject_limits = np.full((len(RULES), len(bounds)), np.nan)
+    doubts: dict[str, Mask] = {}
     for index, (rule, both) in enumerate(_limits_by_dataset(bounds)):
+        if rule.reason == DOUBTFUL:
+            found = replace(found, columns=found.columns | {rule.column: np.sum([*doubts.values()], axis=0, dtype=np.float64)})
         reject_limits[index] = both[1]
         values = found.columns[rule.column]
         warn, reject = both[:, found.dataset]
         rejects[index] = beyond(values, reject, rule.is_minimum)
-        warns[index] = beyond(values, warn, rule.is_minimum) & ~rejects[index]
-        if rule.reason == DOUBTFUL:
+        noted = beyond(values, warn, rule.is_minimum)
+        if rule.reason == UNSURE:
             # Doubt alone is only noted: good clips shorter than a window or two often stay below the threshold that mismatched
             # sound reaches in 5 % of cases. Below `reject` lips and sound have nothing in common.
-            warns[index] = (~np.isnan(values) | (found.has_audio & ~found.has_sync)) & ~rejects[index]
+            noted = ~np.isnan(values) | (found.has_audio & ~found.has_sync)
+        if rule.reason in DOUBTS:  # whether it also rejects does not matter: the count depends on no bound but `warn`
+            doubts[rule.reason] = doubts.get(rule.reason, np.zeros(len(found), np.bool_)) | noted
+        warns[index] = noted & ~rejects[index]
     tolerated = np.array([b.tolerated_offset_frames for b in bounds], np.float64)
-    return Judgement(found, rejects, warns, reject_limits, tolerated)
+    return Judgement(found, rejects, warns, reject_limits, tolerated, doubts)
 
 
 def _limits_by_dataset(bounds: list[FilterBounds]) -> Iterator[tuple[Rule, Values]]:

@@ -12,7 +12,7 @@ import json
 import logging
 import tempfile
 import zipfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -94,16 +94,20 @@ def discard(pack: Place, why: str) -> None:
     pack.delete()
 
 
-def kept_in(folder: Place) -> dict[str, Kept]:
+def kept_in(folder: Place, distrusted: Collection[str] = ()) -> dict[str, Kept]:
     """Everything that the packs of one shard hold, by key.
 
-    Where two packs hold a key, one that succeeded goes before one that failed, and more attempts before fewer.
+    Where two packs hold a key, one that succeeded goes before one that failed, one of a run that is not ``distrusted`` before one
+    that is, and more attempts before fewer.
     """
+
+    def rank(outcome: Outcome) -> tuple[bool, bool, int]:
+        return outcome.failed, outcome.run in distrusted, -outcome.attempts
+
     found: dict[str, Kept] = {}
     for pack in folder.files(SUFFIX):
         for number, (key, outcome) in enumerate(outcomes_in(pack).items()):
-            before = found.get(key)
-            if before is None or (before.outcome.failed, -before.outcome.attempts) > (outcome.failed, -outcome.attempts):
+            if key not in found or rank(outcome) < rank(found[key].outcome):
                 found[key] = Kept(pack, number, outcome)
     return found
 

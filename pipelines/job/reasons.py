@@ -54,6 +54,8 @@ REASONS = {
     # sound against picture (sync)
     "av_offset_too_large": "sound and lips are further apart than is corrected",
     "av_sync_uncertain": "lips and sound do not belong together, or it cannot be told",
+    # all together
+    "doubtful": "no single bound rejects it, but several notes together speak against it",
     # the run
     "error": "a known problem with this clip; the detail says which",
     "exception": "our code failed on it; the detail holds the traceback",

@@ -67,7 +67,8 @@ def run_stage(stage: Stage, params: Params, layout: Layout, notes: dict[str, str
             Place(uri).delete()
         _remove_foreign(Place.of(layout.stage(stage.name)), manifest, stage)
         clock.counts = Counter(manifest.counts)
-        clock.clips, clock.computed = sum(report.units for report in reports), computed
+        clock.clips, units = sum(manifest.counts.values()), sum(report.units for report in reports)
+        clock.computed = round(clock.clips * computed / units) if units else 0  # a unit may be a whole shard
         clock.notes |= notes or {}
 
 
@@ -240,15 +241,15 @@ def run_units(
     listed = sorted(units, key=lambda unit: unit.unit_id)
     with one_run_in(layout.cache):
         Place.of(folder / "units.pickle").put(pickle.dumps(listed))
-        stage = Stage(name, function, {}, partial(_listed, folder / "units.pickle"), settings=partial(_given, settings))
+        listing = partial(_listed, folder / "units.pickle")
+        stage = Stage(name, function, {}, listing, settings=partial(_given, settings), unpacked=True)
         context = Context(params, layout, 1, {})
         before = set(plan(stage, context, 0).kept)
         for _ in range(ROUNDS):
             if plan(stage, context, 0).todo:
-                reports, _ = _run_graph(stage, context)
+                _run_graph(stage, context)
             planned = plan(stage, context, 0)
-            failed = [kept for kept in planned.kept.values() if kept.outcome.failed]
-            report = Report(0, units=len(planned.units), missing=len(planned.todo), failed=len(failed))
+            report = write_part(stage, context, 0)
             try:
                 with PackReader() as reader:
                     results = []
@@ -281,7 +282,7 @@ def stage_main(argv: Sequence[str] | None = None) -> None:
     """``python -m pipelines.stages <stage> [--params FILE] [-q]``: run one stage; a ``SpaceError`` becomes one line, status 1."""
     parser = argparse.ArgumentParser(prog="python -m pipelines.stages", description="Run one stage of the pipeline.")
     parser.add_argument("stage", choices=STAGES, help="which one; `dvc repro` runs those that something has changed for")
-    parser.add_argument("--params", type=Path, help="configuration (default: params.yaml, and the package's own for what it lacks)")
+    parser.add_argument("--params", type=Path, help="configuration (default: params.yaml; the package's own for what it lacks)")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress bars, warnings only")
     parser.add_argument("-v", "--verbose", action="store_true", help="Beam's own log, too")
     arguments = parser.parse_args(argv)

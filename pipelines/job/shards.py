@@ -80,8 +80,8 @@ def plan(stage: Stage, context: Context, part: int) -> Plan:
         if key in units or (units and unit.unit_id == next(reversed(units.values())).unit_id):
             raise SpaceError(f"{stage.name}: unit id {unit.unit_id!r} occurs twice (two files that differ only in their suffix?)")
         units[key] = unit
-    found = kept_in(pack_folder(context, stage.name, part))
     distrusted = {place.name for place in (cache_of(context, stage.name) / UNTRUSTED).files()}
+    found = kept_in(pack_folder(context, stage.name, part), distrusted)
     kept = {key: found[key] for key in units if key in found and _counts(found[key].outcome, distrusted, context)}
     for key in list(missing_blobs(kept.items(), blob_folder(context, stage.name, part))):
         del kept[key]
@@ -144,7 +144,7 @@ def write_part(stage: Stage, context: Context, part: int) -> Report:
     failed = [(planned.units[key], kept.outcome) for key, kept in planned.kept.items() if kept.outcome.failed]
     report.failed = len(failed)
     report.failures = [f"{unit.unit_id}: {one.reason}: {_last_line(one.detail)}" for unit, one in failed[:MOST_EXAMPLES]]
-    if report.missing:
+    if report.missing or stage.unpacked:
         return report
     try:
         _write_tables(stage, context, planned, report)

@@ -85,6 +85,8 @@ class Stage:
     outputs: str = ""
     """table whose clip ids the next stage gets; empty: the kept ids of the ledger"""
 
+    unpacked: bool = False
+    """it has no tables: whoever started it makes something of the results (``run_units``)"""
     own_ledger: bool = False
     """the units write ``ledger.parquet``: a shard is a unit, and its clips are the ledger's ids"""
 

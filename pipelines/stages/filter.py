@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from pipelines.audit.write import write_audit
 from pipelines.deciding.row_hash import row_hashes
-from pipelines.deciding.rules import SCREENED, Evidence, Judgement, Mask, evidence, judge
+from pipelines.deciding.rules import DOUBTFUL, SCREENED, Evidence, Judgement, Mask, evidence, judge
 from pipelines.job.keys import code_version
 from pipelines.job.run import run_stage
 from pipelines.job.shards import HASH_CHARACTERS
@@ -99,7 +99,10 @@ def ledger_of(judgement: Judgement, warnings: pa.Array, content: pa.Array, setti
         "reason": reasons,
         "value": _nullable(value[order]),
         "threshold": _nullable(threshold[order]),
-        "detail": pc.if_else(pc.equal(reasons, SCREENED), _advice(found).take(at), noted.take(at)),
+        "detail": pc.case_when(
+            pc.make_struct(pc.equal(reasons, SCREENED), pc.equal(reasons, DOUBTFUL)), _advice(found).take(at),
+            pc.binary_join_element_wise("together: ", codes(judgement.doubts), "").take(at), noted.take(at),
+        ),  # fmt: skip
         "content": content.take(at),
         "config": pa.array(by_dataset, pa.string()).take(pa.array(found.dataset[segment])),
         "version": _constant(code_version(FunctionName.of(judge))[:HASH_CHARACTERS], len(at)),

@@ -27,6 +27,7 @@ from space_data.schema import Clip, ClipMeasure, FrameRow, Measure, SoundRow
 from space_data.segmentation import CutRules, Span, Timeline, cut, face_steps
 from space_data.tables import from_arrow, read_arrow, read_table, stream_clips, stream_pairs, vectors, write_arrow, write_table
 from space_data.timebase import features_before
+from space_data.turn import turn_deg
 
 NAME, MEASURE = "segment", "measure"
 TABLES = ("clips", "frames", "sound")
@@ -86,6 +87,7 @@ class Seen:
     boxes: NDArray[np.float32]
     steps: NDArray[np.float64]
     pose: NDArray[np.float32]
+    turn_deg: NDArray[np.float64]
     normalised: NDArray[np.float32]
     scores: dict[str, NDArray[np.float64]]
     """the frame table's scalar columns"""
@@ -100,7 +102,7 @@ class Seen:
         return Seen(
             np.append(np.asarray(rows.column("pts_s"), np.float64), end_s), np.asarray(rows.column("shot"), np.int64),
             np.stack([np.asarray(rows.column(name), np.int64) for name in ("width_px", "height_px")], axis=1), boxes,
-            face_steps(boxes), pose, normalise(landmarks, PoseTrack.from_array(pose)),
+            face_steps(boxes), pose, turn_deg(pose[:, 0], landmarks), normalise(landmarks, PoseTrack.from_array(pose)),
             {name: np.asarray(rows.column(name), np.float64) for name in scalars},
         )  # fmt: skip
 
@@ -202,7 +204,7 @@ def _picture_scores(
     rate_hz, irregular = m.irregular_share(seen.starts_s[frames])
     found = seen.found[frames]
     boxes = seen.boxes[frames][found]
-    angles = m.angle_range(PoseTrack.from_array(seen.pose[frames]))
+    angles = m.angle_range(PoseTrack.from_array(seen.pose[frames]), seen.turn_deg[frames])
     counted = scores["faces"] >= 0
     still = scores["frame_difference"][1:] < settings.duplicate_difference  # each frame against the one before
     steps = seen.steps[first + 1 : end]

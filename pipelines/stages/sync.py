@@ -4,6 +4,9 @@ With enough speech the scorer is fitted on the set itself (on a part of a large 
 by a scorer that has seen its speaker. Its threshold is what mismatched sound of the same set exceeds in 5 % of cases. A smaller
 set uses the scorer shipped in ``space_data/assets/sync_scorer.npz``. The table says which.
 
+A segment is scored alone (lags of +-0.6 s) and, since the offset is a property of the recording, together with the other
+segments of its clip, over lags of +-``search_s``. The filter goes by the recording's figure where that is sure.
+
 Two scorers are shipped, one for this stage, one for the benchmark (``sync_scorer_evaluation.npz``), fitted on disjoint speakers,
 so that no system is judged by the scorer that chose its training clips. Those in the package know real and rendered speakers
 (``benchmarks/fit_shipped_sync.py``); ``python -m pipelines.stages.sync --export`` makes a pair from the present set alone.
@@ -15,6 +18,7 @@ import pickle
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +38,7 @@ from space_data.errors import SpaceError
 from space_data.files import atomic_file
 from space_data.landmarks import N_LANDMARKS, PoseTrack
 from space_data.params import Params, SyncStage, load_params
+from space_data.recording_sync import RecordingOffset, pool, read_pool
 from space_data.schema import FrameRow, Measure, SegmentSync, SoundRow, SyncWindow
 from space_data.store import Place
 from space_data.tables import (
@@ -91,8 +96,8 @@ def shards_of(layout: Layout) -> list[Shard]:
     return [Shard(a.uri, b.uri) for a, b in zip(frames, sounds, strict=True)]
 
 
-def read_tracks(shard: Shard, measures: Iterable[Measure]) -> Iterator[Track]:
-    """Tracks of those segments that have a face and sound and lie in ``shard``; one row group is in memory."""
+def read_tracks(shard: Shard, measures: Iterable[Measure], reach_frames: int = 0) -> Iterator[Track]:
+    """Tracks of those segments that have a face and sound and lie in ``shard``, clip by clip; one row group is in memory."""
     by_source: dict[str, list[Measure]] = {}
     for measure in measures:
         if measure.has_audio:
@@ -110,7 +115,7 @@ def read_tracks(shard: Shard, measures: Iterable[Measure]) -> Iterator[Track]:
         for m in by_source[clip_id]:
             span = slice(m.first_frame, m.end_frame)
             track = avsync.make_track(
-                m.clip_id, m.subject, pts_s[span], landmarks[span], pose[span], log_mel, speech, m.start_s, m.end_s
+                m.clip_id, m.subject, pts_s[span], landmarks[span], pose[span], log_mel, speech, m.start_s, m.end_s, reach_frames
             )
             if track is not None and len(track) >= avsync.SHORTEST_OVERLAP_FRAMES:
                 yield track
@@ -236,6 +241,36 @@ def score_segment(track: Track, scorer: Scorer, start_s: float, settings: SyncSt
     return segment, rows
 
 
+def recording_of(measure: Measure) -> str:
+    """What a segment's offset is a property of: its clip; where recordings were joined in one file, the segment itself."""
+    return measure.clip_id if measure.restarts else measure.source_clip_id
+
+
+def score_recording(tracks: Sequence[Track], scorer: Scorer, zero_frames: float, settings: SyncStage) -> RecordingOffset:
+    """The offset of one recording, from its segments' tracks with the sound around them, counted from ``zero_frames``."""
+    length, hop = frames_in(settings.window_s), frames_in(settings.hop_s)
+    found = read_pool(pool(tracks, scorer, length, hop, settings.least_speech), scorer)
+    return replace(found, offset_frames=found.offset_frames - zero_frames)
+
+
+def score_clip(
+    tracks: Sequence[Track], measures: Mapping[str, Measure], scorer: Scorer, settings: SyncStage
+) -> Iterator[tuple[SegmentSync, list[SyncWindow]]]:
+    """Score every segment of one clip, alone and together with the others of its recording."""
+    together: dict[str, list[Track]] = {}
+    for track in tracks:
+        together.setdefault(recording_of(measures[track.clip_id]), []).append(track)
+    for segments in together.values():
+        zero_frames = settings.zero_frames_of.get(measures[segments[0].clip_id].dataset, settings.zero_frames)
+        whole = score_recording(segments, scorer, zero_frames, settings)
+        for track in segments:
+            alone, windows = score_segment(track, scorer, measures[track.clip_id].start_s, settings)
+            yield replace(
+                alone, recording_offset_frames=whole.offset_frames, recording_confidence=whole.confidence,
+                recording_threshold=whole.threshold, recording_lead=whole.lead,
+            ), windows  # fmt: skip
+
+
 def _frames_covered(windows: Sequence[tuple[int, NDArray[np.float64], float]], length: int) -> int:
     """Number of frames that lie in at least one window."""
     return len({frame for first, _, _ in windows for frame in range(first, first + length)})
@@ -256,10 +291,9 @@ def score_shard(unit: ShardUnit, settings: SyncStage, folder: Path) -> None:
     """Unit function: write ``segments.parquet``, ``windows.parquet`` and ``ledger.parquet`` of one shard."""
     measures = {row.clip_id: row for row in read_table(unit.measures, Measure)}
     scorers: Scorers = pickle.loads(Place(unit.scorers).read())
-    scored = [
-        score_segment(track, scorers.of(track.subject), measures[track.clip_id].start_s, settings)
-        for track in read_tracks(unit.shard, measures.values())
-    ]
+    tracks = read_tracks(unit.shard, measures.values(), frames_in(settings.search_s))
+    by_clip = (list(group) for _, group in groupby(tracks, key=lambda track: measures[track.clip_id].source_clip_id))
+    scored = [row for group in by_clip for row in score_clip(group, measures, scorers.of(group[0].subject), settings)]
     write_table(folder / "segments.parquet", [segment for segment, _ in scored], SegmentSync)
     write_table(folder / "windows.parquet", [row for _, rows in scored for row in rows], SyncWindow)
     ids = pa.chunked_array([pa.array(sorted(measures), pa.string())])

@@ -113,7 +113,9 @@ def units_of(clips: Sequence[AlignedClip], models: Models, settings: Synthesize)
                 n_frames, weights.get(system),
             )  # fmt: skip
             value = RenderUnit(system, clip, heard.audio if heard else None, n_frames, models)
-            units.append(Unit(f"{system}/{clip.clip_id}", content, value))
+            inputs = [(clip.video, clip.video_sha256), (clip.audio, clip.audio_sha256)]
+            inputs += [(heard.audio, heard.audio_sha256)] if heard else []
+            units.append(Unit(f"{system}/{clip.clip_id}", content, value, tuple(inputs)))
     return units
 
 

@@ -4,6 +4,7 @@ import base64
 import csv
 import dataclasses
 import json
+import shutil
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -13,13 +14,26 @@ from made_up_measures import CLIP, GOOD
 from pipelines.audit import pictures as audit_pictures
 from pipelines.audit import table as audit_table
 from pipelines.audit.data import Audit, audit_metrics
-from pipelines.audit.write import STAGES, write_audit
+from pipelines.audit.write import write_audit
 from pipelines.layout import Layout
+from pipelines.stages import CURATION
 from pipelines.stages.filter import decide
 from space_data.errors import SpaceError
 from space_data.params import Bound, load_params
-from space_data.schema import FAILED, KEPT, REJECTED, UNKNOWN, Clip, LedgerRow, Measure, SegmentSync, SyncNetScore, Thumbnail
-from space_data.tables import merge_shards, read_table, to_arrow, write_arrow, write_table
+from space_data.schema import (
+    FAILED,
+    KEPT,
+    REJECTED,
+    UNKNOWN,
+    Clip,
+    Decision,
+    LedgerRow,
+    Measure,
+    SegmentSync,
+    SyncNetScore,
+    Thumbnail,
+)
+from space_data.tables import from_arrow, read_table, to_arrow, write_sharded, write_table
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PARAMS = load_params(REPOSITORY / "params.yaml")
@@ -49,17 +63,15 @@ def layout(tmp_path: Path) -> Layout:
         for i, name in enumerate(NAMES)
     ]
     write_table(layout.measures, measures, Measure)
-    pictures = {name: tmp_path / f"{i}.parquet" for i, name in enumerate(NAMES)}
-    for name, file in pictures.items():
-        write_table(file, [Thumbnail(name, frame, f"JPEG of {name} at {frame}".encode()) for frame in (5, 42, 130)], Thumbnail)
-    merge_shards(layout.thumbnails, pictures, Thumbnail, 2)
+    pictures = [Thumbnail(name, frame, f"JPEG of {name} at {frame}".encode()) for name in NAMES for frame in (5, 42, 130)]
+    write_sharded(layout.thumbnails, pictures, Thumbnail, 2)
     syncs = [SegmentSync(name, "own set, fold 1", 3, 3, 4 * (i == 1), 0.5, 0.3, 0.2, 0.01) for i, name in enumerate(NAMES)]
     write_table(layout.sync_segments, syncs, SegmentSync)
     decisions, by_filter = decide(
         to_arrow(sorted(measures, key=lambda m: m.clip_id), Measure), to_arrow(syncs, SegmentSync), PARAMS.filter
     )
-    write_arrow(layout.decisions, decisions)
-    write_arrow(layout.ledger("filter"), by_filter)
+    write_table(layout.decisions, from_arrow(decisions, Decision), Decision)
+    write_table(layout.ledger("filter"), from_arrow(by_filter, LedgerRow), LedgerRow)
     ingest = [row(n, "ingest") for n in (*NAMES, "set/crash")] + [
         row("set/text", "ingest", REJECTED, "not_media", detail="a text")
     ]
@@ -74,14 +86,14 @@ def layout(tmp_path: Path) -> Layout:
 
 
 def test_figures_add_up_by_hand(layout: Layout) -> None:
-    assert audit_metrics(Audit.read(PARAMS, layout, STAGES)) == {
+    assert audit_metrics(Audit.read(PARAMS, layout, CURATION)) == {
         "files": 5, "files_unreadable": 2, "segments": 3, "segments_kept": 2, "segments_rejected": 1, "units_failed": 1,
         "hours_kept": round(2 * CLIP_S / 3600, 4), "hours_measured": round(3 * CLIP_S / 3600, 4), "offsets_corrected": 1,
     }  # fmt: skip
 
 
 def test_the_funnel_counts_clips_and_time(layout: Layout) -> None:
-    stages = Audit.read(PARAMS, layout, STAGES).stages
+    stages = Audit.read(PARAMS, layout, CURATION).stages
     assert list(stages) == ["ingest", "measure", "filter", "align"]
     assert stages["measure"].units == {KEPT: 3, REJECTED: 0, FAILED: 1}
     assert stages["filter"].seconds == {KEPT: 2 * CLIP_S, REJECTED: CLIP_S, FAILED: 0.0}
@@ -127,7 +139,7 @@ def test_syncnet_stands_beside_ours_and_changes_nothing(layout: Layout) -> None:
     page = (layout.audit / "index.html").read_text().split("Our offset against that of SyncNet")[1]
     cells = [part.split('"')[0] for part in page.split('data-sort="')[1:7]]
     assert cells == ["all", "2.0", "-0.5", "0.5", "1.0", "1.0"], "4 against 5 and 0 against 0"
-    assert audit_metrics(Audit.read(PARAMS, layout, STAGES))["offsets_corrected"] == 1
+    assert audit_metrics(Audit.read(PARAMS, layout, CURATION))["offsets_corrected"] == 1
 
 
 def test_unlabelled_clips_are_a_group_of_their_own(layout: Layout) -> None:
@@ -171,8 +183,9 @@ def test_same_tables_same_bytes_and_nothing_yet_to_show(layout: Layout) -> None:
     write_audit(PARAMS, layout)
     assert (layout.audit / "index.html").read_bytes() == first
     # Before sync has run, and with nothing decided, there is still a page.
-    layout.sync_segments.unlink()
+    shutil.rmtree(layout.stage("sync"))
     write_table(layout.measures, [], Measure)
-    write_arrow(layout.decisions, decide(to_arrow([], Measure), to_arrow([], SegmentSync), PARAMS.filter)[0])
+    nothing = decide(to_arrow([], Measure), to_arrow([], SegmentSync), PARAMS.filter)[0]
+    write_table(layout.decisions, from_arrow(nothing, Decision), Decision)
     write_audit(PARAMS, layout)
     assert "Nothing was measured" in (layout.audit / "index.html").read_text()

@@ -49,6 +49,8 @@ note("at first");
 move("luma_sd", "", "30"); note("one");
 slide("face_width_px", "vox2", 60); slide("speech_over_noise_db", "", 40); note("three");
 move("lost_share", "", ""); move("max_offset_frames", "", "4"); note("five");
+move("notes", "", "1"); note("six");
+move("notes", "", ""); note("no doubt");
 document.getElementById("wi-reset").click(); note("back");
 const shown = Object.assign(document.createElement("pre"), { id: "probe", textContent: JSON.stringify(probe) });
 document.body.replaceChildren(shown);
@@ -59,7 +61,10 @@ def made_up(n: int, rng: np.random.Generator) -> tuple[pa.Table, pa.Table]:
     ids = pa.array([f"s/{i // 3:04d}, ü#{i % 3}" for i in range(n)])
     measures = made_up_measures(n, rng, ids, ids, rng.random(n) < 0.3)
     offset, confidence = rng.integers(-12, 13, n), rng.normal(0.4, 0.2, n)
-    columns = {"clip_id": ids, "scorer": "x", "offset_frames": offset, "confidence": confidence, "threshold": 0.3}
+    whole, sure = offset + rng.normal(0, 8, n), confidence + rng.normal(0, 0.1, n)
+    columns = {"clip_id": ids, "scorer": "x", "offset_frames": offset, "confidence": confidence, "threshold": 0.3,
+               "recording_offset_frames": whole, "recording_confidence": sure, "recording_threshold": 0.3,
+               "recording_lead": np.maximum(0, rng.normal(0, 0.1, n))}  # fmt: skip
     return measures, full_table(SegmentSync, n, columns)
 
 
@@ -104,7 +109,7 @@ def test_moved_sliders_show_what_the_filter_would_decide(tmp_path: Path, rng: np
     tables = made_up(2000, rng)
     now = judged(tables)
     probes = in_browser(now, tmp_path)
-    assert [probe["name"] for probe in probes] == ["at first", "one", "three", "five", "back"]
+    assert [probe["name"] for probe in probes] == ["at first", "one", "three", "five", "six", "no doubt", "back"]
     for probe in probes:
         then = judged(tables, with_yaml(probe["yaml"]))
         masks = np.stack(list(then.by_reason.values()))
@@ -120,8 +125,8 @@ def test_moved_sliders_show_what_the_filter_would_decide(tmp_path: Path, rng: np
         assert not probe["download"] and "every figure is exact" in probe["note"]
     assert "luma_sd: {warn: 25, reject: 30}" in probes[1]["yaml"]
     assert "max_offset_frames: 4" in probes[3]["yaml"] and "lost_share: {warn: 0, reject: null}" in probes[3]["yaml"]
-    assert "vox2:" in probes[3]["yaml"] and len({probe["kept"] for probe in probes}) == 4
-    assert {**probes[4], "name": ""} == {**probes[0], "name": ""}
+    assert "vox2:" in probes[3]["yaml"] and len({probe["kept"] for probe in probes}) == 5
+    assert {**probes[-1], "name": ""} == {**probes[0], "name": ""}
 
 
 def test_of_a_sample_one_bound_is_exact_and_several_are_near(
@@ -129,7 +134,7 @@ def test_of_a_sample_one_bound_is_exact_and_several_are_near(
 ) -> None:
     monkeypatch.setattr(audit_whatif, "EMBEDDED", 1500)
     tables = made_up(20_000, rng)
-    first, one, three, five, back = in_browser(judged(tables), tmp_path)
+    first, one, three, five, *_, back = in_browser(judged(tables), tmp_path)
     for probe in (first, one, back):
         then = judged(tables, with_yaml(probe["yaml"]))
         assert probe["kept"] == int(then.kept.sum()) and probe["hours"] == pytest.approx(kept_hours(then), abs=1e-2)

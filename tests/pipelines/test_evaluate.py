@@ -11,7 +11,7 @@ import pytest
 from evaluation.frame_features import DctColour
 from evaluation.score_clip import NOT_AVAILABLE, OK, REFERENCE, clip_metrics
 from evaluation.systems import SYSTEM_NAMES
-from pipelines.job.unit import Outcome
+from pipelines.job.run import Result
 from pipelines.layout import Layout
 from pipelines.stages.evaluate import PLOTTED, aggregate_all, collect, failed_clip, units_of, write_for_dvc
 from space_data.errors import SpaceError
@@ -46,7 +46,7 @@ def scorer(tmp_path) -> Path:
     return tmp_path / "scorer.npz"
 
 
-def finished(clip_id: str, folder: Path, rng: np.random.Generator) -> Outcome:
+def finished(clip_id: str, folder: Path, rng: np.random.Generator) -> Result:
     """What a worker leaves behind for one clip."""
     folder.mkdir(parents=True)
     rows = [
@@ -59,7 +59,7 @@ def finished(clip_id: str, folder: Path, rng: np.random.Generator) -> Outcome:
     write_table(folder / "traces.parquet", traces, TraceFrame)
     real = rng.normal(size=(20, 5)).astype(np.float32)
     np.savez(folder / "features.npz", **{REFERENCE: real, "ground_truth": real, "still": real + 1})
-    return Outcome(clip_id, KEPT, folder=folder)
+    return Result(clip_id, KEPT, folder=folder)
 
 
 def test_a_unit_holds_all_systems_of_a_clip(videos, scorer):
@@ -93,7 +93,7 @@ def test_systems_that_disagree_on_the_clip_are_refused(videos, scorer):
 
 def test_a_lost_clip_becomes_rows(videos, tmp_path, rng):
     outcomes = [finished(clip_id, tmp_path / str(i), rng) for i, clip_id in enumerate(sorted(CLIPS)[:2])]
-    lost = Outcome("set/b/1", FAILED, "exception", "Traceback\nValueError: no luck")
+    lost = Result("set/b/1", FAILED, "exception", "Traceback\nValueError: no luck")
     scores, _, features = collect([*outcomes, lost], videos, SETTINGS)
     rows = [s for s in scores if s.clip_id == "set/b/1"]
     assert len(rows) == len(SYSTEMS) * len(clip_metrics(512, SETTINGS))
@@ -103,7 +103,7 @@ def test_a_lost_clip_becomes_rows(videos, tmp_path, rng):
 
 
 def test_failures_without_a_detail_say_the_reason(videos):
-    assert failed_clip(videos[:1], Outcome("set/a/1", FAILED, "timed_out"), SETTINGS)[0].detail == "timed_out"
+    assert failed_clip(videos[:1], Result("set/a/1", FAILED, "timed_out"), SETTINGS)[0].detail == "timed_out"
 
 
 def test_any_order_of_workers_gives_the_same_figures(videos, tmp_path, rng):

@@ -12,7 +12,7 @@ from made_up_measures import GOOD
 from tiny_clips import folder_params
 
 from benchmarks.audit_scale import full_table, made_up_measures
-from pipelines.deciding.rules import FILTER_REASONS, RULES, evidence, limits
+from pipelines.deciding.rules import DOUBTS, FILTER_REASONS, RULES, evidence, limits
 from pipelines.job.reasons import REASONS
 from pipelines.layout import Layout
 from pipelines.stages import filter
@@ -135,6 +135,55 @@ def test_offsets(offset: int, confidence: float, removed: float, reason: str) ->
     assert ("av_sync_uncertain" in decision.warnings) is (0 <= confidence < sync.threshold)
 
 
+def recorded(offset: float, confidence: float, own: float = 0.2, own_offset: int = 0, lead: float = 0.0) -> SegmentSync:
+    """A segment with an offset of its own (sure from 0.3) and its recording's (sure from 0.25)."""
+    return dataclasses.replace(
+        IN_SYNC, offset_frames=own_offset, confidence=own, recording_offset_frames=offset, recording_confidence=confidence,
+        recording_threshold=0.25, recording_lead=lead,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("sync", "removed", "reason", "is_noted"),
+    [
+        (recorded(25.2, 0.4), 25.2, "av_offset_too_large", False),  # a second late: no segment alone could tell
+        (recorded(-27.0, 0.4, own=0.31, own_offset=3), -27.0, "av_offset_too_large", True),  # whatever a segment takes for sure
+        (recorded(5.4, 0.4), 5.4, "", False),  # corrected by what all segments say
+        (recorded(5.4, 0.4, own=0.5, own_offset=4), 5.4, "", False),
+        (recorded(5.4, 0.4, own=0.5, own_offset=-2), 5.4, "", True),  # both sure, and apart
+        (recorded(0.4, 0.4), 0.0, "", False),  # tolerated, and no longer in doubt
+        (recorded(24.0, 0.21, lead=0.1), 0.0, "av_offset_too_large", True),  # nearly sure, and clearly beyond what is usual
+        (recorded(24.0, 0.21, lead=0.02), 0.0, "", True),  # nearly sure, but a usual lag fits nearly as well
+        (recorded(12.0, 0.2), 0.0, "", True),  # nearly sure, but no further than chance puts it
+        (recorded(24.0, 0.1, lead=0.1), 0.0, "", True),  # no evidence of anything
+        (recorded(24.0, 0.2, own=0.5, lead=0.1), 0.0, "", False),  # the segment knows better
+    ],
+)
+def test_the_offset_is_the_recording_s(sync: SegmentSync, removed: float, reason: str, is_noted: bool) -> None:
+    decision, _ = judged(GOOD, sync)
+    assert (decision.offset_frames, decision.reasons) == (removed, reason)
+    assert ("av_sync_uncertain" in decision.warnings) is is_noted
+
+
+NEAR = {"yaw_p95_deg": 36.0, "yaw_median_deg": 30.0, "speech_over_noise_db": 8.0, "detector_score": 0.6, "photo_score": 0.1}
+"""Four reasons noted by five measures."""
+
+
+def test_several_notes_are_evidence_together() -> None:
+    decision, (row,) = judged(dataclasses.replace(GOOD, **NEAR))
+    assert (decision.status, decision.reasons, row.value) == (REJECTED, "doubtful", 4)
+    assert row.threshold == BOUNDS.notes.reject
+    assert row.detail == "together: uncertain_face not_photographed profile noisy_sound"
+    assert judged(dataclasses.replace(GOOD, **NEAR | {"photo_score": 0.9}))[0].status == KEPT, "three are not enough"
+    unsure = dataclasses.replace(IN_SYNC, confidence=0.2)
+    assert judged(dataclasses.replace(GOOD, **NEAR | {"photo_score": 0.9}), unsure)[0].reasons == "doubtful"
+    facts = {"irregular_share": 0.3, "tracks": 2, "is_mirrored": True, "border_share": 0.3, "width_px": 300, "height_px": 300}
+    assert judged(dataclasses.replace(GOOD, length_s=2.5, **facts))[0].status == KEPT, "facts of the file are no doubt"
+    loose = with_bounds(notes=Bound(warn=None, reject=None))
+    assert judged(dataclasses.replace(GOOD, **NEAR), bounds=loose)[0].status == KEPT
+    assert judged(dataclasses.replace(GOOD, luma_mean=10.0, **NEAR))[0].reasons == "too_dark", "one bound is enough"
+
+
 def test_sound_that_was_not_scored_is_noted() -> None:
     decision, _ = judged(GOOD, None)
     assert (decision.status, decision.sync_confidence) == (KEPT, None) and "av_sync_uncertain" in decision.warnings
@@ -199,26 +248,49 @@ def test_the_ledger_says_what_a_decision_rests_on() -> None:
     assert hashes(GOOD, IN_SYNC, elsewhere)[1] == config, "bounds of other data sets do not matter"
 
 
+def slow_offset(sync: SegmentSync) -> tuple[float | None, float | None]:
+    """The size of a sure offset, and the confidence of one in doubt."""
+    whole, confidence, threshold = sync.recording_offset_frames, sync.recording_confidence, sync.recording_threshold
+    assert whole is not None and confidence is not None and threshold is not None
+    own_sure, whole_sure = sync.confidence >= sync.threshold, confidence >= threshold
+    if whole_sure:
+        apart = own_sure and abs(whole - sync.offset_frames) > 2
+        return abs(whole), sync.confidence if apart else None
+    if own_sure:
+        return abs(sync.offset_frames), None
+    assert sync.recording_lead is not None
+    is_far = confidence >= 0.65 * threshold and sync.recording_lead >= 0.15 * threshold
+    return abs(whole) if is_far else None, sync.confidence
+
+
 def slow_reasons(
     m: Measure, sync: SegmentSync | None, settings: FilterStage
 ) -> tuple[list[str], list[str], dict[str, tuple[float, float]]]:
     """The filter once more, one segment at a time, as a reader of the documentation would write it."""
     bounds = settings.for_dataset(m.dataset)
-    doubt = sync is not None and m.has_audio and sync.confidence < sync.threshold
-    sure = sync is not None and m.has_audio and not doubt
+    offset, doubt = slow_offset(sync) if sync is not None and m.has_audio else (None, None)
     derived = {
         "picture_side_px": min(m.width_px, m.height_px),
         "length_difference_s": abs(m.audio_s - m.video_s),
-        "sure_offset_frames": abs(sync.offset_frames) if sure and sync else None,
-        "doubtful_confidence": sync.confidence if doubt and sync else None,
+        "sure_offset_frames": offset,
+        "doubtful_confidence": doubt,
     }  # fmt: skip
     rejects, warns, broken = ([] if m.has_audio else ["no_audio"]), [], {}
+    doubts = {"av_sync_uncertain"} if sync is None and m.has_audio else set()
     for rule in RULES:
+        if rule.reason == "doubtful":
+            derived["notes"] = len(doubts)
+            if rejects:
+                derived["notes"] = None if len(doubts) > (bounds.notes.reject or np.inf) else len(doubts)
         value = derived[rule.column] if rule.column in derived else getattr(m, rule.column)
         if value is None or (rule.needs_sound and not m.has_audio):
             continue
         both = limits(bounds, rule)
         sign = -1 if rule.is_minimum else 1
+        if rule.reason in DOUBTS and (
+            (both.warn is not None and sign * value > sign * both.warn) or rule.column == "doubtful_confidence"
+        ):
+            doubts.add(rule.reason)
         if both.reject is not None and sign * value > sign * both.reject:
             rejects.append(rule.reason)
             broken.setdefault(rule.reason, (float(value), both.reject))
@@ -238,7 +310,8 @@ def test_columns_decide_exactly_as_one_segment_at_a_time(rng: np.random.Generato
     some = rng.permutation(n)[: n * 9 // 10]
     columns = {
         "clip_id": ids, "scorer": "x", "offset_frames": rng.integers(-12, 13, n), "confidence": rng.normal(0.3, 0.2, n),
-        "threshold": 0.3,
+        "threshold": 0.3, "recording_offset_frames": rng.normal(0, 15, n), "recording_confidence": rng.normal(0.3, 0.2, n),
+        "recording_threshold": 0.35, "recording_lead": np.maximum(0, rng.normal(0, 0.1, n)),
     }  # fmt: skip
     sync = full_table(SegmentSync, n, columns).take(pa.array(some))
     decisions, ledger = decide(measures, sync, BOUNDS)

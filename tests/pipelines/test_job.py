@@ -123,7 +123,7 @@ def test_after_kill_9_only_what_was_in_flight_is_repeated(tmp_path: Path, settin
     run = subprocess.Popen([sys.executable, str(script)], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     calls = Path(settings["calls"])
     deadline_s = time.monotonic() + 60
-    while not (calls.is_file() and "slow" in calls.read_text()):
+    while not (calls.is_file() and "slow" in calls.read_text() and list(tmp_path.rglob("*.pack"))):
         assert time.monotonic() < deadline_s and run.poll() is None
         time.sleep(0.05)
     run.kill()
@@ -214,11 +214,7 @@ def test_too_many_failures_stop_a_stage_and_do_not_stay(tmp_path: Path, settings
 
 def test_a_worker_that_cannot_start_is_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(SpaceError, match="worker process does not start"):
-        run_units("test", units(*"abcdefghijkl"), broken, None, with_job(), Layout.in_folder(tmp_path))
-
-
-def broken(value: str, settings: None, folder: Path) -> None:
-    """A unit function that no worker can import: this module is not on its path."""
+        run_units("test", units(*"abcdefghijkl"), act, None, with_job(memory_gb=0.01), Layout.in_folder(tmp_path))
 
 
 def test_a_second_run_is_refused_by_name_of_the_first(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import logging
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,8 @@ import torch
 from seeded import rng, seed_network
 from tiny_clips import drifting, folder_params
 
+from pipelines.job.stage import Context
+from pipelines.job.unit import Unit
 from pipelines.layout import Layout
 from pipelines.stages import syncnet as stage
 from space_data import weights
@@ -22,11 +25,12 @@ from space_data.media.sound import decode_audio
 from space_data.media.video import decode_video
 from space_data.params import Params
 from space_data.schema import Clip, FrameRow, LedgerRow, Measure, SyncNetScore, arrow_schema
-from space_data.tables import read_table, write_sharded, write_table
+from space_data.tables import read_table, write_sharded
 from space_models import syncnet
 
 BOX = np.array([70.0, 40.0, 150.0, 140.0], np.float32)
 SECONDS = 3.0
+PARTS = 2
 
 
 def filled(row_class: type, **values) -> object:
@@ -46,7 +50,10 @@ def add_clip(root: Path, name: str, picture: np.ndarray, fps: int, voice: bool) 
     audio = (0.1 * rng(name).standard_normal(round(SECONDS * 16000))).astype(np.float32) if voice else None
     write_video(root / f"{name}.mp4", drifting(picture, n_frames), fps=fps, audio=audio)
     path = str(root / f"{name}.mp4")
-    clip = filled(Clip, clip_id=name, path=path, sha256=sha256_of(path), audio_codec=probe(path).audio_codec)
+    sha256 = sha256_of(path)
+    clip = filled(
+        Clip, clip_id=name, path=path, sha256=sha256, video_sha256=sha256, audio_codec=probe(path).audio_codec, duration_s=SECONDS
+    )
     rows = [
         filled(FrameRow, clip_id=name, frame=i, pts_s=i / fps, found=True, box=BOX + np.float32([i, 0, i, 0]))
         for i in range(n_frames)
@@ -66,17 +73,14 @@ def layout(tmp_path_factory: pytest.TempPathFactory) -> Layout:
     made = [add_clip(root, name, picture, fps, voice) for name, fps, voice in kinds]
     for row in made[1][1][30:40]:
         row.box[:] = np.nan
-    write_table(layout.clips, [clip for clip, _ in made], Clip)
-    write_sharded(layout.frames, [row for _, rows in made for row in rows], FrameRow, 2)
+    write_sharded(layout.clips, [clip for clip, _ in made], Clip, PARTS)
+    write_sharded(layout.frames, [row for _, rows in made for row in rows], FrameRow, PARTS)
     spans = {"a#1": (1.5, 3.0), "a#0": (0.0, 1.48), "a#2": (0.2, 1.0), "b": (0.0, 3.0), "c": (0.0, 3.0)}
-    write_table(
-        layout.measures,
-        [
-            filled(Measure, clip_id=i, source_clip_id=i[0], segment=n, start_s=begin, end_s=end)
-            for n, (i, (begin, end)) in enumerate(spans.items())
-        ],
-        Measure,
-    )
+    segments = [
+        filled(Measure, clip_id=i, source_clip_id=i[0], segment=n, start_s=begin, end_s=end)
+        for n, (i, (begin, end)) in enumerate(spans.items())
+    ]
+    write_sharded(layout.measures, segments, Measure, PARTS)
     return layout
 
 
@@ -152,18 +156,34 @@ def test_another_file_under_the_name_is_refused(layout: Layout, params: Params) 
         stage.run(params, layout)
 
 
-def test_new_boxes_are_new_work(layout: Layout, params: Params) -> None:
-    clips = {clip.clip_id: clip for clip in read_table(layout.clips, Clip)}
-    measures = read_table(layout.measures, Measure)
-    before = stage.plan(layout, clips, measures, Path("w"))
-    assert [[s.clip_id for s in unit.value.segments] for unit in sorted(before, key=lambda u: u.unit_id)] == [
-        ["a#0", "a#2", "a#1"], ["b"], ["c"],
-    ]  # fmt: skip
-    assert [u.content for u in stage.plan(layout, clips, measures, Path("elsewhere"))] == [u.content for u in before]
+def test_new_boxes_are_new_work(layout: Layout, params: Params, tmp_path: Path) -> None:
+    other = Layout.in_folder(tmp_path / "other")
+    for name in ("ingest", "measure", "segment"):
+        shutil.copytree(layout.stage(name), other.stage(name))
+
+    def units(weights: str = "w", weights_sha256: str = "hash") -> dict[str, Unit]:
+        context = Context(params, other, PARTS, {"weights": weights, "weights_sha256": weights_sha256})
+        return {unit.unit_id: unit for part in range(PARTS) for unit in stage.items(context, part)}
+
+    def changed(after: dict[str, Unit]) -> set[str]:
+        assert after.keys() == before.keys()
+        return {name for name in before if before[name].content != after[name].content}
+
+    measures, before = read_table(other.measures, Measure), units()
+    assert {name: [s.clip_id for s in unit.value.segments] for name, unit in before.items()} == {
+        "a": ["a#0", "a#2", "a#1"], "b": ["b"], "c": ["c"],
+    }  # fmt: skip
+    assert changed(units("elsewhere")) == set() and changed(units(weights_sha256="of others")) == {"a", "b", "c"}
     later = [dataclasses.replace(row, end_s=2.9) if row.clip_id == "b" else row for row in measures]
-    after = stage.plan(layout, clips, later, Path("w"))
-    assert {u.unit_id for u, v in zip(before, after, strict=True) if u.content != v.content} == {"b"}
+    write_sharded(other.measures, later, Measure, PARTS)
+    assert changed(units()) == {"b"}
+    write_sharded(other.measures, measures, Measure, PARTS)
+    frames = read_table(other.frames, FrameRow)
+    moved = [dataclasses.replace(row, box=row.box + 1) if row.clip_id == "a" and row.frame == 7 else row for row in frames]
+    write_sharded(other.frames, moved, FrameRow, PARTS)
+    assert changed(units()) == {"a"}
+    write_sharded(other.measures, [dataclasses.replace(measures[0], clip_id="d", source_clip_id="d")], Measure, PARTS)
     with pytest.raises(SpaceError, match="no frames of clip d"):
-        stage.plan(layout, clips | {"d": clips["c"]}, [dataclasses.replace(measures[0], source_clip_id="d")], Path("w"))
-    screened = [dataclasses.replace(row, screened="no_face") for row in measures]
-    assert stage.plan(layout, clips, screened, Path("w")) == []
+        units()
+    write_sharded(other.measures, [dataclasses.replace(row, screened="no_face") for row in measures], Measure, PARTS)
+    assert units() == {}

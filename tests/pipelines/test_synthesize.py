@@ -9,7 +9,7 @@ import pytest
 
 from evaluation.ours import Models
 from evaluation.systems import SYSTEM_NAMES, Rendering
-from pipelines.job.unit import Outcome
+from pipelines.job.run import Result
 from pipelines.layout import Layout
 from pipelines.stages import synthesize
 from pipelines.stages.synthesize import (
@@ -23,6 +23,7 @@ from pipelines.stages.synthesize import (
     wrong_speaker,
 )
 from space_data.errors import SpaceError
+from space_data.files import sha256_of
 from space_data.media.encode import write_video, write_wav
 from space_data.media.sound import decode_audio
 from space_data.media.video import decode_video
@@ -54,7 +55,12 @@ def recorded(tmp_path, rng) -> list[AlignedClip]:
         sound = rng.uniform(-0.5, 0.5, frames_to_samples(one.n_frames)).astype(np.float32)
         write_video(one.video, frames)
         write_wav(one.audio, sound)
-    return clips
+    return [hashed(one) for one in clips]
+
+
+def hashed(aligned: AlignedClip) -> AlignedClip:
+    """The row that ``align`` writes of the files as they are now."""
+    return replace(aligned, video_sha256=sha256_of(aligned.video), audio_sha256=sha256_of(aligned.audio))
 
 
 @pytest.fixture
@@ -110,9 +116,18 @@ def test_content_follows_what_a_system_reads(recorded, models):
     assert {u.split("/")[0] for u in before if before[u] != retrained[u]} == {"ours_compact"}
     before = retrained
     Path(recorded[1].audio).write_bytes(Path(recorded[0].audio).read_bytes())
+    recorded[1] = hashed(recorded[1])
     new_sound = {u.unit_id: u.content for u in units_of(recorded, models, SETTINGS)}
     changed = {u for u in before if before[u] != new_sound[u]}
     assert "shuffled_audio/set/a/1" in changed and "ours_warp/set/a/1" not in changed
+
+
+def test_what_a_unit_reads_is_checked_against_what_align_wrote(recorded, models):
+    inputs = {u.unit_id: dict(u.inputs) for u in units_of(recorded, models, SETTINGS)}
+    one, other = recorded
+    own = {one.video: one.video_sha256, one.audio: one.audio_sha256}
+    assert inputs["ours_warp/set/a/1"] == own
+    assert inputs["shuffled_audio/set/a/1"] == own | {other.audio: other.audio_sha256}
 
 
 def test_an_unlabelled_clip_is_assigned_no_emotion(recorded, models):
@@ -166,10 +181,10 @@ def test_results_are_placed_and_failures_become_rows(recorded, models, tmp_path)
     folder.mkdir()
     (folder / synthesize.VIDEO_FILE).write_bytes(b"video")
     stems = {recorded[0].clip_id: "t/a"}
-    kept = place_result(unit, Outcome(unit.unit_id, KEPT, folder=folder), layout, stems)
+    kept = place_result(unit, Result(unit.unit_id, KEPT, folder=folder), layout, stems)
     assert kept.status == KEPT and Path(kept.video).read_bytes() == b"video" and kept.driving_audio == ""
     alone = next(u for u in units if u.value.system == "shuffled_audio")
-    failed = place_result(alone, Outcome(alone.unit_id, FAILED, "error", "the only test clip"), layout, stems)
+    failed = place_result(alone, Result(alone.unit_id, FAILED, "error", "the only test clip"), layout, stems)
     assert (failed.status, failed.video, failed.detail) == (FAILED, "", "the only test clip")
 
 

@@ -10,7 +10,9 @@ from tiny_clips import folder_params
 from space_data import measures as m
 from space_data.landmarks import PoseTrack
 from space_data.media.encode import write_video
+from space_data.media.sound import decode_sound
 from space_data.media.video import decode_video
+from space_data.speech import loudness_db, speech_mask
 
 
 def test_reblur_ratio_ranks_sharpness_and_forgets_size(astronaut: np.ndarray) -> None:
@@ -55,6 +57,9 @@ def test_coarse_ratio_needs_pixels_and_sees_only_coarse_blur(astronaut: np.ndarr
 
 def test_luma_of_a_flat_picture() -> None:
     assert m.luma(np.full((10, 10), 40, np.float32)) == (40.0, 0.0)
+
+
+BABBLE = ("libri_16k.wav", "russian_48k_24bit.wav", "clean_f_524_glasses.mp4", "vfr_m_700.mp4", "hevc_vertical_m_1080x1920.mp4")
 
 
 def test_cut_is_found_and_a_pan_is_not(astronaut: np.ndarray) -> None:
@@ -122,10 +127,10 @@ def test_irregular_share_of_a_variable_rate() -> None:
 def test_angles_are_absolute_and_skip_lost_frames() -> None:
     yaw = np.array([-30, -30, np.nan, 30, 10], np.float32)
     pose = PoseTrack(yaw, np.zeros(5, np.float32), np.zeros(5, np.float32), np.ones(5, np.float32), np.zeros((5, 3), np.float32))
-    found = m.angle_range(pose)
-    assert found is not None and found.yaw_median_deg == pytest.approx(30) and found.pitch_p95_deg == 0
+    found = m.angle_range(pose, np.abs(yaw) + 2)
+    assert found is not None and found.yaw_median_deg == pytest.approx(32) and found.pitch_p95_deg == 0
     assert 50 < found.yaw_range_deg <= 60 and found.roll_range_deg == 0
-    assert m.angle_range(pose[np.array([2])]) is None
+    assert m.angle_range(pose[np.array([2])], yaw[[2]]) is None
 
 
 def test_sound_levels() -> None:
@@ -135,8 +140,36 @@ def test_sound_levels() -> None:
     found = m.sound_measures(speech, loudness)
     assert (found.speech_share, found.speech_s, found.speech_level_db, found.speech_over_noise_db) == (0.5, 1.0, -20.0, 40.0)
     assert found.silence_s == 0.5
-    assert m.sound_measures(np.ones(200, bool), loudness).speech_over_noise_db is None
+    mostly_loud = np.where(np.arange(200) < 150, -20, -60).astype(np.float32)
+    no_pause = m.sound_measures(np.ones(200, bool), mostly_loud).speech_over_noise_db
+    assert no_pause == pytest.approx(40, abs=0.1), "a level that falls between syllables is enough"
+    assert m.sound_measures(np.zeros(200, bool), loudness).speech_over_noise_db is None
     assert m.sound_measures(np.zeros(0, bool), np.zeros(0, np.float32)).peak_level_db == m.SILENCE_DB
+
+
+def test_speech_in_babble_falls_with_the_ratio_of_the_two_although_all_of_it_is_heard_as_speech(shared_media: Path) -> None:
+    speakers = [decode_sound(shared_media / n).samples for n in BABBLE]
+    length = min(len(s) for s in speakers) // 160 * 160
+    voices = np.stack([s[:length] / np.sqrt(np.mean(s[:length] ** 2)) for s in speakers])
+    ratios_db = (40, 20, 15, 10, 5, 0)
+    for i, voice in enumerate(voices):
+        others = [v for k, v in enumerate(voices) if k != i]
+        crowd = np.sum([np.roll(v, shift) for v in others for shift in (0, 9_000, 21_000, 40_000)], axis=0)
+        crowd /= np.sqrt(np.mean(crowd**2))
+        found = []
+        for ratio_db in ratios_db:
+            mixed = (0.05 * (voice + crowd * 10 ** (-ratio_db / 20))).astype(np.float32)
+            over = m.sound_measures(speech_mask(mixed), loudness_db(mixed)).speech_over_noise_db
+            assert over is not None
+            found.append(over)
+        assert (np.diff(found) < 0).all(), (BABBLE[i], found)
+        assert found[0] > 15 and found[-1] < 5, (BABBLE[i], found)
+
+
+def test_speech_in_a_cafeteria(shared_media: Path) -> None:
+    sound = decode_sound(shared_media / "noisy_cafeteria_snr0.wav").samples
+    found = m.sound_measures(speech_mask(sound), loudness_db(sound))
+    assert found.speech_share > 0.9 and found.speech_over_noise_db is not None and found.speech_over_noise_db < 5
 
 
 def test_clipped_shares_per_ten_milliseconds() -> None:

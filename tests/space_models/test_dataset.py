@@ -26,31 +26,32 @@ def write(folder: Path, lengths: dict[str, int], rng: np.random.Generator) -> No
             vectors = (rng.normal(size=160).astype(np.float32), rng.normal(size=52).astype(np.float32))
             pose = np.arange(7, dtype=np.float32)
             frames.append(FeatureFrame(clip_id, i, False, points, pose, 0.3, 0.3, 0.0, 0.0, *vectors, i % 2 == 0))
-    write_sharded(folder / "frames", frames, FeatureFrame, 2)
-    write_table(folder / "clips.parquet", clips, FeatureClip)
+    for split in {clip.split for clip in clips}:
+        write_sharded(folder / "frames" / f"split={split}", [f for f in frames if f.clip_id.startswith(split)], FeatureFrame, 2)
+    write_table(folder / "clips", clips, FeatureClip)
 
 
 def test_clips_come_back_with_their_shapes_and_splits(tmp_path: Path, rng: np.random.Generator) -> None:
     write(tmp_path, {"train/anna/neutral": 30, "test/ben/happy": 40, "train/short/neutral": 5}, rng)
-    data = Features.read(tmp_path / "frames", tmp_path / "clips.parquet")
+    data = Features.read(tmp_path / "frames", tmp_path / "clips")
     assert [c.clip.clip_id for c in data.clips] == ["test/ben/happy", "train/anna/neutral"]  # a fifth of a second is too short
     clip = data.of_split("train")[0]
     assert clip.normalised.shape == (30, 78, 3) and clip.log_mel.shape == (120, 40) and clip.pose.shape == (30, 7)
     assert by_frame(clip.log_mel).shape == (30, 160)
     assert [c.clip.clip_id for c in data.held_out()] == ["test/ben/happy"]
-    again = Features.read(tmp_path / "frames", tmp_path / "clips.parquet")
+    again = Features.read(tmp_path / "frames", tmp_path / "clips")
     assert again.data_hash == data.data_hash
 
 
 def test_nothing_long_enough_is_an_error(tmp_path: Path, rng: np.random.Generator) -> None:
     write(tmp_path, {"train/anna/neutral": 3}, rng)
     with pytest.raises(SpaceError, match="no clip of at least"):
-        Features.read(tmp_path / "frames", tmp_path / "clips.parquet")
+        Features.read(tmp_path / "frames", tmp_path / "clips")
 
 
 def test_the_resting_face_comes_from_the_neutral_clip(tmp_path: Path, rng: np.random.Generator) -> None:
     write(tmp_path, {"train/anna/neutral": 30, "train/anna/angry": 30}, rng)
-    data = Features.read(tmp_path / "frames", tmp_path / "clips.parquet")
+    data = Features.read(tmp_path / "frames", tmp_path / "clips")
     neutral = next(c for c in data.clips if c.clip.clip_id.endswith("neutral"))
     face = resting_faces(data.clips)["anna"]
     gap = lm.lip_gap(neutral.normalised)
@@ -72,7 +73,7 @@ def test_an_unlabelled_clip_is_the_resting_face_only_without_a_neutral_one(
     emotions: tuple[str, ...], resting: tuple[str, ...], tmp_path: Path, rng: np.random.Generator
 ) -> None:
     write(tmp_path, {f"train/anna/{emotion}": 30 for emotion in emotions}, rng)
-    data = Features.read(tmp_path / "frames", tmp_path / "clips.parquet")
+    data = Features.read(tmp_path / "frames", tmp_path / "clips")
     wanted = neutral_of(np.concatenate([c.normalised for c in data.clips if c.clip.clip_id.split("/")[-1] in resting]))
     np.testing.assert_array_equal(resting_faces(data.clips)["anna"], wanted)
 
@@ -81,7 +82,7 @@ def test_another_label_is_other_data(tmp_path: Path) -> None:
     hashes = set()
     for emotion in ("neutral", UNKNOWN):
         write(tmp_path, {"train/anna/neutral": 30}, np.random.default_rng(0))
-        (row,) = read_table(tmp_path / "clips.parquet", FeatureClip)
-        write_table(tmp_path / "clips.parquet", [replace(row, emotion=emotion_vector(emotion, 1.0))], FeatureClip)
-        hashes.add(Features.read(tmp_path / "frames", tmp_path / "clips.parquet").data_hash)
+        (row,) = read_table(tmp_path / "clips", FeatureClip)
+        write_table(tmp_path / "clips", [replace(row, emotion=emotion_vector(emotion, 1.0))], FeatureClip)
+        hashes.add(Features.read(tmp_path / "frames", tmp_path / "clips").data_hash)
     assert len(hashes) == 2

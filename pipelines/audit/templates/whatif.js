@@ -34,6 +34,7 @@
     reasons.forEach((reason, k) => {
       const hit = new Uint8Array(n);
       hits.forEach((h, r) => { if (data.rules[r].reason === reason) for (let i = 0; i < n; i++) hit[i] |= h[i]; });
+      if (reason === "doubtful") for (let i = 0; i < n; i++) if (many[i]) hit[i] = 0; // comes after all bounds: only without another
       if (reason === "no_audio") for (let i = 0; i < n; i++) hit[i] = fixed[i] & 1;
       if (reason === "screened") for (let i = 0; i < n; i++) hit[i] = (fixed[i] & 2) && !many[i] ? 1 : 0; // comes last: only without another
       for (let i = 0; i < n; i++) if (hit[i]) { many[i]++; last[i] = k; total[k]++; }

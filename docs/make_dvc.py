@@ -1,0 +1,138 @@
+"""Writes ``dvc.yaml``: ``python -m docs.make_dvc``. A test compares the file with what this gives.
+
+A stage depends on just those source files that its code reaches, by the same closure that keys kept results
+(``pipelines.job.keys``): a comment in the audit page re-runs no training. What the engine itself is made of changes no result
+and is no dependency.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import yaml
+
+from pipelines.job.keys import ROOT, closure, files_of
+from pipelines.stages import STAGES
+
+PAGE = ROOT / "dvc.yaml"
+HEAD = """# The pipeline in reading order: `dvc repro` runs what changed. Docs: docs/reproduce.md. Configuration: params.yaml.
+# Made by `python -m docs.make_dvc` (which knows what code each stage reaches); a test keeps it true.
+"""
+
+
+@dataclass(frozen=True)
+class DvcStage:
+    """What DVC needs to know of a stage beside its code."""
+
+    desc: str
+    deps: tuple[str, ...] = ()
+    params: tuple[str, ...] = ()
+    outs: tuple[str, ...] = ()
+    metrics: tuple[str, ...] = ()
+    plots: tuple[tuple[str, str, str], ...] = ()
+    """file, x, y"""
+    assets: tuple[str, ...] = ()
+    """files that its code opens under names that are made at run time"""
+
+
+def _model(name: str, desc: str, *deps: str) -> DvcStage:
+    folder = f"models/{name}"
+    return DvcStage(
+        desc, deps, (name, "job.workers"), (f"{folder}/weights.safetensors", f"{folder}/card.json"), (f"{folder}/metrics.json",),
+        ((f"{folder}/curves.csv", "step", "loss"),),
+    )  # fmt: skip
+
+
+WEIGHTS = "models/weights"
+DVC = {
+    "corpus": DvcStage(
+        "the default corpus of synthetic talking heads, with truth and planted defects", params=("corpus",),
+        outs=("data/raw/synthetic", "data/corpus"),
+    ),
+    "ingest": DvcStage("list, hash and probe every file", ("${data.raw}",), ("data", "job.shards"), ("data/ingest",)),
+    "measure": DvcStage(
+        "one decode pass; every score is stored, nothing is decided", ("data/ingest", WEIGHTS), ("measure",), ("data/measure",),
+    ),
+    "segment": DvcStage(
+        "cut clips at shots, face loss and silence; every score per segment", ("data/ingest", "data/measure"), ("segment",),
+        ("data/segment",),
+    ),
+    "syncnet": DvcStage(
+        "the published lip-sync scorer, where its weights are present", ("data/ingest", "data/measure", "data/segment", WEIGHTS),
+        ("syncnet",), ("data/syncnet",),
+    ),
+    "sync": DvcStage("how far sound and lips are apart", ("data/measure", "data/segment"), ("sync",), ("data/sync",)),
+    "filter": DvcStage(
+        "compare scores with thresholds; the audit page",
+        ("data/ingest", "data/measure", "data/segment", "data/sync", "data/syncnet"), ("filter",),
+        ("data/filter", "reports/audit/index.html", "reports/audit/keep.csv", "reports/audit/keep.parquet"),
+        ("reports/audit/metrics.json",), (("reports/audit/plots/reasons.csv", "reason", "units"),),
+        assets=("pipelines/audit/templates",),
+    ),
+    "features": DvcStage(
+        "normalised landmarks, pose, gaze, speech features, from stored tracks and sound",
+        ("data/ingest", "data/measure", "data/filter"), ("align.size_px", "features"), ("data/features",),
+    ),
+    "align": DvcStage(
+        "segments as square 25 fps video and 16 kHz sound, of the splits whose pixels are used", ("data/ingest", "data/features"),
+        ("align",), ("data/align",),
+    ),
+    "generator": DvcStage(
+        "the face generator, shipped and verified or newly trained", ("data/align", "data/features"), ("generator",),
+        ("models/compact",), assets=("space_models/assets/compact",),
+    ),
+    "latents": DvcStage(
+        "the generator's keypoints of every aligned frame", ("data/align", "data/features", "models/compact"), ("job.shards",),
+        ("data/latents",),
+    ),
+    "train_s2l": _model("s2l", "speech to landmarks", "data/features"),
+    "train_posegen": _model("posegen", "head pose from speech", "data/features"),
+    "train_l2l": _model("l2l", "landmarks to the generator's keypoints", "data/features", "data/latents"),
+    "synthesize": DvcStage(
+        "every system renders the test clips", ("data/align", "models/compact", "models/s2l", "models/posegen", "models/l2l"),
+        ("synthesize", "animate", "warp"), ("data/synthesize",),
+    ),
+    "evaluate": DvcStage(
+        "score every video against its recording", ("data/features", "data/synthesize", WEIGHTS), ("evaluate",),
+        ("data/evaluate",), ("reports/benchmark/metrics.json",),
+    ),
+    "report": DvcStage(
+        "the benchmark page",
+        ("data/evaluate", "data/synthesize", "models/s2l", "models/posegen", "models/l2l"), ("report", "evaluate", "data"),
+        ("reports/benchmark/index.html", "reports/benchmark/media"),
+    ),
+}
+
+
+def code_of(stage: str) -> list[str]:
+    """Source files and assets that a stage's results can depend on, relative to the root."""
+    module = f"pipelines.stages.{stage}"
+    names = [name for name in ("run", "STAGE") if closure(module, name)[0]]
+    return sorted(str(path.relative_to(ROOT)) for path in files_of(module, *names))
+
+
+def pipeline() -> dict[str, dict[str, object]]:
+    """The content of ``dvc.yaml``."""
+    stages: dict[str, dict[str, object]] = {}
+    for name in STAGES:
+        stage = DVC[name]
+        facts: dict[str, object] = {"desc": stage.desc, "cmd": f"python -m pipelines.stages {name}"}
+        facts["deps"] = [*code_of(name), *stage.assets, *stage.deps]
+        if stage.params:
+            facts["params"] = list(stage.params)
+        # A stage replaces its outputs itself, in one step: DVC must not delete them before it runs.
+        facts["outs"] = [{out: {"persist": True}} for out in stage.outs]
+        if stage.metrics:
+            facts["metrics"] = [{metric: {"cache": False}} for metric in stage.metrics]
+        if stage.plots:
+            facts["plots"] = [{plot: {"cache": False, "x": x, "y": y}} for plot, x, y in stage.plots]
+        stages[name] = facts
+    return stages
+
+
+def page() -> str:
+    """The whole file."""
+    return HEAD + yaml.safe_dump({"stages": pipeline()}, sort_keys=False, width=130, default_flow_style=False)
+
+
+if __name__ == "__main__":
+    Path(PAGE).write_text(page())
