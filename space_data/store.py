@@ -92,7 +92,11 @@ class Place:
 
     def info(self) -> fs.FileInfo:
         """What there is: type, size, time of change."""
-        return self.filesystem.get_file_info(self.path)
+        try:
+            return self.filesystem.get_file_info(self.path)
+        except OSError as error:
+            error.filename = error.filename or str(self)  # Arrow does not say which
+            raise
 
     def is_file(self) -> bool:
         """Whether there is a file."""

@@ -13,7 +13,7 @@ from space_data.media.probe import probe
 from space_data.media.sound import decode_audio
 from space_data.media.video import decode_video
 from space_data.schema import KEPT, REJECTED, AlignedClip, FeatureFrame, LedgerRow
-from space_data.tables import read_table
+from space_data.tables import has_table, read_table
 from space_data.timebase import frames_to_samples
 
 
@@ -32,8 +32,8 @@ def test_bad_folders(tmp_path: Path) -> None:
 
 
 def test_a_folder_with_other_files_is_not_written_into(tmp_path: Path) -> None:
-    """Stages replace whole folders of ``out``: a user's own ``aligned`` must not be one of them, not even as the input."""
-    mine = tmp_path / "out" / "aligned" / "mine.mp4"
+    """Stages replace files and folders of ``out``: a user's own ``align`` must not be one of them, not even as the input."""
+    mine = tmp_path / "out" / "align" / "mine.mp4"
     mine.parent.mkdir(parents=True)
     mine.write_bytes(b"x")
     (tmp_path / "in").mkdir()
@@ -60,7 +60,7 @@ def test_real_clips_end_to_end(shared_media: Path, tmp_path: Path) -> None:
     for name in REAL:
         (root / f"{name}{LONG if name == 'vfr_m_700' else ''}.mp4").symlink_to(shared_media / f"{name}.mp4")
     curate(root, out, folder_params(root, workers=2, screen=True))
-    assert (out / "features" / "crops.parquet").is_file() and not (out / "aligned").exists(), "nobody asked for pixels"
+    assert has_table(out / "features" / "crops") and not (out / "align").exists(), "nobody asked for pixels"
     curate(root, out, folder_params(root, workers=2, screen=True), pixels=True)
     decided: dict[str, tuple[str, set[str]]] = {}
     for row in read_table(out / "ledger.parquet", LedgerRow):
@@ -68,7 +68,7 @@ def test_real_clips_end_to_end(shared_media: Path, tmp_path: Path) -> None:
             reasons = decided.setdefault(row.clip_id.removeprefix("real/").removesuffix(LONG), (row.status, set()))[1]
             reasons |= {row.reason} - {""}
     assert decided == REAL
-    aligned = read_table(out / "aligned" / "clips.parquet", AlignedClip)
+    aligned = read_table(out / "align" / "clips", AlignedClip)
     assert [clip.clip_id for clip in aligned] == ["real/clean_f_524_glasses", f"real/vfr_m_700{LONG}"]
     frames = read_table(out / "features" / "frames", FeatureFrame)
     for clip in aligned:

@@ -8,9 +8,10 @@ import pytest
 from made_up_measures import CLIP
 from made_up_segments import decision_of, filmed
 
-from pipelines import features
-from pipelines.job import Layout
+from pipelines.layout import Layout
+from pipelines.stages import features
 from space_data.features import canonical_pose, speech_track
+from space_data.files import sha256_of
 from space_data.landmarks import N_LANDMARKS
 from space_data.media.encode import write_wav
 from space_data.media.sound import decode_audio
@@ -31,32 +32,35 @@ from space_data.schema import (
     Utterance,
     UtteranceFrame,
 )
-from space_data.tables import by_clip, merge_shards, read_arrow, read_table, vectors, write_table
+from space_data.tables import by_clip, read_arrow, read_table, vectors, write_sharded, write_table
 from space_data.timebase import frames_to_samples
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+SHARDS = 2
 
 
 @pytest.fixture
 def layout(tmp_path: Path, astronaut: np.ndarray, rng: np.random.Generator) -> Layout:
-    """Decisions on a clip with a face (two kept segments, one rejected), on one that loses it, and on one whose sound is gone."""
+    """Decisions on a clip with a face (two kept segments, one rejected), on one that loses it, and on one without any sound."""
     layout = Layout(tmp_path / "data", tmp_path / "reports", tmp_path / "cache")
     sliding = [np.ascontiguousarray(np.roll(astronaut[0:256, 96:352], i, axis=1)) for i in range(54)]
     lost = sliding[:30] + [np.full((256, 256, 3), 127, np.uint8)] * 24
     params = params_with()
     (tmp_path / "raw").mkdir()
     clips = [filmed(tmp_path / "raw", name, frames, params, rng) for name, frames in {"a": sliding, "lost": lost}.items()]
-    mute = dataclasses.replace(clips[0], clip_id="set/mute", path=str(tmp_path / "gone.mp4"))
-    files = {clip.clip_id: tmp_path / "raw" / clip.clip_id[4:] / "frames.parquet" for clip in clips}
-    silent_rows = [dataclasses.replace(row, clip_id="set/mute") for row in read_table(files["set/a"], FrameRow)]
-    write_table(tmp_path / "mute.parquet", silent_rows, FrameRow)
-    merge_shards(layout.frames, files | {"set/mute": tmp_path / "mute.parquet"}, FrameRow, 2)
-    write_table(layout.clips, [*clips, mute], Clip)
+    text = tmp_path / "raw" / "mute.mp4"
+    text.write_text("no sound")
+    mute = dataclasses.replace(clips[0], clip_id="set/mute", path=str(text), sha256=sha256_of(text), video_sha256=sha256_of(text))
+    seen = [row for name in ("a", "lost") for row in read_table(tmp_path / "raw" / name / "frames.parquet", FrameRow)]
+    silent = [dataclasses.replace(row, clip_id="set/mute") for row in seen if row.clip_id == "set/a"]
+    write_sharded(layout.frames, seen + silent, FrameRow, SHARDS)
+    write_sharded(layout.clips, [*clips, mute], Clip, SHARDS)
+    write_sharded(layout.stage("ingest") / "utterances", [], Utterance, SHARDS)
     decisions = [
         decision_of(clips[0], 0, (0, 22), 1.0), decision_of(clips[0], 1, (22, 45)), decision_of(clips[1], 0, (0, 45)),
         decision_of(clips[0], 2, (0, 22), status=REJECTED), decision_of(clips[0], 3, (40, 45)), decision_of(mute, 0, (0, 22)),
     ]  # fmt: skip
-    write_table(layout.decisions, decisions, Decision)
+    write_sharded(layout.decisions, decisions, Decision, SHARDS)
     return layout
 
 
@@ -64,7 +68,7 @@ def params_with(workers: int = 1, reader: str = "folder"):
     params = load_params(REPOSITORY / "params.yaml")
     return params.model_copy(
         update={
-            "job": params.job.model_copy(update={"workers": workers, "shards": 2, "attempts": 1}),
+            "job": params.job.model_copy(update={"workers": workers, "shards": SHARDS, "attempts": 1}),
             "data": params.data.model_copy(update={"reader": reader}),
             "features": params.features.model_copy(update={"min_frames": 20}),
         }
@@ -107,21 +111,20 @@ def test_same_bytes_for_any_number_of_workers(layout: Layout, tmp_path: Path) ->
 
     features.run(params_with(workers=1), layout)
     first = tables(layout)
-    assert len(first) == 8, "the clips, their crops, and two shards of each split"
+    assert len(first) == 12, "two shards each of the clips, their crops, the ledger, and each split"
     for workers in (2, 4):
         features.run(params_with(workers), dataclasses.replace(layout, cache=tmp_path / f"cache-of-{workers}"))
         assert tables(layout) == first, f"{workers} workers"
 
 
-def test_speech_only_tracks_join_with_the_canonical_pose(
-    layout: Layout, tmp_path: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_speech_only_tracks_join_with_the_canonical_pose(layout: Layout, tmp_path: Path, rng: np.random.Generator) -> None:
     track = rng.normal(0, 0.3, (20, N_LANDMARKS * 3)).astype(np.float32)
     write_table(tmp_path / "u.parquet", [UtteranceFrame(i, row) for i, row in enumerate(track)], UtteranceFrame)
     sound = rng.normal(0, 0.05, frames_to_samples(18)).astype(np.float32)  # two frames shorter than the track
     write_wav(tmp_path / "u.wav", sound)
-    spoken = Utterance("set/u", tmp_path / "u.wav", tmp_path / "u.parquet", "set", "voice-1", "sad", 1.0, "fr")
-    monkeypatch.setattr(features, "list_utterances", lambda reader, root: [spoken])
+    files = [tmp_path / "u.wav", tmp_path / "u.parquet"]
+    spoken = Utterance("set/u", *map(str, files), "set", "voice-1", "sad", 1.0, "fr", *map(sha256_of, files))
+    write_sharded(layout.stage("ingest") / "utterances", [spoken], Utterance, SHARDS)
     features.run(params_with(), layout)
     clip = {row.clip_id: row for row in read_table(layout.feature_clips, FeatureClip)}["set/u"]
     assert (clip.kind, clip.language, clip.n_frames) == ("speech_only", "fr", 18)

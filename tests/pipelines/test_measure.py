@@ -41,11 +41,16 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> list[Layout]:
 @pytest.mark.parametrize("other", [1, 2])
 def test_same_bytes_for_one_two_and_four_workers(measured: list[Layout], other: int) -> None:
     one, two = measured[0], measured[other]
-    made = (p for pattern in ("*.parquet", "*.npz", "metrics.json", "*.csv") for p in one.data.rglob(pattern))
-    files = sorted(p.relative_to(one.data) for p in made if ".cache" not in p.parts)
-    # clips, segments, two shards each of clips, frames, sound and thumbnails, windows, segments and scorer of sync, decisions,
-    # five ledgers, the audit's figures and what it plots
-    assert len(files) >= 22, files
+
+    def made(layout: Layout) -> list[Path]:
+        patterns = ("*.parquet", "manifest.json", "*.npz", "metrics.json", "*.csv")
+        found = (p.relative_to(layout.data) for pattern in patterns for p in layout.data.rglob(pattern))
+        return sorted(file for file in found if ".cache" not in file.parts)
+
+    files = made(one)
+    # two shards each of clips and utterances, of the clips, frames, sound and thumbnails of measure, segments, windows and
+    # segments of sync, decisions, and five ledgers; five manifests, the scorer of sync, the audit's figures and what it plots
+    assert len(files) >= 38 and files == made(two), files
     for file in files:
         assert (one.data / file).read_bytes() == (two.data / file).read_bytes(), file
 

@@ -1,17 +1,28 @@
 """Features without pixels: length and sound of the rendered segment exactly, its tracked faces to what two looks differ by."""
 
 import dataclasses
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 from made_up_segments import decision_of, filmed
-from pipelines.align import Source as RenderSource
-from pipelines.align import align_source
 
+from pipelines.job.packs import BLOBS
 from pipelines.stages import segment_features
-from pipelines.stages.segment_features import Source, crop_row, features_of_segments, read_fates, sources_of, tracks_hash
+from pipelines.stages.align import RENDERED_FILE, align_source
+from pipelines.stages.align import Source as RenderSource
+from pipelines.stages.segment_features import (
+    FATES_FILE,
+    Fate,
+    Source,
+    crop_row,
+    features_of_segments,
+    read_fates,
+    sources_of,
+    tracks_hash,
+)
 from space_data.errors import SpaceError
 from space_data.features import face_track, speech_track
 from space_data.landmarks import IRISES, N_LANDMARKS, PoseTrack
@@ -19,6 +30,7 @@ from space_data.media.sound import decode_audio
 from space_data.media.video import decode_video
 from space_data.params import Params, load_params
 from space_data.schema import Clip, FeatureFrame, FrameRow
+from space_data.store import Place
 from space_data.tables import by_clip, read_arrow, read_table, vectors, write_table
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -40,8 +52,12 @@ def world(tmp_path_factory: pytest.TempPathFactory, astronaut: np.ndarray) -> tu
 
 def source_of(world: tuple[Clip, Path], *decisions: tuple[int, tuple[int, int], float]) -> Source:
     clip, frames = world
-    ((source, _),) = sources_of([decision_of(clip, *d) for d in decisions], {clip.clip_id: clip}, frames, SIZE_PX)
+    ((source, _),) = sources_of([decision_of(clip, *d) for d in decisions], {clip.clip_id: clip}, Place.of(frames), SIZE_PX)
     return source
+
+
+def fates_in(folder: Path) -> list[Fate]:
+    return read_fates((folder / FATES_FILE).read_bytes())
 
 
 def frames_of(folder: Path) -> dict:
@@ -51,14 +67,15 @@ def frames_of(folder: Path) -> dict:
 def test_same_pieces_sound_and_faces_as_the_rendered_segments(world: tuple[Clip, Path], tmp_path: Path) -> None:
     source = source_of(world, (0, (0, 35), -3.0), (1, (36, 70), 2.5))
     features_of_segments(source, SETTINGS, tmp_path)
-    fates = read_fates(tmp_path)
+    fates = fates_in(tmp_path)
     crops = tuple(crop_row(source, *pair) for pair in zip(source.segments, [fate.piece for fate in fates], strict=True))
     assert [row.n_frames for row in crops] == [32, 34], "three frames of sound are missing before the first segment"
     (tmp_path / "aligned").mkdir()
-    align_source(RenderSource(source.clip, crops), PARAMS.align, tmp_path / "aligned")
-    for index, row in enumerate(crops):
+    align_source(RenderSource(source.clip, crops, "unused"), PARAMS.align.crf, tmp_path / "aligned")
+    stems = [rendered["stem"] for rendered in json.loads((tmp_path / "aligned" / RENDERED_FILE).read_text())]
+    for stem, row in zip(stems, crops, strict=True):
         rows = frames_of(tmp_path)[row.clip_id]
-        spoken, pictures = (tmp_path / "aligned" / f"{index}.{suffix}" for suffix in ("wav", "mp4"))
+        spoken, pictures = (tmp_path / "aligned" / BLOBS / f"{stem}.{suffix}" for suffix in ("wav", "mp4"))
         frames = [frame.rgb for frame in decode_video(pictures)]
         assert len(rows) == row.n_frames == len(frames) == len(decode_audio(spoken)) // 640
         speech = speech_track(decode_audio(spoken), row.n_frames)
@@ -100,7 +117,7 @@ def test_a_tracker_without_irises_gets_the_mesh(world: tuple[Clip, Path], tmp_pa
 def test_segments_that_are_no_use(world: tuple[Clip, Path], tmp_path: Path) -> None:
     source = source_of(world, (0, (0, 30), 0.0), (1, (30, 42), 0.0), (2, (44, 88), 0.0), (3, (64, 88), 0.0))
     features_of_segments(source, SETTINGS, tmp_path)
-    good, short, partly, mostly = read_fates(tmp_path)
+    good, short, partly, mostly = fates_in(tmp_path)
     assert (good.reason, good.piece.n_frames) == ("", 30)
     assert (short.reason, short.value, short.threshold) == ("too_short", 12.0, 20.0)
     assert (partly.reason, partly.threshold) == ("face_lost", 0.1) and partly.value == pytest.approx(13 / 44, abs=0.05)
@@ -117,9 +134,9 @@ def test_tables_that_do_not_belong_together(world: tuple[Clip, Path], tmp_path: 
     clip, frames = world
     stranger = dataclasses.replace(clip, clip_id="set/other")
     with pytest.raises(SpaceError, match="no frames of kept clip set/other"):
-        list(sources_of([decision_of(stranger, 0, (0, 35))], {stranger.clip_id: stranger}, frames, SIZE_PX))
+        list(sources_of([decision_of(stranger, 0, (0, 35))], {stranger.clip_id: stranger}, Place.of(frames), SIZE_PX))
     with pytest.raises(SpaceError, match="set/other is not among the clips"):
-        list(sources_of([decision_of(stranger, 0, (0, 35))], {clip.clip_id: clip}, frames, SIZE_PX))
+        list(sources_of([decision_of(stranger, 0, (0, 35))], {clip.clip_id: clip}, Place.of(frames), SIZE_PX))
     source = dataclasses.replace(source_of(world, (0, (0, 35), 0.0)), clip=stranger)
     with pytest.raises(SpaceError, match="no frames of kept clip set/other"):
         features_of_segments(source, SETTINGS, tmp_path)

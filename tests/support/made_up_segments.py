@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 from made_up_measures import CLIP
 from numpy.typing import NDArray
-from pipelines.measure import measure_clip
 
+from pipelines.stages.measure import measure_clip
+from space_data.files import sha256_of
 from space_data.media.encode import write_video
 from space_data.params import Params
 from space_data.schema import KEPT, Clip, Decision
@@ -22,9 +23,10 @@ def filmed(folder: Path, name: str, frames: list[NDArray[np.uint8]], params: Par
     seconds = len(frames) / FPS
     sound = rng.normal(0, 0.05, frames_to_samples(int(seconds * 25))).astype(np.float32)
     write_video(folder / f"{name}.mp4", frames, fps=FPS, crf=10, audio=sound)
+    path, sha256 = str(folder / f"{name}.mp4"), sha256_of(folder / f"{name}.mp4")
     clip = dataclasses.replace(
-        CLIP, clip_id=f"set/{name}", path=str(folder / f"{name}.mp4"), emotion="happy", intensity=0.5, split="val", fps=FPS,
-        duration_s=seconds, header_frames=len(frames), width_px=width, height_px=height,
+        CLIP, clip_id=f"set/{name}", path=path, sha256=sha256, video_sha256=sha256, emotion="happy", intensity=0.5, split="val",
+        fps=FPS, duration_s=seconds, header_frames=len(frames), width_px=width, height_px=height,
     )  # fmt: skip
     screen = params.measure.screen.model_copy(update={"enabled": False})
     (folder / name).mkdir()
