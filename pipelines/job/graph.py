@@ -391,7 +391,6 @@ def execute(run: Run) -> None:
         raise
     finally:
         _give_back(run.run_id, all_of_them=True)
-        _done.pop(run.run_id, None)
 
 
 def units_done(run: Run) -> int:

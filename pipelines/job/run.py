@@ -67,7 +67,8 @@ def run_stage(stage: Stage, params: Params, layout: Layout, notes: dict[str, str
             Place(uri).delete()
         _remove_foreign(Place.of(layout.stage(stage.name)), manifest, stage)
         clock.counts = Counter(manifest.counts)
-        clock.clips, clock.computed = sum(report.units for report in reports), computed
+        clock.clips, units = sum(manifest.counts.values()), sum(report.units for report in reports)
+        clock.computed = round(clock.clips * computed / units) if units else 0  # a unit may be a whole shard
         clock.notes |= notes or {}
 
 
@@ -240,7 +241,8 @@ def run_units(
     listed = sorted(units, key=lambda unit: unit.unit_id)
     with one_run_in(layout.cache):
         Place.of(folder / "units.pickle").put(pickle.dumps(listed))
-        stage = Stage(name, function, {}, partial(_listed, folder / "units.pickle"), settings=partial(_given, settings), unpacked=True)
+        listing = partial(_listed, folder / "units.pickle")
+        stage = Stage(name, function, {}, listing, settings=partial(_given, settings), unpacked=True)
         context = Context(params, layout, 1, {})
         before = set(plan(stage, context, 0).kept)
         for _ in range(ROUNDS):
