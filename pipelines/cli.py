@@ -123,7 +123,7 @@ def curate(
     out: Annotated[Path, typer.Option(help="Receives ledger.parquet, audit/index.html and features/.")],
     dataset: Annotated[Dataset, typer.Option(help="Which corpus it is; 'folder': any videos.")] = Dataset.folder,
     audio_track: AudioTrack = None,
-    pixels: Annotated[bool, typer.Option("--pixels", help="Also render aligned/: square 25 fps video and 16 kHz sound.")] = False,
+    pixels: Annotated[bool, typer.Option("--pixels", help="Also render align/: square 25 fps video and 16 kHz sound.")] = False,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes (default: job.workers).")] = None,
     params: ParamsFile = None,
     changes: Changes = [],  # noqa: B006

@@ -33,7 +33,7 @@ def curate(
 
     Args:
         source: any folder; labels optional in ``labels.csv`` (see ``pipelines.readers.folder``). It is only read.
-        out: receives ``ledger.parquet``, ``audit/index.html``, ``aligned/``, ``features/`` and the tables between them.
+        out: receives ``ledger.parquet``, ``audit/index.html``, ``features/``, ``align/`` and the tables between them.
         params: bounds and settings; its ``data`` section is replaced by ``reader`` on ``source`` and ``audio_track``.
         workers: processes per stage, if not ``params.job.workers``.
         reader: which corpus it is (``pipelines.readers.READERS``).
@@ -55,7 +55,7 @@ def curate(
         raise SpaceError(f"{source}: the input folder lies inside {out}, whose folders are replaced (choose another --out)")
     layout = Layout.in_folder(out)
     if out.is_dir() and any(out.iterdir()) and not layout.cache.is_dir():
-        # Stages replace folders such as out/aligned as a whole.
+        # Stages replace folders such as out/align/media as a whole.
         raise SpaceError(f"{out}: holds files that are not of an earlier run (choose an empty or new folder as --out)")
     track = audio_track if audio_track is not None else params.data.audio_track
     params = params.model_copy(
