@@ -34,10 +34,10 @@ class DvcStage:
     """files that its code opens under names that are made at run time"""
 
 
-def _model(name: str, desc: str, *deps: str) -> DvcStage:
+def _model(name: str, desc: str, *deps: str, params: tuple[str, ...] = ()) -> DvcStage:
     folder = f"models/{name}"
     return DvcStage(
-        desc, deps, (name, "job.workers"), (f"{folder}/weights.safetensors", f"{folder}/card.json"), (f"{folder}/metrics.json",),
+        desc, deps, (name, *params), (f"{folder}/weights.safetensors", f"{folder}/card.json"), (f"{folder}/metrics.json",),
         ((f"{folder}/curves.csv", "step", "loss"),),
     )  # fmt: skip
 
@@ -84,7 +84,7 @@ DVC = {
         "the generator's keypoints of every aligned frame", ("data/align", "data/features", "models/compact"), ("job.shards",),
         ("data/latents",),
     ),
-    "train_s2l": _model("s2l", "speech to landmarks", "data/features"),
+    "train_s2l": _model("s2l", "speech to landmarks", "data/features", params=("data.raw",)),
     "train_posegen": _model("posegen", "head pose from speech", "data/features"),
     "train_l2l": _model("l2l", "landmarks to the generator's keypoints", "data/features", "data/latents"),
     "synthesize": DvcStage(

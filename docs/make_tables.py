@@ -13,8 +13,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "tables.md"
 HEAD = """# Tables
 
-Every table is Parquet (zstd), its schema derived from one dataclass in `space_data/schema.py` (version {version}, in the files'
-metadata with the table's name). Units stand in the names: `_s` seconds, `_px` pixels, `_deg` degrees, `_db` decibels of full
+Every table is Parquet (zstd), its schema derived from one dataclass in `space_data/schema.py` (the table's name and version
+stand in the files' metadata). Units stand in the names: `_s` seconds, `_px` pixels, `_deg` degrees, `_db` decibels of full
 scale, `_hz`, `_frames` (25 per second unless the row says otherwise); a `share` lies between 0 and 1. `?` = may be null. How to
 read them: [formats.md](formats.md). Made by `python -m docs.make_tables`; a test keeps it true.
 """
@@ -46,7 +46,7 @@ def described(body: list[ast.stmt]) -> list[tuple[list[ast.AnnAssign], str]]:
     groups: list[tuple[list[ast.AnnAssign], str]] = []
     waiting: list[ast.AnnAssign] = []
     for node in body:
-        if isinstance(node, ast.AnnAssign):
+        if isinstance(node, ast.AnnAssign) and not ast.unparse(node.annotation).startswith("ClassVar"):
             waiting.append(node)
         elif isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and waiting:
             groups += [([field], "") for field in waiting[:-1]]
@@ -59,13 +59,14 @@ def page() -> str:
     """The whole page."""
     tree = ast.parse(Path(schema.__file__).read_text())
     notes = alias_notes(tree)
-    parts = [HEAD.format(version=schema.SCHEMA_VERSION)]
+    parts = [HEAD]
     for node in tree.body:
         if not isinstance(node, ast.ClassDef) or node.name == "FixedSize":
             continue
         hints = typing.get_type_hints(getattr(schema, node.name), include_extras=True)
         text = " ".join((ast.get_docstring(node) or "").split())
-        parts.append(f"\n## {node.name}\n\n{text.replace('``', '`')}\n\n| column | type | |\n|---|---|---|\n")
+        version = schema.version_of(getattr(schema, node.name))
+        parts.append(f"\n## {node.name}\n\n{text.replace('``', '`')} Version {version}.\n\n| column | type | |\n|---|---|---|\n")
         for (field,), note in described([stmt for stmt in node.body if stmt is not node.body[0]]):
             name = ast.unparse(field.target)
             note = note or notes.get(ast.unparse(field.annotation), "")

@@ -1,14 +1,14 @@
 """The rows of every table, and the one derivation of Arrow schemas from them.
 
 A row is a frozen dataclass; units stand in the column names. Per-frame vectors are fixed-size lists of float32. The schema's
-metadata carries the table's name and ``SCHEMA_VERSION``, which readers check.
+metadata carries the table's name and version (``version_of``), which readers check.
 """
 
 import dataclasses
 import typing
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -18,7 +18,8 @@ from space_data.landmarks import N_LANDMARKS
 from space_data.speech import MEL_BANDS, MFCC_COEFFICIENTS
 from space_data.timebase import FEATURES_PER_FRAME
 
-SCHEMA_VERSION = 5
+FIRST_VERSION = 4
+"""Of tables that do not name one of their own."""
 
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgusted", "surprised", "contempt")
 """The union of RAVDESS' and MEAD's labels; a clip's emotion is a vector of intensities in [0, 1] in this order."""
@@ -56,6 +57,8 @@ FrameMfcc = Annotated[NDArray[np.float32], FixedSize(FEATURES_PER_FRAME * MFCC_C
 @dataclass(frozen=True)
 class Clip:
     """``ingest``: one video file, what its corpus says of it and what its container claims."""
+
+    VERSION: ClassVar[int] = 5
 
     clip_id: str
     """data set + path without suffix, e.g. ``vox2/id00017/01dfn2spqyE/00001``"""
@@ -234,6 +237,8 @@ class Measure:
     ``None`` = cannot be measured here (no face, no sound).
     """
 
+    VERSION: ClassVar[int] = 5
+
     clip_id: str
     """the segment's id: source clip id, + ``#n`` when a clip has several segments"""
     source_clip_id: str
@@ -359,6 +364,8 @@ class SyncWindow:
 class SegmentSync:
     """``sync``: a segment's offset (+ = audio late) from the mean lag curve of its windows, how sure, its recording's."""
 
+    VERSION: ClassVar[int] = 5
+
     clip_id: str
     scorer: str
     """``own set, fold k`` or ``shipped``"""
@@ -456,6 +463,8 @@ class Utterance:
 class AlignedClip:
     """``align``: a kept segment as 25 fps, square video and 16 kHz mono sound of exactly the same length."""
 
+    VERSION: ClassVar[int] = 5
+
     clip_id: str
     """the segment's id: source clip id, + ``#n`` when a clip yields several segments"""
     source_clip_id: str
@@ -503,6 +512,8 @@ class FeatureFrame:
 @dataclass(frozen=True)
 class FeatureClip:
     """``features``: one line per clip of the frame table; what a loader needs to choose and to condition."""
+
+    VERSION: ClassVar[int] = 5
 
     clip_id: str
     kind: str
@@ -652,6 +663,11 @@ def _arrow_type(annotation: Any) -> tuple[pa.DataType, bool]:
     return _ARROW[annotation], False
 
 
+def version_of(row: type) -> int:
+    """Version of a table's schema: the ``VERSION`` of its row class, which moves when a column comes, goes or means another."""
+    return getattr(row, "VERSION", FIRST_VERSION)
+
+
 @cache
 def arrow_schema(row: type) -> pa.Schema:
     """Arrow schema of the row dataclass ``row``: its fields in order, with the table's name and version as metadata."""
@@ -660,7 +676,7 @@ def arrow_schema(row: type) -> pa.Schema:
     for field in dataclasses.fields(row):
         arrow, nullable = _arrow_type(hints[field.name])
         fields.append(pa.field(field.name, arrow, nullable=nullable))
-    return pa.schema(fields, metadata={"space.table": row.__name__, "space.version": str(SCHEMA_VERSION)})
+    return pa.schema(fields, metadata={"space.table": row.__name__, "space.version": str(version_of(row))})
 
 
 def emotion_vector(emotion: str, intensity: float) -> NDArray[np.float32]:

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from space_data.errors import SpaceError
 from space_data.files import atomic_file, sha256_of
 from space_data.manifest import MANIFEST, Manifest, Shard, is_named, read_manifest, shard_places
-from space_data.schema import SCHEMA_VERSION, arrow_schema
+from space_data.schema import arrow_schema, version_of
 from space_data.store import Place
 
 Row = TypeVar("Row")
@@ -255,9 +255,9 @@ def _check(file: Place, row_class: type) -> None:
     """Raise SpaceError unless ``file`` holds rows of ``row_class`` in this version of the schema."""
     metadata = _readable(file, lambda f: pq.read_schema(f.path, filesystem=f.filesystem)).metadata or {}
     name, version = metadata.get(b"space.table", b"?").decode(), metadata.get(b"space.version", b"?").decode()
-    if name != row_class.__name__ or version != str(SCHEMA_VERSION):
+    if name != row_class.__name__ or version != str(version_of(row_class)):
         raise SpaceError(
-            f"{file}: holds table {name} version {version}, need {row_class.__name__} version {SCHEMA_VERSION} "
+            f"{file}: holds table {name} version {version}, need {row_class.__name__} version {version_of(row_class)} "
             "(written by another release? run `dvc repro`)"
         )
 

@@ -225,6 +225,11 @@ def code_version(function: FunctionName) -> str:
     return digest.hexdigest()
 
 
+def module_version(module: str) -> str:
+    """``code_version`` of everything in a module: of a training, which is more than one function."""
+    return code_version(FunctionName(module, WHOLE))
+
+
 def files_of(module: str, *names: str) -> set[Path]:
     """Source files and assets that definitions of a module need: what a stage depends on, as files."""
     definitions = {definition for name in names for definition in closure(module, name)[0]}

@@ -12,8 +12,7 @@ import cv2
 import numpy as np
 
 from pipelines.job.clock import stage_clock
-from pipelines.job.keys import code_version
-from pipelines.job.unit import FunctionName
+from pipelines.job.keys import module_version
 from pipelines.layout import Layout
 from space_data import progress
 from space_data.errors import SpaceError
@@ -81,7 +80,7 @@ def train_new(layout: Layout, settings: CompactStage) -> Card:
     """Train on the aligned clips of the training identities and write weights, card, curves and metrics."""
     clips = read_footage(layout, settings)
     held_out = clips["val"] or clips["test"]
-    code = code_version(FunctionName.of(train_new))
+    code = module_version("space_models.generators.compact_train")
     net, result = train_compact(clips["train"], held_out, settings, layout.training_state(MODEL), code)
     metrics = {name: value for name, value in result.curves[-1].items() if name.startswith("val_")}
     notes = f"{len(clips['train'])} aligned clips"

@@ -4,8 +4,7 @@ import numpy as np
 import torch
 
 from pipelines.job.clock import stage_clock
-from pipelines.job.keys import code_version
-from pipelines.job.unit import FunctionName
+from pipelines.job.keys import module_version
 from pipelines.layout import Layout
 from pipelines.stages.latents import LatentFrame
 from space_data.crop import CROP_SIZE_PX
@@ -68,7 +67,7 @@ def run(params: Params, layout: Layout) -> None:
         torch.manual_seed(settings.seed)
         model = L2L(config)
         task = L2LTask(clips["train"], clips["val"], settings.batch, settings.frames, config)
-        state, code = layout.training_state(MODEL), code_version(FunctionName.of(run))
+        state, code = layout.training_state(MODEL), module_version("space_models.l2l")
         result = train(MODEL, model, task, schedule_of(settings), state, threads=params.job.processes, code=code)
         metrics = evaluate(model, held_out, clips["train"]) if held_out else {}
         folder = layout.model(MODEL)

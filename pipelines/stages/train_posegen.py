@@ -4,8 +4,8 @@ import numpy as np
 import torch
 
 from pipelines.job.clock import stage_clock
-from pipelines.job.keys import code_version
-from pipelines.job.unit import FunctionName, content_hash
+from pipelines.job.keys import module_version
+from pipelines.job.unit import content_hash
 from pipelines.layout import Layout
 from space_data.errors import SpaceError
 from space_data.params import Params, PoseGenStage
@@ -55,7 +55,7 @@ def run(params: Params, layout: Layout) -> None:
         torch.manual_seed(settings.seed)
         model = PoseGen(config)
         task = PoseTask(clips["train"], clips["val"], settings.batch, settings.keys, data_hash)
-        state, code = layout.training_state(MODEL), code_version(FunctionName.of(run))
+        state, code = layout.training_state(MODEL), module_version("space_models.posegen")
         result = train(MODEL, model, task, schedule_of(settings), state, threads=params.job.processes, code=code)
         metrics = posegen.evaluate(model, held_out, settings.seed)
         folder = layout.model(MODEL)

@@ -3,8 +3,8 @@
 import torch
 
 from pipelines.job.clock import stage_clock
-from pipelines.job.keys import code_version
-from pipelines.job.unit import FunctionName, content_hash
+from pipelines.job.keys import module_version
+from pipelines.job.unit import content_hash
 from pipelines.layout import Layout
 from space_data.errors import SpaceError
 from space_data.params import Params
@@ -43,7 +43,7 @@ def run(params: Params, layout: Layout) -> None:
             settings.steps, settings.learning_rate, settings.weight_decay, RISE_SHARE, GRADIENT_CLIP,
             max(1, settings.steps // ROWS_OF_CURVES), settings.seed,
         )  # fmt: skip
-        state, code = layout.training_state(MODEL), code_version(FunctionName.of(run))
+        state, code = layout.training_state(MODEL), module_version("space_models.s2l")
         result = train(MODEL, model, task, schedule, state, threads=params.job.processes, code=code)
         metrics = s2l.evaluate(model, data.held_out(), s2l.Means.of(learnt))
         for name in ("still", "mean", "mean_face"):
