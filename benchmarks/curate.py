@@ -23,9 +23,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 from numpy.typing import NDArray
-from pipelines.isolate import ONE_THREAD
 
 from benchmarks.measure import bare_loop, cpu_seconds
+from pipelines.job.pool import ONE_THREAD
 from pipelines.layout import Layout
 from space_data.media.encode import write_video
 from space_data.media.probe import probe

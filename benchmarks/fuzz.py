@@ -89,7 +89,9 @@ def main() -> None:
         params = params.model_copy(
             update={
                 "data": params.data.model_copy(update={"reader": "folder", "raw": str(out / "in")}),
-                "job": params.job.model_copy(update={"timeout_s": TIME_LIMIT_S}),
+                "job": params.job.model_copy(
+                    update={"timeout_s": TIME_LIMIT_S, "timeout_per_cost": 0.0, "max_failed_share": 1.0}
+                ),
             }
         )
         layout = Layout.in_folder(out / "out")
@@ -98,17 +100,17 @@ def main() -> None:
             stage.run(params, layout)
         took_s = time.perf_counter() - began_s
         fates: dict[str, Counter[str]] = {}
-        for stage in ("ingest", "measure"):
-            rows = read_table(layout.ledger(stage), LedgerRow)
-            fates[stage] = Counter(f"{row.status} {row.reason}".strip() for row in rows)
+        for name in ("ingest", "measure"):
+            rows = read_table(layout.ledger(name), LedgerRow)
+            fates[name] = Counter(f"{row.status} {row.reason}".strip() for row in rows)
             for row in rows:
                 if row.reason in ("exception", "worker_died", "timed_out"):
-                    print(f"{stage}: {row.clip_id}: {row.reason}: {row.detail[-300:]}")
+                    print(f"{name}: {row.clip_id}: {row.reason}: {row.detail[-300:]}")
         kept = {d.source_clip_id for d in read_table(layout.decisions, Decision) if d.status == KEPT}
     accounted = sum(fates["ingest"].values())
     print(f"{files} files, {accounted} accounted for, in {took_s:.0f} s; no unit may take more than {TIME_LIMIT_S:.0f} s")
-    for stage, counts in fates.items():
-        print(f"{stage}: " + ", ".join(f"{n} {fate}" for fate, n in counts.most_common()))
+    for name, counts in fates.items():
+        print(f"{name}: " + ", ".join(f"{n} {fate}" for fate, n in counts.most_common()))
     print(f"files with a kept segment: {len(kept)}: " + ", ".join(sorted(Counter(i.rsplit('/', 1)[-1] for i in kept))))
     sys.exit(0 if accounted == files else 1)
 

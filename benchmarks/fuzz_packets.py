@@ -39,6 +39,7 @@ FLIPS_LOG2 = 6
 GOAL = 0.99
 ROUNDING_S = 2e-3
 TIME_LIMIT_S = 60.0
+MEMORY_GB = 4.0
 WORST = 12
 TS_PACKET, TS_SYNC, FIRST_STREAM_PID = 188, 0x47, 0x100
 
@@ -176,13 +177,14 @@ def run(clips: list[Path], files: int, workers: int, only: int | None, out: Path
             target.write_bytes(flipped(base, only))
             print(f"{target}: ours {our_lengths(str(target))}, FFmpeg's {ffmpegs_lengths(str(target))}")
             return 0
-        pool = IsolatedPool(FunctionName(__name__, "compare"), workers, TIME_LIMIT_S)
+        pool = IsolatedPool(FunctionName(__name__, "compare"), workers, MEMORY_GB)
         answers: dict[int, Answer] = {}
         for first in progress.track(range(0, files, 10 * workers), "files (packs)"):
             seeds = range(first, min(files, first + 10 * workers))
             names = {seed: bases[seed % len(bases)] for seed in seeds}
             waiting = {
-                seed: pool.submit(str(folder / f"{seed}{base.path.suffix}"), flipped(base, seed)) for seed, base in names.items()
+                seed: pool.submit(str(folder / f"{seed}{base.path.suffix}"), flipped(base, seed), limit_s=TIME_LIMIT_S)
+                for seed, base in names.items()
             }
             answers |= {seed: future.result() for seed, future in waiting.items()}
         pool.close()

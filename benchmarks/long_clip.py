@@ -20,7 +20,7 @@ from benchmarks.measure import clip_of
 from pipelines.stages import align
 from pipelines.stages.measure import measure_clip
 from pipelines.stages.segment import Shard, segment_shard
-from pipelines.stages.segment_features import Source, crop_row, features_of_segments, read_fates
+from pipelines.stages.segment_features import FATES_FILE, Source, crop_row, features_of_segments, read_fates
 from space_data.crop import CropBox
 from space_data.params import load_params
 from space_data.schema import Clip, Measure
@@ -51,13 +51,13 @@ def repeated(path: Path, out: Path, minutes: float) -> None:
                     target.mux(packet)
 
 
-def _run(function: Callable[..., None], arguments: tuple[object, ...], answer: Any) -> None:
+def _run(function: Callable[..., object], arguments: tuple[object, ...], answer: Any) -> None:
     began_s = time.perf_counter()
     function(*arguments)
     answer.put((time.perf_counter() - began_s, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / KB_PER_GB))
 
 
-def in_own_process(function: Callable[..., None], *arguments: object) -> tuple[float, float]:
+def in_own_process(function: Callable[..., object], *arguments: object) -> tuple[float, float]:
     """Seconds that ``function`` took, and GB that its process held at most."""
     context = multiprocessing.get_context("spawn")
     answer = context.Queue()
@@ -95,15 +95,15 @@ def main() -> None:
         crop = CropBox(0, 0, min(clip.width_px, clip.height_px))
         segments = tuple(
             Segment(row.clip_id, row.start_s, frames_in(row.length_s), 0.0, crop)
-            for row in read_table(folder / "measures.parquet", Measure)
+            for row in read_table(folder / "segments.parquet", Measure)
         )
         source = Source(clip, segments, str(folder / "frames.parquet"), params.align.size_px)
         (folder / "features").mkdir()
         report("features", in_own_process(features_of_segments, source, params.features, folder / "features"))
-        fates = zip(segments, read_fates(folder / "features"), strict=True)
+        fates = zip(segments, read_fates((folder / "features" / FATES_FILE).read_bytes()), strict=True)
         crops = tuple(crop_row(source, segment, fate.piece) for segment, fate in fates if not fate.reason)
-        report("align", in_own_process(align.align_source, align.Source(clip, crops), params.align, folder))
-        sizes = {name: (folder / f"{name}.parquet").stat().st_size for name in ("frames", "sound", "thumbnails", "measures")}
+        report("align", in_own_process(align.align_source, align.Source(clip, crops, "media"), params.align.crf, folder))
+        sizes = {name: (folder / f"{name}.parquet").stat().st_size for name in ("frames", "sound", "thumbnails", "segments")}
     hours = clip.duration_s / 3600
     print("per hour of video: " + ", ".join(f"{name} {size / hours / 1e6:.1f} MB" for name, size in sizes.items()))
     print(f"most memory: {most_gb:.2f} GB (goal {GOAL_GB})")

@@ -15,7 +15,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from pipelines.job.packs import kept_in
 from pipelines.layout import Layout
+from space_data.files import sha256_of
+from space_data.store import Place
 
 
 def started(source: Path, out: Path) -> subprocess.Popen[bytes]:
@@ -25,8 +28,14 @@ def started(source: Path, out: Path) -> subprocess.Popen[bytes]:
 
 
 def results(out: Path) -> set[str]:
-    """Keys of the finished units of ``measure``."""
-    return {path.parent.name for path in (out / ".cache" / "units" / "measure").glob("*/outcome.json")}
+    """Keys of the units of ``measure`` whose results are kept."""
+    return {key for shard in (out / ".cache" / "measure").glob("*-of-*") for key in kept_in(Place.of(shard))}
+
+
+def tables(out: Path) -> dict[str, str]:
+    """Hash of every table's every file, by its path; without those of ``align``, which hold paths that begin with ``out``."""
+    files = {path.relative_to(out): path for path in out.rglob("*.parquet")}
+    return {str(name): sha256_of(path) for name, path in files.items() if name.parts[0] not in (".cache", "align")}
 
 
 def main() -> None:
@@ -59,15 +68,14 @@ def main() -> None:
             sys.exit("error: the second run failed")
         rest_s = time.perf_counter() - began_s
         computed = json.loads(Layout.in_folder(killed).timing("measure").read_text())["computed"]
-        tables = [path.relative_to(whole) for path in whole.rglob("*.parquet") if ".cache" not in path.parts]
-        different = [str(path) for path in tables if (whole / path).read_bytes() != (killed / path).read_bytes()
-                     and "aligned" not in path.parts and path.name != "clips.parquet"]  # fmt: skip  # these hold paths
+        one, other = tables(whole), tables(killed)
+        different = sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
     print(f"unbroken run: {unbroken_s:.1f} s, {total} clips measured")
     print(f"killed after {killed_after_s:.1f} s with {len(done)} of {total} clips measured, then {rest_s:.1f} s to the end")
     print(f"the second run measured {computed} clips: {computed - (total - len(done))} more than were left")
     longer_s = killed_after_s + rest_s - unbroken_s
     print(f"its first new result came after {first_new_s:.1f} s; the two took {longer_s:+.1f} s against one")
-    print(f"{len(tables)} tables, different: {', '.join(different) or 'none'}")
+    print(f"{len(one)} files of tables, different: {', '.join(different) or 'none'}")
     sys.exit(1 if different else 0)
 
 

@@ -128,14 +128,29 @@ def shard_places(table: Place) -> list[Place] | None:
     Raises:
         SpaceError: a shard is missing or has another size than was written; the manifest knows no such table.
     """
+    found = _manifest_above(table)
+    if found is None:
+        return None
+    folder, manifest, below = found
+    shards = manifest.shards(below)
+    if not shards:
+        raise SpaceError(f"{table}: no such table in {folder / MANIFEST} (it has {', '.join(sorted(manifest.tables))})")
+    return [_checked(folder, shard) for shard in shards]
+
+
+def is_named(table: Place) -> bool:
+    """Whether a manifest above it names the table; its shards may be damaged or gone all the same."""
+    found = _manifest_above(table)
+    return found is not None and bool(found[1].shards(found[2]))
+
+
+def _manifest_above(table: Place) -> tuple[Place, Manifest, str] | None:
+    """The stage's folder, its manifest, and the path of the table below it."""
     below, folder = table.name, table.parent
     for _ in range(LEVELS):
         manifest = read_manifest(folder)
         if manifest is not None:
-            shards = manifest.shards(below)
-            if not shards:
-                raise SpaceError(f"{table}: no such table in {folder / MANIFEST} (it has {', '.join(sorted(manifest.tables))})")
-            return [_checked(folder, shard) for shard in shards]
+            return folder, manifest, below
         below, folder = f"{folder.name}/{below}", folder.parent
     return None
 

@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from space_data.errors import SpaceError
 from space_data.files import atomic_file, sha256_of
-from space_data.manifest import MANIFEST, Manifest, Shard, read_manifest, shard_places
+from space_data.manifest import MANIFEST, Manifest, Shard, is_named, read_manifest, shard_places
 from space_data.schema import arrow_schema, version_of
 from space_data.store import Place
 
@@ -233,14 +233,9 @@ def table_files(path: Place | Path | str) -> list[Place]:
 
 
 def has_table(path: Place | Path | str) -> bool:
-    """Whether a table has been written to ``path``."""
+    """Whether a table has been written to ``path``; one whose shards are gone since has been, and reading it says so."""
     place = Place.of(path)
-    if place.is_file():
-        return True
-    try:
-        return shard_places(place) is not None
-    except SpaceError:
-        return False
+    return place.is_file() or is_named(place)
 
 
 Answer = TypeVar("Answer")

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from pipelines.deciding.rules import RULES, Mask, evidence
 from pipelines.job.ledger import whole_ledger
+from pipelines.job.stage import LEDGER
 from pipelines.layout import Layout
 from pipelines.stages import CURATION
 from space_data.errors import SpaceError
@@ -71,7 +72,7 @@ def read_run(path: Path) -> Run:
     Raises:
         SpaceError: there is no ledger.
     """
-    table = path if has_table(path) else path / "ledger.parquet"
+    table = path if path.is_file() or path.name == LEDGER else path / "ledger.parquet"
     if has_table(table):
         ledger = read_arrow(table, LedgerRow, COLUMNS)
         ledger = ledger.filter(pc.is_in(ledger.column("stage"), pa.array(CURATION)))

@@ -279,9 +279,6 @@ STAGE = Stage("ingest", probe_file, {}, items, prepare=prepare, derived={"clips"
 def run(params: Params, layout: Layout) -> None:
     """Write the tables ``clips`` and ``utterances`` and the stage's ledger."""
     run_stage(STAGE, params, layout)
-    heard = list_utterances(params.data.reader, Path(params.data.raw))
-    rows = [dataclasses.replace(u, audio_sha256=sha256_of(u.audio), track_sha256=sha256_of(u.track)) for u in heard]
-    write_sharded(layout.stage(STAGE.name) / "utterances", rows, Utterance, params.job.shards)
 
 
 def with_audio_track(listing: Listing, track: int | None) -> Listing:

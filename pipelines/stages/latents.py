@@ -86,7 +86,7 @@ def latents_of(unit: LatentUnit, settings: str, folder: Path) -> None:
 
 
 def run(params: Params, layout: Layout) -> None:
-    """Write ``latents/`` and the stage's ledger."""
+    """Write the table ``frames`` and the stage's ledger."""
     with stage_clock(layout, STAGE) as clock:
         weights = load_card(layout.model(MODEL), MODEL).weights_sha256
         units = units_of(layout)

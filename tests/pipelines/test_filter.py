@@ -20,7 +20,7 @@ from pipelines.stages.filter import decide
 from space_data.errors import SpaceError
 from space_data.params import Bound, FilterStage, load_params
 from space_data.schema import KEPT, REJECTED, Decision, LedgerRow, Measure, SegmentSync
-from space_data.tables import from_arrow, read_table, to_arrow, write_table
+from space_data.tables import from_arrow, read_table, table_files, to_arrow, write_table
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PARAMS = folder_params(Path("."))
@@ -362,3 +362,5 @@ def test_the_stage_reads_tables_only(tmp_path: Path, monkeypatch: pytest.MonkeyP
     looser = with_bounds(luma_mean_low=Bound(warn=60, reject=5.0))
     filter.run(PARAMS.model_copy(update={"filter": looser}), layout)
     assert {d.status for d in read_table(layout.decisions, Decision)} == {KEPT}
+    named = {file.uri for table in (layout.decisions, layout.ledger("filter")) for file in table_files(table)}
+    assert {str(file) for file in layout.stage("filter").rglob("*.parquet")} == named, "readers that list a folder see no others"

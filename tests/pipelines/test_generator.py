@@ -6,14 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_up_features import N_FRAMES, SIZE_PX, write_features
 
 from pipelines.layout import Layout
-from pipelines.stages.generator import SHIPPED, footage, take_shipped
+from pipelines.stages.generator import SHIPPED, footage, take_shipped, train_new
 from space_data.errors import SpaceError
 from space_data.landmarks import N_LANDMARKS
 from space_data.media.encode import write_video
 from space_data.params import CompactStage
 from space_data.schema import AlignedClip
+from space_data.tables import read_table, write_table
 from space_models.checkpoints import Card, save_model
 from space_models.generators.compact import load_compact
 from space_models.generators.compact_nets import CompactConfig, CompactNet, anchors_of
@@ -50,6 +52,18 @@ def test_other_size_and_damage_are_refused(shipped: Path, tmp_path: Path) -> Non
 def test_the_repository_ships_weights_that_load(tmp_path: Path) -> None:
     assert sum(file.stat().st_size for file in SHIPPED.iterdir()) < 16e6
     assert load_compact(SHIPPED).size_px == 512
+
+
+def test_a_new_one_is_trained_on_the_aligned_clips(tmp_path: Path, rng: np.random.Generator) -> None:
+    layout, video = Layout.in_folder(tmp_path / "out"), tmp_path / "clip.mp4"
+    write_features(layout, {"train": ("neutral",), "val": ("happy",)}, rng)
+    write_video(video, rng.integers(0, 255, (N_FRAMES, SIZE_PX, SIZE_PX, 3), dtype=np.uint8))
+    clips = [dataclasses.replace(clip, video=str(video)) for clip in read_table(layout.aligned_clips, AlignedClip)]
+    write_table(layout.aligned_clips, clips, AlignedClip)
+    card = train_new(layout, SETTINGS.model_copy(update={"source": "train"}))
+    assert card.config == {"size_px": SETTINGS.size_px, "width": SETTINGS.width} and card.notes == "1 aligned clips"
+    load_compact(layout.model("compact"))
+    assert card.metrics and all(np.isfinite(value) for value in card.metrics.values())
 
 
 def test_footage_is_evenly_spaced_with_matching_anchors(tmp_path: Path, rng: np.random.Generator) -> None:

@@ -10,7 +10,7 @@ from space_data.tables import write_sharded, write_table
 from space_models.generators.compact_nets import N_KEYPOINTS, anchors_of
 
 N_FRAMES, SIZE_PX = 60, 256
-POSE = np.float32([5, 0, 0, 60, 128, 120, 0])
+POSE, SWAY = np.float32([5, 0, 0, 60, 128, 120, 0]), np.float32([6, 2, 1, 0, 3, 1, 0])
 
 
 def write_features(layout: Layout, labels: dict[str, tuple[str, ...]], rng: np.random.Generator) -> None:
@@ -30,7 +30,8 @@ def write_features(layout: Layout, labels: dict[str, tuple[str, ...]], rng: np.r
             )
             for i, one in enumerate(points):
                 sound = rng.normal(size=160).astype(np.float32), rng.normal(size=52).astype(np.float32)
-                frames.append(FeatureFrame(clip_id, i, False, one.ravel(), POSE, 0.3, 0.3, 0.0, 0.0, *sound, True))
+                pose = POSE + np.float32(np.sin(i / 8)) * SWAY
+                frames.append(FeatureFrame(clip_id, i, False, one.ravel(), pose, 0.3, 0.3, 0.0, 0.0, *sound, True))
             keypoints = anchors_of(60 * points + np.float32([128, 120, 0]), SIZE_PX)
             latents += [LatentFrame(clip_id, i, one.reshape(N_KEYPOINTS * 3)) for i, one in enumerate(keypoints)]
         write_sharded(layout.feature_split(split), frames, FeatureFrame, 1)
