@@ -188,8 +188,9 @@ def _write_tables(stage: Stage, context: Context, planned: Plan, report: Report)
                     tables = (_table(reader, entry, name) for entry, _ in chosen)
                     shard = _put(folder, file, row_class, (table for table in tables if table is not None), report.part)
                 report.tables[path] = shard
+        given = stage.given(context, report.part)
         for name, row_class in stage.derived.items():
-            rows = [row for one in made.values() for row in one.rows.get(name, ())]
+            rows = [row for one in made.values() for row in one.rows.get(name, ())] + [*given.get(name, ())]
             report.tables[name] = _put_whole(folder, name, to_arrow(rows, row_class), row_class, report.part)
         ledger = _ledger(stage, planned, done, made, reader)
     ids = pa.chunked_array([pa.array([i for unit in planned.units.values() for i in unit.ledger_ids], pa.string())])

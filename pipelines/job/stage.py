@@ -80,6 +80,8 @@ class Stage:
     """small tables whose rows ``finish`` makes"""
     finish: Callable[[Unit, Files, Context], Made] | None = None
     """of every kept unit, on a worker, when its shard is written"""
+    given: Callable[[Context, int], Mapping[str, list[Any]]] = lambda context, part: {}
+    """rows of derived tables that no unit makes"""
     partitions: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """tables that have a folder per ``Unit.partition``, and which there are"""
     outputs: str = ""

@@ -14,7 +14,7 @@ import json
 import logging
 import os
 import pickle
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ from space_data.media.container import MediaError, NotMediaError, NoTrackError
 from space_data.media.probe import MediaInfo, probe
 from space_data.params import Params
 from space_data.schema import Clip, Utterance
-from space_data.tables import shard_of, write_sharded
+from space_data.tables import shard_of
 
 logger = logging.getLogger(__name__)
 
@@ -253,19 +253,43 @@ def prepare(context: Context) -> dict[str, str]:
         logger.info("belong to no clip: %s", ", ".join(f"{n} {suffix}" for suffix, n in sorted(listing.ignored.items())))
     _warn(listing, params)
     contents = _contents(listing, params.job.processes) if params.data.verify else {}
-    by_part: dict[int, list[Source]] = defaultdict(list)
+    heard = list_utterances(params.data.reader, Path(params.data.raw))
+    shards = [Listed([], [], contents) for _ in range(context.parts)]
     for source in listing.sources:
-        by_part[shard_of(source.clip_id, context.parts)].append(source)
-    for part in range(context.parts):
-        (pack_folder(context, STAGE.name, part) / LISTING_FILE).put(pickle.dumps((by_part[part], contents)))
+        shards[shard_of(source.clip_id, context.parts)].sources.append(source)
+    for u in heard:
+        hashed = dataclasses.replace(u, audio_sha256=sha256_of(u.audio), track_sha256=sha256_of(u.track))
+        shards[shard_of(u.clip_id, context.parts)].utterances.append(hashed)
+    for part, listed in enumerate(shards):
+        (pack_folder(context, STAGE.name, part) / LISTING_FILE).put(pickle.dumps(listed))
     return {}
+
+
+@dataclass(frozen=True)
+class Listed:
+    """What the corpus has for one shard."""
+
+    sources: list[Source]
+    utterances: list[Utterance]
+    contents: dict[str, str]
+    """hashes by file, where ``data.verify`` asks for them"""
+
+    @staticmethod
+    def of(context: Context, part: int) -> "Listed":
+        """As ``prepare`` has left it."""
+        return pickle.loads((pack_folder(context, STAGE.name, part) / LISTING_FILE).read())
 
 
 def items(context: Context, part: int) -> Iterator[Unit]:
     """The clips of one shard."""
-    sources, contents = pickle.loads((pack_folder(context, STAGE.name, part) / LISTING_FILE).read())
-    for source in sources:
-        yield _unit(source, [contents.get(path) or _state(path) for path in source.files])
+    listed = Listed.of(context, part)
+    for source in listed.sources:
+        yield _unit(source, [listed.contents.get(path) or _state(path) for path in source.files])
+
+
+def utterances(context: Context, part: int) -> dict[str, list[Utterance]]:
+    """The utterances of one shard: nothing is to be found out about them."""
+    return {"utterances": Listed.of(context, part).utterances}
 
 
 def finish(unit: Unit, files: Files, context: Context) -> Made:
@@ -273,7 +297,10 @@ def finish(unit: Unit, files: Files, context: Context) -> Made:
     return Made({"clips": [clip_row(unit.value, json.loads(files(FACTS_FILE) or b"{}"), context.params.data.splits)]})
 
 
-STAGE = Stage("ingest", probe_file, {}, items, prepare=prepare, derived={"clips": Clip}, finish=finish)
+STAGE = Stage(
+    "ingest", probe_file, {}, items, prepare=prepare, derived={"clips": Clip, "utterances": Utterance}, finish=finish,
+    given=utterances,
+)  # fmt: skip
 
 
 def run(params: Params, layout: Layout) -> None:

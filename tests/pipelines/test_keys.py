@@ -68,19 +68,19 @@ def test_a_reader_recomputes_nothing(edited: Callable[[str, str, str], set[str]]
 
 
 def test_comments_and_docstrings_recompute_nothing(edited: Callable[[str, str, str], set[str]]) -> None:
-    assert edited("space_data/measures.py", '"""', '"""Otherwise put: ') == set()
+    assert edited("space_data/measures.py", '"""Grey picture', '"""Otherwise put: grey picture') == set()
     assert edited("pipelines/stages/measure.py", "\ndef ", "\n# why\ndef ") == set()
 
 
 def test_how_a_stage_runs_recomputes_nothing(edited: Callable[[str, str, str], set[str]]) -> None:
-    assert edited("pipelines/stages/measure.py", "def run(params: Params, layout: Layout) -> None:", "def run(p, layout):") == set()
+    assert edited("pipelines/stages/measure.py", "def run(params: Params, layout: Layout) -> None:", "def run(p, at):") == set()
     assert edited("pipelines/job/graph.py", "BACK_OFF_S = (1.0,", "BACK_OFF_S = (2.0,") == set()
     assert edited("pipelines/audit/page.py", "import", "import math\nimport") == set()
 
 
 def test_what_computes_a_result_recomputes_it_and_nothing_else(edited: Callable[[str, str, str], set[str]]) -> None:
     assert edited("space_data/measures.py", "def grey_difference(", "def grey_difference_(") == {"measure"}
-    assert edited("space_data/crop.py", "def crop_box(", "def crop_box(*_, ") == {"features"}
+    assert edited("space_data/tracks.py", "def track_in_crop(", "def track_in_crop(*_, ") == {"features"}
     assert edited("pipelines/deciding/rules.py", "def judge(", "def judge(*_, ") == {"filter"}
     assert {"measure", "features", "align"} <= edited("space_data/media/video.py", "def decode_video(", "def decode_video(*_, ")
 
