@@ -7,20 +7,34 @@ wrong with its input is run twice, since an error that the disk gave once reads 
 
 import errno
 import hashlib
+import logging
+import time
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import chain, repeat
 from pathlib import Path
+from typing import TypeVar
 
 from pipelines.job.unit import EnvironmentFault
+from space_data.errors import SpaceError
+
+logger = logging.getLogger(__name__)
 
 OF_THE_ENVIRONMENT = frozenset(
     getattr(errno, name)
     for name in (
         "EIO", "ENOSPC", "EDQUOT", "ESTALE", "EMFILE", "ENFILE", "ENOMEM", "EROFS", "ENODEV", "ENXIO", "ENOTCONN", "ETIMEDOUT",
         "ECONNRESET", "ECONNREFUSED", "ECONNABORTED", "EHOSTUNREACH", "ENETUNREACH", "ENETDOWN", "EREMOTEIO", "EAGAIN", "ENOENT",
+        "EFBIG",
     )
 )  # fmt: skip
 """Numbers of errors that say nothing about a clip: the disk, the network, the limits of the machine, a file that is gone."""
+OF_FFMPEG = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.ESTALE, errno.EMFILE, errno.ENFILE})
+"""Those of them that FFmpeg never says of a damaged file, as it does EIO, EAGAIN and ENOMEM. PyAV's errors are OSErrors, too."""
+BACK_OFF_S = (1.0, 3.0, 10.0, 30.0, 60.0)
+"""Pauses before something is tried again that the environment stopped; the last one again and again."""
+
+T = TypeVar("T")
 
 
 def environment_fault(error: BaseException) -> EnvironmentFault | None:
@@ -31,14 +45,13 @@ def environment_fault(error: BaseException) -> EnvironmentFault | None:
             return seen
         if isinstance(seen, MemoryError):
             return EnvironmentFault(f"out of memory ({traceback.format_exception_only(seen)[-1].strip()})")
-        if isinstance(seen, OSError) and seen.errno in OF_THE_ENVIRONMENT and not _is_of_ffmpeg(seen):
+        if isinstance(seen, OSError) and seen.errno in (OF_FFMPEG if _is_of_ffmpeg(seen) else OF_THE_ENVIRONMENT):
             return EnvironmentFault(f"{seen.filename or 'a file'}: {seen.strerror or seen}")
         seen = seen.__cause__ or seen.__context__
     return None
 
 
 def _is_of_ffmpeg(error: OSError) -> bool:
-    """PyAV's errors are OSErrors, too, but FFmpeg says EIO or EAGAIN of damaged files as well."""
     return type(error).__module__.partition(".")[0] == "av"
 
 
@@ -56,3 +69,25 @@ def check_inputs(inputs: Sequence[tuple[str, str]]) -> None:
             raise EnvironmentFault(f"{path}: {error.strerror} (it was there when it was ingested)") from error
         if found != sha256:
             raise EnvironmentFault(f"{path}: is no longer the file that was ingested (run `ingest` again)")
+
+
+def patiently(action: Callable[[], T], patience_s: float, what: str) -> T:
+    """Do ``action``; again and again, for ``patience_s``, while the environment does not let it.
+
+    Raises:
+        EnvironmentFault: it does not let it for longer. Other errors come at once.
+    """
+    waited_s = 0.0
+    for pause_s in chain(BACK_OFF_S, repeat(BACK_OFF_S[-1])):
+        try:
+            return action()
+        except (OSError, SpaceError) as error:
+            fault = environment_fault(error)
+            if fault is None:
+                raise
+            if waited_s + pause_s > patience_s:
+                raise EnvironmentFault(f"{what}: stopped: {fault}; what is done is kept: mend that and run it again") from error
+            logger.warning("%s: %s; tried again in %g s", what, fault, pause_s)
+        time.sleep(pause_s)
+        waited_s += pause_s
+    raise AssertionError("unreachable")

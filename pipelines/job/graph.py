@@ -10,7 +10,6 @@ alone: a pack that is there counts, whatever became of the worker that wrote it;
 import difflib
 import json
 import logging
-import os
 import shutil
 import socket
 import threading
@@ -19,7 +18,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import apache_beam as beam
@@ -27,8 +26,10 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
+from pipelines.job.faults import BACK_OFF_S, environment_fault, patiently
 from pipelines.job.packs import write_pack
 from pipelines.job.pool import Answer, IsolatedPool, Returned
+from pipelines.job.scratch import remove_scratch, scratch_of
 from pipelines.job.serve import Task, outcome_of, serve
 from pipelines.job.shards import (
     Plan,
@@ -48,8 +49,6 @@ from space_data.store import Place
 
 logger = logging.getLogger(__name__)
 
-BACK_OFF_S = (1.0, 3.0, 10.0, 30.0, 60.0)
-"""Pauses before a unit is tried again that the environment stopped; the last one again and again."""
 LEAST_FAILURES = 10
 """So many failures in a row, without one success in this process, are not the clips' own."""
 PLANS, FAULTS, REPORTS = "plans", "faults", "reports"
@@ -102,8 +101,13 @@ class PlanParts(beam.DoFn):
     def process(self, part: int) -> Iterator[tuple[int, list[str]]]:
         """Read the shard's units and packs."""
         run = self._run
-        planned = plan(run.stage, run.context, part)
-        run.note(PLANS, f"{part:05d}", {"units": len(planned.units), "todo": len(planned.todo)})
+
+        def planned_and_noted() -> Plan:
+            planned = plan(run.stage, run.context, part)
+            run.note(PLANS, f"{part:05d}", {"units": len(planned.units), "todo": len(planned.todo)})
+            return planned
+
+        planned = patiently(planned_and_noted, run.context.params.job.patience_s, run.stage.name)
         yield from ((part, pack) for pack in packs_of(planned, run.context.params.job.pack_units))
 
 
@@ -134,7 +138,7 @@ class RunPacks(beam.DoFn):
         """Share the machine's pool."""
         self._job: Job = self._run.context.params.job
         self._pool = _pool_of(self._run.run_id, self._job)
-        self._scratch = _scratch_of(self._run)
+        self._scratch = scratch_of(cache_of(self._run.context, self._run.stage.name))
         self._function = FunctionName.of(self._run.stage.function)
         self._given_up = ""
         self._waiting: list[_Pending] = []
@@ -197,6 +201,9 @@ class RunPacks(beam.DoFn):
         except RuntimeError as error:  # a worker cannot start: no unit will run here
             self._give_up(f"{error}", pending.unit.unit_id)
             return
+        except OSError as error:  # no process, pipe or file could be had for a worker
+            self._again_later(pending, environment_fault(error) or EnvironmentFault(str(error)))
+            return
         if isinstance(answer, Returned):
             for message in answer.warnings:
                 logger.warning("%s", message)
@@ -245,19 +252,13 @@ class RunPacks(beam.DoFn):
 
     def _flush(self, only: int | None = None) -> None:
         """Put what is done into the store; waits, as long as patience lasts, for a disk that is full or away."""
-        for attempt in range(len(BACK_OFF_S)):
-            try:
-                for part in [only] if only is not None else list(self._done):
-                    self._put(part)
-                break
-            except (OSError, SpaceError) as error:
-                pause_s = BACK_OFF_S[attempt]
-                if self._given_up or sum(BACK_OFF_S[: attempt + 1]) > self._job.patience_s:
-                    self._done.clear()
-                    self._give_up(f"results cannot be kept: {error}", "")
-                    break
-                logger.warning("%s: results cannot be kept: %s; tried again in %g s", self._run.stage.name, error, pause_s)
-                time.sleep(pause_s)
+        patience_s = 0.0 if self._given_up else self._job.patience_s
+        try:
+            for part in [only] if only is not None else list(self._done):
+                patiently(partial(self._put, part), patience_s, self._run.stage.name)
+        except EnvironmentFault as fault:
+            self._done.clear()
+            self._give_up(f"results cannot be kept: {fault}", "")
         if only is None:
             self._flushed_s = time.monotonic()
 
@@ -278,9 +279,12 @@ class WriteParts(beam.DoFn):
 
     def process(self, part_and_marks: tuple[int, object]) -> None:
         """Write one shard."""
-        part = part_and_marks[0]
-        report = write_part(self._run.stage, self._run.context, part)
-        self._run.note(REPORTS, f"{part:05d}", report_facts(report))
+        run, part = self._run, part_and_marks[0]
+
+        def write() -> None:
+            run.note(REPORTS, f"{part:05d}", report_facts(write_part(run.stage, run.context, part)))
+
+        patiently(write, run.context.params.job.patience_s, run.stage.name)
 
 
 _pools: dict[str, tuple[IsolatedPool, int]] = {}
@@ -314,28 +318,6 @@ def count_done(run_id: str) -> None:
         _done[run_id] = _done.get(run_id, 0) + 1
 
 
-def _scratch_of(run: Run) -> Path:
-    """Room of this machine for results on their way into a pack; what dead processes left there is removed."""
-    cache = cache_of(run.context, run.stage.name)
-    root = Path(os.environ.get("TMPDIR", "/tmp")) / "space-scratch" if cache.is_remote else cache.local() / "scratch"
-    for old in root.glob(f"{socket.gethostname()}-*") if root.is_dir() else []:
-        if not _alive(int(old.name.rpartition("-")[2])):
-            shutil.rmtree(old, ignore_errors=True)
-    folder = root / f"{socket.gethostname()}-{os.getpid()}"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def _alive(process_id: int) -> bool:
-    try:
-        os.kill(process_id, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
-
-
 def beam_options(options: Sequence[str]) -> PipelineOptions:
     """Beam's options; an unknown one is an error that names the nearest.
 
@@ -364,6 +346,7 @@ def execute(run: Run) -> None:
 
     Raises:
         KeyboardInterrupt: Ctrl-C, which Beam would turn into a ``RuntimeError`` with pages of its own stack.
+        SystemExit: SIGTERM, likewise.
         SpaceError: a part of the graph said what was wrong.
     """
     parts = list(range(run.context.parts))
@@ -385,12 +368,15 @@ def execute(run: Run) -> None:
         while cause is not None:
             if isinstance(cause, KeyboardInterrupt):
                 raise KeyboardInterrupt from None
+            if isinstance(cause, SystemExit):
+                raise SystemExit(cause.code) from None
             if isinstance(cause, SpaceError):
                 raise cause from None
             cause = cause.__cause__ or cause.__context__
         raise
     finally:
         _give_back(run.run_id, all_of_them=True)
+        remove_scratch(cache_of(run.context, run.stage.name))
 
 
 def units_done(run: Run) -> int:

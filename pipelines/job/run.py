@@ -26,8 +26,10 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.job.clock import stage_clock
+from pipelines.job.faults import patiently
 from pipelines.job.lock import one_run_in
 from pipelines.job.packs import DamagedPackError, PackReader
+from pipelines.job.scratch import remove_remains
 from pipelines.job.shards import UNTRUSTED, Report, cache_of, counted, plan, write_part
 from pipelines.job.stage import Context, Stage
 from pipelines.job.unit import Outcome, Unit, UnitFunction, content_hash
@@ -57,12 +59,13 @@ def run_stage(stage: Stage, params: Params, layout: Layout, notes: dict[str, str
         SpaceError: another run is at work here; the environment stopped units; too many failed; ids were lost.
     """
     with one_run_in(layout.cache), stage_clock(layout, stage.name) as clock:
+        remove_remains(Place.of(layout.cache) / stage.name, Place.of(layout.stage(stage.name)))
         context = _context(stage, params, layout)
         reports, computed = _reports(stage, context)
         _check(stage, context, reports)
         manifest = _manifest(stage, context, reports)
         place = Place.of(layout.stage(stage.name)) / MANIFEST
-        place.put(manifest.to_json())
+        patiently(partial(place.put, manifest.to_json()), params.job.patience_s, stage.name)
         for uri in (uri for report in reports for uri in report.stale):
             Place(uri).delete()
         _remove_foreign(Place.of(layout.stage(stage.name)), manifest, stage)
@@ -85,8 +88,10 @@ def _context(stage: Stage, params: Params, layout: Layout) -> Context:
 
 def _reports(stage: Stage, context: Context) -> tuple[list[Report], int]:
     """Run what is to be run; a report per shard, and how many units were computed."""
-    if all(not plan(stage, context, part).todo for part in range(context.parts)):
-        reports = [write_part(stage, context, part) for part in range(context.parts)]  # no unit runs: no Beam is needed
+    patience_s = context.params.job.patience_s
+    if all(not patiently(partial(plan, stage, context, part), patience_s, stage.name).todo for part in range(context.parts)):
+        # no unit runs: no Beam is needed
+        reports = [patiently(partial(write_part, stage, context, part), patience_s, stage.name) for part in range(context.parts)]
         if not any(report.missing for report in reports):
             return reports, 0
     for _ in range(ROUNDS):
@@ -240,6 +245,7 @@ def run_units(
     shutil.rmtree(unpacked, ignore_errors=True)
     listed = sorted(units, key=lambda unit: unit.unit_id)
     with one_run_in(layout.cache):
+        remove_remains(Place.of(folder), Place.of(layout.stage(name)))
         Place.of(folder / "units.pickle").put(pickle.dumps(listed))
         listing = partial(_listed, folder / "units.pickle")
         stage = Stage(name, function, {}, listing, settings=partial(_given, settings), unpacked=True)
