@@ -15,7 +15,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
@@ -72,10 +72,9 @@ class Run:
         """Put a note where the driver finds it."""
         (self.folder / kind / f"{name}.json").put(json.dumps(facts).encode())
 
-    def notes(self, kind: str) -> Iterator[dict]:
-        """All notes of a kind."""
-        for place in (self.folder / kind).files(".json"):
-            yield json.loads(place.read())
+    def notes(self, kind: str, known: Collection[str] = ()) -> dict[str, dict]:
+        """All notes of a kind but the ``known`` ones, by their names."""
+        return {p.name: json.loads(p.read()) for p in (self.folder / kind).files(".json") if p.name not in known}
 
 
 @lru_cache(maxsize=2)

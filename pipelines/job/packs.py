@@ -6,12 +6,12 @@ attempts at one unit may both write theirs, since equal keys have equal results.
 place of their own before; the pack names them, so it still commits all or nothing.
 """
 
-import dataclasses
 import hashlib
 import json
 import logging
 import tempfile
 import zipfile
+from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +27,8 @@ OUTCOMES = "outcomes.json"
 BLOBS = "blobs"
 LONG_AGO = (1980, 1, 1, 0, 0, 0)
 """The time of every member: equal results, equal bytes."""
+OPEN_PACKS = 128
+"""At a time, in one reader: a shard of 2000 clips is some 70 packs."""
 DAMAGED = (zipfile.BadZipFile, KeyError, ValueError, TypeError, EOFError)
 
 
@@ -64,7 +66,7 @@ def write_pack(folder: Place, results: Mapping[str, tuple[Outcome, Path]], blobs
                         sizes[name.removeprefix(BLOBS + "/")] = file.stat().st_size
                     else:
                         archive.writestr(zipfile.ZipInfo(f"{number}/{name}", LONG_AGO), file.read_bytes())
-                records[key] = dataclasses.asdict(dataclasses.replace(outcome, blobs=sizes))
+                records[key] = vars(outcome) | {"blobs": sizes}
             archive.writestr(zipfile.ZipInfo(OUTCOMES, LONG_AGO), json.dumps(records))
         buffer.seek(0)
         content = buffer.read()
@@ -117,35 +119,39 @@ class DamagedPackError(Exception):
 
 
 class PackReader:
-    """The files of units, one verified pack open at a time (``with PackReader() as reader``)."""
+    """The files of units, from packs that have been verified (``with PackReader() as reader``).
+
+    Units come in order of their ids, packs were filled in order of cost: each unit lies in another pack than the one before. So
+    packs stay open, the least used one is closed, and none is hashed twice.
+    """
 
     def __init__(self) -> None:
-        self._pack: Place | None = None
-        self._file: IO[bytes] | None = None
-        self._archive: zipfile.ZipFile | None = None
+        self._verified: set[Place] = set()
+        self._opened: OrderedDict[Place, tuple[zipfile.ZipFile, IO[bytes]]] = OrderedDict()
 
     def __enter__(self) -> "PackReader":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._close()
+        while self._opened:
+            self._close_oldest()
 
-    def _close(self) -> None:
-        for opened in (self._archive, self._file):
-            if opened is not None:
-                opened.close()
-        self._archive = self._file = None
+    def _close_oldest(self) -> None:
+        for opened in self._opened.popitem(last=False)[1]:
+            opened.close()
 
-    def _opened(self, pack: Place) -> zipfile.ZipFile:
-        if pack != self._pack or self._archive is None:
-            self._close()
-            found = pack.sha256()
-            if found != pack.name.removesuffix(SUFFIX):
+    def _archive(self, pack: Place) -> zipfile.ZipFile:
+        if pack not in self._opened:
+            if pack not in self._verified and pack.sha256() != pack.name.removesuffix(SUFFIX):
                 discard(pack, "its bytes have changed")
                 raise DamagedPackError(str(pack))
-            self._file = pack.open()
-            self._archive, self._pack = zipfile.ZipFile(self._file), pack
-        return self._archive
+            self._verified.add(pack)
+            if len(self._opened) == OPEN_PACKS:
+                self._close_oldest()
+            file = pack.open()
+            self._opened[pack] = zipfile.ZipFile(file), file
+        self._opened.move_to_end(pack)
+        return self._opened[pack][0]
 
     def read(self, kept: Kept, name: str) -> bytes | None:
         """The file ``name`` of a unit; None if it left none of that name.
@@ -153,7 +159,7 @@ class PackReader:
         Raises:
             DamagedPackError: see there.
         """
-        archive = self._opened(kept.pack)
+        archive = self._archive(kept.pack)
         try:
             return archive.read(f"{kept.number}/{name}")
         except KeyError:
@@ -161,7 +167,7 @@ class PackReader:
 
     def extract(self, kept: Kept, folder: Path) -> None:
         """Write all files of a unit into ``folder``."""
-        archive, prefix = self._opened(kept.pack), f"{kept.number}/"
+        archive, prefix = self._archive(kept.pack), f"{kept.number}/"
         for name in archive.namelist():
             if name.startswith(prefix):
                 target = folder / name.removeprefix(prefix)

@@ -88,12 +88,13 @@ def _context(stage: Stage, params: Params, layout: Layout) -> Context:
 
 def _reports(stage: Stage, context: Context) -> tuple[list[Report], int]:
     """Run what is to be run; a report per shard, and how many units were computed."""
-    patience_s = context.params.job.patience_s
-    if all(not patiently(partial(plan, stage, context, part), patience_s, stage.name).todo for part in range(context.parts)):
-        # no unit runs: no Beam is needed
-        reports = [patiently(partial(write_part, stage, context, part), patience_s, stage.name) for part in range(context.parts)]
-        if not any(report.missing for report in reports):
-            return reports, 0
+    reports, patience_s = [], context.params.job.patience_s
+    for part in range(context.parts):
+        reports.append(patiently(partial(write_part, stage, context, part), patience_s, stage.name))
+        if reports[-1].missing:
+            break
+    else:
+        return reports, 0  # no unit had to run, and so no Beam
     for _ in range(ROUNDS):
         reports, todo = _run_graph(stage, context)
         if not any(report.missing for report in reports):
@@ -108,9 +109,9 @@ def _run_graph(stage: Stage, context: Context) -> tuple[list[Report], int]:
     try:
         with _progress(stage.name, run):
             graph.execute(run)
-        todo = sum(note["todo"] for note in run.notes(graph.PLANS))
-        faults = list(run.notes(graph.FAULTS))
-        reports = sorted((Report.from_facts(note) for note in run.notes(graph.REPORTS)), key=lambda report: report.part)
+        todo = sum(note["todo"] for note in run.notes(graph.PLANS).values())
+        faults = list(run.notes(graph.FAULTS).values())
+        reports = sorted((Report.from_facts(note) for note in run.notes(graph.REPORTS).values()), key=lambda report: report.part)
     finally:
         for note in run.folder.files(below=True):
             note.delete()
@@ -136,10 +137,12 @@ def _progress(name: str, run: Any) -> Iterator[None]:
 
     def watch() -> None:
         with progress.bar(name, None) as advance:
-            shown = 0
+            shown, plans = 0, dict[str, dict]()
             while not ended.wait(PROGRESS_S):
                 done = graph.units_done(run)
-                advance(done - shown, total=sum(note["todo"] for note in run.notes(graph.PLANS)) or None)
+                if len(plans) < run.context.parts:
+                    plans |= run.notes(graph.PLANS, plans)  # each is read once: they may be 500, in a bucket
+                advance(done - shown, total=sum(note["todo"] for note in plans.values()) or None)
                 shown = done
             advance(graph.units_done(run) - shown)
 

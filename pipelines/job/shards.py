@@ -210,26 +210,25 @@ def _finish(stage: Stage, context: Context, unit: Unit, entry: Kept, reader: Pac
 
 def _table(reader: PackReader, entry: Kept, name: str) -> pa.Table | None:
     content = reader.read(entry, f"{name}.parquet")
-    return None if content is None else pq.read_table(io.BytesIO(content))
+    return None if content is None else pq.ParquetFile(io.BytesIO(content)).read()  # ``read_table`` takes thrice as long
 
 
 def _ledger(
     stage: Stage, planned: Plan, done: Sequence[tuple[Unit, Kept, str]], made: Mapping[str, Made], reader: PackReader
 ) -> pa.Table:
     """The shard's rows of the ledger, each with the hashes of what it rests on, sorted by clip and reason."""
-    tables = []
+    tables, rows = [], list[LedgerRow]()
     for unit, entry, key in done:
         outcome = replace(entry.outcome, content=unit.content, config=planned.config, version=planned.version)
-        own = _table(reader, entry, LEDGER) if outcome.status == KEPT else None
+        own = _table(reader, entry, LEDGER) if stage.own_ledger and outcome.status == KEPT else None
         given = made[key].ledger if key in made else None
         if own is not None:
             tables.append(_with_hashes(own, outcome))
         elif given is not None:
             tables.append(_with_hashes(to_arrow(given, LedgerRow), outcome))
         else:
-            tables.append(to_arrow(ledger_rows(stage.name, [replace(outcome, unit_id=i) for i in unit.ledger_ids]), LedgerRow))
-    schema = arrow_schema(LedgerRow)
-    return in_order(pa.concat_tables(tables) if tables else schema.empty_table(), "clip_id", "reason")
+            rows += ledger_rows(stage.name, [replace(outcome, unit_id=i) for i in unit.ledger_ids])
+    return in_order(pa.concat_tables([*tables, to_arrow(rows, LedgerRow)]), "clip_id", "reason")
 
 
 def _with_hashes(table: pa.Table, outcome: Outcome) -> pa.Table:
@@ -253,10 +252,13 @@ def _put(folder: Place, file: str, row_class: type, tables: Iterator[pa.Table], 
     rows = 0
     with shard_writer(row_class) as (buffer, writer):
         waiting: list[pa.Table] = []
+        waiting_rows = 0
         for table in tables:
-            if waiting and sum(map(len, waiting)) + len(table) > ROW_GROUP_ROWS:
+            if waiting and waiting_rows + len(table) > ROW_GROUP_ROWS:
                 rows += _write_group(writer, waiting)
+                waiting_rows = 0
             waiting.append(table)
+            waiting_rows += len(table)
         rows += _write_group(writer, waiting)
         writer.close()
         (folder / file).put(buffer)
