@@ -12,11 +12,22 @@ import yaml
 
 from pipelines.job.keys import ROOT, closure, files_of
 from pipelines.stages import STAGES
+from pipelines.stages.evaluate import PLOTTED, plot_name
 
 PAGE = ROOT / "dvc.yaml"
 HEAD = """# The pipeline in reading order: `dvc repro` runs what changed. Docs: docs/reproduce.md. Configuration: params.yaml.
 # Made by `python -m docs.make_dvc` (which knows what code each stage reaches); a test keeps it true.
 """
+
+
+@dataclass(frozen=True)
+class Plot:
+    """A small CSV that ``dvc plots diff`` draws, one colour per revision."""
+
+    path: str
+    x: str
+    y: str
+    template: str = "linear"
 
 
 @dataclass(frozen=True)
@@ -28,8 +39,7 @@ class DvcStage:
     params: tuple[str, ...] = ()
     outs: tuple[str, ...] = ()
     metrics: tuple[str, ...] = ()
-    plots: tuple[tuple[str, str, str], ...] = ()
-    """file, x, y"""
+    plots: tuple["Plot", ...] = ()
     assets: tuple[str, ...] = ()
     """files that its code opens under names that are made at run time"""
 
@@ -38,11 +48,18 @@ def _model(name: str, desc: str, *deps: str, params: tuple[str, ...] = ()) -> Dv
     folder = f"models/{name}"
     return DvcStage(
         desc, deps, (name, *params), (f"{folder}/weights.safetensors", f"{folder}/card.json"), (f"{folder}/metrics.json",),
-        ((f"{folder}/curves.csv", "step", "loss"),),
+        (Plot(f"{folder}/curves.csv", "step", "loss"),),
     )  # fmt: skip
 
 
 WEIGHTS = "models/weights"
+AUDIT_PLOTS = (
+    Plot("reports/audit/plots/reasons.csv", "units", "reason", "bar_horizontal_sorted"),
+    Plot("reports/audit/plots/offsets.csv", "offset_frames", "segments"),
+)
+BENCHMARK_PLOTS = tuple(
+    Plot(f"reports/benchmark/plots/{plot_name(metric)}.csv", metric.metric_id, "system", "bar_horizontal") for metric in PLOTTED
+)
 DVC = {
     "corpus": DvcStage(
         "the default corpus of synthetic talking heads, with truth and planted defects", params=("corpus",),
@@ -65,7 +82,7 @@ DVC = {
         "compare scores with thresholds; the audit page",
         ("data/ingest", "data/measure", "data/segment", "data/sync", "data/syncnet"), ("filter",),
         ("data/filter", "reports/audit/index.html", "reports/audit/keep.csv", "reports/audit/keep.parquet"),
-        ("reports/audit/metrics.json",), (("reports/audit/plots/reasons.csv", "reason", "units"),),
+        ("reports/audit/metrics.json",), AUDIT_PLOTS,
         assets=("pipelines/audit/templates",),
     ),
     "features": DvcStage(
@@ -93,7 +110,7 @@ DVC = {
     ),
     "evaluate": DvcStage(
         "score every video against its recording", ("data/features", "data/synthesize", WEIGHTS), ("evaluate",),
-        ("data/evaluate",), ("reports/benchmark/metrics.json",),
+        ("data/evaluate",), ("reports/benchmark/metrics.json",), BENCHMARK_PLOTS,
     ),
     "report": DvcStage(
         "the benchmark page",
@@ -119,12 +136,14 @@ def pipeline() -> dict[str, dict[str, object]]:
         facts["deps"] = [*code_of(name), *stage.assets, *stage.deps]
         if stage.params:
             facts["params"] = list(stage.params)
-        # A stage replaces its outputs itself, in one step: DVC must not delete them before it runs.
+        # A stage replaces its outputs itself, in one step: DVC must not delete them before it runs. What is compared is small
+        # and belongs to git (``cache: false``), so that any two commits can be compared without data.
         facts["outs"] = [{out: {"persist": True}} for out in stage.outs]
+        in_git = {"cache": False, "persist": True}
         if stage.metrics:
-            facts["metrics"] = [{metric: {"cache": False}} for metric in stage.metrics]
+            facts["metrics"] = [{metric: in_git.copy()} for metric in stage.metrics]
         if stage.plots:
-            facts["plots"] = [{plot: {"cache": False, "x": x, "y": y}} for plot, x, y in stage.plots]
+            facts["plots"] = [{p.path: in_git | {"x": p.x, "y": p.y, "template": p.template}} for p in stage.plots]
         stages[name] = facts
     return stages
 

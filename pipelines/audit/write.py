@@ -54,7 +54,11 @@ def write_plots(audit: Audit, layout: Layout) -> None:
     """Write ``audit/plots/reasons.csv`` and ``offsets.csv`` for ``dvc plots``, which compares them between revisions."""
     by_reason = pc.value_counts(audit.lost.column("reason"))
     reasons = pa.table({"reason": by_reason.field("values"), "units": by_reason.field("counts")})
-    offsets = audit.sync.sort_by("clip_id").select(["offset_frames", "confidence", "clip_id"])
-    rounded = pc.round(offsets.column("confidence"), 4)
     write_csv(layout.audit / "plots" / "reasons.csv", reasons.sort_by([("units", "descending"), ("reason", "ascending")]))
-    write_csv(layout.audit / "plots" / "offsets.csv", offsets.set_column(1, "confidence", rounded))
+    write_csv(layout.audit / "plots" / "offsets.csv", offset_counts(audit.sync.column("offset_frames")))
+
+
+def offset_counts(offsets: pa.ChunkedArray) -> pa.Table:
+    """How many segments have which audio-visual offset, frames: a few lines for git, however many segments there are."""
+    counts = pc.value_counts(offsets.drop_null())
+    return pa.table({"offset_frames": counts.field("values"), "segments": counts.field("counts")}).sort_by("offset_frames")

@@ -149,11 +149,16 @@ def aggregate_all(
     return rows + [aggregate.frechet_aggregate(system, frechet, features, REFERENCE, n_total) for system in systems]
 
 
+def plot_name(metric: Metric) -> str:
+    """Name of a plotted column's CSV, without its protocol."""
+    return metric.metric_id.split("/")[0]
+
+
 def write_for_dvc(rows: list[Aggregate], layout: Layout) -> None:
     """``metrics.json`` for ``dvc metrics show`` and one CSV per plotted column."""
     with atomic_file(layout.benchmark / "metrics.json") as part:
         part.write_text(json.dumps(aggregate.metrics_tree(rows), indent=1) + "\n")
     for metric in PLOTTED:
-        with atomic_file(layout.benchmark / "plots" / f"{metric.metric_id.split('/')[0]}.csv") as part:
+        with atomic_file(layout.benchmark / "plots" / f"{plot_name(metric)}.csv") as part:
             part.write_text(aggregate.plot_csv(rows, metric))
 
