@@ -146,6 +146,8 @@ class FrameRow:
     """of the upright picture (of the clip's crop of it): a recording may change its size"""
     shot: int
     """number of the shot, from 0; joined recordings and changes of the picture's size begin one, too"""
+    damaged: bool
+    """made from damaged data: its own, or that of a picture since the last key picture"""
     found: bool
     """a face mesh was fitted; else landmarks and pose are NaN"""
     landmarks_px: Landmarks
@@ -258,7 +260,7 @@ class Measure:
     missing_share: float | None
     """of the time that the file promises, by its header or by packets that are to be shown: not there when decoded"""
     damaged_share: float
-    """packets that do not decode, of pictures or of sound, whichever has more"""
+    """of its pictures made from damaged data, or of the file's packets of sound that do not decode, whichever is more"""
     restarts: int
     jumped_s: float
     picture_sizes: int

@@ -49,6 +49,8 @@ class Frame:
     rgb: RgbImage
     begins_part: bool = False
     """the recording begins anew here: another picture size, or time stamps that restart"""
+    is_damaged: bool = False
+    """made from damaged data: its own, or that of a picture since the last key picture, on which it may rest"""
 
 
 @dataclass
@@ -59,6 +61,8 @@ class VideoFacts:
     """that are meant to be shown"""
     damaged: int = 0
     """of them, that did not decode, and pictures that the decoder calls corrupt"""
+    lost: int = 0
+    """packets that did not decode"""
     interlaced: int = 0
     """pictures that were deinterlaced"""
     sizes: list[tuple[int, int]] = field(default_factory=list)
@@ -143,8 +147,11 @@ def decode_video(
         convert = _Converter(stream)
         next_s = start_s if start_s > 0 else -np.inf
         decoded = _filtered(_decoded(placement.placed(container.demux(streams), stream), stream, facts), facts)
-        count = 0
+        count = lost = 0
+        is_damaged = False
         for frame in decoded:
+            is_damaged = frame.is_corrupt or ((is_damaged or facts.lost > lost) and not frame.key_frame)
+            lost = facts.lost
             pts_s, begins_part = clock.time_of(frame)
             count += 1
             if end_s is not None and pts_s >= end_s - CLOCK_SLACK_S:
@@ -156,7 +163,7 @@ def decode_video(
                 changes = bool(facts.sizes) and size != facts.sizes[-1]
                 if changes or not facts.sizes:
                     facts.sizes.append(size)
-                yield Frame(pts_s - start_s, rgb, begins_part or changes)
+                yield Frame(pts_s - start_s, rgb, begins_part or changes, is_damaged)
         if not count:
             raise MediaError(f"{path}: no frame of the video decodes ({facts.damaged} of {facts.packets} packets damaged)")
 
@@ -193,6 +200,7 @@ def _frames(packet: Any, facts: VideoFacts) -> list[Any]:
         raise
     except av.FFmpegError:
         facts.damaged += 1
+        facts.lost += 1
         return []
 
 

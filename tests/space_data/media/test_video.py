@@ -131,6 +131,22 @@ def test_a_damaged_packet_costs_its_own_picture(tmp_path: Path) -> None:
     assert (facts.packets, facts.damaged, facts.error) == (30, 4, "")
 
 
+def test_what_rests_on_a_damaged_picture_is_damaged_up_to_the_next_key_picture(tmp_path: Path) -> None:
+    with av.open(str(tmp_path / "a.mkv"), "w") as container:
+        stream: Any = container.add_stream("mpeg4", rate=25, options={"g": "20"})
+        stream.width, stream.height, stream.pix_fmt = 96, 96, "yuv420p"
+        number = 0
+        for rgb in [*moving(60), None]:
+            for packet in stream.encode(None if rgb is None else av.VideoFrame.from_ndarray(rgb, format="rgb24")):
+                if number == 25:
+                    packet.update(bytes(packet.size))
+                container.mux(packet)
+                number += 1
+    facts = VideoFacts()
+    damaged = [round(frame.pts_s * 25) for frame in decode_video(tmp_path / "a.mkv", facts=facts) if frame.is_damaged]
+    assert (facts.damaged, [i for i in damaged if i != 25]) == (1, list(range(26, 40)))
+
+
 def test_interlaced_pictures_lose_their_comb_and_are_counted(tmp_path: Path) -> None:
     """A bar that moves by 4 px from field to field."""
     with av.open(str(tmp_path / "a.mkv"), "w") as container:
