@@ -182,7 +182,8 @@ def run(clips: list[Path], files: int, workers: int, only: int | None, out: Path
             seeds = range(first, min(files, first + 10 * workers))
             names = {seed: bases[seed % len(bases)] for seed in seeds}
             waiting = {
-                seed: pool.submit(str(folder / f"{seed}{base.path.suffix}"), flipped(base, seed)) for seed, base in names.items()
+                seed: pool.submit(str(folder / f"{seed}{base.path.suffix}"), flipped(base, seed), limit_s=TIME_LIMIT_S)
+                for seed, base in names.items()
             }
             answers |= {seed: future.result() for seed, future in waiting.items()}
         pool.close()

@@ -18,7 +18,7 @@ from space_data.landmarks import N_LANDMARKS
 from space_data.speech import MEL_BANDS, MFCC_COEFFICIENTS
 from space_data.timebase import FEATURES_PER_FRAME
 
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgusted", "surprised", "contempt")
 """The union of RAVDESS' and MEAD's labels; a clip's emotion is a vector of intensities in [0, 1] in this order."""
@@ -147,7 +147,7 @@ class FrameRow:
     shot: int
     """number of the shot, from 0; joined recordings and changes of the picture's size begin one, too"""
     damaged: bool
-    """made from damaged data: its own, or that of a picture since the last key picture"""
+    """made from damaged data: its own, or that of a picture on which it may rest"""
     found: bool
     """a face mesh was fitted; else landmarks and pose are NaN"""
     landmarks_px: Landmarks

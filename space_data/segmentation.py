@@ -25,7 +25,7 @@ class CutRules:
     """no cut is made for length or silence that would leave less than this"""
     longest_s: float
     lost_s: float
-    """a face away, or pictures damaged, for longer end the segment; shorter gaps stay inside and are counted"""
+    """a face that is away for longer ends the segment; shorter gaps stay inside and are counted"""
     jump: float
     """a step of the face between two frames, in face widths, from which on it is another face"""
     silence_s: float
@@ -79,13 +79,15 @@ def cut(line: Timeline, rules: CutRules) -> list[Span]:
 
 
 def _stretches(line: Timeline, rules: CutRules) -> list[Span]:
-    """Between shots, jumps, and both ends of a long absence of the face or of a long damage."""
+    """Between shots, jumps, and both ends of damage and of a long absence of the face."""
     n = len(line.shot)
     edges = {0, n, *(np.flatnonzero(np.diff(line.shot)) + 1).tolist(), *np.flatnonzero(line.step > rules.jump).tolist()}
     damaged = [] if line.damaged is None else runs(line.damaged)
-    for span in [*runs(~line.found), *damaged]:
+    for span in runs(~line.found):
         if line.seconds(span) > rules.lost_s + CLOCK_SLACK_S:
             edges.update(span)
+    for span in damaged:
+        edges.update(span)
     ordered = sorted(edges)
     return list(zip(ordered[:-1], ordered[1:], strict=True))
 

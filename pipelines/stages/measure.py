@@ -97,7 +97,8 @@ class Eye:
         new_shot = self._cuts.feed(small, frame.begins_part) or frame.begins_part
         seen.difference.append(0.0 if self._last_grey is None else m.grey_difference(grey, self._last_grey))
         seen.pts_s.append(frame.pts_s)
-        seen.damaged.append(frame.is_damaged)
+        damaged_before = min(frame.damaged_before, index)
+        seen.damaged[index - damaged_before :] = [True] * damaged_before + [frame.is_damaged]
         seen.sizes.append((rgb.shape[1], rgb.shape[0]))
         seen.boxes.append(box)
         seen.look.append(self._face_look(rgb, box, index))

@@ -30,6 +30,7 @@ from space_data.media.container import (
     timed_streams,
     zero_s,
 )
+from space_data.media.damage import DamageTrail
 from space_data.media.timeline import Placement, Timeline, is_empty, is_flush, timeline_of
 from space_data.timebase import CLOCK_SLACK_S, VIDEO_FPS
 
@@ -50,7 +51,9 @@ class Frame:
     begins_part: bool = False
     """the recording begins anew here: another picture size, or time stamps that restart"""
     is_damaged: bool = False
-    """made from damaged data: its own, or that of a picture since the last key picture, on which it may rest"""
+    """made from damaged data: its own, or that of a picture on which it may rest (``space_data.media.damage``)"""
+    damaged_before: int = 0
+    """so many of the pictures just before are damaged, too, as this one tells"""
 
 
 @dataclass
@@ -61,8 +64,6 @@ class VideoFacts:
     """that are meant to be shown"""
     damaged: int = 0
     """of them, that did not decode, and pictures that the decoder calls corrupt"""
-    lost: int = 0
-    """packets that did not decode"""
     interlaced: int = 0
     """pictures that were deinterlaced"""
     sizes: list[tuple[int, int]] = field(default_factory=list)
@@ -147,11 +148,8 @@ def decode_video(
         convert = _Converter(stream)
         next_s = start_s if start_s > 0 else -np.inf
         decoded = _filtered(_decoded(placement.placed(container.demux(streams), stream), stream, facts), facts)
-        count = lost = 0
-        is_damaged = False
+        count = 0
         for frame in decoded:
-            is_damaged = frame.is_corrupt or ((is_damaged or facts.lost > lost) and not frame.key_frame)
-            lost = facts.lost
             pts_s, begins_part = clock.time_of(frame)
             count += 1
             if end_s is not None and pts_s >= end_s - CLOCK_SLACK_S:
@@ -163,7 +161,7 @@ def decode_video(
                 changes = bool(facts.sizes) and size != facts.sizes[-1]
                 if changes or not facts.sizes:
                     facts.sizes.append(size)
-                yield Frame(pts_s - start_s, rgb, begins_part or changes, is_damaged)
+                yield Frame(pts_s - start_s, rgb, begins_part or changes, *frame.opaque)
         if not count:
             raise MediaError(f"{path}: no frame of the video decodes ({facts.damaged} of {facts.packets} packets damaged)")
 
@@ -173,34 +171,37 @@ def _set_up(stream: Any) -> None:
     _check_size(stream, stream.codec_context.width, stream.codec_context.height)
     stream.codec_context.options = {"max_pixels": str(LARGEST_PX)}
     stream.codec_context.thread_count = 1
+    stream.codec_context.flags |= Flags.copy_opaque
     if stream.codec_context.name == "hevc":
         stream.codec_context.flags |= Flags.output_corrupt
 
 
 def _decoded(packets: Iterator[Any], stream: Any, facts: VideoFacts) -> Iterator[Any]:
     """The frames of ``stream``; a packet that does not decode is counted and passed over."""
-    stamps = _Stamps(stream.container)
+    stamps, damage = _Stamps(stream.container), DamageTrail()
     try:
-        for packet in packets:
+        for number, packet in enumerate(packets):
             if packet.stream.index != stream.index or is_empty(packet):  # ``stream_index`` of a flush is not set
                 continue
             facts.packets += not (packet.is_discard or is_flush(packet))
-            for frame in _frames(packet, facts):
+            packet.opaque = number, packet.is_keyframe  # comes back with its picture
+            for frame in _frames(packet, number, damage, facts):
                 facts.damaged += frame.is_corrupt
+                frame.opaque = damage.judge(frame, *(frame.opaque or (number, packet.is_keyframe)))
                 frame.pts = stamps.best(frame.pts, frame.dts)
                 yield frame
     except av.FFmpegError as error:
         facts.error = reason(error)
 
 
-def _frames(packet: Any, facts: VideoFacts) -> list[Any]:
+def _frames(packet: Any, number: int, damage: DamageTrail, facts: VideoFacts) -> list[Any]:
     try:
         return packet.decode()
     except MemoryError:
         raise
     except av.FFmpegError:
         facts.damaged += 1
-        facts.lost += 1
+        damage.lose(number)
         return []
 
 
