@@ -12,9 +12,6 @@ after a single flipped bit.
 """
 
 from collections import deque
-from typing import Any
-
-from av.video.frame import PictureType
 
 DEEPEST_ORDER = 16
 """Pictures of which a decoder changes the order, at most (H.264, H.265)."""
@@ -36,23 +33,24 @@ class DamageTrail:
         """Packet ``number`` did not decode."""
         self._lost.append(number)
 
-    def judge(self, frame: Any, number: int, is_key: bool) -> tuple[bool, int]:
+    def judge(self, is_corrupt: bool, is_intra: bool, number: int, is_key: bool) -> tuple[bool, int]:
         """Whether the next picture is damaged, and how many of those just before it are, too.
 
         They were stored after it and rest on it; or one stayed on screen in the place of another that did not decode.
 
         Args:
-            frame: PyAV's.
+            is_corrupt: the decoder says so.
+            is_intra: coded by itself.
             number, is_key: of its packet.
         """
         passed = [lost for lost in self._lost if lost < number]
         self._lost = [lost for lost in self._lost if lost >= number]
         before = int(bool(passed))
-        if passed or frame.is_corrupt:
+        if passed or is_corrupt:
             self._is_damaged, self._is_refreshing = True, False
-        if frame.is_corrupt:
+        if is_corrupt:
             before = max(before, self._resting_on(number))
-        elif frame.key_frame or frame.pict_type == PictureType.I:
+        elif is_intra:
             self._is_damaged = False
         elif is_key:
             self._is_damaged &= not self._is_refreshing

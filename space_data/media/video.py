@@ -16,6 +16,7 @@ import av
 import numpy as np
 from av.codec.context import Flags
 from av.filter import Graph
+from av.video.frame import PictureType
 from av.video.reformatter import ColorPrimaries, ColorTrc, VideoReformatter
 from numpy.typing import NDArray
 
@@ -187,7 +188,8 @@ def _decoded(packets: Iterator[Any], stream: Any, facts: VideoFacts) -> Iterator
             packet.opaque = number, packet.is_keyframe  # comes back with its picture
             for frame in _frames(packet, number, damage, facts):
                 facts.damaged += frame.is_corrupt
-                frame.opaque = damage.judge(frame, *(frame.opaque or (number, packet.is_keyframe)))
+                is_intra = frame.key_frame or frame.pict_type == PictureType.I
+                frame.opaque = damage.judge(frame.is_corrupt, is_intra, *(frame.opaque or (number, packet.is_keyframe)))
                 frame.pts = stamps.best(frame.pts, frame.dts)
                 yield frame
     except av.FFmpegError as error:
