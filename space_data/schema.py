@@ -139,6 +139,8 @@ class Clip:
 class FrameRow:
     """``measure``: one decoded source frame (native rate, native pixels)."""
 
+    VERSION: ClassVar[int] = 6
+
     clip_id: str
     frame: int
     """number of the source frame, from 0"""
@@ -149,6 +151,8 @@ class FrameRow:
     """of the upright picture (of the clip's crop of it): a recording may change its size"""
     shot: int
     """number of the shot, from 0; joined recordings and changes of the picture's size begin one, too"""
+    damaged: bool
+    """made from damaged data: its own, or that of a picture on which it may rest"""
     found: bool
     """a face mesh was fitted; else landmarks and pose are NaN"""
     landmarks_px: Landmarks
@@ -195,6 +199,8 @@ class SoundRow:
 class ClipMeasure:
     """``measure``: what is known of a whole clip after its one decode pass (or after the screen that made the pass needless)."""
 
+    VERSION: ClassVar[int] = 6
+
     clip_id: str
     screened: str
     """why the frames were not measured: a reason of ``pipelines.job.reasons.REASONS``; empty: they were"""
@@ -237,7 +243,7 @@ class Measure:
     ``None`` = cannot be measured here (no face, no sound).
     """
 
-    VERSION: ClassVar[int] = 5
+    VERSION: ClassVar[int] = 6
 
     clip_id: str
     """the segment's id: source clip id, + ``#n`` when a clip has several segments"""
@@ -263,7 +269,7 @@ class Measure:
     missing_share: float | None
     """of the time that the file promises, by its header or by packets that are to be shown: not there when decoded"""
     damaged_share: float
-    """packets that do not decode, of pictures or of sound, whichever has more"""
+    """of its pictures made from damaged data, or of the file's packets of sound that do not decode, whichever is more"""
     restarts: int
     jumped_s: float
     picture_sizes: int

@@ -1,7 +1,8 @@
 """Cut a clip into segments of 2-10 s: at shots, where the face is lost or another one is taken for it, at long silences.
 
-Every frame belongs to exactly one segment, so that each dropped second has a reason: a stretch without a face, or a long
-silence, is a segment of its own that the filter rejects. Nothing is decoded; the cuts follow from the stored tracks.
+Every frame belongs to exactly one segment, so that each dropped second has a reason: a stretch without a face, a long silence, or
+pictures made from damaged data, is a segment of its own that the filter rejects. Nothing is decoded; the cuts follow from the
+stored tracks.
 """
 
 from dataclasses import dataclass
@@ -44,6 +45,8 @@ class Timeline:
     step: NDArray[np.float64]
     """(T,) distance of the face from where it last was, in face widths; NaN without a face"""
     speech: NDArray[np.bool_] | None
+    damaged: NDArray[np.bool_] | None = None
+    """(T,) frames made from damaged data; None: none is"""
 
     def seconds(self, span: Span) -> float:
         """Length of ``span``."""
@@ -76,12 +79,15 @@ def cut(line: Timeline, rules: CutRules) -> list[Span]:
 
 
 def _stretches(line: Timeline, rules: CutRules) -> list[Span]:
-    """Between shots, jumps, and both ends of a long absence of the face."""
+    """Between shots, jumps, and both ends of damage and of a long absence of the face."""
     n = len(line.shot)
     edges = {0, n, *(np.flatnonzero(np.diff(line.shot)) + 1).tolist(), *np.flatnonzero(line.step > rules.jump).tolist()}
+    damaged = [] if line.damaged is None else runs(line.damaged)
     for span in runs(~line.found):
         if line.seconds(span) > rules.lost_s + CLOCK_SLACK_S:
             edges.update(span)
+    for span in damaged:
+        edges.update(span)
     ordered = sorted(edges)
     return list(zip(ordered[:-1], ordered[1:], strict=True))
 

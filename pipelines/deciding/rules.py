@@ -55,7 +55,7 @@ RULES = (
     Rule("too_short", "length_s", "length_s", "file", "length, s", is_minimum=True),
     Rule("low_resolution", "picture_side_px", "picture_side_px", "file", "shorter side of the picture, px", is_minimum=True),
     Rule("truncated", "missing_share", "missing_share", "file", "promised time that is not there, share"),
-    Rule("damaged", "damaged_share", "damaged_share", "file", "packets that do not decode, share"),
+    Rule("damaged", "damaged_share", "damaged_share", "file", "made from damaged data, share"),
     Rule("length_mismatch", "length_difference_s", "length_difference_s", "file", "sound against picture, s", needs_sound=True),
     Rule("variable_rate", "irregular_share", "irregular_share", "file", "irregular frame intervals, share"),
     Rule("low_frame_rate", "mean_rate_hz", "mean_rate_hz", "file", "frames per second", is_minimum=True),

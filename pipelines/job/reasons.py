@@ -8,7 +8,7 @@ REASONS = {
     "no_video": "no video stream",
     # the streams (measure, filter)
     "truncated": "the file ends before the time that it promises",
-    "damaged": "packets of pictures or sound do not decode",
+    "damaged": "pictures made from damaged data, or packets of sound that do not decode",
     "no_audio": "no audio stream",
     "silent": "the sound is digital silence or far too quiet",
     "no_speech": "too small a share of the time holds speech",

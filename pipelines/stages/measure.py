@@ -58,6 +58,7 @@ class Pictures:
     counted: list[tuple[int, float, float, float]] = field(default_factory=list)
     """faces, second face's share of the first one's width, detector score, photo score"""
     difference: list[float] = field(default_factory=list)
+    damaged: list[bool] = field(default_factory=list)
     landmarks: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 78, 3), np.float32))
     poses: NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 7), np.float32))
     cuts: list[int] = field(default_factory=list)
@@ -96,6 +97,8 @@ class Eye:
         new_shot = self._cuts.feed(small, frame.begins_part) or frame.begins_part
         seen.difference.append(0.0 if self._last_grey is None else m.grey_difference(grey, self._last_grey))
         seen.pts_s.append(frame.pts_s)
+        damaged_before = min(frame.damaged_before, index)
+        seen.damaged[index - damaged_before :] = [True] * damaged_before + [frame.is_damaged]
         seen.sizes.append((rgb.shape[1], rgb.shape[0]))
         seen.boxes.append(box)
         seen.look.append(self._face_look(rgb, box, index))
@@ -277,7 +280,7 @@ def _frame_columns(clip_id: str, seen: Pictures) -> dict[str, object]:
     return {
         "clip_id": clip_id, "frame": np.arange(n), "pts_s": np.array(seen.pts_s, np.float64), "width_px": sizes[:, 0],
         "height_px": sizes[:, 1],
-        "shot": m.shot_numbers(seen.cuts, n), "found": np.isfinite(boxes[:, 0]),
+        "shot": m.shot_numbers(seen.cuts, n), "damaged": np.array(seen.damaged, bool), "found": np.isfinite(boxes[:, 0]),
         "landmarks_px": seen.landmarks.reshape(n, N_LANDMARKS * 3), "pose": seen.poses, "box": boxes,
         "faces": counted[:, 0].astype(np.int64), "second_face": counted[:, 1], "detector_score": counted[:, 2],
         "photo_score": counted[:, 3], "reblur_ratio": looks[:, 0], "reblur_coarse": looks[:, 1], "luma_mean": looks[:, 2],

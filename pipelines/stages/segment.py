@@ -36,8 +36,8 @@ SECONDS_PER_CLIP = 0.05
 ROUNDING_S = 0.1
 """Headers, sound and pictures may end so far apart without anything missing: sound is padded to whole packets."""
 FRAME_COLUMNS = [
-    "clip_id", "pts_s", "width_px", "height_px", "shot", "found", "landmarks_px", "pose", "box", "faces", "second_face",
-    "detector_score", "photo_score", "reblur_ratio", "reblur_coarse", "luma_mean", "luma_sd", "frame_difference",
+    "clip_id", "pts_s", "width_px", "height_px", "shot", "damaged", "found", "landmarks_px", "pose", "box", "faces",
+    "second_face", "detector_score", "photo_score", "reblur_ratio", "reblur_coarse", "luma_mean", "luma_sd", "frame_difference",
 ]  # fmt: skip
 
 
@@ -84,6 +84,7 @@ class Seen:
     shot: NDArray[np.int64]
     sizes_px: NDArray[np.int64]
     """(T, 2) width and height of the picture; one size throughout a shot"""
+    damaged: NDArray[np.bool_]
     boxes: NDArray[np.float32]
     steps: NDArray[np.float64]
     pose: NDArray[np.float32]
@@ -101,7 +102,8 @@ class Seen:
                    "luma_sd", "frame_difference")  # fmt: skip
         return Seen(
             np.append(np.asarray(rows.column("pts_s"), np.float64), end_s), np.asarray(rows.column("shot"), np.int64),
-            np.stack([np.asarray(rows.column(name), np.int64) for name in ("width_px", "height_px")], axis=1), boxes,
+            np.stack([np.asarray(rows.column(name), np.int64) for name in ("width_px", "height_px")], axis=1),
+            np.asarray(rows.column("damaged"), bool), boxes,
             face_steps(boxes), pose, turn_deg(pose[:, 0], landmarks), normalise(landmarks, PoseTrack.from_array(pose)),
             {name: np.asarray(rows.column(name), np.float64) for name in scalars},
         )  # fmt: skip
@@ -129,7 +131,7 @@ def measures_of(clip: Clip, facts: ClipMeasure, frames: pa.Table | None, sound: 
     rules = CutRules(
         settings.shortest_s, settings.longest_s, settings.lost_s, settings.track_jump, settings.silence_s, settings.margin_s
     )
-    spans = cut(Timeline(seen.starts_s, seen.shot, seen.found, seen.steps, speaking), rules)
+    spans = cut(Timeline(seen.starts_s, seen.shot, seen.found, seen.steps, speaking, seen.damaged), rules)
     return [
         _measure(clip, facts, seen, heard, speaking, span, (number, len(spans)), settings) for number, span in enumerate(spans)
     ]
@@ -146,10 +148,13 @@ def _measure(
     part = heard.between(start_s, end_s)
     levels = m.sound_measures(part.speech, part.loudness_db)
     pictures = _picture_scores(seen, span, speaking, settings) if seen is not None else _no_picture_scores(facts)
+    lost_share = facts.damaged_video_packets / max(1, facts.video_packets)
+    damaged = float(seen.damaged[first:end].mean()) if seen is not None else lost_share
     return Measure(
         clip_id=clip.clip_id if of == 1 else f"{clip.clip_id}#{number}", source_clip_id=clip.clip_id, segment=number,
         dataset=clip.dataset, subject=clip.subject, screened=facts.screened, first_frame=first, end_frame=end, start_s=start_s,
-        end_s=end_s, length_s=end_s - start_s, header_fps=clip.fps, **_file_scores(clip, facts), has_audio=has_sound(clip),
+        end_s=end_s, length_s=end_s - start_s, header_fps=clip.fps, **_file_scores(clip, facts, damaged),
+        has_audio=has_sound(clip),
         audio_s=facts.audio_s, video_s=facts.video_s, width_px=int(width_px), height_px=int(height_px),
         border_share=facts.border_share,
         speech_share=levels.speech_share, speech_s=levels.speech_s, silence_s=levels.silence_s,
@@ -159,12 +164,11 @@ def _measure(
     )  # fmt: skip
 
 
-def _file_scores(clip: Clip, facts: ClipMeasure) -> dict[str, Any]:
-    """What is told of the whole file: how much of it is there, and in what state."""
-    damaged = ((facts.damaged_video_packets, facts.video_packets), (facts.damaged_sound_packets, facts.sound_packets))
+def _file_scores(clip: Clip, facts: ClipMeasure, damaged_pictures: float) -> dict[str, Any]:
+    """What is told of the whole file: how much of it is there, and in what state; only damaged pictures are the segment's."""
     return {
         "missing_share": None if facts.screened else missing_share(clip, facts),
-        "damaged_share": max(part / whole if whole else 0.0 for part, whole in damaged),
+        "damaged_share": max(damaged_pictures, facts.damaged_sound_packets / max(1, facts.sound_packets)),
         "restarts": clip.restarts, "jumped_s": clip.jumped_s, "picture_sizes": facts.picture_sizes,
         "interlaced_share": facts.interlaced_frames / max(1, facts.decoded_frames), "colours_mapped": bool(clip.colours),
         "is_mirrored": clip.is_mirrored, "tracks": max(clip.video_tracks, clip.audio_tracks),

@@ -16,6 +16,7 @@ import av
 import numpy as np
 from av.codec.context import Flags
 from av.filter import Graph
+from av.video.frame import PictureType
 from av.video.reformatter import ColorPrimaries, ColorTrc, VideoReformatter
 from numpy.typing import NDArray
 
@@ -30,6 +31,7 @@ from space_data.media.container import (
     timed_streams,
     zero_s,
 )
+from space_data.media.damage import DamageTrail
 from space_data.media.timeline import Placement, Timeline, is_empty, is_flush, timeline_of
 from space_data.timebase import CLOCK_SLACK_S, VIDEO_FPS
 
@@ -49,6 +51,10 @@ class Frame:
     rgb: RgbImage
     begins_part: bool = False
     """the recording begins anew here: another picture size, or time stamps that restart"""
+    is_damaged: bool = False
+    """made from damaged data: its own, or that of a picture on which it may rest (``space_data.media.damage``)"""
+    damaged_before: int = 0
+    """so many of the pictures just before are damaged, too, as this one tells"""
 
 
 @dataclass
@@ -156,7 +162,7 @@ def decode_video(
                 changes = bool(facts.sizes) and size != facts.sizes[-1]
                 if changes or not facts.sizes:
                     facts.sizes.append(size)
-                yield Frame(pts_s - start_s, rgb, begins_part or changes)
+                yield Frame(pts_s - start_s, rgb, begins_part or changes, *frame.opaque)
         if not count:
             raise MediaError(f"{path}: no frame of the video decodes ({facts.damaged} of {facts.packets} packets damaged)")
 
@@ -166,33 +172,38 @@ def _set_up(stream: Any) -> None:
     _check_size(stream, stream.codec_context.width, stream.codec_context.height)
     stream.codec_context.options = {"max_pixels": str(LARGEST_PX)}
     stream.codec_context.thread_count = 1
+    stream.codec_context.flags |= Flags.copy_opaque
     if stream.codec_context.name == "hevc":
         stream.codec_context.flags |= Flags.output_corrupt
 
 
 def _decoded(packets: Iterator[Any], stream: Any, facts: VideoFacts) -> Iterator[Any]:
     """The frames of ``stream``; a packet that does not decode is counted and passed over."""
-    stamps = _Stamps(stream.container)
+    stamps, damage = _Stamps(stream.container), DamageTrail()
     try:
-        for packet in packets:
+        for number, packet in enumerate(packets):
             if packet.stream.index != stream.index or is_empty(packet):  # ``stream_index`` of a flush is not set
                 continue
             facts.packets += not (packet.is_discard or is_flush(packet))
-            for frame in _frames(packet, facts):
+            packet.opaque = number, packet.is_keyframe  # comes back with its picture
+            for frame in _frames(packet, number, damage, facts):
                 facts.damaged += frame.is_corrupt
+                is_intra = frame.key_frame or frame.pict_type == PictureType.I
+                frame.opaque = damage.judge(frame.is_corrupt, is_intra, *(frame.opaque or (number, packet.is_keyframe)))
                 frame.pts = stamps.best(frame.pts, frame.dts)
                 yield frame
     except av.FFmpegError as error:
         facts.error = reason(error)
 
 
-def _frames(packet: Any, facts: VideoFacts) -> list[Any]:
+def _frames(packet: Any, number: int, damage: DamageTrail, facts: VideoFacts) -> list[Any]:
     try:
         return packet.decode()
     except MemoryError:
         raise
     except av.FFmpegError:
         facts.damaged += 1
+        damage.lose(number)
         return []
 
 

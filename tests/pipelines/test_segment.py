@@ -35,6 +35,7 @@ def frames(n: int = 200, clip_id: str = CLIP.clip_id, **changed: np.ndarray) -> 
     counting = np.arange(n) % 25 == 0
     columns = {
         "clip_id": clip_id, "frame": np.arange(n), "pts_s": np.arange(n) / 25, "shot": np.zeros(n, int),
+        "damaged": np.zeros(n, bool),
         "width_px": np.full(n, 256), "height_px": np.full(n, 256),
         "found": np.ones(n, bool), "landmarks_px": landmarks.reshape(n, -1), "pose": pose,
         "box": np.tile(np.array([60, 60, 190, 200], np.float32), (n, 1)), "faces": np.where(counting, 1, -1),
@@ -65,6 +66,13 @@ def test_a_clip_without_cuts_is_one_segment_with_the_clip_s_id() -> None:
     assert row.clipped_share == pytest.approx(0.5 / 8) and row.detector_score == pytest.approx(0.9)
     assert row.lip_motion == pytest.approx(0, abs=1e-6) and row.landmark_jitter == pytest.approx(0, abs=1e-6)
     assert row.duplicate_share == 0 and row.frozen_s == 0 and row.photo_score is None
+
+
+def test_damage_costs_its_own_length() -> None:
+    """From the damaged picture to the next key picture; not by the file's count of packets, 1 of 200."""
+    damaged = (np.arange(200) >= 60) & (np.arange(200) < 90)
+    rows = measures_of(CLIP, replace(FACTS, damaged_video_packets=1), frames(damaged=damaged), sound(), SETTINGS)
+    assert [(row.first_frame, row.end_frame, row.damaged_share) for row in rows] == [(0, 60, 0), (60, 90, 1), (90, 200, 0)]
 
 
 def test_scores_are_those_of_the_segment_alone() -> None:

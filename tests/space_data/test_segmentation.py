@@ -37,6 +37,12 @@ def test_cut_at_shots() -> None:
     assert cut(replace(timeline(8), shot=shot), RULES) == [(0, 60), (60, 200)]
 
 
+def test_damage_is_a_segment_of_its_own() -> None:
+    damaged = np.zeros(200, bool)
+    damaged[10:12] = damaged[60:90] = True
+    assert cut(replace(timeline(8), damaged=damaged), RULES) == [(0, 10), (10, 12), (12, 60), (60, 90), (90, 200)]
+
+
 def test_a_long_absence_of_the_face_is_a_segment_of_its_own_and_a_short_one_is_not() -> None:
     found = np.ones(200, bool)
     found[100:105] = False  # 0.2 s, not longer than allowed

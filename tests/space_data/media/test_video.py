@@ -1,5 +1,6 @@
 """Pictures: orientation and clock from first principles; what a decoding tells of a file."""
 
+from collections.abc import Sequence
 from fractions import Fraction
 from itertools import product
 from pathlib import Path
@@ -129,6 +130,54 @@ def test_a_damaged_packet_costs_its_own_picture(tmp_path: Path) -> None:
     shown = [round(frame.pts_s * 25) for frame in decode_video(tmp_path / "a.mkv", facts=facts)]
     assert shown == [i for i in range(30) if i not in (0, 10, 11, 29)]
     assert (facts.packets, facts.damaged, facts.error) == (30, 4, "")
+
+
+@pytest.mark.parametrize(
+    ("codec", "options", "spoilt", "is_lost", "expected"),
+    [
+        # One picture is shown for as long as the lost one would have been.
+        ("mjpeg", {}, 25, True, [24]),
+        ("mpeg4", {"g": "20"}, 25, False, range(25, 40)),
+        ("libx264", {"g": "20", "bf": "0"}, 25, True, [24, *range(26, 40)]),
+        # The key picture itself, without which the decoder gives nothing of the next two; then one with B pictures that are
+        # shown before it and made from it.
+        ("libx264", {"g": "20", "bf": "0"}, 20, True, [19, *range(23, 40)]),
+        ("mpeg2video", {"g": "20", "bf": "2", "sc_threshold": "1000000000"}, 25, False, range(25, 39)),
+        # Intra refresh: recovery points at 20, 40, 60; the sweep from the first one after the damage ends with the next.
+        ("libx264", {"x264-params": "intra-refresh=1:keyint=20:scenecut=0", "bf": "0"}, 25, True, [24, *range(26, 60)]),
+        # No such point, no end.
+        ("libx264", {"g": "999", "bf": "0", "x264-params": "scenecut=0"}, 25, True, [24, *range(26, 80)]),
+    ],
+)
+def test_what_rests_on_a_damaged_picture_is_damaged_until_nothing_rests_on_it(
+    tmp_path: Path, codec: str, options: dict[str, str], spoilt: int, is_lost: bool, expected: Sequence[int]
+) -> None:
+    """Up to the next picture coded by itself or, with intra refresh, to the second recovery point."""
+    whole, path = tmp_path / "whole.mkv", tmp_path / "a.mkv"
+    with av.open(str(whole), "w") as container:
+        stream: Any = container.add_stream(codec, rate=25, options=options)
+        stream.width, stream.height, stream.pix_fmt = 96, 96, "yuvj420p" if codec == "mjpeg" else "yuv420p"
+        frames: list[Any] = [av.VideoFrame.from_ndarray(rgb, format="rgb24") for rgb in moving(80)]
+        for number, frame in enumerate(frames):
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+        for given in [*frames, None]:
+            container.mux(stream.encode(given))
+    with av.open(str(whole)) as read, av.open(str(path), "w") as container:
+        stream = container.add_stream_from_template(read.streams.video[0])
+        packets = [packet for packet in read.demux(video=0) if packet.size]
+        kept = 0 if is_lost else packets[spoilt].size // 2
+        packets[spoilt].update(bytes(packets[spoilt])[:kept] + bytes(packets[spoilt].size - kept))
+        for packet in packets:
+            packet.stream = stream
+            container.mux(packet)
+    facts = VideoFacts()
+    shown: list[int] = []
+    damaged: set[int] = set()
+    for frame in decode_video(path, facts=facts):
+        shown.append(round(frame.pts_s * 25))
+        before = len(shown) - 1 - frame.damaged_before
+        damaged |= set(shown[before : len(shown) - (not frame.is_damaged)])
+    assert (facts.damaged, sorted(damaged)) == (1, list(expected))
 
 
 def test_interlaced_pictures_lose_their_comb_and_are_counted(tmp_path: Path) -> None:
