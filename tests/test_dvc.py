@@ -143,6 +143,7 @@ def test_one_change_is_made_and_compared(repository: Path) -> None:
         assert {revision for part in parts for revision in part["revisions"]} >= {"workspace", "HEAD"}
 
     run("git", "checkout", "-q", "--", ".")
+    run("dvc", "checkout")
     assert not made(run("dvc", "repro")), "the results of before come back from the cache"
 
 
