@@ -142,6 +142,12 @@ class Place:
         finally:
             part.unlink(missing_ok=True)
 
+    def touch(self) -> None:
+        """Note that a local file is in use; objects in a bucket keep the time at which they were put."""
+        if not self.is_remote:
+            with contextlib.suppress(OSError):
+                os.utime(self.uri)
+
     def files(self, suffix: str = "", below: bool = False) -> list["Place"]:
         """The files in this folder whose names end in ``suffix``, sorted; with ``below`` those of its folders, too.
 

@@ -151,6 +151,8 @@ def write_part(stage: Stage, context: Context, part: int) -> Report:
     except DamagedPackError:
         return Report(part, units=len(planned.units), missing=1)
     used = {kept.pack for kept in planned.kept.values()}
+    for pack in used:
+        pack.touch()
     report.stale = [str(place.uri) for place in _unused(stage, context, part, used, planned)]
     return report
 
@@ -160,7 +162,7 @@ def _last_line(text: str) -> str:
 
 
 def _unused(stage: Stage, context: Context, part: int, used: set[Place], planned: Plan) -> Iterator[Place]:
-    """Old packs that this run did not use, and blobs that no unit names."""
+    """Packs that no run has used for long (of those in a bucket: that are so old), and blobs that no unit names."""
     oldest_s = time.time() - context.params.job.cache_days * DAY_S
     for pack in pack_folder(context, stage.name, part).files(SUFFIX):
         if pack not in used and (pack.info().mtime_ns or 0) / 1e9 < oldest_s:

@@ -7,8 +7,8 @@ hence everything up to a point from which on nothing rests on what came before:
 - with intra refresh, where columns are renewed one after the other and there is no such picture: the second recovery point (a
   packet that the stream marks as key), since the first only begins a sweep.
 
-There is no bound in seconds: in a stream without any such point, blocks of a face were still 15-20 of 255 grey levels off 18 s
-after a single flipped bit.
+There is no bound in seconds: in a stream without any such point, the worst block of a face was still 17 of 255 grey levels off
+19 s after eight flipped bits in one packet.
 """
 
 from collections import deque
