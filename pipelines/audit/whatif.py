@@ -16,7 +16,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from markupsafe import Markup
 from numpy.typing import NDArray
 
@@ -136,6 +135,7 @@ def what_if_data(judgement: Judgement, settings: FilterStage) -> tuple[dict[str,
     rows, is_whole = _embedded(found)
     whole_set = {"kept": int(judgement.kept.sum()), "seconds": float(found.columns["length_s"][judgement.kept].sum())}
     fixed = np.where(judgement.by_reason[NO_AUDIO], 1, 0) | np.where(found.is_screened, 2, 0)
+    fixed |= np.where(found.is_unmeasured, 4, 0)
     rejections = np.sum([*judgement.by_reason.values()], axis=0)
     shown, matrix = [], []
     for index in sorted({slider.rule for slider in sliders}):
@@ -218,5 +218,5 @@ def nearness(judgement: Judgement, settings: FilterStage) -> NDArray[np.int64]:
         )
         near = np.where(judgement.rejects[index], near, np.minimum(near, distance))
         far = np.where(judgement.rejects[index], np.maximum(far, np.minimum(distance, MOST_CODES)), far)
-    fixed = np.asarray(pc.not_equal(found.screened, "")) | ~found.has_audio
+    fixed = found.is_screened | found.is_unmeasured | ~found.has_audio
     return np.where(judgement.kept, near, np.where(fixed, MOST_CODES, far))

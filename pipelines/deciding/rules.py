@@ -1,9 +1,9 @@
 """The filter's rules, and one judgement of all segments at once: columns in, masks out. Nothing is decoded or written.
 
 ``RULES`` is the whole policy: a reason code, the column it reads, on which side the bound lies, and the bound's key in the
-section ``filter``. A value beyond ``reject`` rejects, one beyond ``warn`` is noted; what could not be measured passes
-(another rule then says why it could not). Columns are float64 arrays with NaN for "not measured", so that a million segments
-take seconds.
+section ``filter``. A value beyond ``reject`` rejects, one beyond ``warn`` is noted; what could not be measured passes that
+rule (another one then says why it could not), but without the measures in ``REQUIRED`` nothing is kept. Columns are float64
+arrays with NaN for "not measured", so that a million segments take seconds.
 """
 
 from collections.abc import Iterator
@@ -21,6 +21,10 @@ Values = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 
 NO_AUDIO, SCREENED, UNSURE, DOUBTFUL = "no_audio", "screened", "av_sync_uncertain", "doubtful"
+NOT_MEASURED = "not_measured"
+REQUIRED = ("lost_share", "face_width_px", "yaw_p95_deg", "reblur_ratio", "luma_mean", "frame_difference")
+REQUIRED_OF_SOUND = ("speech_share", "peak_level_db")
+"""Columns without which nobody may be kept: the filter fails closed."""
 LIKELY, CLEAR = 0.65, 0.15
 """Shares of its threshold that a recording's peak beyond the usual lags must reach, and by which it must stand above the best of
 the usual lags, to count without being sure: clips in sync have none such (docs/sync.md)."""
@@ -115,7 +119,7 @@ FACTS = frozenset({
 })  # fmt: skip
 DOUBTS = frozenset(rule.reason for rule in RULES) - FACTS
 """Reasons whose notes speak against a clip, and count towards ``doubtful``; ``FACTS`` tell of the file, or of its size."""
-FILTER_REASONS = tuple(dict.fromkeys((NO_AUDIO, *(rule.reason for rule in RULES), SCREENED)))
+FILTER_REASONS = tuple(dict.fromkeys((NO_AUDIO, *(rule.reason for rule in RULES), NOT_MEASURED, SCREENED)))
 """What a segment can be rejected for, in the order in which reasons are listed."""
 
 
@@ -151,6 +155,13 @@ class Evidence:
     def is_screened(self) -> Mask:
         """Segments of clips that only the sparse screen has looked at."""
         return np.asarray(pc.not_equal(self.screened, ""))
+
+    @cached_property
+    def is_unmeasured(self) -> Mask:
+        """Segments that lack a measure which is required, though their clip was looked at whole."""
+        lacking = np.any([np.isnan(self.columns[name]) for name in REQUIRED], axis=0)
+        silent = self.has_audio & np.any([np.isnan(self.columns[name]) for name in REQUIRED_OF_SOUND], axis=0)
+        return (lacking | silent) & ~self.is_screened
 
 
 def evidence(measures: pa.Table, sync: pa.Table) -> Evidence:
@@ -235,7 +246,9 @@ class Judgement:
             masks[rule.reason] = masks[rule.reason] | mask if rule.reason in masks else mask
         # What one bound rejects needs no further doubt, so that `doubtful` names those that nothing else would.
         masks[DOUBTFUL] &= ~np.any([mask for reason, mask in masks.items() if reason != DOUBTFUL], axis=0)
-        # Nobody may train on a clip that was never looked at whole, whatever became of the bound that made the look needless.
+        # Nobody may train on what was never measured, or on a clip that was never looked at whole, whatever became of the bound
+        # that made the look needless.
+        masks[NOT_MEASURED] = self.evidence.is_unmeasured & ~np.any(list(masks.values()), axis=0)
         masks[SCREENED] = self.evidence.is_screened & ~np.any(list(masks.values()), axis=0)
         return {reason: masks[reason] for reason in FILTER_REASONS}
 

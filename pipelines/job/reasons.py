@@ -50,6 +50,7 @@ REASONS = {
     "duplicate_frames": "many frames repeat the one before (converted frame rate)",
     "bordered": "bars of one colour frame the picture",
     "lips_still": "speech is heard but the lips do not move",
+    "not_measured": "a measure that is required is missing, and nothing else says why",
     "screened": "only the sparse screen has looked at it: run `measure` again",
     # sound against picture (sync)
     "av_offset_too_large": "sound and lips are further apart than is corrected",

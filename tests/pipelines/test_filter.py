@@ -19,7 +19,7 @@ from pipelines.stages import filter
 from pipelines.stages.filter import decide
 from space_data.errors import SpaceError
 from space_data.params import Bound, FilterStage, load_params
-from space_data.schema import KEPT, REJECTED, Decision, LedgerRow, Measure, SegmentSync
+from space_data.schema import KEPT, REJECTED, Decision, LedgerRow, Measure, SegmentSync, arrow_schema
 from space_data.tables import from_arrow, read_table, table_files, to_arrow, write_table
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -298,8 +298,13 @@ def slow_reasons(
             warns.append(rule.reason)
     if sync is None and m.has_audio:
         warns.append("av_sync_uncertain")
+    required = ["lost_share", "face_width_px", "yaw_p95_deg", "reblur_ratio", "luma_mean", "frame_difference"]
+    if m.has_audio:
+        required += ["speech_share", "peak_level_db"]
     if m.screened and not rejects:
         rejects.append("screened")
+    elif not rejects and any(getattr(m, name) is None for name in required):
+        rejects.append("not_measured")
     return list(dict.fromkeys(rejects)), list(dict.fromkeys(warns)), broken
 
 
@@ -364,3 +369,11 @@ def test_the_stage_reads_tables_only(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert {d.status for d in read_table(layout.decisions, Decision)} == {KEPT}
     named = {file.uri for table in (layout.decisions, layout.ledger("filter")) for file in table_files(table)}
     assert {str(file) for file in layout.stage("filter").rglob("*.parquet")} == named, "readers that list a folder see no others"
+
+
+@pytest.mark.parametrize("column", ["face_width_px", "yaw_p95_deg", "luma_mean", "speech_share"])
+def test_what_was_not_measured_is_not_kept(column: str) -> None:
+    measures = to_arrow([GOOD, dataclasses.replace(GOOD, clip_id="d", **{column: None})], Measure)
+    decisions, ledger = decide(measures, arrow_schema(SegmentSync).empty_table(), PARAMS.filter)
+    assert decisions.column("status").to_pylist() == [KEPT, REJECTED]
+    assert ledger.column("reason").to_pylist() == ["", "not_measured"]

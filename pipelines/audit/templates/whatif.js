@@ -36,7 +36,8 @@
       hits.forEach((h, r) => { if (data.rules[r].reason === reason) for (let i = 0; i < n; i++) hit[i] |= h[i]; });
       if (reason === "doubtful") for (let i = 0; i < n; i++) if (many[i]) hit[i] = 0; // comes after all bounds: only without another
       if (reason === "no_audio") for (let i = 0; i < n; i++) hit[i] = fixed[i] & 1;
-      if (reason === "screened") for (let i = 0; i < n; i++) hit[i] = (fixed[i] & 2) && !many[i] ? 1 : 0; // comes last: only without another
+      for (const [last_reason, bit] of [["not_measured", 4], ["screened", 2]]) // come last: only without another
+        if (reason === last_reason) for (let i = 0; i < n; i++) hit[i] = (fixed[i] & bit) && !many[i] ? 1 : 0;
       for (let i = 0; i < n; i++) if (hit[i]) { many[i]++; last[i] = k; total[k]++; }
     });
     for (let i = 0; i < n; i++) if (many[i] === 1) only[last[i]]++;
