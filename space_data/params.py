@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model, field_serializer, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model, field_serializer, model_validator
 
 from space_data.errors import SpaceError
 
@@ -41,10 +41,16 @@ class Data(Section):
     splits: Annotated[dict[str, Fraction01], Field(description="share of subjects per split; test gets the rest")]
 
 
+def _workers(value: Any) -> Any:
+    if value != "auto" and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
+        raise ValueError("need a whole number from 1 on, or auto")
+    return value
+
+
 class Job(Section):
     """How stages run; none of it changes a result."""
 
-    workers: Count | Literal["auto"]
+    workers: Annotated[Any, AfterValidator(_workers)]
     memory_gb: Positive
     shards: Count
     pack_units: Count

@@ -47,7 +47,7 @@ def write_features(folder, seconds: float, rng: np.random.Generator) -> None:
             for i in range(len(points))
         ]
         clips.append(FeatureClip(clip_id, "video", "set", subject, "en", "train", np.zeros(9, np.float32), len(points)))
-    write_table(folder / "frames" / "part-00000.parquet", rows, FeatureFrame)
+    write_table(folder / "frames", rows, FeatureFrame)
     write_table(folder / "clips.parquet", clips, FeatureClip)
 
 

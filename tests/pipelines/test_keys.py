@@ -74,7 +74,7 @@ def test_comments_and_docstrings_recompute_nothing(edited: Callable[[str, str, s
 
 def test_how_a_stage_runs_recomputes_nothing(edited: Callable[[str, str, str], set[str]]) -> None:
     assert edited("pipelines/stages/measure.py", "def run(params: Params, layout: Layout) -> None:", "def run(p, at):") == set()
-    assert edited("pipelines/job/graph.py", "BACK_OFF_S = (1.0,", "BACK_OFF_S = (2.0,") == set()
+    assert edited("pipelines/job/faults.py", "BACK_OFF_S = (1.0,", "BACK_OFF_S = (2.0,") == set()
     assert edited("pipelines/audit/page.py", "import", "import math\nimport") == set()
 
 

@@ -57,7 +57,7 @@ def test_only_comments_override_nothing(folder: Path) -> None:
         ("filter: {overrides: {vox2: {face_widht_px: {warn: 3, reject: 1}}}}", "is filter.face_width_px meant"),
         ("filter: {overrides: {mine: {luma_sd: {reject: 1}}}}", "filter.overrides.mine.luma_sd.warn: missing key"),
         ("qwertz: 1", "qwertz: unknown key .misspelt"),
-        ("job: {workers: 0}", "job.workers = 0: input should be greater"),
+        ("job: {workers: 0}", "job.workers = 0: value error, need a whole number from 1 on, or auto"),
         ("s2l:", "s2l = None: input should be"),
         ("- job", "holds a list"),
         ("job: {", "not valid YAML"),
