@@ -18,15 +18,6 @@ import yaml
 from pydantic import (
     AfterValidator, BaseModel, ConfigDict, Field, ValidationError, create_model, field_serializer, model_validator,
 )  # fmt: skip
-    AfterValidator,
-    BaseModel,
-    ConfigDict,
-    Field,
-    ValidationError,
-    create_model,
-    field_serializer,
-    model_validator,
-)
 
 from space_data.errors import SpaceError
 
