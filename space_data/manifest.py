@@ -70,7 +70,7 @@ class Manifest:
     outputs: list[Ids] = field(default_factory=list)
     """per part: the ids that the next stage gets"""
     upstream: dict[str, str] = field(default_factory=dict)
-    """SHA-256 of the manifests of the stages that this one has read"""
+    """of the stages that this one has read: the hash of what is in their tables"""
     made_with: dict[str, str] = field(default_factory=dict)
     """settings, code and machine: equal tables are promised for equal ones"""
 
@@ -91,9 +91,14 @@ class Manifest:
         """The shards of a table, or of a folder of partitions, in order of their paths."""
         return [s for name in sorted(self.tables) if name == table or name.startswith(f"{table}/") for s in self.tables[name]]
 
-    def sha256(self) -> str:
-        """Hash of the file's content."""
-        return hashlib.sha256(self.to_json()).hexdigest()
+    def content_sha256(self) -> str:
+        """Hash of what is in the tables, whatever code and settings made them: what later stages rest on.
+
+        The ledger is left out, whose rows name code and settings: else a changed rule that decides as before would move all that
+        follows.
+        """
+        shards = {table: [shard.sha256 for shard in own] for table, own in self.tables.items() if table != "ledger"}
+        return hashlib.sha256(json.dumps(shards, sort_keys=True).encode()).hexdigest()
 
 
 def read_manifest(folder: Place) -> Manifest | None:

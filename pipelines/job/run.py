@@ -205,7 +205,7 @@ def _manifest(stage: Stage, context: Context, reports: Sequence[Report]) -> Mani
         dict(sorted(counted(reports).items())),
         [report.inputs for report in reports],
         [report.outputs for report in reports],
-        {name: context.upstream(name).sha256() for name in stage.upstream},
+        {name: context.upstream(name).content_sha256() for name in stage.upstream},
         {
             "settings": content_hash(plain(stage.settings(context.params))), "machine": platform.machine(),
             "code": code_version(FunctionName.of(stage.function)), **context.extra,
