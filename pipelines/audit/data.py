@@ -69,6 +69,7 @@ class Audit:
             (clips.column("clip_id").combine_chunks(), np.asarray(clips.column("duration_s"))),
         )
         fates = {stage: _fates(layout, stage, lengths) for stage in stages if has_table(layout.ledger(stage))}
+        fates = {stage: own for stage, own in fates.items() if any(own.units.values())}  # syncnet without its weights
         return Audit(judgement, segments, clips, sync, table_if_there(layout.syncnet, SyncNetScore), fates)
 
     def __len__(self) -> int:
