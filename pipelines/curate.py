@@ -5,7 +5,6 @@ The stages are the pipeline's own; only the paths differ (``Layout.in_folder``).
 
 import importlib
 import logging
-import shutil
 from pathlib import Path
 
 from pipelines.audit.write import write_audit
@@ -15,6 +14,7 @@ from pipelines.layout import Layout
 from pipelines.stages import CURATION
 from space_data.errors import SpaceError
 from space_data.files import NAME_BYTES, STEM_BYTES, check_length
+from space_data.manifest import MANIFEST
 from space_data.params import Params
 from space_data.schema import KEPT, Decision
 from space_data.tables import read_arrow, write_arrow
@@ -69,14 +69,21 @@ def curate(
 
 
 def _curate(source: Path, out: Path, params: Params, layout: Layout, pixels: bool) -> Layout:
-    for stage in CURATION:
-        if stage == "align" and not pixels:  # those of an earlier run may show other segments
-            shutil.rmtree(layout.aligned, ignore_errors=True)
+    for number, stage in enumerate(CURATION, 1):
+        if stage == "align" and not pixels:
+            _withdraw(layout, stage)
             continue
         importlib.import_module(f"pipelines.stages.{stage}").run(params, layout)
-        write_arrow(out / "ledger.parquet", whole_ledger(layout))
+        write_arrow(out / "ledger.parquet", whole_ledger(layout, CURATION[:number]))
         if stage == "filter" and KEPT not in read_arrow(layout.decisions, Decision, ["status"])["status"].unique().to_pylist():
             logger.warning("%s: no clip was kept; %s says why for each", source, layout.audit / "index.html")
+            _withdraw(layout, "features", "align")
             return layout
     write_audit(params, layout)
     return layout
+
+
+def _withdraw(layout: Layout, *stages: str) -> None:
+    """Make tables of an earlier run, which may be of other segments, no longer current; files stay, and are used again."""
+    for stage in stages:
+        (layout.stage(stage) / MANIFEST).unlink(missing_ok=True)

@@ -169,25 +169,31 @@ def merge_shards(folder: Path | str, tables: Mapping[str, Callable[[], pa.Table]
     for part in range(shards):
         file = place / f"part-{part:05d}.parquet"
         with atomic_file(file) as made, pq.ParquetWriter(made, schema, **writer_options(schema)) as writer:
-            rows, waiting = 0, list[pa.Table]()
-            for clip_id in sorted(i for i in tables if shard_of(i, shards) == part):
-                table = tables[clip_id]()
-                rows += len(table)
-                if waiting and sum(map(len, waiting)) + len(table) > ROW_GROUP_ROWS:
-                    _write_group(writer, waiting)
-                waiting.append(table)
-            _write_group(writer, waiting)
+            own = sorted(i for i in tables if shard_of(i, shards) == part)
+            rows = write_groups(writer, (tables[clip_id]() for clip_id in own))
         written.append(Shard(f"{name}/{file.name}", sha256_of(file), file.stat().st_size, rows, part))
     before = read_manifest(Place.of(stage)) or Manifest(stage.name, shards, {})
     tables_now = {**before.tables, name: written}
     (Place.of(stage) / MANIFEST).put(dataclasses.replace(before, parts=shards, tables=tables_now).to_json())
 
 
-def _write_group(writer: pq.ParquetWriter, waiting: list[pa.Table]) -> None:
-    if waiting:
-        table = pa.concat_tables(waiting)
-        writer.write_table(table, row_group_size=max(1, len(table)))
-        waiting.clear()
+def write_groups(writer: pq.ParquetWriter, tables: Iterable[pa.Table]) -> int:
+    """Write tables of whole clips in row groups of up to ``ROW_GROUP_ROWS`` rows, one in memory; returns the number of rows."""
+    total, waiting, waiting_rows = 0, list[pa.Table](), 0
+
+    def write() -> None:
+        if waiting_rows:
+            writer.write_table(pa.concat_tables(waiting), row_group_size=waiting_rows)
+
+    for table in tables:
+        if waiting_rows and waiting_rows + len(table) > ROW_GROUP_ROWS:
+            write()
+            waiting, waiting_rows = [], 0
+        waiting.append(table)
+        waiting_rows += len(table)
+        total += len(table)
+    write()
+    return total
 
 
 def read_arrow(

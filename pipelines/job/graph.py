@@ -1,6 +1,7 @@
 """The one Beam graph, for every stage: workers plan their shards, run what is to be done, and write the shards.
 
-    parts | Plan → packs of unit ids | Reshuffle | RunPacks → (part, nothing) | GroupByKey(part) | Write → reports in the store
+    parts | Plan → packs of unit ids | Reshuffle | RunPacks → packs in the store
+    parts, when all packs have run | Write → shards, and a report on each, in the store
 
 Only numbers of shards and ids of units travel: what a unit is about is read again by whoever runs it, from its shard of the
 tables before. So neither the driver nor Beam's shuffle grows with what is in the tables. And what is done is seen from the store
@@ -17,8 +18,8 @@ import time
 import uuid
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from dataclasses import dataclass, field, replace
-from functools import lru_cache, partial
+from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import apache_beam as beam
@@ -38,7 +39,6 @@ from pipelines.job.shards import (
     pack_folder,
     packs_of,
     plan,
-    report_facts,
     write_part,
 )  # fmt: skip
 from pipelines.job.stage import Context, Stage
@@ -52,7 +52,6 @@ logger = logging.getLogger(__name__)
 LEAST_FAILURES = 10
 """So many failures in a row, without one success in this process, are not the clips' own."""
 PLANS, FAULTS, REPORTS = "plans", "faults", "reports"
-LOCAL = ("FnApiRunner", "DirectRunner", "BundleBasedDirectRunner")
 
 
 @dataclass(frozen=True)
@@ -75,20 +74,6 @@ class Run:
     def notes(self, kind: str, known: Collection[str] = ()) -> dict[str, dict]:
         """All notes of a kind but the ``known`` ones, by their names."""
         return {p.name: json.loads(p.read()) for p in (self.folder / kind).files(".json") if p.name not in known}
-
-
-@lru_cache(maxsize=2)
-def _planned(run: "_ByIdentity", part: int) -> Plan:
-    """A shard's plan for the packs of it that follow each other on one worker."""
-    return plan(run.run.stage, run.run.context, part)
-
-
-@dataclass(frozen=True)
-class _ByIdentity:
-    """A run as a key of the cache: two of one id are one."""
-
-    run_id: str
-    run: Run = field(compare=False, hash=False)
 
 
 class PlanParts(beam.DoFn):
@@ -139,6 +124,7 @@ class RunPacks(beam.DoFn):
         self._pool = _pool_of(self._run.run_id, self._job)
         self._scratch = scratch_of(cache_of(self._run.context, self._run.stage.name))
         self._function = FunctionName.of(self._run.stage.function)
+        self._planned: tuple[int, Plan] | None = None
         self._given_up = ""
         self._waiting: list[_Pending] = []
         self._running: dict[Future[Answer], _Pending] = {}
@@ -151,7 +137,9 @@ class RunPacks(beam.DoFn):
         part, unit_ids = pack
         if self._given_up:
             return
-        planned = _planned(_ByIdentity(self._run.run_id, self._run), part)
+        if self._planned is None or self._planned[0] != part:  # the packs of a shard follow each other
+            self._planned = part, patiently(partial(plan, self._run.stage, self._run.context, part), self._job.patience_s, "plan")
+        planned = self._planned[1]
         wanted = set(unit_ids)
         for key, unit in planned.units.items():
             if unit.unit_id in wanted:
@@ -281,7 +269,7 @@ class WriteParts(beam.DoFn):
         run, part = self._run, part_and_marks[0]
 
         def write() -> None:
-            run.note(REPORTS, f"{part:05d}", report_facts(write_part(run.stage, run.context, part)))
+            run.note(REPORTS, f"{part:05d}", asdict(write_part(run.stage, run.context, part)))
 
         patiently(write, run.context.params.job.patience_s, run.stage.name)
 
@@ -332,12 +320,6 @@ def beam_options(options: Sequence[str]) -> PipelineOptions:
             hint = f" (did you mean --{near[0]}?)" if near else ""
             raise SpaceError(f"job.beam: Beam has no option {option.partition('=')[0]}{hint}")
     return parsed
-
-
-def is_local(options: Sequence[str]) -> bool:
-    """Whether the runner is in this process."""
-    chosen = [option.partition("=")[2] for option in options if option.startswith("--runner=")]
-    return not chosen or chosen[-1].rpartition(".")[2] in LOCAL
 
 
 def execute(run: Run) -> None:

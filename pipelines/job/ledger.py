@@ -98,7 +98,7 @@ def _first_true(mask: pa.BooleanArray) -> list[int]:
     return np.flatnonzero(np.asarray(mask))[:1].tolist()
 
 
-def whole_ledger(layout: Layout) -> pa.Table:
-    """The ledgers of all stages of the curation that have run so far, in the order of the stages."""
-    ledgers = [layout.ledger(name) for name in CURATION if has_table(layout.ledger(name))]
+def whole_ledger(layout: Layout, stages: Sequence[str] = CURATION) -> pa.Table:
+    """The ledgers of ``stages`` that are there, in this order: later stages may still have those of an earlier run."""
+    ledgers = [layout.ledger(name) for name in stages if has_table(layout.ledger(name))]
     return pa.concat_tables([read_arrow(ledger, LedgerRow) for ledger in ledgers])

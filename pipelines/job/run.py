@@ -27,12 +27,13 @@ from typing import Any
 
 from pipelines.job.clock import stage_clock
 from pipelines.job.faults import patiently
+from pipelines.job.keys import code_version
 from pipelines.job.lock import one_run_in
 from pipelines.job.packs import DamagedPackError, PackReader
 from pipelines.job.scratch import remove_remains
 from pipelines.job.shards import UNTRUSTED, Report, cache_of, counted, plan, write_part
 from pipelines.job.stage import Context, Stage
-from pipelines.job.unit import Outcome, Unit, UnitFunction, content_hash
+from pipelines.job.unit import FunctionName, Outcome, Unit, UnitFunction, content_hash, plain
 from pipelines.layout import Layout
 from pipelines.stages import STAGES
 from space_data import progress
@@ -52,7 +53,7 @@ LEAST_FAILED = 3
 PROGRESS_S = 0.5
 
 
-def run_stage(stage: Stage, params: Params, layout: Layout, notes: dict[str, str] | None = None) -> None:
+def run_stage(stage: Stage, params: Params, layout: Layout) -> None:
     """Run one stage: its tables, its ledger and its manifest.
 
     Raises:
@@ -72,7 +73,6 @@ def run_stage(stage: Stage, params: Params, layout: Layout, notes: dict[str, str
         clock.counts = Counter(manifest.counts)
         clock.clips, units = sum(manifest.counts.values()), sum(report.units for report in reports)
         clock.computed = round(clock.clips * computed / units) if units else 0  # a unit may be a whole shard
-        clock.notes |= notes or {}
 
 
 def _context(stage: Stage, params: Params, layout: Layout) -> Context:
@@ -116,6 +116,7 @@ def _run_graph(stage: Stage, context: Context) -> tuple[list[Report], int]:
         for note in run.folder.files(below=True):
             note.delete()
     if faults:
+        _distrust(stage, context, [run.run_id])  # whatever failed meanwhile may have failed for the same reason
         missing, units = sum(report.missing for report in reports), sum(report.units for report in reports)
         first = faults[0]
         where = f" (unit {first['unit']})" if first["unit"] else ""
@@ -167,7 +168,8 @@ def _check(stage: Stage, context: Context, reports: Sequence[Report]) -> None:
         raise SpaceError(f"{name}: {missing} of {units} units have no result; the others are kept: run it again")
     most = context.params.job.max_failed_share * units
     if most < failed and (failed == units or failed >= LEAST_FAILED):
-        _distrust(stage, context, reports)
+        planned = (plan(stage, context, report.part) for report in reports if report.failed)
+        _distrust(stage, context, {kept.outcome.run for one in planned for kept in one.kept.values() if kept.outcome.failed})
         examples = "; ".join([example for report in reports for example in report.failures][:2])
         raise SpaceError(
             f"{name}: {failed} of {units} units failed, more than job.max_failed_share allows ({most:.0f}): {examples}. "
@@ -175,7 +177,7 @@ def _check(stage: Stage, context: Context, reports: Sequence[Report]) -> None:
         )
     if first := stage.continues:
         promised = context.upstream(first).outputs
-        for report, wanted in zip(reports, promised, strict=False):
+        for report, wanted in zip(reports, promised, strict=bool(promised)):  # a table written by hand promises nothing
             if report.inputs != wanted:
                 raise SpaceError(
                     f"{name}: shard {report.part}: {report.inputs.count} ids came in, but {first} let {wanted.count} out "
@@ -183,21 +185,13 @@ def _check(stage: Stage, context: Context, reports: Sequence[Report]) -> None:
                 )
 
 
-def _distrust(stage: Stage, context: Context, reports: Sequence[Report]) -> None:
-    """Let the failures of the runs that these shards rest on count for nothing."""
-    runs = {
-        kept.outcome.run
-        for report in reports if report.failed
-        for kept in plan(stage, context, report.part).kept.values() if kept.outcome.failed
-    }  # fmt: skip
+def _distrust(stage: Stage, context: Context, runs: Iterable[str]) -> None:
+    """Let the failures of these runs count for nothing: their units are tried again."""
     for run_id in runs:
         (cache_of(context, stage.name) / UNTRUSTED / run_id).put(b"")
 
 
 def _manifest(stage: Stage, context: Context, reports: Sequence[Report]) -> Manifest:
-    from pipelines.job.keys import code_version
-    from pipelines.job.unit import FunctionName, plain
-
     return Manifest(
         stage.name,
         context.parts,
@@ -253,11 +247,12 @@ def run_units(
         listing = partial(_listed, folder / "units.pickle")
         stage = Stage(name, function, {}, listing, settings=partial(_given, settings), unpacked=True)
         context = Context(params, layout, 1, {})
-        before = set(plan(stage, context, 0).kept)
+        planned = plan(stage, context, 0)
+        before = set(planned.kept)
         for _ in range(ROUNDS):
-            if plan(stage, context, 0).todo:
+            if planned.todo:
                 _run_graph(stage, context)
-            planned = plan(stage, context, 0)
+                planned = plan(stage, context, 0)
             report = write_part(stage, context, 0)
             try:
                 with PackReader() as reader:
@@ -272,6 +267,7 @@ def run_units(
                         hashes = {"content": unit.content, "config": planned.config, "version": planned.version}
                         results.append(Result(**{**vars(kept.outcome), **hashes}, folder=target, computed=key not in before))
             except DamagedPackError:
+                planned = plan(stage, context, 0)
                 continue
             _check(stage, context, [report])
             return results

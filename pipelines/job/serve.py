@@ -1,8 +1,6 @@
 """What a worker process does with one unit: run it in a scratch folder, and say whose fault it is if that went wrong."""
 
 import shutil
-import tempfile
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,8 +89,3 @@ def outcome_of(unit: Unit, answer: Answer) -> Outcome | EnvironmentFault:
             return Outcome(unit.unit_id, FAILED, "worker_died", f"exit code {exit_code}. {log[-DETAIL_CHARACTERS:]}".strip())
         case TimedOut(limit_s):
             return Outcome(unit.unit_id, FAILED, "timed_out", f"took longer than {limit_s:g} s", threshold=limit_s)
-
-
-def scratch_folder() -> Path:
-    """A new folder of this machine for results on their way into a pack."""
-    return Path(tempfile.mkdtemp(prefix=f"space-{time.strftime('%Y%m%d')}-"))

@@ -5,7 +5,7 @@ import io
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -20,7 +20,7 @@ from space_data.errors import SpaceError
 from space_data.manifest import Ids, Shard, read_manifest
 from space_data.schema import KEPT, LedgerRow, arrow_schema
 from space_data.store import Place
-from space_data.tables import ROW_GROUP_ROWS, in_order, shard_writer, to_arrow
+from space_data.tables import ROW_GROUP_ROWS, in_order, shard_writer, to_arrow, write_groups
 
 KEY_CHARACTERS = 40
 HASH_CHARACTERS = 16
@@ -251,50 +251,25 @@ def _output_ids(stage: Stage, folder: Place, report: Report, ledger: pa.Table) -
 
 def _put(folder: Place, file: str, row_class: type, tables: Iterator[pa.Table], part: int) -> Shard:
     """Write a shard of whole units, some row groups in memory at a time."""
-    rows = 0
     with shard_writer(row_class) as (buffer, writer):
-        waiting: list[pa.Table] = []
-        waiting_rows = 0
-        for table in tables:
-            if waiting and waiting_rows + len(table) > ROW_GROUP_ROWS:
-                rows += _write_group(writer, waiting)
-                waiting_rows = 0
-            waiting.append(table)
-            waiting_rows += len(table)
-        rows += _write_group(writer, waiting)
+        rows = write_groups(writer, tables)
         writer.close()
         (folder / file).put(buffer)
         place = folder / file
         return Shard(file, place.sha256(), place.info().size, rows, part)
 
 
-def _write_group(writer: pq.ParquetWriter, waiting: list[pa.Table]) -> int:
-    table = pa.concat_tables(waiting) if waiting else None
-    waiting.clear()
-    if table is None or not len(table):
-        return 0
-    writer.write_table(table, row_group_size=len(table))
-    return len(table)
-
-
 def _put_whole(folder: Place, path: str, table: pa.Table, row_class: type, part: int) -> Shard:
     """Write a small shard, named by its content."""
-    table_hash = hashlib.sha256()
     with shard_writer(row_class) as (buffer, writer):
         writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
         writer.close()
         content = buffer.read_bytes()
-    table_hash.update(content)
-    digest = table_hash.hexdigest()
+    digest = hashlib.sha256(content).hexdigest()
     file = f"{path}/part-{part:05d}-{digest[:NAME_CHARACTERS]}.parquet"
     if (folder / file).info().size != len(content):
         (folder / file).put(content)
     return Shard(file, digest, len(content), table.num_rows, part)
-
-
-def report_facts(report: Report) -> dict[str, Any]:
-    """The report as JSON-able data."""
-    return asdict(report)
 
 
 def counted(reports: Sequence[Report]) -> Counter[str]:

@@ -212,6 +212,17 @@ def test_too_many_failures_stop_a_stage_and_do_not_stay(tmp_path: Path, settings
     assert calls_of(settings).count("bug") == 2 and "a" not in calls_of(settings), "failures are tried again, results are kept"
 
 
+def test_failures_in_a_row_stop_a_stage_and_do_not_stay(tmp_path: Path, settings: dict[str, str]) -> None:
+    layout = Layout.in_folder(tmp_path)
+    many = [Unit(f"clip/{number:02d}", str(number), "bug") for number in range(14)]
+    with pytest.raises(SpaceError, match="1[0-9] units in a row failed, the last one exception"):
+        run_units("test", many, act, settings, with_job(), layout)
+    Path(settings["calls"]).unlink()
+    with pytest.raises(SpaceError, match="1[0-9] units in a row failed"):
+        run_units("test", many, act, settings, with_job(), layout)
+    assert len(calls_of(settings)) >= 20, "tried again, since the cause may be mended"
+
+
 def test_a_worker_that_cannot_start_is_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(SpaceError, match="worker process does not start"):
         run_units("test", units(*"abcdefghijkl"), act, None, with_job(memory_gb=0.01), Layout.in_folder(tmp_path))
