@@ -18,6 +18,7 @@ import time
 import uuid
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -134,9 +135,14 @@ class RunPacks(beam.DoFn):
 
     def process(self, pack: tuple[int, list[str]]) -> None:
         """Begin one pack; waits while there is more than enough to do."""
-        part, unit_ids = pack
         if self._given_up:
             return
+        with self._keeping_what_is_done():
+            self._begin(*pack)
+            while len(self._running) + len(self._waiting) > 2 * self._job.processes:
+                self._turn()
+
+    def _begin(self, part: int, unit_ids: Sequence[str]) -> None:
         if self._planned is None or self._planned[0] != part:  # the packs of a shard follow each other
             self._planned = part, patiently(partial(plan, self._run.stage, self._run.context, part), self._job.patience_s, "plan")
         planned = self._planned[1]
@@ -145,19 +151,30 @@ class RunPacks(beam.DoFn):
             if unit.unit_id in wanted:
                 attempt = 1 + planned.tried.get(key, 0)
                 self._submit(_Pending(part, key, unit, self._scratch / uuid.uuid4().hex, attempt))
-        while len(self._running) + len(self._waiting) > 2 * self._job.processes:
-            self._turn()
 
     def finish_bundle(self) -> Iterator[WindowedValue]:
         """See all packs through."""
-        while self._running or self._waiting:
-            self._turn()
-        self._flush()
+        with self._keeping_what_is_done():
+            while self._running or self._waiting:
+                self._turn()
+            self._flush()
         yield WindowedValue(0, 0, (GlobalWindow(),))
 
     def teardown(self) -> None:
         """Give the pool back."""
         _give_back(self._run.run_id)
+
+    @contextmanager
+    def _keeping_what_is_done(self) -> Iterator[None]:
+        """Ctrl-C and SIGTERM lose no finished unit, even if they come while a pack is written: then it is written again."""
+        try:
+            yield
+        except (KeyboardInterrupt, SystemExit):
+            self._given_up = self._given_up or "interrupted"
+            for future in [f for f in self._running if f.done()]:
+                self._take(self._running.pop(future), future)
+            self._flush()
+            raise
 
     def _submit(self, pending: _Pending) -> None:
         task = Task(pending.unit, self._function, self._run.stage.settings(self._run.context.params), str(pending.folder))
@@ -253,9 +270,9 @@ class RunPacks(beam.DoFn):
         """One pack of what is done of a shard."""
         context, stage, results = self._run.context, self._run.stage.name, self._done[part]
         write_pack(pack_folder(context, stage, part), dict(sorted(results.items())), blob_folder(context, stage, part))
+        del self._done[part]  # before the files go: an interrupt here must not write a pack without them
         for _, folder in results.values():
             shutil.rmtree(folder, ignore_errors=True)
-        del self._done[part]
 
 
 class WriteParts(beam.DoFn):
