@@ -21,8 +21,9 @@ import os
 import re
 import sys
 from collections import Counter
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from pipelines.readers.listing import (
     SOUND_SUFFIXES,
@@ -37,6 +38,7 @@ from pipelines.readers.listing import (
     suffix_of,
 )  # fmt: skip
 from pipelines.readers.tree import walk
+from space_data.store import Place
 
 DATASET = "vox2"
 META = "vox2_meta.csv"
@@ -66,6 +68,7 @@ SET = re.compile(r"(?:^|[/_])(dev|test)(?:[/_]|$)")
 FIELD = re.compile(r"^(Identity|Reference|Offset|FV Conf|ASD Conf)[\s:]+(\S+)", re.MULTILINE)
 ROW = re.compile(rb"^\d+\s", re.MULTILINE)
 CELL = re.compile(r'[^\s,;"]+')
+READ_AT_A_TIME = 32
 HEAD_BYTES = 512
 """The fields and the first rows of an annotation; its million siblings make reading more expensive than opening."""
 
@@ -84,26 +87,34 @@ class Annotation:
     speaker_confidence: float | None
 
 
-def read_annotation(path: str) -> Annotation | None:
+def read_annotation(file: Place) -> Annotation | None:
     """Fields of an annotation file; None if it cannot be read, or holds none of them or no number where one must be."""
     try:
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            head = os.read(handle, HEAD_BYTES)
-        finally:
-            os.close(handle)
-        fields = dict(FIELD.findall(head.partition(b"FRAME")[0].decode()))
+        fields = dict(FIELD.findall(file.read(HEAD_BYTES).partition(b"FRAME")[0].decode()))
         numbers = [float(fields[name]) if name in fields else None for name in ("Offset", "FV Conf", "ASD Conf")]
     except (OSError, ValueError):
         return None
     return Annotation(fields.get("Identity", ""), fields.get("Reference", ""), *numbers) if fields else None
 
 
-def annotated_frames(video: str) -> tuple[str, int] | None:
-    """The txt file beside an mp4 of the official layout, and its number of rows, one per frame; None if there is none."""
-    path = re.sub(r"/mp4/(?=id\d{5}/[^/]+/[^/]+$)", "/txt/", video)
-    file = Path(path).with_suffix(".txt")
-    return (str(file), len(ROW.findall(file.read_bytes()))) if file.is_file() else None
+def annotated_frames(video: Place) -> int | None:
+    """Rows, one per frame, of the txt file beside an mp4 of the official layout; None if there is none."""
+    path = re.sub(r"/mp4/(?=id\d{5}/[^/]+/[^/?]+(\?|$))", "/txt/", video.uri)
+    file = Place(re.sub(r"\.\w+(?=\?|$)", ".txt", path, count=1))
+    return len(ROW.findall(file.read())) if file.is_file() else None
+
+
+def _annotations(root: Place, names: Iterable[str | None]) -> Iterator[Annotation | None]:
+    """Of every video that has one; many at a time from a bucket, where each takes its while."""
+
+    def read(name: str | None) -> Annotation | None:
+        return read_annotation(root / name) if name else None
+
+    if root.is_remote:
+        with ThreadPoolExecutor(READ_AT_A_TIME) as pool:
+            yield from pool.map(read, names)
+    else:
+        yield from map(read, names)
 
 
 @dataclass
@@ -126,13 +137,13 @@ class _Files:
         self.sets[speaker] = before if named_set in ("", before) else named_set if not before else BOTH
 
 
-def root_levels(root: Path) -> tuple[str, str]:
+def root_levels(root: Place) -> tuple[str, str]:
     """What the root's path says: dev or test, and ``idNNNNN/`` or ``idNNNNN/<youtube id>/``; empty where it does not."""
-    match = ROOT.search(root.resolve().as_posix())
+    match = ROOT.search(root.resolved())
     assert match is not None  # every part of it is optional
     if match[2]:
         return match[1] or "", f"{match[2]}/"
-    named = SET.search(root.resolve().name)
+    named = SET.search(root.resolved().rpartition("/")[2])
     return match[1] or (named[1] if named else ""), ""
 
 
@@ -197,7 +208,7 @@ def _odd(files: _Files, name: str, is_video: bool) -> None:
             files.findings.append(Finding("misnamed", name))
 
 
-def list_clips(root: Path) -> Listing:
+def list_clips(root: Place) -> Listing:
     """All utterances with a video. Files without one, and names that the corpus does not have, are findings."""
     tree = walk(root)
     root_set, inside = root_levels(root)
@@ -210,7 +221,8 @@ def list_clips(root: Path) -> Listing:
             listed = f"; {META} has it in {listed_set}" if listed_set else ""
             findings.append(Finding("misnamed", speaker, f"lies in {named_set}{listed}: taken as test"))
         files.sets[speaker] = "test" if "test" in named_set + listed_set else named_set or listed_set
-    sources = [_source(root, key, files, people) for key in files.videos]
+    annotations = _annotations(root, map(files.texts.get, files.videos))
+    sources = [_source(key, files, people, annotation) for key, annotation in zip(files.videos, annotations, strict=True)]
     lone = [name for kind in (files.sounds, files.texts) for key, name in kind.items() if key not in files.videos]
     lone_texts = sum(suffix_of(name) == ".txt" for name in lone)
     findings += [Finding("unmatched", name, "no video") for name in lone]
@@ -218,17 +230,16 @@ def list_clips(root: Path) -> Listing:
     counts = _counts(files)
     for name in files.misnamed:
         speaker = person_of(inside + name)
-        source, finding = misnamed_source(root, name, DATASET, speaker)
+        source, finding = misnamed_source(name, DATASET, speaker)
         sources.append(dataclasses.replace(source, split="test" if files.sets.get(speaker) == "test" else ""))
         findings.append(finding)
     companions = files.companions + len(files.texts) - lone_texts + bool(files.meta)
     return tree.listing(sources, files.ignored + lone, findings, companions, counts)
 
 
-def _source(root: Path, key: Key, files: _Files, people: dict[str, tuple[str, str]]) -> Source:
+def _source(key: Key, files: _Files, people: dict[str, tuple[str, str]], annotation: Annotation | None) -> Source:
     speaker, youtube_id, _ = key
     sound, text = files.sounds.get(key), files.texts.get(key)
-    annotation = read_annotation(f"{root}/{text}") if text else None
     if text and annotation is None:
         files.findings.append(Finding("annotation", text, "no Offset, FV Conf or ASD Conf can be read from it"))
     elif text and annotation and not {annotation.identity, annotation.reference} <= {speaker, youtube_id, ""}:
@@ -237,16 +248,16 @@ def _source(root: Path, key: Key, files: _Files, people: dict[str, tuple[str, st
     sex, _ = people.get(speaker, ("", ""))
     offset = annotation.offset_frames if annotation else None
     return Source(
-        clip_id="/".join((DATASET, *key)), path=f"{root}/{files.videos[key]}", dataset=DATASET,
+        clip_id="/".join((DATASET, *key)), path=files.videos[key], dataset=DATASET,
         subject=sys.intern(f"{DATASET}/{speaker}"), sex=sex, split="test" if files.sets[speaker] == "test" else "",
-        audio=f"{root}/{sound}" if sound else "", recording=youtube_id,
+        audio=sound or "", recording=youtube_id,
         annotated_offset_frames=None if offset is None else 0.0 - offset,
         annotated_speaker_confidence=annotation.speaker_confidence if annotation else None,
         annotated_face_confidence=annotation.face_confidence if annotation else None,
     )  # fmt: skip
 
 
-def _people(root: Path, meta: str, findings: list[Finding]) -> dict[str, tuple[str, str]]:
+def _people(root: Place, meta: str, findings: list[Finding]) -> dict[str, tuple[str, str]]:
     """Sex and set by speaker; the published table separates its columns by commas with blanks or tabs before them."""
     if not meta:
         return {}
