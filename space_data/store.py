@@ -26,7 +26,7 @@ from urllib.parse import parse_qsl, urlsplit
 from pyarrow import fs
 
 from space_data.errors import SpaceError
-from space_data.files import atomic_file, check_length, make_folder, own_folder
+from space_data.files import atomic_file, check_length, make_folder, own_folder, own_folder_name, remove_dead
 
 SCHEMES = ("s3", "gs")
 BLOCK_BYTES = 1 << 20
@@ -315,7 +315,7 @@ def _copy(place: Place) -> Path:
     if uri not in _copies:
         while len(_copies) >= COPIES:
             _copies.popitem(last=False)[1].unlink(missing_ok=True)
-        folder = own_folder(Path(tempfile.gettempdir()) / "space-copies")
+        folder = own_folder(_copies_root())
         target = folder / f"{uuid.uuid4().hex}{PurePosixPath(place.path).suffix}"
         try:
             place.download(target)
@@ -327,11 +327,16 @@ def _copy(place: Place) -> Path:
     return _copies[uri]
 
 
+def _copies_root() -> Path:
+    return Path(tempfile.gettempdir()) / "space-copies"
+
+
 @atexit.register
 def forget_copies() -> None:
-    """Remove all local copies of this process: what is asked for again is read from the store again."""
-    while _copies:
-        shutil.rmtree(_copies.popitem()[1].parent, ignore_errors=True)
+    """Remove the local copies of this process and of dead ones: what is asked for again is read from the store again."""
+    _copies.clear()
+    shutil.rmtree(own_folder_name(_copies_root()), ignore_errors=True)
+    remove_dead(_copies_root())
 
 
 @lru_cache
