@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from pipelines.stages import CURATION
+from space_data.params import Job
 from space_data.store import Place
 
 
@@ -14,6 +16,13 @@ class Layout:
     reports: Place = field(default_factory=lambda: Place.of("reports"))
     cache: Place = field(default_factory=lambda: Place.of(".cache"))
     models: Place = field(default_factory=lambda: Place.of("models"))
+    store: Place | None = None
+    """where the tables and the cache of the curation lie instead, for workers on other machines; ``data`` keeps the manifests"""
+
+    @staticmethod
+    def of(job: Job) -> "Layout":
+        """The DVC pipeline's, with what ``job.store`` moves to a bucket."""
+        return Layout(store=Place.of(job.store) if job.store else None)
 
     @staticmethod
     def in_folder(out: Place | Path | str) -> "Layout":
@@ -21,9 +30,17 @@ class Layout:
         out = Place.of(out)
         return Layout(data=out, reports=out, cache=out / ".cache", models=out / "models")
 
+    def root(self, stage: str) -> Place:
+        """What the paths in a stage's tables are relative to."""
+        return self.store / "data" if self.store and stage in CURATION else self.data
+
     def stage(self, name: str) -> Place:
         """Folder of a stage's tables, with their manifest."""
-        return self.data / name
+        return self.root(name) / name
+
+    def cache_of(self, stage: str) -> Place:
+        """Root of the cache that a stage uses."""
+        return self.store / "cache" if self.store and stage in CURATION else self.cache
 
     @property
     def corpus(self) -> Path:

@@ -267,18 +267,19 @@ Row = TypeVar("Row")
 
 
 def located(row: Row, root: Place, *fields: str) -> Row:
-    """``row`` with the paths in ``fields``, which tables hold relative to ``root``, as URIs; empty ones stay empty."""
+    """``row`` with the paths in ``fields``, which tables hold relative to ``root``, as URIs.
+
+    Those that are whole already, since they lie elsewhere, and empty ones stay as they are.
+    """
     paths = {name: getattr(row, name) for name in fields}
-    return dataclasses.replace(row, **{name: (root / path).uri for name, path in paths.items() if path})  # type: ignore[type-var]
+    whole = {name: (root / path).uri for name, path in paths.items() if path and not Place(path).is_remote}
+    return dataclasses.replace(row, **whole)  # type: ignore[type-var]
 
 
 def below(uri: str, root: Place) -> str:
-    """``uri`` as tables hold it: relative to ``root``; empty if it is empty.
-
-    Raises:
-        ValueError: it does not lie below ``root``.
-    """
-    return PurePosixPath(Place(uri).path).relative_to(root.path).as_posix() if uri else ""
+    """``uri`` as tables hold it: relative to ``root`` if it lies there."""
+    path, top = Place(uri)._address[0], root._address[0].rstrip("/") + "/"
+    return path.removeprefix(top) if path.startswith(top) else uri
 
 
 @dataclass(frozen=True)

@@ -59,14 +59,15 @@ def run_stage(stage: Stage, params: Params, layout: Layout) -> None:
     Raises:
         SpaceError: another run is at work here; the environment stopped units; too many failed; ids were lost.
     """
-    with one_run_in(layout.cache), stage_clock(layout, stage.name) as clock:
-        remove_remains(layout.cache / stage.name, layout.stage(stage.name))
+    cache = layout.cache_of(stage.name)
+    with one_run_in(cache), stage_clock(layout, stage.name) as clock:
+        remove_remains(cache / stage.name, layout.stage(stage.name))
         context = _context(stage, params, layout)
         reports, computed = _reports(stage, context)
         _check(stage, context, reports)
         manifest = _manifest(stage, context, reports)
-        place = layout.stage(stage.name) / MANIFEST
-        patiently(partial(place.put, manifest.to_json()), params.job.patience_s, stage.name)
+        for folder in dict.fromkeys((layout.stage(stage.name), layout.data / stage.name)):  # DVC's, of tables in a bucket
+            patiently(partial((folder / MANIFEST).put, manifest.to_json()), params.job.patience_s, stage.name)
         for uri in (uri for report in reports for uri in report.stale):
             Place(uri).delete()
         _remove_foreign(layout.stage(stage.name), manifest, stage)
@@ -296,7 +297,8 @@ def stage_main(argv: Sequence[str] | None = None) -> None:
     try:
         with lengths_in_words():
             module = importlib.import_module(f"pipelines.stages.{arguments.stage}")
-            module.run(load_params(arguments.params), Layout())
+            params = load_params(arguments.params)
+            module.run(params, Layout.of(params.job))
     except SpaceError as error:
         raise SystemExit(f"error: {error}") from None
     except KeyboardInterrupt:

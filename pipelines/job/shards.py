@@ -37,7 +37,7 @@ UNTRUSTED = "untrusted"
 
 def cache_of(context: Context, stage: str) -> Place:
     """Where a stage keeps its packs."""
-    return context.layout.cache / stage
+    return context.layout.cache_of(stage) / stage
 
 
 def pack_folder(context: Context, stage: str, part: int) -> Place:

@@ -117,7 +117,7 @@ def items(context: Context, part: int) -> Iterator[Unit]:
 
 def aligned_clips(layout: Layout) -> list[AlignedClip]:
     """The rows of the table, with whole paths."""
-    return [located(clip, layout.data, "video", "audio") for clip in read_table(layout.aligned_clips, AlignedClip)]
+    return [located(clip, layout.root(NAME), "video", "audio") for clip in read_table(layout.aligned_clips, AlignedClip)]
 
 
 def finish(unit: Unit, files: Files, context: Context) -> Made:

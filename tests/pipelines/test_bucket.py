@@ -1,4 +1,4 @@
-"""What lies in a bucket: here a folder that Arrow is told is one. Whole stages against an S3 server: ``tests/pipelines/cluster``."""
+"""What lies in a bucket: here a folder that Arrow is told is one. Stages on an S3 server: ``tests/pipelines/cluster``."""
 
 import errno
 import json
