@@ -25,6 +25,8 @@ class Tree:
     """those of the files that are links which point nowhere"""
     left_out: list[tuple[str, Finding]]
     """what no reader may touch, and the words or suffix under which it is counted as ignored"""
+    n_files: int
+    """number of ``files``, which a reader of millions may clear"""
 
     def listing(
         self,
@@ -39,7 +41,7 @@ class Tree:
         ignored_by_suffix = Counter(suffix_of(name) or "without suffix" for name in ignored)
         ignored_by_suffix.update("linked folder" for _ in self.linked_folders)
         ignored_by_suffix.update(words for words, _ in self.left_out)
-        n_files = len(self.files) + len(self.linked_folders) + len(self.left_out)
+        n_files = self.n_files + len(self.linked_folders) + len(self.left_out)
         by_id = sorted(sources, key=lambda source: source.clip_id)
         found = findings + [Finding("lost", name, "the link points nowhere") for name in self.dangling]
         found += [finding for _, finding in self.left_out]
@@ -61,7 +63,7 @@ def walk(root: Place, follow_links: bool = True) -> Tree:
         above = len(root.path.rstrip("/")) + 1
         names = (place.path[above:] for place in root.files(below=True))
         kept, refused = _nameable(sorted(name for name in names if not any(part.startswith(".") for part in name.split("/"))))
-        return Tree(kept, [], [], refused)
+        return Tree(kept, [], [], refused, len(kept))
     files: list[str] = []
     linked_folders: list[str] = []
     dangling: set[str] = set()
@@ -95,7 +97,7 @@ def walk(root: Place, follow_links: bool = True) -> Tree:
                 linked_folders.append(name)
     kept, refused = _nameable(sorted(files))
     left_out = sorted(left_out + refused, key=lambda pair: pair[1].path)
-    return Tree(kept, sorted(linked_folders), sorted(dangling & set(kept)), left_out)
+    return Tree(kept, sorted(linked_folders), sorted(dangling & set(kept)), left_out, len(kept))
 
 
 def _what(entry: os.DirEntry[str]) -> str:
