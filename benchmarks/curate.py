@@ -96,7 +96,7 @@ def curate(source: Path, out: Path, params: Path, workers: int) -> Run:
     layout = Layout.in_folder(out)
     clips = read_table(layout.clips, Clip)
     segments = [row.clip_id.split("#")[0] for row in read_table(layout.feature_clips, FeatureClip)]
-    kept = tuple(Path(clip.path) for clip in clips if clip.clip_id in set(segments))
+    kept = tuple(source / clip.path for clip in clips if clip.clip_id in set(segments))
     return Run(len(clips), usage.ru_utime + usage.ru_stime, kept, len(segments))
 
 

@@ -19,11 +19,14 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from pipelines.layout import Layout
+from pipelines.stages.align import aligned_clips
 from space_data.crop import CropBox
 from space_data.features import FaceTrack, face_track
 from space_data.landmarks import BROWS, EYES, IRISES, JAW, MOUTH, N_LANDMARKS, NOSE, OUTER_EYE_CORNERS, PoseTrack, lip_gap
 from space_data.media.video import decode_video
+from space_data.params import load_params
 from space_data.schema import AlignedClip, Clip, FeatureFrame
+from space_data.store import Place, located
 from space_data.synthetic.performance import TruthFrame
 from space_data.tables import by_clip, read_arrow, read_table, vectors
 from space_data.timebase import VIDEO_FPS, nearest_frames
@@ -118,12 +121,14 @@ def main() -> None:
     """Compare all rendered segments and print."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("out", type=Path, nargs="?", help="folder of `space data curate --pixels` (default: data/)")
+    parser.add_argument("--raw", help="root of the clips, if not data.raw: truth lies beside those of the default corpus")
     parser.add_argument("--at-most", type=int, default=1000, metavar="N", help="segments, evenly chosen")
     arguments = parser.parse_args()
     layout = Layout.in_folder(arguments.out) if arguments.out else Layout()
-    sources = {clip.clip_id: clip for clip in read_table(layout.clips, Clip)}
+    raw = Place.of(arguments.raw or load_params().data.raw)
+    sources = {clip.clip_id: located(clip, raw, "path") for clip in read_table(layout.clips, Clip)}
     tracks = {clip_id: stored_track(rows) for clip_id, rows in by_clip(read_arrow(layout.feature_frames, FeatureFrame))}
-    clips = read_table(layout.aligned_clips, AlignedClip)
+    clips = aligned_clips(layout)
     clips = [clips[i] for i in np.unique(np.linspace(0, len(clips) - 1, arguments.at_most).round().astype(int))]
     between: dict[str, Figures] = {}
     floor: dict[str, Figures] = {}

@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 
 from evaluation.blocks import Block, Figure, Figures, Stat
 from space_data.errors import SpaceError
-from space_data.files import atomic_file
+from space_data.store import Place, written
 
 THUMBNAIL_QUALITY = 82
 REPORTED_PACKAGES = ("numpy", "av", "mediapipe", "opencv-contrib-python", "pyarrow", "apache-beam", "torch", "plotly")
@@ -102,10 +102,10 @@ class Page:
             .render(page=self, plotly_script=_plotly_script() if has_figures else "", series=json.dumps(SERIES))
         )
 
-    def write(self, path: Path | str) -> None:
+    def write(self, path: Place | Path | str) -> None:
         """Render to ``path``, atomically."""
         html = self.render()
-        with atomic_file(path) as part:
+        with written(path) as part:
             part.write_text(html, encoding="utf-8")
 
 

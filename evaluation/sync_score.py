@@ -27,6 +27,7 @@ from space_data.avsync import (
 from space_data.features import fill_gaps
 from space_data.schema import FeatureClip, FeatureFrame
 from space_data.speech import MEL_BANDS, log_mel
+from space_data.store import Place
 from space_data.tables import by_clip, read_arrow, read_table, vectors
 from space_data.timebase import fit_samples, frame_start_s
 
@@ -40,7 +41,7 @@ def shipped_scorer() -> Scorer:
     return Scorer.load(Path(str(files("space_data") / "assets" / "sync_scorer_evaluation.npz")))
 
 
-def fit_scorer(frames: Path, clips: Path, scored: Set[str]) -> Scorer:
+def fit_scorer(frames: Place, clips: Place, scored: Set[str]) -> Scorer:
     """Fit on the video clips of all identities but ``scored``; the shipped scorer where there are less than 150 s of them.
 
     ``frames`` and ``clips`` are the tables of the stage ``features``.

@@ -16,6 +16,7 @@ from space_data.errors import SpaceError
 from space_data.files import lengths_in_words
 from space_data.params import load_params
 from space_data.schema import EMOTIONS, UNKNOWN
+from space_data.store import Place
 
 app = typer.Typer(
     help="Speech-driven portrait animation with controllable expression, and the curation of the video it learns from.",
@@ -118,9 +119,12 @@ def animate(
 @data.command()
 def curate(
     source: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Folder of videos (only read); labels of a plain one in DIR/labels.csv.")
+        str,
+        typer.Argument(
+            metavar="DIR", help="Folder of videos, or s3://bucket/folder (only read); labels of a plain one in DIR/labels.csv."
+        ),
     ],
-    out: Annotated[Path, typer.Option(help="Receives ledger.parquet, audit/index.html and features/.")],
+    out: Annotated[str, typer.Option(help="Receives ledger.parquet, audit/index.html and features/; a folder, or in a bucket.")],
     dataset: Annotated[Dataset, typer.Option(help="Which corpus it is; 'folder': any videos.")] = Dataset.folder,
     audio_track: AudioTrack = None,
     pixels: Annotated[bool, typer.Option("--pixels", help="Also render square 25 fps video and 16 kHz sound: align/.")] = False,
@@ -139,7 +143,7 @@ def curate(
         progress.console.print("interrupted: the same command goes on where this run stopped")
         raise
     if not quiet:
-        progress.console.print(escape(f"ledger: {out / 'ledger.parquet'}   audit: {layout.audit / 'index.html'}"))
+        progress.console.print(escape(f"ledger: {layout.data / 'ledger.parquet'}   audit: {layout.audit / 'index.html'}"))
 
 
 @data.command(
@@ -147,7 +151,7 @@ def curate(
     "docs/datasets.md says which layout each corpus has."
 )
 def check(
-    source: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the corpus (only read).")],
+    source: Annotated[str, typer.Argument(metavar="DIR", help="Folder of the corpus, or s3://bucket/folder (only read).")],
     dataset: Annotated[Dataset, typer.Option(help="Which corpus it is; 'folder': any videos.")],
     probe: Annotated[bool, typer.Option("--probe", help="Also open every file: playable, lengths, frames, hours.")] = False,
     contents: Annotated[bool, typer.Option(help="Look for equal content under two names (reads 4 kB of most files).")] = True,
@@ -163,7 +167,7 @@ def check(
     from pipelines.checking.check import check as run
     from pipelines.checking.check import print_report, write_json
 
-    report = run(dataset.value, source, look_at_contents=contents, look_into_headers=probe, workers=workers)
+    report = run(dataset.value, Place.of(source), look_at_contents=contents, look_into_headers=probe, workers=workers)
     if json is not None:
         write_json(report, json)
     if not quiet:

@@ -17,6 +17,7 @@ from space_data.files import NAME_BYTES, STEM_BYTES, check_length
 from space_data.manifest import MANIFEST
 from space_data.params import Params
 from space_data.schema import KEPT, Decision
+from space_data.store import Place
 from space_data.tables import read_arrow, write_arrow
 
 logger = logging.getLogger(__name__)
@@ -26,8 +27,8 @@ BELOW_BYTES = STEM_BYTES + NAME_BYTES
 
 
 def curate(
-    source: Path, out: Path, params: Params, workers: int | None = None, reader: str = "folder", audio_track: int | None = None,
-    pixels: bool = False,
+    source: Place | Path | str, out: Place | Path | str, params: Params, workers: int | None = None, reader: str = "folder",
+    audio_track: int | None = None, pixels: bool = False,
 ) -> Layout:  # fmt: skip
     """Curate the videos under ``source`` into ``out``; an interrupted run continues where it was.
 
@@ -44,23 +45,25 @@ def curate(
         SpaceError: no such folder, no video in it, one folder lies inside the other, ``out`` holds files that no run of this
             command made, is too long or cannot be written.
     """
-    check_length(source)
-    check_length(out, BELOW_BYTES)
-    if not source.is_dir():
-        found = "is a file" if source.exists() else "no such folder"
+    check_length(str(source))
+    check_length(str(out), BELOW_BYTES)
+    source, out = Place.of(source), Place.of(out)
+    if not source.is_folder():
+        found = "is a file" if source.is_file() else "no such folder"
         raise SpaceError(f"{source}: {found} (need a folder of videos)")
-    if source.resolve() in (out.resolve(), *out.resolve().parents):
+    inner, outer = (f"{place.resolved().rstrip('/')}/" for place in (source, out))
+    if outer.startswith(inner):
         raise SpaceError(f"{out}: lies inside the input folder {source}, which is only read (choose another --out)")
-    if out.resolve() in source.resolve().parents:
+    if inner.startswith(outer):
         raise SpaceError(f"{source}: the input folder lies inside {out}, whose folders are replaced (choose another --out)")
     layout = Layout.in_folder(out)
-    if out.is_dir() and any(out.iterdir()) and not layout.cache.is_dir():
+    if not out.is_empty() and not layout.cache.is_folder():
         # Stages replace folders such as out/align as a whole.
         raise SpaceError(f"{out}: holds files that are not of an earlier run (choose an empty or new folder as --out)")
     track = audio_track if audio_track is not None else params.data.audio_track
     params = params.model_copy(
         update={
-            "data": params.data.model_copy(update={"reader": reader, "raw": str(source), "audio_track": track}),
+            "data": params.data.model_copy(update={"reader": reader, "raw": source.uri, "audio_track": track}),
             "job": params.job.model_copy(update={"workers": workers or params.job.workers}),
         }
     )
@@ -68,7 +71,7 @@ def curate(
         return _curate(source, out, params, layout, pixels)
 
 
-def _curate(source: Path, out: Path, params: Params, layout: Layout, pixels: bool) -> Layout:
+def _curate(source: Place, out: Place, params: Params, layout: Layout, pixels: bool) -> Layout:
     for number, stage in enumerate(CURATION, 1):
         if stage == "align" and not pixels:
             _withdraw(layout, stage)
@@ -86,4 +89,4 @@ def _curate(source: Path, out: Path, params: Params, layout: Layout, pixels: boo
 def _withdraw(layout: Layout, *stages: str) -> None:
     """Make tables of an earlier run, which may be of other segments, no longer current; files stay, and are used again."""
     for stage in stages:
-        (layout.stage(stage) / MANIFEST).unlink(missing_ok=True)
+        (layout.stage(stage) / MANIFEST).delete()

@@ -1,138 +1,158 @@
 """Where a run's files lie: the same stage code serves the DVC pipeline (``data/``, ``reports/``) and ``space data curate``."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from pipelines.stages import CURATION
+from space_data.params import Job
+from space_data.store import Place
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Paths of one run. ``Layout()`` is the DVC pipeline's; ``Layout.in_folder(out)`` puts everything into one folder."""
+    """Places of one run. ``Layout()`` is the DVC pipeline's; ``Layout.in_folder(out)`` puts everything below one place."""
 
-    data: Path = Path("data")
-    reports: Path = Path("reports")
-    cache: Path = Path(".cache")
-    models: Path = Path("models")
+    data: Place = field(default_factory=lambda: Place.of("data"))
+    reports: Place = field(default_factory=lambda: Place.of("reports"))
+    cache: Place = field(default_factory=lambda: Place.of(".cache"))
+    models: Place = field(default_factory=lambda: Place.of("models"))
+    store: Place | None = None
+    """where the tables and the cache of the curation lie instead, for workers on other machines; ``data`` keeps the manifests"""
 
     @staticmethod
-    def in_folder(out: Path) -> "Layout":
+    def of(job: Job) -> "Layout":
+        """The DVC pipeline's, with what ``job.store`` moves to a bucket."""
+        return Layout(store=Place.of(job.store) if job.store else None)
+
+    @staticmethod
+    def in_folder(out: Place | Path | str) -> "Layout":
         """Everything under ``out``: ``out/ingest/``, ``out/measure/``, ... ``out/audit/index.html``."""
+        out = Place.of(out)
         return Layout(data=out, reports=out, cache=out / ".cache", models=out / "models")
 
-    def stage(self, name: str) -> Path:
+    def root(self, stage: str) -> Place:
+        """What the paths in a stage's tables are relative to."""
+        return self.store / "data" if self.store and stage in CURATION else self.data
+
+    def stage(self, name: str) -> Place:
         """Folder of a stage's tables, with their manifest."""
-        return self.data / name
+        return self.root(name) / name
+
+    def cache_of(self, stage: str) -> Place:
+        """Root of the cache that a stage uses."""
+        return self.store / "cache" if self.store and stage in CURATION else self.cache
 
     @property
     def corpus(self) -> Path:
         """The default corpus (corpus)."""
-        return self.data / "raw" / "synthetic"
+        return self.data.local() / "raw" / "synthetic"
 
     @property
-    def clips(self) -> Path:
+    def clips(self) -> Place:
         """``Clip`` rows of the readable clips (ingest)."""
         return self.stage("ingest") / "clips"
 
     @property
-    def frames(self) -> Path:
+    def frames(self) -> Place:
         """``FrameRow`` rows (measure)."""
         return self.stage("measure") / "frames"
 
     @property
-    def sound(self) -> Path:
+    def sound(self) -> Place:
         """``SoundRow`` rows (measure)."""
         return self.stage("measure") / "sound"
 
     @property
-    def thumbnails(self) -> Path:
+    def thumbnails(self) -> Place:
         """``Thumbnail`` rows (measure)."""
         return self.stage("measure") / "thumbnails"
 
     @property
-    def clip_measures(self) -> Path:
+    def clip_measures(self) -> Place:
         """``ClipMeasure`` rows (measure)."""
         return self.stage("measure") / "clips"
 
     @property
-    def measures(self) -> Path:
+    def measures(self) -> Place:
         """``Measure`` rows, one per segment (segment)."""
         return self.stage("segment") / "segments"
 
     @property
-    def sync(self) -> Path:
+    def sync(self) -> Place:
         """``SyncWindow`` rows, one per segment and window (sync)."""
         return self.stage("sync") / "windows"
 
     @property
-    def sync_segments(self) -> Path:
+    def sync_segments(self) -> Place:
         """``SegmentSync`` rows, one per segment (sync)."""
         return self.stage("sync") / "segments"
 
     @property
-    def scorer(self) -> Path:
+    def scorer(self) -> Place:
         """The audio-visual scorer that was used (sync)."""
         return self.stage("sync") / "scorer.npz"
 
     @property
-    def syncnet(self) -> Path:
+    def syncnet(self) -> Place:
         """``SyncNetScore`` rows, one per segment; none without the published weights (syncnet)."""
         return self.stage("syncnet") / "scores"
 
     @property
-    def decisions(self) -> Path:
+    def decisions(self) -> Place:
         """``Decision`` rows, one per segment (filter)."""
         return self.stage("filter") / "decisions"
 
     @property
-    def aligned(self) -> Path:
+    def aligned(self) -> Place:
         """Folder of the stage align: its tables, and the video and sound of the segments in ``media/``."""
         return self.stage("align")
 
     @property
-    def features(self) -> Path:
+    def features(self) -> Place:
         """Folder of the stage features: ``FeatureFrame`` and ``FeatureClip`` rows."""
         return self.stage("features")
 
     @property
-    def aligned_clips(self) -> Path:
+    def aligned_clips(self) -> Place:
         """``AlignedClip`` rows (align)."""
         return self.aligned / "clips"
 
     @property
-    def feature_frames(self) -> Path:
+    def feature_frames(self) -> Place:
         """Folder of ``FeatureFrame`` shards, in one folder per split (features)."""
         return self.features / "frames"
 
-    def feature_split(self, split: str) -> Path:
+    def feature_split(self, split: str) -> Place:
         """The folder of one split, named as Hive does, so that other readers see a column ``split``."""
         return self.feature_frames / f"split={split}"
 
     @property
-    def feature_clips(self) -> Path:
+    def feature_clips(self) -> Place:
         """``FeatureClip`` rows (features)."""
         return self.features / "clips"
 
     @property
-    def segment_crops(self) -> Path:
+    def segment_crops(self) -> Place:
         """``SegmentCrop`` rows (features)."""
         return self.features / "crops"
 
     @property
-    def latents(self) -> Path:
+    def latents(self) -> Place:
         """``LatentFrame`` rows: keypoints per frame (latents)."""
         return self.stage("latents") / "frames"
 
     def model(self, name: str) -> Path:
-        """Folder of a model: ``weights.safetensors``, ``card.json``, ``metrics.json``, ``curves.csv``."""
-        return self.models / name
+        """Folder of a model: ``weights.safetensors``, ``card.json``, ``metrics.json``, ``curves.csv``; trained here, so local."""
+        return self.models.local() / name
 
     def training_state(self, name: str) -> Path:
         """Where a model's training keeps its state for resuming, outside what DVC deletes."""
-        return self.cache / "train" / f"{name}.safetensors"
+        return self.cache.local() / "train" / f"{name}.safetensors"
 
     @property
     def synthesized(self) -> Path:
         """Folder of the systems' videos (synthesize): ``<system>/<clip>.mp4``."""
-        return self.stage("synthesize")
+        return self.stage("synthesize").local()
 
     @property
     def synthesized_clips(self) -> Path:
@@ -145,39 +165,39 @@ class Layout:
         return self.synthesized / "tracks.parquet"
 
     @property
-    def scores(self) -> Path:
+    def scores(self) -> Place:
         """``Score`` rows: system x clip x metric (evaluate)."""
         return self.stage("evaluate") / "scores.parquet"
 
     @property
-    def aggregates(self) -> Path:
+    def aggregates(self) -> Place:
         """``Aggregate`` rows: system x metric with intervals and coverage (evaluate)."""
         return self.stage("evaluate") / "aggregates.parquet"
 
     @property
     def evaluation_scorer(self) -> Path:
         """The audio-visual scorer of the benchmark, fitted on speakers that are not scored (evaluate)."""
-        return self.stage("evaluate") / "scorer.npz"
+        return self.stage("evaluate").local() / "scorer.npz"
 
     @property
-    def traces(self) -> Path:
+    def traces(self) -> Place:
         """``TraceFrame`` rows: what the detector saw in the videos (evaluate)."""
         return self.stage("evaluate") / "traces.parquet"
 
     @property
     def benchmark(self) -> Path:
         """Folder of the benchmark: ``metrics.json`` and ``plots/`` (evaluate), ``index.html`` and ``media/`` (report)."""
-        return self.reports / "benchmark"
+        return self.reports.local() / "benchmark"
 
     @property
-    def audit(self) -> Path:
+    def audit(self) -> Place:
         """Folder of the audit page."""
         return self.reports / "audit"
 
-    def ledger(self, stage: str) -> Path:
+    def ledger(self, stage: str) -> Place:
         """``LedgerRow`` rows of one stage."""
         return self.stage(stage) / "ledger"
 
-    def timing(self, stage: str) -> Path:
+    def timing(self, stage: str) -> Place:
         """How long the stage took on its last run."""
         return self.reports / "stages" / f"{stage}.json"

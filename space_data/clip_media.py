@@ -1,7 +1,8 @@
 """Pictures and sound of a clip, wherever its corpus keeps them.
 
 A clip may be a whole file, a part of one (HDTF: time stamps and a crop in a downloaded video), or a video with its sound in a
-file of its own (VoxCeleb2, RAVDESS, MEAD). Times count from the clip's start; both files are taken to start together.
+file of its own (VoxCeleb2, RAVDESS, MEAD), here or in a bucket; its paths are whole (``store.located``). Times count from the
+clip's start; both files are taken to start together.
 """
 
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from space_data.media.container import RgbImage
 from space_data.media.sound import Sound, decode_sound
 from space_data.media.video import Frame, VideoFacts, decode_video
 from space_data.schema import Clip
+from space_data.store import local_file
 from space_data.timebase import CLOCK_SLACK_S
 
 
@@ -44,7 +46,7 @@ def pictures(clip: Clip, at_most_hz: float | None = None, facts: VideoFacts | No
         SpaceError: the crop lies outside the picture.
     """
     crop = crop_of(clip)
-    for frame in decode_video(clip.path, clip.part_start_s, clip.part_end_s, at_most_hz, facts):
+    for frame in decode_video(local_file(clip.path), clip.part_start_s, clip.part_end_s, at_most_hz, facts):
         if crop is None:
             yield frame
             continue
@@ -61,7 +63,8 @@ def sound(clip: Clip) -> Sound:
     Raises:
         MediaError: no audio stream, or nothing of it decodes.
     """
-    return decode_sound(clip.audio_path or clip.path, part_s=(clip.part_start_s, clip.part_end_s), track=clip.audio_track)
+    file = local_file(clip.audio_path or clip.path)
+    return decode_sound(file, part_s=(clip.part_start_s, clip.part_end_s), track=clip.audio_track)
 
 
 class Playhead:

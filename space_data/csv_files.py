@@ -6,13 +6,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
-from space_data.files import atomic_file
+from space_data.store import Place, written
 
 FORMULA = r"^([=+\-@\t\r])"
 """A text that begins so is run by spreadsheets instead of shown, and ids come from the names of files."""
 
 
-def write_csv(path: Path, table: pa.Table) -> None:
+def write_csv(path: Place | Path, table: pa.Table) -> None:
     """Write ``table`` with a header, atomically; texts that spreadsheets would take for formulas get an apostrophe in front.
 
     Raises:
@@ -24,5 +24,5 @@ def write_csv(path: Path, table: pa.Table) -> None:
             column = column.cast(field.type.value_type)
         if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
             table = table.set_column(number, field.name, pc.replace_substring_regex(column, FORMULA, r"'\1"))
-    with atomic_file(path) as part:
+    with written(path) as part:
         pa_csv.write_csv(table, part, pa_csv.WriteOptions(quoting_style="needed"))

@@ -4,6 +4,8 @@ import errno
 import hashlib
 import os
 import re
+import shutil
+import socket
 import tempfile
 import unicodedata
 from collections import Counter
@@ -122,6 +124,36 @@ def _folded(path: str) -> str:
     return path.lower() if path.isascii() else unicodedata.normalize("NFD", unicodedata.normalize("NFD", path).casefold())
 
 
+def own_folder(root: Path) -> Path:
+    """The folder of this process below ``root``, made if need be; those of dead processes of this machine are removed."""
+    remove_dead(root)
+    folder = own_folder_name(root)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def own_folder_name(root: Path) -> Path:
+    """The path of ``own_folder``."""
+    return root / f"{socket.gethostname()}-{os.getpid()}"
+
+
+def remove_dead(root: Path) -> None:
+    """Remove the ``own_folder`` of every dead process of this machine."""
+    for old in root.glob(f"{socket.gethostname()}-*") if root.is_dir() else []:
+        if not _alive(int(old.name.rpartition("-")[2])):
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def _alive(process_id: int) -> bool:
+    try:
+        os.kill(process_id, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 def make_folder(folder: Path) -> None:
     """Create ``folder`` and its parents.
 
@@ -144,7 +176,7 @@ class atomic_file:
         SpaceError: ``path`` is too long or cannot be written.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: os.PathLike[str] | str) -> None:
         self.path = Path(path)
         self._part = part_of(self.path)
         make_folder(self.path.parent)
@@ -164,7 +196,7 @@ class atomic_file:
             raise SpaceError(f"{self.path}: cannot be written ({error.strerror})") from error
 
 
-def sha256_of(path: Path | str) -> str:
+def sha256_of(path: os.PathLike[str] | str) -> str:
     """SHA-256 of a file's content, in hexadecimal."""
     with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

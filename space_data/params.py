@@ -59,6 +59,7 @@ def _workers(value: Any) -> Any:
 class Job(Section):
     """How stages run; none of it changes a result."""
 
+    store: Annotated[str, Field(description="s3:// or gs:// address for tables and cache of the curation; empty: here")]
     workers: Annotated[Any, AfterValidator(_workers)]
     memory_gb: Positive
     shards: Count

@@ -1,39 +1,55 @@
 """Files and folders wherever they lie: a local path, or a bucket behind ``s3://`` or ``gs://``; all of it through ``pyarrow.fs``.
 
 A ``Place`` is what ``Path`` is for local files, with the few operations that every store has. What is put appears whole or not
-at all: objects of a bucket do so by themselves, a local file is written beside its place, synced, and renamed.
+at all: objects of a bucket do so by themselves, a local file is written beside its place, synced, and renamed. A local place can
+be given wherever a path is wanted (it has ``__fspath__``); one in a bucket then says that a local one is needed. What only reads
+local files, as codecs do, gets a ``local_file``.
 """
 
+import atexit
 import contextlib
+import dataclasses
+import errno
 import hashlib
 import os
+import shutil
+import tempfile
 import uuid
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
-import pyarrow as pa
 from pyarrow import fs
 
 from space_data.errors import SpaceError
-from space_data.files import check_length, make_folder
+from space_data.files import atomic_file, check_length, make_folder, own_folder, own_folder_name, remove_dead
 
 SCHEMES = ("s3", "gs")
 BLOCK_BYTES = 1 << 20
+COPIES = 4
+"""Local copies that a process keeps: video and sound of the clip at hand and of the one before."""
 
 
 @dataclass(frozen=True, order=True)
 class Place:
-    """A file or folder. ``uri``: a path, or ``s3://bucket/key?endpoint_override=...`` (the options of Arrow's file system)."""
+    """A file or folder.
+
+    ``uri``: an absolute path, or ``s3://bucket/key?endpoint_override=...`` with the options of Arrow's file system.
+    """
 
     uri: str
 
     @staticmethod
     def of(path: "Place | Path | str") -> "Place":
-        """``path`` as a place."""
-        return path if isinstance(path, Place) else Place(str(path))
+        """``path`` as a place; a relative one is made absolute, so that it is the same for workers in other folders."""
+        if isinstance(path, Place):
+            return path
+        place = Place(str(path))
+        return place if place.is_remote else Place(os.path.abspath(place.uri))
 
     @property
     def _address(self) -> tuple[str, str]:
@@ -66,7 +82,9 @@ class Place:
         return Place(f"{path.rstrip('/')}/{below}" + (f"?{options}" if options else ""))
 
     def __str__(self) -> str:
-        return self._address[0]
+        """For messages: without options; a local one as seen from the working folder, if it lies below."""
+        path = self._address[0]
+        return path.removeprefix(f"{os.getcwd()}/") if not self.is_remote else path
 
     def local(self) -> Path:
         """The path of a local one.
@@ -77,6 +95,9 @@ class Place:
         if self.is_remote:
             raise SpaceError(f"{self}: lies in a bucket, need a local folder")
         return Path(self.uri)
+
+    def __fspath__(self) -> str:
+        return str(self.local())
 
     @property
     def filesystem(self) -> fs.FileSystem:
@@ -90,30 +111,70 @@ class Place:
         path = self._address[0]
         return path.partition("://")[2] if self.is_remote else path
 
+    @contextlib.contextmanager
+    def _named(self) -> Iterator[fs.FileSystem]:
+        """The file system; its errors get the file's name and, where the network gave none, a number: Arrow says neither."""
+        try:
+            yield self.filesystem
+        except OSError as error:
+            if error.errno is None:
+                raise OSError(errno.EREMOTEIO if self.is_remote else errno.EIO, str(error), str(self)) from error
+            error.filename = error.filename or str(self)
+            raise
+
     def info(self) -> fs.FileInfo:
         """What there is: type, size, time of change."""
-        try:
-            return self.filesystem.get_file_info(self.path)
-        except OSError as error:
-            error.filename = error.filename or str(self)  # Arrow does not say which
-            raise
+        with self._named() as files:
+            return files.get_file_info(self.path)
+
+    def size(self) -> int:
+        """Size in bytes.
+
+        Raises:
+            OSError: there is no file.
+        """
+        if not self.is_remote:
+            return os.stat(self.uri).st_size
+        info = self.info()
+        if not info.is_file:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(self))
+        return info.size
 
     def is_file(self) -> bool:
         """Whether there is a file."""
         return self.info().is_file
 
-    def read(self) -> bytes:
-        """The whole content.
+    def is_empty(self) -> bool:
+        """Whether nothing lies in this folder, or there is none."""
+        with self._named() as files:
+            return not files.get_file_info(fs.FileSelector(self.path, allow_not_found=True))
+
+    def resolved(self) -> str:
+        """Its path with links followed, to compare it with others, and for what the names of folders say."""
+        return self._address[0] if self.is_remote else os.path.realpath(self.uri)
+
+    def is_folder(self) -> bool:
+        """Whether there is a folder; in a bucket: anything below that name."""
+        return self.info().type == fs.FileType.Directory
+
+    def read(self, at_most_bytes: int | None = None) -> bytes:
+        """The content, or its beginning.
 
         Raises:
             OSError: it cannot be read.
         """
-        with self.filesystem.open_input_stream(self.path) as stream:
-            return stream.read()
+        if not self.is_remote:
+            with open(self.uri, "rb", buffering=0) as file:
+                return file.read(-1 if at_most_bytes is None else at_most_bytes)
+        with self._named() as files, files.open_input_stream(self.path) as stream:
+            return stream.read(at_most_bytes)
 
-    def open(self) -> pa.NativeFile:
+    def open(self) -> BinaryIO:
         """The content, for reading here and there."""
-        return self.filesystem.open_input_file(self.path)
+        if not self.is_remote:
+            return open(self.uri, "rb")
+        with self._named() as files:
+            return files.open_input_file(self.path)
 
     def put(self, content: bytes | Path) -> None:
         """Write bytes, or a local file's, whole or not at all.
@@ -123,7 +184,7 @@ class Place:
             SpaceError: the folder cannot be written, or the name is too long.
         """
         if self.is_remote:
-            with self.filesystem.open_output_stream(self.path) as out:
+            with self._named() as files, files.open_output_stream(self.path) as out:
                 for block in _blocks(content):
                     out.write(block)
             return
@@ -155,21 +216,128 @@ class Place:
         """
         chosen = fs.FileSelector(self.path, recursive=below, allow_not_found=True)
         root = self.path.rstrip("/")
-        found = [info.path[len(root) + 1 :] for info in self.filesystem.get_file_info(chosen) if info.is_file]
+        with self._named() as files:
+            found = [info.path[len(root) + 1 :] for info in files.get_file_info(chosen) if info.is_file]
         return [self / path for path in sorted(found) if path.endswith(suffix) and not PurePosixPath(path).name.startswith(".")]
 
     def delete(self) -> None:
         """Remove a file, if it is there."""
-        with contextlib.suppress(FileNotFoundError):
-            self.filesystem.delete_file(self.path)
+        with contextlib.suppress(FileNotFoundError), self._named() as files:
+            files.delete_file(self.path)
 
     def sha256(self) -> str:
         """SHA-256 of the content, in hexadecimal."""
         digest = hashlib.sha256()
-        with self.filesystem.open_input_stream(self.path) as stream:
+        with self._named() as files, files.open_input_stream(self.path) as stream:
             while block := stream.read(BLOCK_BYTES):
                 digest.update(block)
         return digest.hexdigest()
+
+    def download(self, target: Path) -> None:
+        """Copy the content to a local file.
+
+        Raises:
+            OSError: it cannot be read, or written.
+        """
+        with self._named() as files, files.open_input_stream(self.path) as stream, target.open("wb") as file:
+            while block := stream.read(BLOCK_BYTES):
+                file.write(block)
+
+
+@contextlib.contextmanager
+def written(path: Place | Path | str) -> Iterator[Path]:
+    """``with written(path) as part: ...`` hands out a local file that becomes ``path`` if the block ends well.
+
+    Raises:
+        SpaceError: a local one cannot be written.
+        OSError: the store does not take it.
+    """
+    place = Place.of(path)
+    if not place.is_remote:
+        with atomic_file(place) as part:
+            yield part
+        return
+    with tempfile.TemporaryDirectory(prefix="space-written-") as folder:
+        part = Path(folder) / place.name
+        yield part
+        place.put(part)
+
+
+Row = TypeVar("Row")
+
+
+def located(row: Row, root: Place, *fields: str) -> Row:
+    """``row`` with the paths in ``fields``, which tables hold relative to ``root``, as URIs.
+
+    Those that are whole already, since they lie elsewhere, and empty ones stay as they are.
+    """
+    paths = {name: getattr(row, name) for name in fields}
+    whole = {name: (root / path).uri for name, path in paths.items() if path and not Place(path).is_remote}
+    return dataclasses.replace(row, **whole)  # type: ignore[type-var]
+
+
+def below(uri: str, root: Place) -> str:
+    """``uri`` as tables hold it: relative to ``root`` if it lies there."""
+    path, top = Place(uri)._address[0], root._address[0].rstrip("/") + "/"
+    return path.removeprefix(top) if path.startswith(top) else uri
+
+
+@dataclass(frozen=True)
+class LocalFile(os.PathLike[str]):
+    """A file to open. In words it is its bare name: what is said of it in a table must not depend on where it lies."""
+
+    path: str
+    name: str
+
+    def __fspath__(self) -> str:
+        return self.path
+
+    def __str__(self) -> str:
+        return self.name
+
+
+_copies: OrderedDict[str, Path] = OrderedDict()
+
+
+def local_file(uri: str) -> LocalFile:
+    """The file at ``uri`` as one to open, for what reads local files only.
+
+    Of one in a bucket it is a copy on this machine, of which the last ``COPIES`` are kept.
+
+    Raises:
+        OSError: it cannot be read, or there is no room for the copy.
+    """
+    place = Place(uri)
+    return LocalFile(str(_copy(place) if place.is_remote else uri), place.name)
+
+
+def _copy(place: Place) -> Path:
+    uri = place.uri
+    if uri not in _copies:
+        while len(_copies) >= COPIES:
+            _copies.popitem(last=False)[1].unlink(missing_ok=True)
+        folder = own_folder(_copies_root())
+        target = folder / f"{uuid.uuid4().hex}{PurePosixPath(place.path).suffix}"
+        try:
+            place.download(target)
+        except BaseException:
+            target.unlink(missing_ok=True)
+            raise
+        _copies[uri] = target
+    _copies.move_to_end(uri)
+    return _copies[uri]
+
+
+def _copies_root() -> Path:
+    return Path(tempfile.gettempdir()) / "space-copies"
+
+
+@atexit.register
+def forget_copies() -> None:
+    """Remove the local copies of this process and of dead ones: what is asked for again is read from the store again."""
+    _copies.clear()
+    shutil.rmtree(own_folder_name(_copies_root()), ignore_errors=True)
+    remove_dead(_copies_root())
 
 
 @lru_cache
@@ -177,6 +345,8 @@ def _filesystem(scheme: str, options: str) -> fs.FileSystem:
     if not scheme:
         return fs.LocalFileSystem()
     chosen = dict(parse_qsl(options))
+    if scheme == "s3" and "endpoint_override" not in chosen and (endpoint := os.environ.get("AWS_ENDPOINT_URL")):
+        chosen["endpoint_override"] = endpoint  # as Amazon's own tools do
     kind = {"s3": "S3FileSystem", "gs": "GcsFileSystem"}[scheme]
     try:
         return getattr(fs, kind)(**chosen)

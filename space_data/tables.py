@@ -9,7 +9,7 @@ import tempfile
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, TypeVar
 
 import numpy as np
@@ -18,10 +18,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from space_data.errors import SpaceError
-from space_data.files import atomic_file, sha256_of
 from space_data.manifest import MANIFEST, Manifest, Shard, is_named, read_manifest, shard_places
 from space_data.schema import arrow_schema, version_of
-from space_data.store import Place
+from space_data.store import Place, written
 
 Row = TypeVar("Row")
 
@@ -107,9 +106,9 @@ def writer_options(schema: pa.Schema) -> dict[str, Any]:
     return {"compression": "zstd", "write_page_checksum": True, "use_dictionary": repeating}
 
 
-def write_arrow(path: Path | str, table: pa.Table) -> None:
+def write_arrow(path: Place | Path | str, table: pa.Table) -> None:
     """Write one Parquet file atomically (zstd, fixed row groups, no wall-clock content)."""
-    with atomic_file(path) as part:
+    with written(path) as part:
         pq.write_table(table, part, row_group_size=ROW_GROUP_ROWS, **writer_options(table.schema))
 
 
@@ -123,12 +122,12 @@ def shard_writer(row_class: type) -> Iterator[tuple[Path, pq.ParquetWriter]]:
             yield file, writer
 
 
-def write_table(path: Path | str, rows: Iterable[Any], row_class: type) -> None:
+def write_table(path: Place | Path | str, rows: Iterable[Any], row_class: type) -> None:
     """Write ``rows`` sorted by their scalar columns from the left (clip, then frame or stage, ...).
 
     ``path`` ends in ``.parquet``: one file. Without a suffix it is a table of a stage, which gets one shard (``write_sharded``).
     """
-    if Path(path).suffix:
+    if PurePath(Place.of(path).name).suffix:
         write_arrow(path, to_arrow(sort_rows(rows, row_class), row_class))
     else:
         write_sharded(path, rows, row_class, 1)
@@ -140,7 +139,7 @@ def sort_rows(rows: Iterable[Row], row_class: type) -> list[Row]:
     return sorted(rows, key=lambda row: tuple(getattr(row, k) for k in keys))
 
 
-def write_sharded(folder: Path | str, rows: Iterable[Any], row_class: type, shards: int) -> None:
+def write_sharded(folder: Place | Path | str, rows: Iterable[Any], row_class: type, shards: int) -> None:
     """Write ``rows`` as a table of ``shards`` files into ``folder`` and name them in the manifest of the stage above it."""
     by_clip_id: dict[str, list[Any]] = defaultdict(list)
     for row in rows:
@@ -149,7 +148,7 @@ def write_sharded(folder: Path | str, rows: Iterable[Any], row_class: type, shar
     merge_shards(folder, tables, row_class, shards)
 
 
-def merge_shards(folder: Path | str, tables: Mapping[str, Callable[[], pa.Table]], row_class: type, shards: int) -> None:
+def merge_shards(folder: Place | Path | str, tables: Mapping[str, Callable[[], pa.Table]], row_class: type, shards: int) -> None:
     """Write a table of ``shards`` files, one row group in memory at a time, and name them in the manifest of the stage above it.
 
     A row group holds whole clips, as many as fit into ``ROW_GROUP_ROWS`` rows (at least one): a loader that streams row groups
@@ -161,20 +160,21 @@ def merge_shards(folder: Path | str, tables: Mapping[str, Callable[[], pa.Table]
         row_class: what the rows are.
         shards: number of files.
     """
-    place = Path(folder)
-    stage = place.parent.parent if "=" in place.name else place.parent
-    name = place.relative_to(stage).as_posix()
+    place = Place.of(folder)
+    stage, name = place.parent, place.name
+    if "=" in name:
+        stage, name = stage.parent, f"{stage.name}/{name}"
     schema = arrow_schema(row_class)
-    written = []
+    shards_made = []
     for part in range(shards):
         file = place / f"part-{part:05d}.parquet"
-        with atomic_file(file) as made, pq.ParquetWriter(made, schema, **writer_options(schema)) as writer:
+        with written(file) as made, pq.ParquetWriter(made, schema, **writer_options(schema)) as writer:
             own = sorted(i for i in tables if shard_of(i, shards) == part)
             rows = write_groups(writer, (tables[clip_id]() for clip_id in own))
-        written.append(Shard(f"{name}/{file.name}", sha256_of(file), file.stat().st_size, rows, part))
-    before = read_manifest(Place.of(stage)) or Manifest(stage.name, shards, {})
-    tables_now = {**before.tables, name: written}
-    (Place.of(stage) / MANIFEST).put(dataclasses.replace(before, parts=shards, tables=tables_now).to_json())
+        shards_made.append(Shard(f"{name}/{file.name}", file.sha256(), file.info().size, rows, part))
+    before = read_manifest(stage) or Manifest(stage.name, shards, {})
+    tables_now = {**before.tables, name: shards_made}
+    (stage / MANIFEST).put(dataclasses.replace(before, parts=shards, tables=tables_now).to_json())
 
 
 def write_groups(writer: pq.ParquetWriter, tables: Iterable[pa.Table]) -> int:

@@ -4,7 +4,6 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +12,7 @@ from space_data.errors import SpaceError
 from space_data.landmarks import N_LANDMARKS
 from space_data.schema import EMOTIONS, FeatureClip, FeatureFrame, emotion_known
 from space_data.speech import MEL_BANDS
+from space_data.store import Place
 from space_data.tables import by_clip, read_arrow, read_table, vectors
 from space_data.timebase import FEATURES_PER_FRAME
 from space_models.retarget import neutral_of
@@ -42,7 +42,7 @@ class Features:
     data_hash: str
 
     @staticmethod
-    def read(frames: Path, clips: Path) -> "Features":
+    def read(frames: Place, clips: Place) -> "Features":
         """Read the tables of stage ``features``; clips under a second are left out.
 
         Raises:

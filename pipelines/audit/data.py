@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +15,7 @@ from pipelines.layout import Layout
 from space_data.errors import SpaceError
 from space_data.params import Params
 from space_data.schema import FAILED, KEPT, STATUSES, Clip, Decision, LedgerRow, Measure, SegmentSync, SyncNetScore, arrow_schema
+from space_data.store import Place
 from space_data.tables import has_table, in_order, read_arrow
 
 HOUR_S = 3600.0
@@ -126,7 +126,7 @@ class Audit:
         return arrow_schema(LedgerRow).empty_table().select([*LEDGER_COLUMNS, "stage"])
 
 
-def table_if_there(path: Path, row_class: type) -> pa.Table:
+def table_if_there(path: Place, row_class: type) -> pa.Table:
     return read_arrow(path, row_class) if has_table(path) else arrow_schema(row_class).empty_table()
 
 

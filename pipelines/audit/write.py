@@ -17,8 +17,8 @@ from pipelines.deciding.rules import Mask, Values
 from pipelines.layout import Layout
 from pipelines.stages import CURATION
 from space_data.csv_files import write_csv
-from space_data.files import atomic_file
 from space_data.params import Params
+from space_data.store import written
 
 KEEP_COLUMNS = ("clip_id", "source_clip_id", "start_s", "end_s")
 
@@ -30,7 +30,7 @@ def write_audit(params: Params, layout: Layout, stages: Sequence[str] = CURATION
     """
     audit = Audit.read(params, layout, stages)
     audit_page(audit, params, layout).write(layout.audit / "index.html")
-    with atomic_file(layout.audit / "metrics.json") as part:
+    with written(layout.audit / "metrics.json") as part:
         part.write_text(json.dumps(audit_metrics(audit), indent=1) + "\n")
     write_keep_list(audit, layout)
     write_plots(audit, layout)
@@ -46,7 +46,7 @@ def write_keep_list(audit: Audit, layout: Layout) -> None:
     """Write what the bounds in force keep as ``audit/keep.csv`` and ``audit/keep.parquet``."""
     table = keep_list(audit.segments, audit.kept, audit.judgement.correction_frames)
     write_csv(layout.audit / "keep.csv", table)
-    with atomic_file(layout.audit / "keep.parquet") as part:
+    with written(layout.audit / "keep.parquet") as part:
         pq.write_table(table, part, compression="zstd")
 
 

@@ -6,7 +6,6 @@ looked at: empty ones, equal content under two names, and on request what their 
 
 import hashlib
 import json
-import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -21,7 +20,8 @@ from pipelines.readers import Source, list_sources, published
 from pipelines.readers.listing import ERROR, FINDINGS, Finding
 from space_data import progress
 from space_data.errors import SpaceError
-from space_data.files import atomic_file, sha256_of
+from space_data.files import atomic_file
+from space_data.store import Place
 
 SAMPLE_BYTES = 4096
 """Files of one size are compared by so many bytes of their middle before they are read whole."""
@@ -57,7 +57,7 @@ class Report:
         return not any(FINDINGS[finding.kind][0] == ERROR for finding in self.findings)
 
 
-def check(reader: str, root: Path, look_at_contents: bool = True, look_into_headers: bool = False, workers: int = 1) -> Report:
+def check(reader: str, root: Place, look_at_contents: bool = True, look_into_headers: bool = False, workers: int = 1) -> Report:
     """Reconcile the folder ``root`` with the corpus that ``reader`` knows.
 
     Args:
@@ -111,25 +111,25 @@ def repeated_clips(sources: list[Source]) -> list[Finding]:
     return [Finding("duplicate", clip_id, f"{times} files would have this clip id") for clip_id, times in n.items() if times > 1]
 
 
-def file_sizes(root: Path, sources: Iterable[Source]) -> tuple[list[Finding], dict[int, list[str]]]:
+def file_sizes(root: Place, sources: Iterable[Source]) -> tuple[list[Finding], dict[int, list[str]]]:
     """Empty and unreachable files as findings; the other files of the clips by size in bytes."""
     paths = sorted({path for source in sources for path in source.files})
     findings = []
     by_size: dict[int, list[str]] = defaultdict(list)
     for path in paths:
         try:
-            size = os.stat(path).st_size
+            size = (root / path).size()
         except OSError as error:
-            findings.append(Finding("lost", os.path.relpath(path, root), f"cannot be opened ({error.strerror})"))
+            findings.append(Finding("lost", path, f"cannot be opened ({error.strerror})"))
             continue
         if size:
             by_size[size].append(path)
         else:
-            findings.append(Finding("empty", os.path.relpath(path, root)))
+            findings.append(Finding("empty", path))
     return findings, by_size
 
 
-def equal_contents(root: Path, by_size: dict[int, list[str]]) -> list[Finding]:
+def equal_contents(root: Place, by_size: dict[int, list[str]]) -> list[Finding]:
     """Files with the same bytes as an earlier one."""
     groups = [(size, paths) for size, paths in sorted(by_size.items()) if len(paths) > 1]
     findings = []
@@ -139,25 +139,25 @@ def equal_contents(root: Path, by_size: dict[int, list[str]]) -> list[Finding]:
             for path in paths:
                 advance()
                 try:
-                    alike[_sample(path, size)].append(path)
+                    alike[_sample(root / path, size)].append(path)
                 except OSError as error:
-                    findings.append(Finding("unreadable", os.path.relpath(path, root), str(error.strerror)))
+                    findings.append(Finding("unreadable", path, str(error.strerror)))
             hashes: dict[str, str] = {}
             for path in (path for similar in alike.values() if len(similar) > 1 for path in similar):
                 try:
-                    first = hashes.setdefault(sha256_of(path), path)
+                    first = hashes.setdefault((root / path).sha256(), path)
                 except OSError as error:
-                    findings.append(Finding("unreadable", os.path.relpath(path, root), str(error.strerror)))
+                    findings.append(Finding("unreadable", path, str(error.strerror)))
                     continue
                 if first != path:
-                    detail = f"the same {size:,} bytes as {os.path.relpath(first, root)}"
-                    findings.append(Finding("duplicate", os.path.relpath(path, root), detail))
+                    detail = f"the same {size:,} bytes as {first}"
+                    findings.append(Finding("duplicate", path, detail))
     return findings
 
 
-def _sample(path: str, size: int) -> bytes:
+def _sample(place: Place, size: int) -> bytes:
     """Hash of a few bytes from the middle of a file, where encoded pictures differ and headers do not lie."""
-    with open(path, "rb") as file:
+    with place.open() as file:
         file.seek(max(0, (size - SAMPLE_BYTES) // 2))
         return hashlib.sha256(file.read(SAMPLE_BYTES)).digest()
 

@@ -1,10 +1,8 @@
 """What ``space data check --probe`` reads: the headers of every clip's files, compared with each other and with annotations."""
 
-import os
 from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass
-from pathlib import Path
 
 from pipelines.job.pool import Answer, Died, IsolatedPool, Raised, Returned, TimedOut
 from pipelines.job.unit import FunctionName
@@ -13,6 +11,7 @@ from pipelines.readers.voxceleb2 import annotated_frames
 from space_data import progress
 from space_data.media.container import MediaError
 from space_data.media.probe import MediaInfo, probe, stream_lengths
+from space_data.store import Place, local_file, located
 from space_data.timebase import VIDEO_FPS
 
 LENGTH_TOLERANCE_S = 0.2
@@ -31,25 +30,25 @@ class Probed:
     findings: list[Finding]
 
 
-def probe_all(reader: str, root: Path, sources: list[Source], workers: int) -> list[Probed]:
+def probe_all(reader: str, root: Place, sources: list[Source], workers: int) -> list[Probed]:
     """Open the files of every clip, each in a process that may die of it."""
     pool = IsolatedPool(FunctionName("pipelines.checking.headers", "probe_clip"), workers, PROBE_MEMORY_GB)
     waiting: deque[tuple[Source, Future[Answer]]] = deque()
     probed = []
     try:
         for source in progress.track(sources, "headers"):
-            waiting.append((source, pool.submit(reader, str(root), source, limit_s=PROBE_LIMIT_S)))
+            whole = located(source, root, "path", "audio")
+            waiting.append((source, pool.submit(reader, whole, source.path, limit_s=PROBE_LIMIT_S)))
             if len(waiting) > QUEUED_PER_WORKER * workers:
                 first, answer = waiting.popleft()
-                probed.append(_probed(root, first, answer.result()))
-        probed += [_probed(root, last, answer.result()) for last, answer in waiting]
+                probed.append(_probed(first, answer.result()))
+        probed += [_probed(last, answer.result()) for last, answer in waiting]
     finally:
         pool.close()
     return probed
 
 
-def _probed(root: Path, source: Source, answer: Answer) -> Probed:
-    path = os.path.relpath(source.path, root)
+def _probed(source: Source, answer: Answer) -> Probed:
     match answer:
         case Returned(value, _):
             return value
@@ -59,25 +58,25 @@ def _probed(root: Path, source: Source, answer: Answer) -> Probed:
             detail = f"the process that opened it died (exit code {exit_code})"
         case TimedOut(limit_s):
             detail = f"opening it took longer than {limit_s:g} s"
-    return Probed(0.0, [Finding("unreadable", path, detail)])
+    return Probed(0.0, [Finding("unreadable", source.path, detail)])
 
 
-def probe_clip(reader: str, root: str, source: Source) -> Probed:
-    """In a worker: open one clip's files and compare what their headers say."""
-    path = os.path.relpath(source.path, root)
-    sound_file = source.audio or source.path
+def probe_clip(reader: str, source: Source, path: str) -> Probed:
+    """In a worker: open one clip's files and compare what their headers say; ``path`` is the video's for findings."""
     try:
-        info, (video_s, audio_s) = probe(source.path), stream_lengths(source.path)
+        video_file = local_file(source.path)
+        info, (video_s, audio_s) = probe(video_file), stream_lengths(video_file)
         sound = info
         if source.audio:
-            sound, (_, audio_s) = probe(source.audio), stream_lengths(source.audio)
+            sound_file = local_file(source.audio)
+            sound, (_, audio_s) = probe(sound_file), stream_lengths(sound_file)
     except MediaError as error:
         return Probed(0.0, [Finding("unreadable", path, str(error))])
     findings = []
     if not info.has_video:
         findings.append(Finding("unreadable", path, f"no video stream (sound only: {info.audio_codec})"))
     if not sound.has_audio:
-        findings.append(Finding("unmatched", os.path.relpath(sound_file, root), "no sound in it"))
+        findings.append(Finding("unmatched", path, "no sound in it" + (" or its sound file" if source.audio else "")))
     length_s = video_s or info.duration_s
     start_s, end_s = source.part_s
     if end_s is not None and end_s > length_s + PART_SLACK_S:
@@ -100,9 +99,9 @@ def _against_annotation(source: Source, path: str, info: MediaInfo, sound: Media
     coder's frame. Frames are counted by their packets; ``measure`` compares that with what decodes.
     """
     findings = []
-    rows = annotated_frames(source.path)
-    if rows is not None and info.shown_frames and rows[1] != info.shown_frames:
-        findings.append(Finding("frame_mismatch", path, f"{info.shown_frames} frames, {rows[1]} annotated rows"))
+    rows = annotated_frames(Place(source.path))
+    if rows is not None and info.shown_frames and rows != info.shown_frames:
+        findings.append(Finding("frame_mismatch", path, f"{info.shown_frames} frames, {rows} annotated rows"))
     if audio_s is not None and info.shown_frames:
         padding_s = 0.0 if sound.audio_codec.startswith("pcm") else AAC_FRAME_SAMPLES / sound.audio_hz
         sound_frames = audio_s * VIDEO_FPS

@@ -10,8 +10,8 @@ from typing import Any
 
 from pipelines.layout import Layout
 from space_data import progress
-from space_data.files import atomic_file
 from space_data.schema import STATUSES
+from space_data.store import written
 
 STAGE_FACTS = ("stage", "clips", "computed", "seconds", "clips_per_s", *STATUSES)
 """What every stage tells of itself; anything else in its line is a note of its own."""
@@ -47,7 +47,7 @@ def stage_clock(layout: Layout, stage: str) -> Iterator[StageClock]:
         "seconds": round(seconds, 2), "clips_per_s": round(clock.clips / max(seconds, 1e-9), 3),
         **{status: clock.counts[status] for status in STATUSES}, **clock.notes,
     }  # fmt: skip
-    with atomic_file(layout.timing(stage)) as part:
+    with written(layout.timing(stage)) as part:
         part.write_text(json.dumps(facts, indent=1) + "\n")
     if not progress.is_quiet():
         # One line, so that it also reads well in a log; `report` prints all stages as one table.

@@ -6,17 +6,17 @@ wrong with its input is run twice, since an error that the disk gave once reads 
 """
 
 import errno
-import hashlib
 import logging
 import time
 import traceback
 from collections.abc import Callable, Sequence
 from itertools import chain, repeat
-from pathlib import Path
 from typing import TypeVar
 
 from pipelines.job.unit import EnvironmentFault
 from space_data.errors import SpaceError
+from space_data.files import sha256_of
+from space_data.store import Place, local_file
 
 logger = logging.getLogger(__name__)
 
@@ -61,10 +61,10 @@ def check_inputs(inputs: Sequence[tuple[str, str]]) -> None:
     Raises:
         EnvironmentFault: one cannot, or has not.
     """
-    for path, sha256 in inputs:
+    for uri, sha256 in inputs:
+        path = Place(uri)
         try:
-            with Path(path).open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
+            found = sha256_of(local_file(uri))
         except OSError as error:
             raise EnvironmentFault(f"{path}: {error.strerror} (it was there when it was ingested)") from error
         if found != sha256:

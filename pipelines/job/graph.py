@@ -50,7 +50,7 @@ from pipelines.job.stage import Context, Stage
 from pipelines.job.unit import EnvironmentFault, FunctionName, Outcome, Unit
 from space_data.errors import SpaceError
 from space_data.params import Job
-from space_data.store import Place
+from space_data.store import Place, forget_copies
 
 logger = logging.getLogger(__name__)
 
@@ -405,6 +405,7 @@ def execute(run: Run) -> None:
         raise
     finally:
         _give_back(run.run_id, all_of_them=True)
+        forget_copies()
         remove_scratch(cache_of(run.context, run.stage.name))
 
 

@@ -1,47 +1,111 @@
-"""One run at a time in an output folder. The kernel holds the lock, so that one of a dead run holds nothing back."""
+"""One run at a time in an output folder or bucket.
+
+In a folder the kernel holds the lock, so that one of a dead run holds nothing back. A bucket has no locks: there the run keeps a
+*lease*, an object that it puts again every ``RENEWED_S``; one that is older than ``STALE_S`` is of a dead run.
+"""
 
 import fcntl
+import json
+import logging
 import os
 import socket
 import sys
+import threading
+import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from space_data.errors import SpaceError
 from space_data.files import make_folder
+from space_data.store import Place
+
+logger = logging.getLogger(__name__)
 
 LOCK_FILE = "lock"
-_held: set[Path] = set()
+RENEWED_S, STALE_S = 20.0, 120.0
+SETTLED_S = 1.0
+"""So long after it was put a lease is read again: of two runs that began together the later one stays."""
+_held: set[str] = set()
 
 
 @contextmanager
-def one_run_in(cache: Path) -> Iterator[None]:
+def one_run_in(cache: Place | Path) -> Iterator[None]:
     """Hold the lock of the run that ``cache`` belongs to; a run may take its own again.
 
     Raises:
         SpaceError: another run holds it; says which.
     """
-    place = cache.resolve()
-    if place in _held:
+    place = Place.of(cache)
+    key = place.uri if place.is_remote else os.path.realpath(place)
+    if key in _held:
         yield
         return
+    with _lease(place) if place.is_remote else _kernel_lock(place.local()):
+        _held.add(key)
+        try:
+            yield
+        finally:
+            _held.discard(key)
+
+
+def _who() -> str:
+    return f"host {socket.gethostname()}, process {os.getpid()}: {' '.join(sys.argv)[:200]}"
+
+
+def _refused(place: object, who: str) -> SpaceError:
+    return SpaceError(f"{place}: another run is at work there ({who}); wait for it, end it, or choose another output folder")
+
+
+@contextmanager
+def _kernel_lock(cache: Path) -> Iterator[None]:
     make_folder(cache)
     with (cache / LOCK_FILE).open("a+") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            raise SpaceError(
-                f"{cache.parent}: another run is at work there ({file.read().strip() or 'just started'}); "
-                "wait for it, end it, or choose another output folder"
-            ) from None
+            raise _refused(cache.parent, file.read().strip() or "just started") from None
         file.truncate(0)
-        file.write(f"host {socket.gethostname()}, process {os.getpid()}: {' '.join(sys.argv)[:200]}\n")
+        file.write(f"{_who()}\n")
         file.flush()
-        _held.add(place)
         try:
             yield
         finally:
-            _held.discard(place)
             file.truncate(0)
+
+
+@contextmanager
+def _lease(cache: Place) -> Iterator[None]:
+    """Raises SpaceError if another run has a lease that it still renews."""
+    place, own, ended = cache / LOCK_FILE, uuid.uuid4().hex, threading.Event()
+
+    def put() -> None:
+        place.put(json.dumps({"id": own, "who": _who(), "time_s": time.time()}).encode())
+
+    def see_that_it_is_free() -> None:
+        if place.is_file():
+            lease = json.loads(place.read())
+            if lease["id"] != own and time.time() - lease["time_s"] < STALE_S:
+                raise _refused(cache.parent, lease["who"])
+
+    def renew() -> None:
+        while not ended.wait(RENEWED_S):
+            try:
+                put()
+            except OSError as error:  # the stages themselves wait for a store that is away, or give up
+                logger.warning("%s: the lease cannot be renewed (%s)", place, error)
+
+    see_that_it_is_free()
+    put()
+    time.sleep(SETTLED_S)
+    see_that_it_is_free()
+    renewing = threading.Thread(target=renew, daemon=True)
+    renewing.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        renewing.join()
+        place.delete()

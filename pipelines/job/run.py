@@ -63,17 +63,18 @@ def run_stage(stage: Stage, params: Params, layout: Layout) -> None:
     Raises:
         SpaceError: another run is at work here; the environment stopped units; too many failed; ids were lost.
     """
-    with one_run_in(layout.cache), stage_clock(layout, stage.name) as clock:
-        remove_remains(Place.of(layout.cache) / stage.name, Place.of(layout.stage(stage.name)))
+    cache = layout.cache_of(stage.name)
+    with one_run_in(cache), stage_clock(layout, stage.name) as clock:
+        remove_remains(cache / stage.name, layout.stage(stage.name))
         context = _context(stage, params, layout)
         reports, computed = _reports(stage, context)
         _check(stage, context, reports)
         manifest = _manifest(stage, context, reports)
-        place = Place.of(layout.stage(stage.name)) / MANIFEST
-        patiently(partial(place.put, manifest.to_json()), params.job.patience_s, stage.name)
+        for folder in dict.fromkeys((layout.stage(stage.name), layout.data / stage.name)):  # DVC's, of tables in a bucket
+            patiently(partial((folder / MANIFEST).put, manifest.to_json()), params.job.patience_s, stage.name)
         for uri in (uri for report in reports for uri in report.stale):
             Place(uri).delete()
-        _remove_foreign(Place.of(layout.stage(stage.name)), manifest, stage)
+        _remove_foreign(layout.stage(stage.name), manifest, stage)
         clock.counts = Counter(manifest.counts)
         clock.clips, units = sum(manifest.counts.values()), sum(report.units for report in reports)
         clock.computed = round(clock.clips * computed / units) if units else 0  # a unit may be a whole shard
@@ -243,12 +244,12 @@ def run_units(
     Raises:
         SpaceError: as ``run_stage``.
     """
-    folder = layout.cache / name
+    folder = layout.cache.local() / name
     unpacked = folder / "unpacked"
     shutil.rmtree(unpacked, ignore_errors=True)
     listed = sorted(units, key=lambda unit: unit.unit_id)
     with one_run_in(layout.cache):
-        remove_remains(Place.of(folder), Place.of(layout.stage(name)))
+        remove_remains(Place.of(folder), layout.stage(name))
         Place.of(folder / "units.pickle").put(pickle.dumps(listed))
         listing = partial(_listed, folder / "units.pickle")
         stage = Stage(name, function, {}, listing, settings=partial(_given, settings), unpacked=True)
@@ -302,7 +303,8 @@ def stage_main(argv: Sequence[str] | None = None) -> None:
     try:
         with lengths_in_words():
             module = importlib.import_module(f"pipelines.stages.{arguments.stage}")
-            module.run(load_params(arguments.params), Layout())
+            params = load_params(arguments.params)
+            module.run(params, Layout.of(params.job))
     except SpaceError as error:
         raise SystemExit(f"error: {error}") from None
     except KeyboardInterrupt:

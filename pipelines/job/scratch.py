@@ -2,9 +2,9 @@
 
 import os
 import shutil
-import socket
 from pathlib import Path
 
+from space_data.files import own_folder, own_folder_name, remove_dead
 from space_data.store import Place
 
 HALF_WRITTEN = ".*.part"
@@ -18,16 +18,12 @@ def scratch_root(cache: Place) -> Path:
 
 def scratch_of(cache: Place) -> Path:
     """The scratch folder of this process; those of dead processes of this machine are removed."""
-    root = scratch_root(cache)
-    _remove_dead(root)
-    folder = _own(root)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
+    return own_folder(scratch_root(cache))
 
 
 def remove_scratch(cache: Place) -> None:
     """Remove this process's scratch folder."""
-    shutil.rmtree(_own(scratch_root(cache)), ignore_errors=True)
+    shutil.rmtree(own_folder_name(scratch_root(cache)), ignore_errors=True)
 
 
 def remove_remains(cache: Place, folder: Place) -> None:
@@ -37,29 +33,9 @@ def remove_remains(cache: Place, folder: Place) -> None:
         cache: the stage's.
         folder: of the stage's tables. A bucket has no half-written objects.
     """
-    _remove_dead(scratch_root(cache))
+    remove_dead(scratch_root(cache))
     for note in (cache / "runs").files(below=True):
         note.delete()
     for root in (place.local() for place in (cache, folder) if not place.is_remote):
         for file in root.rglob(HALF_WRITTEN):
             file.unlink(missing_ok=True)
-
-
-def _own(root: Path) -> Path:
-    return root / f"{socket.gethostname()}-{os.getpid()}"
-
-
-def _remove_dead(root: Path) -> None:
-    for old in root.glob(f"{socket.gethostname()}-*") if root.is_dir() else []:
-        if not _alive(int(old.name.rpartition("-")[2])):
-            shutil.rmtree(old, ignore_errors=True)
-
-
-def _alive(process_id: int) -> bool:
-    try:
-        os.kill(process_id, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -11,6 +11,7 @@ from pipelines.job.pool import Answer, Died, Raised, Returned, TimedOut
 from pipelines.job.unit import EnvironmentFault, FunctionName, Outcome, Rejected, Unit
 from space_data.errors import SpaceError
 from space_data.schema import FAILED, REJECTED
+from space_data.store import forget_copies
 
 DETAIL_CHARACTERS = 4000
 KILLED = -9
@@ -39,6 +40,7 @@ def serve(task: Task) -> Outcome | EnvironmentFault:
         outcome, doubt = _attempt(function, task, folder)
         check_inputs(unit.inputs)
         if doubt and unit.inputs:  # an error that the disk gave once reads like damage: only one that stays is the file's
+            forget_copies()
             outcome, _ = _attempt(function, task, folder)
             check_inputs(unit.inputs)
     except Exception as error:

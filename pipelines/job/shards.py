@@ -23,6 +23,8 @@ from space_data.store import Place
 from space_data.tables import ROW_GROUP_ROWS, in_order, shard_writer, to_arrow, write_groups
 
 KEY_CHARACTERS = 40
+MEDIA = "media"
+"""Folder of a stage's blobs."""
 HASH_CHARACTERS = 16
 """Of the hashes of settings and code in the ledger: enough to tell two apart."""
 NAME_CHARACTERS = 12
@@ -35,7 +37,7 @@ UNTRUSTED = "untrusted"
 
 def cache_of(context: Context, stage: str) -> Place:
     """Where a stage keeps its packs."""
-    return Place.of(context.layout.cache) / stage
+    return context.layout.cache_of(stage) / stage
 
 
 def pack_folder(context: Context, stage: str, part: int) -> Place:
@@ -45,7 +47,7 @@ def pack_folder(context: Context, stage: str, part: int) -> Place:
 
 def blob_folder(context: Context, stage: str, part: int) -> Place:
     """Where the blobs of one shard lie."""
-    return Place.of(context.layout.stage(stage)) / "media" / f"{part:05d}"
+    return context.layout.stage(stage) / MEDIA / f"{part:05d}"
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,7 @@ def _unused(stage: Stage, context: Context, part: int, used: set[Place], planned
 
 
 def _write_tables(stage: Stage, context: Context, planned: Plan, report: Report) -> None:
-    folder = Place.of(context.layout.stage(stage.name))
+    folder = context.layout.stage(stage.name)
     manifest = read_manifest(folder)
     before = {s.file: s for shards in manifest.tables.values() for s in shards} if manifest else {}
     done = [(planned.units[key], planned.kept[key], key) for key in planned.units]
@@ -221,7 +223,8 @@ def _ledger(
     """The shard's rows of the ledger, each with the hashes of what it rests on, sorted by clip and reason."""
     tables, rows = [], list[LedgerRow]()
     for unit, entry, key in done:
-        outcome = replace(entry.outcome, content=unit.content, config=planned.config, version=planned.version)
+        content = entry.outcome.content or unit.content
+        outcome = replace(entry.outcome, content=content, config=planned.config, version=planned.version)
         own = _table(reader, entry, LEDGER) if stage.own_ledger and outcome.status == KEPT else None
         given = made[key].ledger if key in made else None
         if own is not None:

@@ -24,15 +24,20 @@ class Context:
     """number of shards"""
     extra: Mapping[str, str] = field(default_factory=dict)
     """what ``Stage.prepare`` found out"""
+    raw: Place = field(init=False)
+    """root of the raw files; as the driver, in whose folder a relative path is meant, knows it"""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "raw", Place.of(self.params.data.raw))
 
     def upstream(self, stage: str) -> Manifest:
         """The manifest of a stage before this one."""
-        return committed(Place.of(self.layout.stage(stage)), stage)
+        return committed(self.layout.stage(stage), stage)
 
     def shard(self, stage: str, table: str, part: int) -> Place:
         """One shard of a table of a stage before this one."""
         shard = self.upstream(stage).tables[table][part]
-        return Place.of(self.layout.stage(stage)) / shard.file
+        return self.layout.stage(stage) / shard.file
 
     def shard_hashes(self, stage: str, tables: Iterable[str], part: int) -> list[str]:
         """SHA-256 of the shards number ``part`` of tables of one stage."""

@@ -23,6 +23,8 @@ class Rejected(Exception):
 
     def __init__(self, reason: str, detail: str = "", value: float | None = None, threshold: float | None = None) -> None:
         super().__init__(reason, detail, value, threshold)
+        self.content = ""
+        """hash of what it was found in, where that says more than ``Unit.content``"""
         self.reason, self.detail, self.value, self.threshold = reason, detail, value, threshold
 
 

@@ -14,6 +14,7 @@ from pipelines.readers.tree import is_utf8, printable
 from space_data.errors import SpaceError
 from space_data.files import check_length
 from space_data.schema import Utterance
+from space_data.store import Place
 
 __all__ = ["READERS", "Listing", "Source", "list_sources", "list_utterances", "published"]
 
@@ -28,17 +29,18 @@ READERS = {
 """Per corpus (``folder``: any videos) what lists its clips, and its published totals. ``data.reader`` names one."""
 
 
-def list_sources(reader: str, root: Path) -> Listing:
-    """The clips under ``root`` as the reader of that name understands them.
+def list_sources(reader: str, root: Place | Path | str) -> Listing:
+    """The clips under ``root``, a folder or a prefix of a bucket, as the reader of that name understands them.
 
     Raises:
         SpaceError: no such reader, no such folder, or no video in it.
     """
     list_clips, _ = _reader(reader)
-    if not is_utf8(str(root.absolute())):  # no table could hold the paths
+    if not is_utf8(os.path.abspath(root if isinstance(root, str | Path) else root.uri)):  # no library could open the files
         raise SpaceError(f"{printable(str(root))}: the path is not UTF-8 (rename the folder)")
-    check_length(root)
-    if not os.path.isdir(root):
+    root = Place.of(root)
+    check_length(str(root))
+    if not root.is_folder():
         raise SpaceError(f"{root}: no such folder (data.raw; the default corpus is made by `python -m pipelines.stages corpus`)")
     listing = list_clips(root)
     if not listing.sources:
@@ -56,12 +58,12 @@ def published(reader: str) -> dict[str, Published]:
     return _reader(reader)[1]
 
 
-def _reader(name: str) -> tuple[Callable[[Path], Listing], dict[str, Published]]:
+def _reader(name: str) -> tuple[Callable[[Place], Listing], dict[str, Published]]:
     if name not in READERS:
         raise SpaceError(f"data.reader: {name!r}, need one of {', '.join(sorted(READERS))}")
     return READERS[name]
 
 
-def list_utterances(reader: str, root: Path) -> list[Utterance]:
+def list_utterances(reader: str, root: Place) -> list[Utterance]:
     """Speech with landmark tracks but no pictures; only the default corpus has any."""
     return synthetic.list_utterances(root) if reader == "synthetic" else []

@@ -5,14 +5,15 @@ A row is a line: none of our columns holds a line break, so a quote that is neve
 
 import contextlib
 import csv
+import os
 import posixpath
 import re
 from dataclasses import dataclass
-from pathlib import Path
 
 from pipelines.readers.listing import nfc
 from space_data.errors import SpaceError
 from space_data.schema import EMOTIONS, SPLITS, UNKNOWN
+from space_data.store import Place
 
 DELIMITERS = {",": "commas", ";": "semicolons", "\t": "tabs"}
 UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
@@ -33,7 +34,7 @@ class Row:
         return self.cells.get(column, "")
 
 
-def read_csv(path: Path, required: set[str], optional: set[str]) -> list[Row]:
+def read_csv(path: Place, required: set[str], optional: set[str]) -> list[Row]:
     """Rows of a table whose header tells the delimiter: commas, semicolons or tabs. Blank rows and columns are skipped.
 
     Raises:
@@ -67,13 +68,13 @@ def read_csv(path: Path, required: set[str], optional: set[str]) -> list[Row]:
     return rows
 
 
-def _lines(path: Path) -> list[str]:
+def _lines(path: Place) -> list[str]:
     """The table's lines, however they end."""
     if not path.is_file():
-        what = "the link points nowhere" if path.is_symlink() else "not a file"
+        what = "the link points nowhere" if os.path.islink(path.uri) else "not a file"
         raise SpaceError(f"{path}: cannot be read ({what})")
     try:
-        data = path.read_bytes()
+        data = path.read()
     except OSError as error:
         raise SpaceError(f"{path}: cannot be read ({error.strerror})") from error
     if data.startswith(UTF16_MARKS):

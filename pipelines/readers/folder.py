@@ -12,13 +12,13 @@ import posixpath
 import re
 from collections import Counter
 from collections.abc import Callable
-from pathlib import Path
 
 from pipelines.readers import hdtf, mead, ravdess, voxceleb2
 from pipelines.readers.csv_tables import Row, check_audio_track, check_labels, read_csv
 from pipelines.readers.listing import VIDEO_SUFFIXES, Finding, Listing, Published, Source, nfc, suffix_of
 from pipelines.readers.tree import Tree, walk
 from space_data.errors import SpaceError
+from space_data.store import Place
 
 LABELS = "labels.csv"
 OPTIONAL = {"subject", "emotion", "intensity", "view", "language", "sex", "split", "audio_track"}
@@ -29,7 +29,7 @@ COMPARED_NAMES = 100_000
 """Pairs of names that may be compared to suggest what a label row meant."""
 
 
-def list_clips(root: Path) -> Listing:
+def list_clips(root: Place) -> Listing:
     """All videos under ``root``, by suffix; hidden files and folders are skipped, other files and linked folders counted.
 
     A link that points nowhere is listed if it is named like a video: ``ingest`` says what is wrong with it.
@@ -41,7 +41,7 @@ def list_clips(root: Path) -> Listing:
     videos = [name for name in tree.files if suffix_of(name) in VIDEO_SUFFIXES]
     others = [name for name in tree.files if suffix_of(name) not in VIDEO_SUFFIXES and name != LABELS]
     labels, findings = _labels(root, tree, videos)
-    dataset = nfc(root.resolve().name)
+    dataset = nfc(root.resolved().rpartition("/")[2])
     people = _people(root)
     subjects = {name: labels.get(name, NO_LABELS).get("subject") or _subject(people, name) for name in videos}
     splits = _splits(labels, subjects)
@@ -51,7 +51,7 @@ def list_clips(root: Path) -> Listing:
         emotion, intensity, _ = check_labels(row)
         sources.append(
             Source(
-                clip_id=f"{dataset}/{nfc(clip_name(name))}", path=f"{root}/{name}", dataset=dataset,
+                clip_id=f"{dataset}/{nfc(clip_name(name))}", path=name, dataset=dataset,
                 subject=f"{dataset}/{subjects[name]}", emotion=emotion, intensity=intensity, view=row.get("view"),
                 language=row.get("language"), sex=row.get("sex"), split=splits.get(subjects[name], ""),
                 audio_track=check_audio_track(row),
@@ -71,7 +71,7 @@ def clip_name(name: str) -> str:
     return name if suffix_of(stem) in VIDEO_SUFFIXES or SEGMENT.search(stem) else stem
 
 
-def _people(root: Path) -> list[tuple[str, Callable[[str], str]]]:
+def _people(root: Place) -> list[tuple[str, Callable[[str], str]]]:
     """Per corpus whose names tell a person: the levels of its layout that lie above ``root``, and what reads a name."""
     return [
         (voxceleb2.root_levels(root)[1], voxceleb2.person_of), (ravdess.root_levels(root), ravdess.person_of),
@@ -90,9 +90,9 @@ def _subject(people: list[tuple[str, Callable[[str], str]]], name: str) -> str:
     return nfc(top)
 
 
-def _labels(root: Path, tree: Tree, videos: list[str]) -> tuple[dict[str, Row], list[Finding]]:
+def _labels(root: Place, tree: Tree, videos: list[str]) -> tuple[dict[str, Row], list[Finding]]:
     """Label rows by the video's name, and the rows of no video."""
-    if not os.path.lexists(root / LABELS):
+    if LABELS not in tree.files and all(finding.path != LABELS for _, finding in tree.left_out):
         return {}, []
     by_name = {nfc(name): name for name in videos}
     rows: dict[str, Row] = {}

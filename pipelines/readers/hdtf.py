@@ -23,7 +23,6 @@ import re
 from collections import Counter
 from collections.abc import Hashable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TypeVar
 
 from pipelines.readers.listing import (
@@ -38,6 +37,7 @@ from pipelines.readers.listing import (
     suffix_of,
 )  # fmt: skip
 from pipelines.readers.tree import walk
+from space_data.store import Place
 
 DATASET = "hdtf"
 _COUNTED = "counted in MRzzm/HDTF's text files"
@@ -82,7 +82,7 @@ class _Tables:
         return crop, height_px if height_px >= crop[3] > 0 else 0
 
 
-def read_tables(root: Path, names: list[str]) -> _Tables:
+def read_tables(root: Place, names: list[str]) -> _Tables:
     """All text files of the corpus among ``names``; rows that cannot be read are findings."""
     tables = _Tables()
     for name in names:
@@ -126,7 +126,7 @@ def _seconds(hours: str | None, minutes: str, seconds: str) -> float:
     return int(hours or 0) * 3600.0 + int(minutes) * 60 + int(seconds)
 
 
-def list_clips(root: Path) -> Listing:
+def list_clips(root: Place) -> Listing:
     """Clips that are files of their own, and the annotated parts of whole downloads."""
     tree = walk(root)
     tables = read_tables(root, tree.files)
@@ -148,13 +148,13 @@ def list_clips(root: Path) -> Listing:
         elif video and tables.knows(video[1]):
             _take(video[1], name, whole, ignored, findings)
         else:
-            source, finding = misnamed_source(root, name, DATASET, person_of(name))
+            source, finding = misnamed_source(name, DATASET, person_of(name))
             sources.append(source)
             findings.append(finding)
-    sources += [_source(tables, root, name, *key) for key, name in cut.items()]
+    sources += [_source(tables, name, *key) for key, name in cut.items()]
     used = 0
     for video_name, name in whole.items():
-        parts = _parts(tables, root, video_name, name, set(cut))
+        parts = _parts(tables, video_name, name, set(cut))
         sources += parts
         used += bool(parts)
     counts = Counter(videos=len({video for video, _ in cut} | set(whole)), clips=len(sources))
@@ -181,28 +181,28 @@ def person_of(name: str) -> str:
 
 
 def _source(
-    tables: _Tables, root: Path, name: str, video: str, number: int | None, part_s: tuple[float, float | None] = (0.0, None)
+    tables: _Tables, name: str, video: str, number: int | None, part_s: tuple[float, float | None] = (0.0, None)
 ) -> Source:
     """A clip; with ``part_s`` a part of a whole download, cropped."""
     clip = video if number is None else f"{video}_{number}"
     crop_px, height_px = tables.crop(clip, video) if part_s[1] is not None else ((0, 0, 0, 0), 0)
     return Source(
-        clip_id=f"{DATASET}/{clip}", path=f"{root}/{name}", dataset=DATASET, subject=f"{DATASET}/{_person(video)}",
+        clip_id=f"{DATASET}/{clip}", path=name, dataset=DATASET, subject=f"{DATASET}/{_person(video)}",
         recording=tables.youtube_ids.get(video, video), part_s=part_s, part_crop_px=crop_px, part_crop_height_px=height_px,
     )  # fmt: skip
 
 
-def _parts(tables: _Tables, root: Path, video: str, name: str, cut: set[tuple[str, int]]) -> list[Source]:
+def _parts(tables: _Tables, video: str, name: str, cut: set[tuple[str, int]]) -> list[Source]:
     """The annotated parts of a whole download that are not there as files; the whole of it if nothing is annotated."""
     findings = tables.findings
     if video not in tables.spans_s:
         findings.append(Finding("unmatched", name, "no time stamps: the whole file is one clip"))
-        return [_source(tables, root, name, video, None)]
+        return [_source(tables, name, video, None)]
     sources = []
     for number, span_s in enumerate(tables.spans_s[video]):
         if (video, number) in cut:
             continue
-        source = _source(tables, root, name, video, number, span_s)
+        source = _source(tables, name, video, number, span_s)
         sources.append(source)
         if not any(source.part_crop_px):
             findings.append(Finding("missing", source.clip_id, "no crop row: the whole picture is taken"))

@@ -4,10 +4,10 @@ import os
 import unicodedata
 from collections import Counter
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from space_data.errors import SpaceError
 from space_data.schema import UNKNOWN
+from space_data.store import Place
 
 VIDEO_SUFFIXES = {
     ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".mpg", ".mpeg", ".ts", ".mts", ".m2ts", ".flv", ".wmv", ".3gp", ".ogv",
@@ -63,7 +63,7 @@ class Source:
 
     clip_id: str
     path: str
-    """a string: a million ``Path`` objects take 8 s and 0.3 GB"""
+    """relative to the corpus' folder, like ``audio``; a string: a million ``Path`` objects take 8 s and 0.3 GB"""
     dataset: str
     subject: str
     emotion: str = UNKNOWN
@@ -142,23 +142,23 @@ def nfc(name: str) -> str:
     return name if name.isascii() else unicodedata.normalize("NFC", name)
 
 
-def misnamed_source(root: Path, name: str, dataset: str, subject: str = "") -> tuple[Source, Finding]:
+def misnamed_source(name: str, dataset: str, subject: str = "") -> tuple[Source, Finding]:
     """A video whose name the corpus does not have: a clip of unknown emotion all the same, and the finding that says so.
 
     Its subject is ``subject`` if that can be told, else its folder: close to the person, so that splits keep people apart.
     """
     folder = subject or os.path.dirname(name).replace("/", "_") or os.path.splitext(name)[0]
-    source = Source(f"{dataset}/{nfc(name)}", f"{root}/{name}", dataset, f"{dataset}/{nfc(folder)}")
+    source = Source(f"{dataset}/{nfc(name)}", name, dataset, f"{dataset}/{nfc(folder)}")
     return source, Finding("misnamed", name, "a clip of unknown emotion")
 
 
-def read_lines(path: Path) -> list[str]:
+def read_lines(path: Place) -> list[str]:
     """Lines of a corpus' own text table; bytes that are not UTF-8 become question marks, a byte order mark goes.
 
     Raises:
         SpaceError: it cannot be read.
     """
     try:
-        return path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+        return path.read().decode("utf-8-sig", errors="replace").splitlines()
     except OSError as error:
         raise SpaceError(f"{path}: cannot be read ({error.strerror})") from error

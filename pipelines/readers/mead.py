@@ -18,7 +18,6 @@ own split holds out sentences of known actors; ours holds out actors.
 import os
 import re
 from collections import Counter, defaultdict
-from pathlib import Path
 
 from pipelines.readers.listing import (
     SOUND_SUFFIXES,
@@ -32,6 +31,7 @@ from pipelines.readers.listing import (
     suffix_of,
 )  # fmt: skip
 from pipelines.readers.tree import walk
+from space_data.store import Place
 
 DATASET = "mead"
 PUBLISHED = {
@@ -64,7 +64,7 @@ Take = tuple[str, str, str, str]
 """Actor, emotion, level, number."""
 
 
-def list_clips(root: Path) -> Listing:
+def list_clips(root: Place) -> Listing:
     """One clip per video; the seven views of a take share its sound file."""
     tree = walk(root)
     inside = root_levels(root)
@@ -87,7 +87,7 @@ def list_clips(root: Path) -> Listing:
             taken = videos[video] if video is not None else sounds[audio]  # type: ignore[index]
             findings.append(Finding("duplicate", name, f"the same take as {taken}, which is taken"))
         elif suffix_of(name) in VIDEO_SUFFIXES:
-            source, finding = misnamed_source(root, name, DATASET, person_of(inside + name))
+            source, finding = misnamed_source(name, DATASET, person_of(inside + name))
             sources.append(source)
             findings.append(finding)
         else:
@@ -101,13 +101,13 @@ def list_clips(root: Path) -> Listing:
             findings.append(Finding("unmatched", name, "no video of this take from any side"))
     findings += [Finding("impossible", name, wrong) for (take, _), name in videos.items() if (wrong := _impossible(take))]
     findings += _missing(videos, sounds)
-    sources += [_source(root, take, view, name, sounds.get(take)) for (take, view), name in videos.items()]
+    sources += [_source(take, view, name, sounds.get(take)) for (take, view), name in videos.items()]
     return tree.listing(sources, ignored, findings, companions, _counts(videos, sounds))
 
 
-def root_levels(root: Path) -> str:
+def root_levels(root: Place) -> str:
     """``M003/``, ``M003/video/`` and so on, if the root lies at or below an actor; else empty."""
-    match = ROOT.search(root.resolve().as_posix())
+    match = ROOT.search(root.resolved())
     return f"{match[1]}/" if match else ""
 
 
@@ -145,14 +145,14 @@ def _take(actor: str, emotion: str, level: str | None, number: str) -> Take | No
     return (actor, emotion, level, number) if level in LEVELS else None
 
 
-def _source(root: Path, take: Take, view: str, video: str, sound: str | None) -> Source:
+def _source(take: Take, view: str, video: str, sound: str | None) -> Source:
     actor, emotion, level, number = take
     statement = f"{emotion}/level_{level}/{number}"
     return Source(
-        clip_id="/".join(filter(None, (DATASET, actor, view, statement))), path=f"{root}/{video}", dataset=DATASET,
+        clip_id="/".join(filter(None, (DATASET, actor, view, statement))), path=video, dataset=DATASET,
         subject=f"{DATASET}/{actor}", emotion=EMOTIONS[emotion],
         intensity=0.0 if emotion == "neutral" else int(level) / len(LEVELS), view=view, language="en",
-        sex="m" if actor[0] == "M" else "f", audio=f"{root}/{sound}" if sound else "",
+        sex="m" if actor[0] == "M" else "f", audio=sound or "",
         recording=f"{actor}/{statement}", statement=statement,
     )  # fmt: skip
 

@@ -20,7 +20,6 @@ is measured here says more about expression than about lips.
 import os
 import re
 from collections import Counter
-from pathlib import Path
 
 from pipelines.readers.listing import (
     SOUND_SUFFIXES,
@@ -34,6 +33,7 @@ from pipelines.readers.listing import (
     suffix_of,
 )  # fmt: skip
 from pipelines.readers.tree import walk
+from space_data.store import Place
 
 DATASET = "ravdess"
 _ZENODO = "zenodo.org/records/1188976"
@@ -66,7 +66,7 @@ Trial = tuple[str, ...]
 """Channel, emotion, intensity, statement, repetition, actor, as in the name."""
 
 
-def list_clips(root: Path) -> Listing:
+def list_clips(root: Place) -> Listing:
     """One clip per trial that has a picture."""
     tree = walk(root)
     trials: dict[Trial, dict[str, str]] = {}
@@ -103,14 +103,15 @@ def list_clips(root: Path) -> Listing:
         if sound is None and "01" not in files:
             findings.append(Finding("unmatched", picture, "a video without sound, and no sound file of this trial"))
         companions += "01" in files and "02" in files
-        sources.append(_source(root, trial, picture, sound))
+        sources.append(_source(trial, picture, sound))
     findings += _missing(set(trials))
     return tree.listing(sources, ignored, findings, companions, _counts(trials))
 
 
-def root_levels(root: Path) -> str:
+def root_levels(root: Place) -> str:
     """``Actor_NN/`` if the root is an actor's folder; else empty."""
-    return f"{root.resolve().name}/" if ACTOR_FOLDER.search(root.resolve().name) else ""
+    name = root.resolved().rpartition("/")[2]
+    return f"{name}/" if ACTOR_FOLDER.search(name) else ""
 
 
 def person_of(name: str) -> str:
@@ -120,10 +121,10 @@ def person_of(name: str) -> str:
     return f"Actor_{actors[-1]}" if actors else ""
 
 
-def _misnamed(root: Path, name: str, sources: list[Source], findings: list[Finding], ignored: list[str]) -> None:
+def _misnamed(root: Place, name: str, sources: list[Source], findings: list[Finding], ignored: list[str]) -> None:
     """A file whose name is none of the corpus: a clip if it is a video."""
     if suffix_of(name) in VIDEO_SUFFIXES:
-        source, finding = misnamed_source(root, name, DATASET, person_of(root_levels(root) + name))
+        source, finding = misnamed_source(name, DATASET, person_of(root_levels(root) + name))
         sources.append(source)
         findings.append(finding)
     else:
@@ -132,13 +133,13 @@ def _misnamed(root: Path, name: str, sources: list[Source], findings: list[Findi
             findings.append(Finding("misnamed", name))
 
 
-def _source(root: Path, trial: Trial, picture: str, sound: str | None) -> Source:
+def _source(trial: Trial, picture: str, sound: str | None) -> Source:
     channel, emotion, intensity, statement, _, actor = trial
     return Source(
-        clip_id=f"{DATASET}/Actor_{actor}/{'-'.join(trial)}", path=f"{root}/{picture}", dataset=DATASET,
+        clip_id=f"{DATASET}/Actor_{actor}/{'-'.join(trial)}", path=picture, dataset=DATASET,
         subject=f"{DATASET}/Actor_{actor}", emotion=EMOTIONS[emotion],
         intensity=0.0 if emotion == "01" else INTENSITIES[intensity], view="front", language="en",
-        sex="m" if int(actor) % 2 else "f", audio=f"{root}/{sound}" if sound else "",
+        sex="m" if int(actor) % 2 else "f", audio=sound or "",
         statement=STATEMENTS[statement] + (" (sung)" if channel == SONG else ""),
     )  # fmt: skip
 

@@ -7,13 +7,13 @@ file.
 import dataclasses
 import os
 from collections import Counter
-from pathlib import Path
 
 from pipelines.readers.csv_tables import Row, check_labels, check_stem, read_csv
 from pipelines.readers.listing import Finding, Listing, Published, Source, is_media
 from pipelines.readers.tree import walk
 from space_data.errors import SpaceError
 from space_data.schema import Utterance
+from space_data.store import Place
 
 DATASET = "synthetic"
 MANIFEST, SPEECH = "manifest.csv", "speech_only.csv"
@@ -24,7 +24,7 @@ LABELLED = {"clip", "subject", "emotion", "intensity"}
 COLUMNS = LABELLED | {"language", "n_frames", "defect", "planted_offset_frames", "keep"}
 
 
-def _rows(path: Path, required: set[str]) -> list[Row]:
+def _rows(path: Place, required: set[str]) -> list[Row]:
     if not path.is_file():
         raise SpaceError(f"{path}: no such list (make the corpus: `python -m pipelines.stages corpus`)")
     rows = read_csv(path, required, COLUMNS - required)
@@ -33,7 +33,7 @@ def _rows(path: Path, required: set[str]) -> list[Row]:
     return rows
 
 
-def list_clips(root: Path) -> Listing:
+def list_clips(root: Place) -> Listing:
     """All filmed clips, those with planted defects among them, each under the head it shows: splits are by identity.
 
     A clip that its table names and that is not there is listed all the same: ``ingest`` rejects it.
@@ -49,7 +49,7 @@ def list_clips(root: Path) -> Listing:
         clip, (emotion, intensity, _) = row.get("clip"), check_labels(row)
         sources.append(
             Source(
-                clip_id=f"{DATASET}/{clip}", path=f"{root}/{clip}.mp4", dataset=DATASET, subject=row.get("subject"),
+                clip_id=f"{DATASET}/{clip}", path=f"{clip}.mp4", dataset=DATASET, subject=row.get("subject"),
                 emotion=emotion, intensity=intensity, language=row.get("language"),
             )
         )  # fmt: skip
@@ -67,7 +67,7 @@ def list_clips(root: Path) -> Listing:
     return dataclasses.replace(listing, planted=planted)
 
 
-def list_utterances(root: Path) -> list[Utterance]:
+def list_utterances(root: Place) -> list[Utterance]:
     """The speech-only part.
 
     Raises:
@@ -78,7 +78,7 @@ def list_utterances(root: Path) -> list[Utterance]:
         clip, (emotion, intensity, _) = row.get("clip"), check_labels(row)
         utterances.append(
             Utterance(
-                clip_id=f"{DATASET}/{clip}", audio=f"{root}/{clip}.wav", track=f"{root}/{clip}.parquet", dataset=DATASET,
+                clip_id=f"{DATASET}/{clip}", audio=f"{clip}.wav", track=f"{clip}.parquet", dataset=DATASET,
                 subject=row.get("subject"), emotion=emotion, intensity=intensity, language=row.get("language"),
             )
         )  # fmt: skip

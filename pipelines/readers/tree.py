@@ -5,10 +5,10 @@ import stat
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 from pipelines.readers.listing import Finding, Listing, Source, nfc, suffix_of
 from space_data.errors import SpaceError
+from space_data.store import Place
 
 _FOLDER, _FILE, _DANGLING = "folder", "file", "link to nowhere"
 _SPECIAL = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device", stat.S_IFBLK: "a device"}
@@ -25,6 +25,8 @@ class Tree:
     """those of the files that are links which point nowhere"""
     left_out: list[tuple[str, Finding]]
     """what no reader may touch, and the words or suffix under which it is counted as ignored"""
+    n_files: int
+    """number of ``files``, which a reader of millions may clear"""
 
     def listing(
         self,
@@ -39,15 +41,15 @@ class Tree:
         ignored_by_suffix = Counter(suffix_of(name) or "without suffix" for name in ignored)
         ignored_by_suffix.update("linked folder" for _ in self.linked_folders)
         ignored_by_suffix.update(words for words, _ in self.left_out)
-        n_files = len(self.files) + len(self.linked_folders) + len(self.left_out)
+        n_files = self.n_files + len(self.linked_folders) + len(self.left_out)
         by_id = sorted(sources, key=lambda source: source.clip_id)
         found = findings + [Finding("lost", name, "the link points nowhere") for name in self.dangling]
         found += [finding for _, finding in self.left_out]
         return Listing(by_id, ignored_by_suffix, found, n_files, companions, lost, counts)
 
 
-def walk(root: Path, follow_links: bool = True) -> Tree:
-    """Everything below ``root``.
+def walk(root: Place, follow_links: bool = True) -> Tree:
+    """Everything below ``root``, a folder or a prefix of a bucket, which has neither links nor folders that cannot be read.
 
     Hidden files and folders are skipped. No file is looked at, so a million of them take seconds. Linked folders are entered
     once each and only if they lie outside ``root``: what lies inside is found without the link, and circles end. A link that
@@ -57,16 +59,21 @@ def walk(root: Path, follow_links: bool = True) -> Tree:
     Raises:
         SpaceError: ``root`` itself cannot be read.
     """
+    if root.is_remote:
+        above = len(root.path.rstrip("/")) + 1
+        names = (place.path[above:] for place in root.files(below=True))
+        kept, refused = _nameable(sorted(name for name in names if not any(part.startswith(".") for part in name.split("/"))))
+        return Tree(kept, [], [], refused, len(kept))
     files: list[str] = []
     linked_folders: list[str] = []
     dangling: set[str] = set()
     left_out: list[tuple[str, Finding]] = []
     waiting = [""]
-    entered = {os.path.realpath(root)}
+    entered = {root.resolved()}
     while waiting:
         folder = waiting.pop()
         try:
-            with os.scandir(f"{root}/{folder}" if folder else root) as found:
+            with os.scandir(f"{root.uri}/{folder}" if folder else root.uri) as found:
                 entries = sorted(found, key=lambda entry: entry.name)  # which of two links is entered
         except OSError as error:
             if not folder:
@@ -90,7 +97,7 @@ def walk(root: Path, follow_links: bool = True) -> Tree:
                 linked_folders.append(name)
     kept, refused = _nameable(sorted(files))
     left_out = sorted(left_out + refused, key=lambda pair: pair[1].path)
-    return Tree(kept, sorted(linked_folders), sorted(dangling & set(kept)), left_out)
+    return Tree(kept, sorted(linked_folders), sorted(dangling & set(kept)), left_out, len(kept))
 
 
 def _what(entry: os.DirEntry[str]) -> str:

@@ -21,8 +21,9 @@ import os
 import re
 import sys
 from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from pipelines.readers.listing import (
     SOUND_SUFFIXES,
@@ -37,6 +38,7 @@ from pipelines.readers.listing import (
     suffix_of,
 )  # fmt: skip
 from pipelines.readers.tree import walk
+from space_data.store import Place
 
 DATASET = "vox2"
 META = "vox2_meta.csv"
@@ -66,6 +68,8 @@ SET = re.compile(r"(?:^|[/_])(dev|test)(?:[/_]|$)")
 FIELD = re.compile(r"^(Identity|Reference|Offset|FV Conf|ASD Conf)[\s:]+(\S+)", re.MULTILINE)
 ROW = re.compile(rb"^\d+\s", re.MULTILINE)
 CELL = re.compile(r'[^\s,;"]+')
+READ_AT_A_TIME, BATCH = 32, 4096
+VIDEO, SOUND, TEXT = range(3)
 HEAD_BYTES = 512
 """The fields and the first rows of an annotation; its million siblings make reading more expensive than opening."""
 
@@ -84,35 +88,29 @@ class Annotation:
     speaker_confidence: float | None
 
 
-def read_annotation(path: str) -> Annotation | None:
+def read_annotation(file: Place) -> Annotation | None:
     """Fields of an annotation file; None if it cannot be read, or holds none of them or no number where one must be."""
     try:
-        handle = os.open(path, os.O_RDONLY)
-        try:
-            head = os.read(handle, HEAD_BYTES)
-        finally:
-            os.close(handle)
-        fields = dict(FIELD.findall(head.partition(b"FRAME")[0].decode()))
+        fields = dict(FIELD.findall(file.read(HEAD_BYTES).partition(b"FRAME")[0].decode()))
         numbers = [float(fields[name]) if name in fields else None for name in ("Offset", "FV Conf", "ASD Conf")]
     except (OSError, ValueError):
         return None
     return Annotation(fields.get("Identity", ""), fields.get("Reference", ""), *numbers) if fields else None
 
 
-def annotated_frames(video: str) -> tuple[str, int] | None:
-    """The txt file beside an mp4 of the official layout, and its number of rows, one per frame; None if there is none."""
-    path = re.sub(r"/mp4/(?=id\d{5}/[^/]+/[^/]+$)", "/txt/", video)
-    file = Path(path).with_suffix(".txt")
-    return (str(file), len(ROW.findall(file.read_bytes()))) if file.is_file() else None
+def annotated_frames(video: Place) -> int | None:
+    """Rows, one per frame, of the txt file beside an mp4 of the official layout; None if there is none."""
+    path = re.sub(r"/mp4/(?=id\d{5}/[^/]+/[^/?]+(\?|$))", "/txt/", video.uri)
+    file = Place(re.sub(r"\.\w+(?=\?|$)", ".txt", path, count=1))
+    return len(ROW.findall(file.read())) if file.is_file() else None
 
 
 @dataclass
 class _Files:
     """Names by what they are. ``sets``: dev or test by speaker, as the path says; empty if it does not."""
 
-    videos: dict[Key, str] = field(default_factory=dict)
-    sounds: dict[Key, str] = field(default_factory=dict)
-    texts: dict[Key, str] = field(default_factory=dict)
+    utterances: dict[Key, list[str]] = field(default_factory=dict)
+    """the video, sound and annotation of each, empty where there is none: there may be a million, so one entry for all three"""
     sets: dict[str, str] = field(default_factory=dict)
     misnamed: list[str] = field(default_factory=list)
     meta: str = ""
@@ -126,13 +124,13 @@ class _Files:
         self.sets[speaker] = before if named_set in ("", before) else named_set if not before else BOTH
 
 
-def root_levels(root: Path) -> tuple[str, str]:
+def root_levels(root: Place) -> tuple[str, str]:
     """What the root's path says: dev or test, and ``idNNNNN/`` or ``idNNNNN/<youtube id>/``; empty where it does not."""
-    match = ROOT.search(root.resolve().as_posix())
+    match = ROOT.search(root.resolved())
     assert match is not None  # every part of it is optional
     if match[2]:
         return match[1] or "", f"{match[2]}/"
-    named = SET.search(root.resolve().name)
+    named = SET.search(root.resolved().rpartition("/")[2])
     return match[1] or (named[1] if named else ""), ""
 
 
@@ -151,8 +149,7 @@ def _set_of(match: re.Match[str] | None, root_set: str) -> str:
 def _sorted_out(root_set: str, inside: str, names: list[str]) -> _Files:
     """The names of a tree by what they are; ``root_set`` and ``inside``: ``root_levels``."""
     files = _Files()
-    by_suffix = {suffix: files.videos for suffix in VIDEO_SUFFIXES} | {suffix: files.sounds for suffix in SOUND_SUFFIXES}
-    by_suffix[".txt"] = files.texts
+    by_suffix = dict.fromkeys(VIDEO_SUFFIXES, VIDEO) | dict.fromkeys(SOUND_SUFFIXES, SOUND) | {".txt": TEXT}
     last_folder = None
     named_set = speaker = youtube_id = ""
     for name in names:  # sorted, so that the files of a folder follow each other, and share strings: there are millions
@@ -169,19 +166,21 @@ def _sorted_out(root_set: str, inside: str, names: list[str]) -> _Files:
             key = (flat[2], flat[3], re.sub(r"\D+", "_", flat[4])) if flat else ("", "", "")
             key_set = _set_of(flat, root_set)
         if not key[0] or base.count(".") != 1:
-            _odd(files, name, kind is files.videos)
+            _odd(files, name, kind == VIDEO)
             continue
-        if kind is files.videos:
+        if kind == VIDEO:
             files.place(key[0], key_set)
         if kind is None:
             files.ignored.append(name)
-        elif key not in kind:
-            kind[key] = name
-        elif kind is files.sounds and suffix != suffix_of(kind[key]):
+            continue
+        utterance = files.utterances.setdefault(key, ["", "", ""])
+        if not utterance[kind]:
+            utterance[kind] = name
+        elif kind == SOUND and suffix != suffix_of(utterance[kind]):
             files.companions += 1  # a converted copy; names are sorted, so the m4a is the one that is taken
         else:
             files.ignored.append(name)
-            files.findings.append(Finding("duplicate", name, f"the same utterance as {kind[key]}, which is taken"))
+            files.findings.append(Finding("duplicate", name, f"the same utterance as {utterance[kind]}, which is taken"))
     return files
 
 
@@ -197,11 +196,12 @@ def _odd(files: _Files, name: str, is_video: bool) -> None:
             files.findings.append(Finding("misnamed", name))
 
 
-def list_clips(root: Path) -> Listing:
+def list_clips(root: Place) -> Listing:
     """All utterances with a video. Files without one, and names that the corpus does not have, are findings."""
     tree = walk(root)
     root_set, inside = root_levels(root)
     files = _sorted_out(root_set, inside, tree.files)
+    tree.files.clear()
     findings = files.findings
     people = _people(root, files.meta, findings)
     for speaker, named_set in files.sets.items():
@@ -210,25 +210,42 @@ def list_clips(root: Path) -> Listing:
             listed = f"; {META} has it in {listed_set}" if listed_set else ""
             findings.append(Finding("misnamed", speaker, f"lies in {named_set}{listed}: taken as test"))
         files.sets[speaker] = "test" if "test" in named_set + listed_set else named_set or listed_set
-    sources = [_source(root, key, files, people) for key in files.videos]
-    lone = [name for kind in (files.sounds, files.texts) for key, name in kind.items() if key not in files.videos]
-    lone_texts = sum(suffix_of(name) == ".txt" for name in lone)
-    findings += [Finding("unmatched", name, "no video") for name in lone]
-    findings += _without(sources, bool(files.texts))
     counts = _counts(files)
+    lone = [name for utterance in files.utterances.values() if not utterance[VIDEO] for name in utterance if name]
+    texts, lone_texts = sum(bool(u[TEXT]) for u in files.utterances.values()), sum(suffix_of(name) == ".txt" for name in lone)
+    sources = list(_sources(root, files, people))
+    findings += [Finding("unmatched", name, "no video") for name in lone]
+    findings += _without(sources, bool(texts))
     for name in files.misnamed:
         speaker = person_of(inside + name)
-        source, finding = misnamed_source(root, name, DATASET, speaker)
+        source, finding = misnamed_source(name, DATASET, speaker)
         sources.append(dataclasses.replace(source, split="test" if files.sets.get(speaker) == "test" else ""))
         findings.append(finding)
-    companions = files.companions + len(files.texts) - lone_texts + bool(files.meta)
+    companions = files.companions + texts - lone_texts + bool(files.meta)
     return tree.listing(sources, files.ignored + lone, findings, companions, counts)
 
 
-def _source(root: Path, key: Key, files: _Files, people: dict[str, tuple[str, str]]) -> Source:
+def _sources(root: Place, files: _Files, people: dict[str, tuple[str, str]]) -> Iterator[Source]:
+    """The clips of all utterances that have a video; takes them out of ``files``, so that both are never held whole."""
+
+    def read(name: str) -> Annotation | None:
+        return read_annotation(root / name) if name else None
+
+    with ThreadPoolExecutor(READ_AT_A_TIME) as pool:  # from a bucket each takes its while
+        while files.utterances:
+            some = [files.utterances.popitem() for _ in range(min(len(files.utterances), BATCH))]
+            filmed = [(key, names) for key, names in some if names[VIDEO]]
+            texts = [names[TEXT] for _, names in filmed]
+            annotations = pool.map(read, texts) if root.is_remote else map(read, texts)
+            for (key, names), annotation in zip(filmed, annotations, strict=True):
+                yield _source(key, names, files, people, annotation)
+
+
+def _source(
+    key: Key, names: list[str], files: _Files, people: dict[str, tuple[str, str]], annotation: Annotation | None
+) -> Source:
     speaker, youtube_id, _ = key
-    sound, text = files.sounds.get(key), files.texts.get(key)
-    annotation = read_annotation(f"{root}/{text}") if text else None
+    video, sound, text = names
     if text and annotation is None:
         files.findings.append(Finding("annotation", text, "no Offset, FV Conf or ASD Conf can be read from it"))
     elif text and annotation and not {annotation.identity, annotation.reference} <= {speaker, youtube_id, ""}:
@@ -237,16 +254,16 @@ def _source(root: Path, key: Key, files: _Files, people: dict[str, tuple[str, st
     sex, _ = people.get(speaker, ("", ""))
     offset = annotation.offset_frames if annotation else None
     return Source(
-        clip_id="/".join((DATASET, *key)), path=f"{root}/{files.videos[key]}", dataset=DATASET,
+        clip_id="/".join((DATASET, *key)), path=video, dataset=DATASET,
         subject=sys.intern(f"{DATASET}/{speaker}"), sex=sex, split="test" if files.sets[speaker] == "test" else "",
-        audio=f"{root}/{sound}" if sound else "", recording=youtube_id,
+        audio=sound, recording=youtube_id,
         annotated_offset_frames=None if offset is None else 0.0 - offset,
         annotated_speaker_confidence=annotation.speaker_confidence if annotation else None,
         annotated_face_confidence=annotation.face_confidence if annotation else None,
     )  # fmt: skip
 
 
-def _people(root: Path, meta: str, findings: list[Finding]) -> dict[str, tuple[str, str]]:
+def _people(root: Place, meta: str, findings: list[Finding]) -> dict[str, tuple[str, str]]:
     """Sex and set by speaker; the published table separates its columns by commas with blanks or tabs before them."""
     if not meta:
         return {}
@@ -275,7 +292,7 @@ def _without(sources: list[Source], any_text: bool) -> list[Finding]:
 
 
 def _counts(files: _Files) -> Counter[str]:
-    keys = list(files.videos)
+    keys = [key for key, names in files.utterances.items() if names[VIDEO]]
     counts = Counter(speakers=len({key[0] for key in keys}), videos=len({key[:2] for key in keys}), utterances=len(keys))
     for name in ("dev", "test"):
         counts[f"{name} speakers"] = sum(named == name for named in files.sets.values())

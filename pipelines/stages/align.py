@@ -20,11 +20,11 @@ from numpy.typing import NDArray
 
 from pipelines.job.packs import BLOBS
 from pipelines.job.run import run_stage
-from pipelines.job.shards import blob_folder
+from pipelines.job.shards import MEDIA
 from pipelines.job.stage import Context, Files, Made, Stage
 from pipelines.job.unit import Unit, content_hash
 from pipelines.layout import Layout
-from pipelines.stages.ingest import inputs_of
+from pipelines.stages.ingest import inputs_of, located_clip
 from space_data.clip_media import Playhead, pictures, sound
 from space_data.crop import CropBox
 from space_data.errors import SpaceError
@@ -33,6 +33,7 @@ from space_data.media.encode import VideoWriter, write_wav
 from space_data.params import Params
 from space_data.schema import AlignedClip, Clip, SegmentCrop
 from space_data.segments import Piece, piece_sound
+from space_data.store import located
 from space_data.tables import read_table
 from space_data.timebase import frame_centre_s
 
@@ -51,7 +52,7 @@ class Source:
     clip: Clip
     crops: tuple[SegmentCrop, ...]
     media: str
-    """folder of the files of this shard"""
+    """folder of the files of this shard, below the root of the tables"""
 
 
 @dataclass(frozen=True)
@@ -71,9 +72,7 @@ def align_source(source: Source, crf: int, folder: Path) -> None:
     (folder / RENDERED_FILE).write_text(json.dumps([dataclasses.asdict(one) for one in made]))
 
 
-def align_segment(
-    row: SegmentCrop, audio: NDArray[np.float32], playhead: Playhead, crf: int, folder: Path
-) -> Rendered:
+def align_segment(row: SegmentCrop, audio: NDArray[np.float32], playhead: Playhead, crf: int, folder: Path) -> Rendered:
     """Write one segment's files; their names end in a hash of their content and id, so that nothing is ever written over."""
     spoken = piece_sound(audio, Piece(row.clip_id, row.start_s, row.n_frames), row.offset_frames)
     files = [folder / f"segment{suffix}" for suffix in SUFFIXES]
@@ -98,7 +97,7 @@ def items(context: Context, part: int) -> Iterator[Unit]:
         SpaceError: the clip of a segment is not in the table of clips.
     """
     clips = {clip.clip_id: clip for clip in read_table(context.shard("ingest", "clips", part), Clip)}
-    media = blob_folder(context, NAME, part).uri
+    media = f"{NAME}/{MEDIA}/{part:05d}"
     by_source: dict[str, list[SegmentCrop]] = defaultdict(list)
     crops = context.shard("features", "crops", part)
     for row in read_table(crops, SegmentCrop):
@@ -112,7 +111,13 @@ def items(context: Context, part: int) -> Iterator[Unit]:
             content = content_hash(clip.sha256, of_file, clip.audio_track, [dataclasses.asdict(row) for row in rows])
             cost_s = ALIGN_PER_S * clip.duration_s
             members = tuple(row.clip_id for row in rows)
+            clip = located_clip(clip, context)
             yield Unit(clip_id, content, Source(clip, rows, media), inputs_of(clip), cost_s, members)
+
+
+def aligned_clips(layout: Layout) -> list[AlignedClip]:
+    """The rows of the table, with whole paths."""
+    return [located(clip, layout.root(NAME), "video", "audio") for clip in read_table(layout.aligned_clips, AlignedClip)]
 
 
 def finish(unit: Unit, files: Files, context: Context) -> Made:
@@ -125,11 +130,25 @@ def finish(unit: Unit, files: Files, context: Context) -> Made:
         video, audio = (f"{source.media}/{made.stem}{suffix}" for suffix in SUFFIXES)
         rows.append(
             AlignedClip(
-                clip_id=row.clip_id, source_clip_id=clip.clip_id, dataset=clip.dataset, subject=clip.subject,
-                emotion=clip.emotion, intensity=clip.intensity, language=clip.language, split=clip.split, video=video,
-                audio=audio, n_frames=row.n_frames, size_px=row.size_px, start_s=row.start_s,
-                crop_x0_px=float(row.crop_x0_px), crop_y0_px=float(row.crop_y0_px), crop_side_px=float(row.crop_side_px),
-                applied_offset_frames=row.offset_frames, video_sha256=made.video_sha256, audio_sha256=made.audio_sha256,
+                clip_id=row.clip_id,
+                source_clip_id=clip.clip_id,
+                dataset=clip.dataset,
+                subject=clip.subject,
+                emotion=clip.emotion,
+                intensity=clip.intensity,
+                language=clip.language,
+                split=clip.split,
+                video=video,
+                audio=audio,
+                n_frames=row.n_frames,
+                size_px=row.size_px,
+                start_s=row.start_s,
+                crop_x0_px=float(row.crop_x0_px),
+                crop_y0_px=float(row.crop_y0_px),
+                crop_side_px=float(row.crop_side_px),
+                applied_offset_frames=row.offset_frames,
+                video_sha256=made.video_sha256,
+                audio_sha256=made.audio_sha256,
             )  # fmt: skip
         )
     return Made({"clips": rows})

@@ -18,6 +18,7 @@ from pipelines.job.ledger import ledger_rows, write_ledger
 from pipelines.job.run import Result, run_units
 from pipelines.job.unit import Outcome, Unit, content_hash
 from pipelines.layout import Layout
+from pipelines.stages.synthesize import synthesized_clips
 from space_data.avsync import Scorer
 from space_data.errors import SpaceError
 from space_data.files import atomic_file, sha256_of
@@ -45,7 +46,7 @@ class EvaluateUnit:
 def run(params: Params, layout: Layout) -> None:
     """The stage: ``synthesized`` -> ``scores``, ``traces``, ``aggregates``, ``metrics.json`` and plots."""
     with stage_clock(layout, STAGE) as clock:
-        videos = read_table(layout.synthesized_clips, SynthesizedClip)
+        videos = synthesized_clips(layout)
         if not videos:
             raise SpaceError(f"{layout.synthesized_clips}: no clips to score (are there test identities? see data.splits)")
         scored = {video.subject for video in videos}

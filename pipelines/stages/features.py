@@ -18,7 +18,7 @@ from pipelines.job.run import run_stage
 from pipelines.job.stage import Context, Files, Made, Stage
 from pipelines.job.unit import Outcome, Unit, content_hash
 from pipelines.layout import Layout
-from pipelines.stages.ingest import inputs_of
+from pipelines.stages.ingest import inputs_of, located_clip
 from pipelines.stages.segment_features import (
     FATES_FILE,
     FRAMES_FILE,
@@ -45,6 +45,7 @@ from space_data.schema import (
     UtteranceFrame,
     emotion_vector,
 )  # fmt: skip
+from space_data.store import Place, local_file, located
 from space_data.tables import read_table, write_table
 from space_data.timebase import samples_to_frames
 
@@ -73,7 +74,7 @@ def features_of(value: Source | Spoken, settings: FeaturesStage, folder: Path) -
 
 def features_of_utterance(value: Spoken, folder: Path) -> None:
     """Write ``frames.parquet`` of an utterance: its exact track, as a face that looks straight ahead."""
-    audio, rows = decode_audio(value.utterance.audio), read_table(value.utterance.track, UtteranceFrame)
+    audio, rows = decode_audio(local_file(value.utterance.audio)), read_table(Place(value.utterance.track), UtteranceFrame)
     normalised = np.stack([row.normalised for row in rows]).reshape(len(rows), N_LANDMARKS, 3)
     n_frames = min(len(normalised), samples_to_frames(len(audio)))
     pose = canonical_pose(n_frames, value.size_px)
@@ -99,12 +100,14 @@ def items(context: Context, part: int) -> Iterator[Unit]:
         clip, what = source.clip, [dataclasses.asdict(segment) for segment in source.segments]
         of_file = (clip.part_start_s, clip.part_end_s, clip.part_crop_px.tolist())
         content = content_hash(clip.sha256, of_file, clip.audio_track, what, tracks, size_px)
+        source = dataclasses.replace(source, clip=located_clip(clip, context))
         yield Unit(
-            clip.clip_id, content, source, inputs_of(clip), START_S + FEATURES_PER_S * clip.duration_s,
+            clip.clip_id, content, source, inputs_of(source.clip), START_S + FEATURES_PER_S * clip.duration_s,
             tuple(segment.clip_id for segment in source.segments), partition=f"split={clip.split}",
         )  # fmt: skip
     for utterance in read_table(context.shard("ingest", "utterances", part), Utterance):
         content = content_hash(utterance.audio_sha256, utterance.track_sha256, size_px)
+        utterance = located(utterance, context.raw, "audio", "track")
         inputs = ((utterance.audio, utterance.audio_sha256), (utterance.track, utterance.track_sha256))
         value = Spoken(utterance, size_px)
         yield Unit(utterance.clip_id, content, value, inputs, START_S, enters_here=True, partition=f"split={TRAIN}")

@@ -14,13 +14,15 @@ import numpy as np
 from pipelines.job.clock import stage_clock
 from pipelines.job.keys import module_version
 from pipelines.layout import Layout
+from pipelines.stages.align import aligned_clips
 from space_data import progress
 from space_data.errors import SpaceError
 from space_data.landmarks import N_LANDMARKS, PoseTrack, posed
 from space_data.media.video import decode_video
 from space_data.params import CompactStage, Params
 from space_data.schema import AlignedClip, FeatureFrame
-from space_data.tables import by_clip, read_arrow, read_table, vectors
+from space_data.store import local_file
+from space_data.tables import by_clip, read_arrow, vectors
 from space_models.checkpoints import Card, load_card, load_weights, save_model
 from space_models.generators.compact import MODEL
 from space_models.generators.compact_nets import CompactConfig, CompactNet, anchors_of
@@ -39,7 +41,7 @@ def footage(clip: AlignedClip, landmarks_px: np.ndarray, settings: CompactStage)
     size = (settings.size_px, settings.size_px)
     pictures = [
         np.asarray(cv2.resize(frame.rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
-        for index, frame in enumerate(decode_video(clip.video))
+        for index, frame in enumerate(decode_video(local_file(clip.video)))
         if index in wanted
     ]
     if len(pictures) != len(chosen):
@@ -49,7 +51,7 @@ def footage(clip: AlignedClip, landmarks_px: np.ndarray, settings: CompactStage)
 
 def read_footage(layout: Layout, settings: CompactStage) -> dict[str, list[Footage]]:
     """Footage of all aligned clips, by split."""
-    aligned = {clip.clip_id: clip for clip in read_table(layout.aligned_clips, AlignedClip)}
+    aligned = {clip.clip_id: clip for clip in aligned_clips(layout)}
     by_split: dict[str, list[Footage]] = {"train": [], "val": [], "test": []}
     rows = by_clip(read_arrow(layout.feature_frames, FeatureFrame, ["clip_id", "normalised", "pose"]))
     for clip_id, table in progress.track(rows, "generator: read"):

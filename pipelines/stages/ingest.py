@@ -3,7 +3,8 @@
 A file is taken as unchanged while its path, size, and times of change are: hashing it is the work to be saved. The inode's time
 (ctime) is among them, which nothing can set back: a file replaced by one of equal size and date is noticed too. A touched file
 of equal content costs its hash and a probe; what comes after goes by the hash. Where a file system's times cannot be relied on,
-``data.verify`` reads every file in every run.
+``data.verify`` reads every file in every run. The ledger names what was read by its content, so that two copies of a corpus have
+equal ledgers. Paths in the tables are relative to ``data.raw``.
 """
 
 import codecs
@@ -13,7 +14,6 @@ import hashlib
 import json
 import logging
 import os
-import pickle
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,10 +23,11 @@ from typing import Any
 
 import numpy as np
 
+from pipelines.job.ledger import ledger_rows
 from pipelines.job.run import run_stage
 from pipelines.job.shards import pack_folder
 from pipelines.job.stage import Context, Files, Made, Stage
-from pipelines.job.unit import EnvironmentFault, Rejected, Unit, content_hash
+from pipelines.job.unit import EnvironmentFault, Outcome, Rejected, Unit, content_hash
 from pipelines.layout import Layout
 from pipelines.readers import Listing, Source, list_sources, list_utterances
 from pipelines.readers.listing import FINDINGS, NOTE, PART_SLACK_S
@@ -36,13 +37,16 @@ from space_data.media.container import MediaError, NotMediaError, NoTrackError
 from space_data.media.probe import MediaInfo, probe
 from space_data.params import Params
 from space_data.schema import Clip, Utterance
+from space_data.store import LocalFile, Place, local_file, located
 from space_data.tables import shard_of
 
 logger = logging.getLogger(__name__)
 
 FACTS_FILE = "facts.json"
-LISTING_FILE = "listing.pickle"
+LISTING_FILE = "listing.json"
 SNIFFED_BYTES = 4096
+SOURCE_FIELDS = tuple(f.name for f in dataclasses.fields(Source))
+TUPLE_FIELDS = tuple(SOURCE_FIELDS.index(name) for name in ("part_s", "part_crop_px"))
 COPIED_FACTS = tuple(f.name for f in dataclasses.fields(MediaInfo) if f.name in {f.name for f in dataclasses.fields(Clip)})
 """What a clip's row repeats of its file's header."""
 
@@ -72,36 +76,45 @@ class Task:
     """number of the sound track; None: the default one"""
 
 
+@dataclass(frozen=True)
+class Found:
+    """A clip and the root that its paths are relative to: the unit's argument."""
+
+    source: Source
+    raw: Place
+
+
 def task_of(source: Source) -> Task:
-    """The unit's argument."""
+    """What is to be found out about a clip."""
     return Task(source.path, source.audio, source.part_s, source.part_crop_px, source.part_crop_height_px, source.audio_track)
 
 
-def probe_file(source: Source, settings: None, folder: Path) -> None:
+def probe_file(found: Found, settings: None, folder: Path) -> None:
     """Write a clip's facts to ``folder/facts.json``; raises as ``read_facts`` does."""
+    source = located(found.source, found.raw, "path", "audio")
     try:
         facts = read_facts(task_of(source))
-    except Rejected:
-        for path in source.files:  # what a disk refuses to give is no fault of the clip
-            _see_that_it_reads(Path(path))
+    except Rejected as rejection:
+        rejection.content = content_hash(*map(_content_of_rejected, source.files))
         raise
     (folder / FACTS_FILE).write_text(json.dumps(facts))
 
 
-def _see_that_it_reads(path: Path) -> None:
-    """Read the file whole: FFmpeg reports what the disk does not give as the end of the file.
+def _content_of_rejected(uri: str) -> str:
+    """Hash of the file; empty if it must not be opened. FFmpeg reports what the disk does not give as the end of the file.
 
     Raises:
-        EnvironmentFault: it cannot be read to its end. One that must not be opened at all is part of the corpus as it is.
+        EnvironmentFault: it cannot be read to its end: that is no fault of the clip. One that must not be opened at all, or a
+            link that points nowhere, is part of the corpus as it is.
     """
     try:
-        sha256_of(path)
+        return sha256_of(local_file(uri))
     except (PermissionError, IsADirectoryError):
-        return
+        return ""
     except OSError as error:
-        if isinstance(error, FileNotFoundError) and path.is_symlink():
-            return  # a link that points nowhere
-        raise EnvironmentFault(f"{path}: {error.strerror}") from error
+        if isinstance(error, FileNotFoundError) and os.path.islink(uri):
+            return ""
+        raise EnvironmentFault(f"{Place(uri)}: {error.strerror}") from error
 
 
 def read_facts(task: Task) -> dict[str, Any]:
@@ -114,20 +127,22 @@ def read_facts(task: Task) -> dict[str, Any]:
         Rejected: ``empty_file``, ``not_media``, ``unreadable``, ``no_video``; of a sound file also ``no_audio``; of a part
             ``truncated`` (it ends beyond the file) or ``error`` (its crop leaves the picture).
     """
-    info = _header(Path(task.path), None if task.audio else task.audio_track)
+    file = local_file(task.path)
+    info = _header(file, None if task.audio else task.audio_track)
     if not info.has_video:
         raise Rejected("no_video", f"sound only ({info.audio_codec})")
-    video_sha256, audio_sha256 = sha256_of(task.path), ""
+    video_sha256, audio_sha256 = sha256_of(file), ""
     hashes = [video_sha256]
     if task.audio:
-        sound = _header(Path(task.audio), task.audio_track)
+        sound_file = local_file(task.audio)
+        sound = _header(sound_file, task.audio_track)
         if not sound.has_audio:
-            raise Rejected("no_audio", f"{task.audio}: a picture only ({sound.video_codec})")
+            raise Rejected("no_audio", f"{sound_file}: a picture only ({sound.video_codec})")
         info = dataclasses.replace(
             info, has_audio=True, audio_codec=sound.audio_codec, audio_hz=sound.audio_hz, audio_channels=sound.audio_channels,
             audio_start_s=sound.audio_start_s, audio_tracks=sound.audio_tracks,
         )  # fmt: skip
-        audio_sha256 = sha256_of(task.audio)
+        audio_sha256 = sha256_of(sound_file)
         hashes.append(audio_sha256)
     part_end_s = task.part_s[1]
     is_part = task.part_s != (0.0, None)
@@ -141,7 +156,7 @@ def read_facts(task: Task) -> dict[str, Any]:
     return {**own, "part_end_s": part_end_s, "part_crop_px": crop_px, **dataclasses.asdict(info)}
 
 
-def _header(file: Path, audio_track: int | None) -> MediaInfo:
+def _header(file: LocalFile, audio_track: int | None) -> MediaInfo:
     """The header of one file, or the reason why there is none."""
     try:
         with open(file, "rb") as stream:
@@ -168,10 +183,10 @@ def _part_of(info: MediaInfo, task: Task) -> tuple[MediaInfo, float]:
     file_s = info.duration_s or np.inf  # a header without a duration cannot contradict
     if start_s >= file_s or (end_s is not None and end_s > file_s + PART_SLACK_S):
         last_s = start_s if end_s is None else end_s
-        raise Rejected("truncated", f"{task.path}: the part ends at {last_s:g} s, the file at {file_s:.2f} s", file_s, last_s)
+        raise Rejected("truncated", f"the part ends at {last_s:g} s, the file at {file_s:.2f} s", file_s, last_s)
     end_s = float(min(file_s, np.inf if end_s is None else end_s))
     if not np.isfinite(end_s):
-        raise Rejected("error", f"{task.path}: a part to the end of a file whose header gives no duration")
+        raise Rejected("error", "a part to the end of a file whose header gives no duration")
     length_s = end_s - start_s
     frames = round(length_s * info.fps) if info.header_frames else 0
     return dataclasses.replace(
@@ -188,7 +203,7 @@ def _scaled_crop(info: MediaInfo, task: Task) -> tuple[float, ...]:
     if any(crop_px) and not (0 <= x0 < x1 <= info.width and 0 <= y0 < y1 <= info.height):
         x0, y0, x1, y1 = map(round, crop_px)
         raise Rejected(
-            "error", f"{task.path}: crop {x0},{y0} to {x1},{y1} leaves the picture of {info.width}x{info.height} "
+            "error", f"crop {x0},{y0} to {x1},{y1} leaves the picture of {info.width}x{info.height} "
             "(downloaded in another size than the crop was made for?)",
         )  # fmt: skip
     return crop_px
@@ -224,44 +239,53 @@ def inputs_of(clip: Clip) -> tuple[tuple[str, str], ...]:
     return tuple((path, sha256) for path, sha256 in both if sha256)
 
 
-def _unit(source: Source, states: Sequence[object]) -> Unit:
+def located_clip(clip: Clip, context: Context) -> Clip:
+    """The row with whole paths, as whatever opens the files needs it."""
+    return located(clip, context.raw, "path", "audio_path")
+
+
+def _unit(source: Source, states: Sequence[object], raw: Place) -> Unit:
     """The unit of a clip; its key goes by the state of the clip's files, or, if those are verified, by their content."""
-    return Unit(source.clip_id, content_hash(dataclasses.astuple(task_of(source)), states), source, cost_s=0.05)
+    return Unit(source.clip_id, content_hash(dataclasses.astuple(task_of(source)), states), Found(source, raw), cost_s=0.05)
 
 
-def _state(path: str) -> tuple[int, ...]:
+def _state(place: Place) -> tuple[int, ...]:
     """Size and times of a file; of a link that points nowhere its own; empty if there is nothing: ``probe_file`` says so."""
+    if place.is_remote:
+        info = place.info()
+        return (info.size, info.mtime_ns) if info.is_file else ()
     for status_of in (os.stat, os.lstat):
         with contextlib.suppress(OSError):
-            status = status_of(path)
+            status = status_of(place)
             return status.st_size, status.st_mtime_ns, status.st_ctime_ns
     return ()
 
 
-def _content(path: str) -> str:
+def _content(place: Place) -> str:
     """Hash of a file's content; empty if it cannot be read: ``probe_file`` says why."""
     with contextlib.suppress(OSError):
-        return sha256_of(path)
+        return place.sha256()
     return ""
 
 
 def prepare(context: Context) -> dict[str, str]:
     """List the corpus and put what each shard gets where the workers find it."""
     params = context.params
-    listing = with_audio_track(list_sources(params.data.reader, Path(params.data.raw)), params.data.audio_track)
+    listing = with_audio_track(list_sources(params.data.reader, context.raw), params.data.audio_track)
     if listing.ignored:
         logger.info("belong to no clip: %s", ", ".join(f"{n} {suffix}" for suffix, n in sorted(listing.ignored.items())))
     _warn(listing, params)
-    contents = _contents(listing, params.job.processes) if params.data.verify else {}
-    heard = list_utterances(params.data.reader, Path(params.data.raw))
+    contents = _contents(listing, context) if params.data.verify else {}
+    heard = list_utterances(params.data.reader, context.raw)
     shards = [Listed([], [], contents) for _ in range(context.parts)]
     for source in listing.sources:
         shards[shard_of(source.clip_id, context.parts)].sources.append(source)
     for u in heard:
-        hashed = dataclasses.replace(u, audio_sha256=sha256_of(u.audio), track_sha256=sha256_of(u.track))
+        audio_sha256, track_sha256 = (context.raw / u.audio).sha256(), (context.raw / u.track).sha256()
+        hashed = dataclasses.replace(u, audio_sha256=audio_sha256, track_sha256=track_sha256)
         shards[shard_of(u.clip_id, context.parts)].utterances.append(hashed)
     for part, listed in enumerate(shards):
-        (pack_folder(context, STAGE.name, part) / LISTING_FILE).put(pickle.dumps(listed))
+        (pack_folder(context, STAGE.name, part) / LISTING_FILE).put(listed.to_json())
     return {}
 
 
@@ -274,17 +298,27 @@ class Listed:
     contents: dict[str, str]
     """hashes by file, where ``data.verify`` asks for them"""
 
+    def to_json(self) -> bytes:
+        """As ``prepare`` leaves it."""
+        sources = [[getattr(source, name) for name in SOURCE_FIELDS] for source in self.sources]
+        return json.dumps([sources, [vars(utterance) for utterance in self.utterances], self.contents]).encode()
+
     @staticmethod
     def of(context: Context, part: int) -> "Listed":
         """As ``prepare`` has left it."""
-        return pickle.loads((pack_folder(context, STAGE.name, part) / LISTING_FILE).read())
+        sources, utterances, contents = json.loads((pack_folder(context, STAGE.name, part) / LISTING_FILE).read())
+        for values in sources:
+            for field in TUPLE_FIELDS:
+                values[field] = tuple(values[field])
+        return Listed([Source(*values) for values in sources], [Utterance(**values) for values in utterances], contents)
 
 
 def items(context: Context, part: int) -> Iterator[Unit]:
     """The clips of one shard."""
     listed = Listed.of(context, part)
     for source in listed.sources:
-        yield _unit(source, [listed.contents.get(path) or _state(path) for path in source.files])
+        states = [listed.contents.get(path) or _state(context.raw / path) for path in source.files]
+        yield _unit(source, states, context.raw)
 
 
 def utterances(context: Context, part: int) -> dict[str, list[Utterance]]:
@@ -294,7 +328,8 @@ def utterances(context: Context, part: int) -> dict[str, list[Utterance]]:
 
 def finish(unit: Unit, files: Files, context: Context) -> Made:
     """The clip's row, from its labels and the file's facts."""
-    return Made({"clips": [clip_row(unit.value, json.loads(files(FACTS_FILE) or b"{}"), context.params.data.splits)]})
+    row = clip_row(unit.value.source, json.loads(files(FACTS_FILE) or b"{}"), context.params.data.splits)
+    return Made({"clips": [row]}, ledger_rows(STAGE.name, [Outcome(unit.unit_id, content=row.sha256)]))
 
 
 STAGE = Stage(
@@ -316,11 +351,12 @@ def with_audio_track(listing: Listing, track: int | None) -> Listing:
     return dataclasses.replace(listing, sources=chosen)
 
 
-def _contents(listing: Listing, workers: int) -> dict[str, str]:
+def _contents(listing: Listing, context: Context) -> dict[str, str]:
     """Hashes of all files; hashing releases the interpreter, so threads do."""
     paths = [path for source in listing.sources for path in source.files]
-    with ThreadPoolExecutor(workers) as pool:
-        return dict(zip(paths, progress.track(pool.map(_content, paths), "verify", len(paths)), strict=True))
+    with ThreadPoolExecutor(context.params.job.processes) as pool:
+        hashes = pool.map(lambda path: _content(context.raw / path), paths)
+        return dict(zip(paths, progress.track(hashes, "verify", len(paths)), strict=True))
 
 
 def _warn(listing: Listing, params: Params) -> None:

@@ -16,11 +16,13 @@ from pipelines.job.ledger import ledger_rows, write_ledger
 from pipelines.job.run import run_units
 from pipelines.job.unit import Unit, content_hash
 from pipelines.layout import Layout
+from pipelines.stages.align import aligned_clips
 from space_data.landmarks import N_LANDMARKS, PoseTrack, posed
 from space_data.media.video import decode_video
 from space_data.params import Params
-from space_data.schema import AlignedClip, FeatureFrame, FixedSize
-from space_data.tables import merge_shards, read_table, stream_clips, table_files, vectors, write_table
+from space_data.schema import FeatureFrame, FixedSize
+from space_data.store import local_file
+from space_data.tables import merge_shards, stream_clips, table_files, vectors, write_table
 from space_models.checkpoints import load_card
 from space_models.generators.compact import MODEL, CompactGenerator, load_compact
 from space_models.generators.compact_nets import N_KEYPOINTS
@@ -64,7 +66,7 @@ def landmarks_of(table: pa.Table) -> NDArray[np.float32]:
 
 def units_of(layout: Layout) -> list[Unit]:
     """One unit per aligned clip that has features."""
-    videos = {clip.clip_id: clip for clip in read_table(layout.aligned_clips, AlignedClip)}
+    videos = {clip.clip_id: clip for clip in aligned_clips(layout)}
     units = []
     for shard in table_files(layout.feature_frames):
         for clip_id, table in stream_clips(shard, FeatureFrame, COLUMNS):
@@ -80,7 +82,7 @@ def latents_of(unit: LatentUnit, settings: str, folder: Path) -> None:
     """Write ``latents.parquet`` of one clip; ``settings`` is the hash of the generator's weights."""
     table = pq.read_table(unit.features, columns=COLUMNS, filters=[("clip_id", "=", unit.clip_id)], partitioning=None)
     generator = _generator(unit.model, settings)
-    keypoints = generator.extract((frame.rgb for frame in decode_video(unit.video)), landmarks_of(table))
+    keypoints = generator.extract((frame.rgb for frame in decode_video(local_file(unit.video))), landmarks_of(table))
     rows = [LatentFrame(unit.clip_id, index, row.ravel()) for index, row in enumerate(keypoints)]
     write_table(folder / LATENTS_FILE, rows, LatentFrame)
 

@@ -21,7 +21,7 @@ from pipelines.job.run import run_stage
 from pipelines.job.stage import Context, Stage
 from pipelines.job.unit import Rejected, Unit, content_hash
 from pipelines.layout import Layout
-from pipelines.stages.ingest import inputs_of
+from pipelines.stages.ingest import inputs_of, located_clip
 from space_data import measures as m
 from space_data.clip_media import has_sound, picture_size, pictures, sound
 from space_data.facemesh import face_finder
@@ -298,6 +298,7 @@ def items(context: Context, part: int) -> Iterator[Unit]:
     """The clips of one shard."""
     for clip in read_table(context.shard("ingest", "clips", part), Clip):
         content = content_hash(clip.sha256, _what_is_measured(clip))
+        clip = located_clip(clip, context)
         yield Unit(clip.clip_id, content, clip, inputs_of(clip), cost_s=START_S + MEASURE_PER_S * clip.duration_s)
 
 
@@ -315,4 +316,3 @@ def _what_is_measured(clip: Clip) -> tuple[object, ...]:
     """What of a clip's row the measures depend on, beside the content of its files."""
     part = (clip.part_start_s, clip.part_end_s, clip.part_crop_px.tolist())
     return *part, clip.audio_codec, clip.audio_track, clip.width_px, clip.height_px, clip.duration_s
-

@@ -21,6 +21,7 @@ from evaluation.systems import ENTRIES
 from pipelines.job.clock import stage_clock
 from pipelines.layout import Layout
 from pipelines.stages import STAGES
+from pipelines.stages.synthesize import synthesized_clips
 from space_data import progress, weights
 from space_data.avsync import Scorer
 from space_data.crop import CropBox
@@ -58,7 +59,7 @@ def run(params: Params, layout: Layout) -> None:
 
 def gather(params: Params, layout: Layout) -> BenchmarkData:
     """Read all tables and put sample videos beside the page."""
-    clips = read_table(layout.synthesized_clips, SynthesizedClip)
+    clips = synthesized_clips(layout)
     if not clips:
         raise SpaceError(f"{layout.synthesized_clips}: no clips to report (run `dvc repro evaluate`)")
     rows = read_table(layout.aggregates, Aggregate)
@@ -195,7 +196,7 @@ def busiest(gap: NDArray[np.float64], frames: int) -> int:
 def training_curves(layout: Layout) -> dict[str, dict[str, list[float | None]]]:
     """Columns of every ``curves.csv`` under the models' folder, by model."""
     found = {}
-    for path in sorted(layout.models.glob("*/curves.csv")):
+    for path in sorted(layout.models.local().glob("*/curves.csv")):
         with path.open(newline="") as file:
             lines = list(csv.DictReader(file))
         names = lines[0].keys() if lines else ()
@@ -206,7 +207,6 @@ def training_curves(layout: Layout) -> dict[str, dict[str, list[float | None]]]:
 def stage_facts(layout: Layout) -> list[Mapping[str, object]]:
     """What the stages said of themselves, in the order of the pipeline."""
     folder = layout.timing(STAGE).parent
-    facts = [json.loads(path.read_text()) for path in sorted(folder.glob("*.json")) if path.stem != STAGE]
+    facts = [json.loads(file.read()) for file in folder.files(".json") if file.name != f"{STAGE}.json"]
     order = {name: index for index, name in enumerate(STAGES)}
     return sorted(facts, key=lambda f: (order.get(f["stage"], len(order)), f["stage"]))
-

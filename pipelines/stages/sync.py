@@ -40,7 +40,7 @@ from space_data.landmarks import N_LANDMARKS, PoseTrack
 from space_data.params import Params, SyncStage, load_params
 from space_data.recording_sync import RecordingOffset, pool, read_pool
 from space_data.schema import FrameRow, Measure, SegmentSync, SoundRow, SyncWindow
-from space_data.store import Place
+from space_data.store import Place, written
 from space_data.tables import (
     from_arrow,
     read_arrow,
@@ -309,7 +309,7 @@ def prepare(context: Context) -> dict[str, str]:
     content = scorers.content()
     place = cache_of(context, NAME) / f"scorers-{content}.pickle"
     place.put(pickle.dumps(scorers))
-    with atomic_file(layout.scorer) as part:
+    with written(layout.scorer) as part:
         scorers.general.save(part)
     return {"scorers": content, "fitted_on": scorers.general.fitted_on}
 
@@ -371,7 +371,7 @@ def main() -> None:
     arguments = parser.parse_args()
     progress.setup()
     try:
-        export(load_params(), Layout(data=arguments.export_data), Path(str(files("space_data") / "assets")))
+        export(load_params(), Layout(data=Place.of(arguments.export_data)), Path(str(files("space_data") / "assets")))
     except SpaceError as error:
         raise SystemExit(f"error: {error}") from None
 

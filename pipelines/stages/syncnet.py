@@ -20,7 +20,7 @@ from pipelines.job.run import run_stage
 from pipelines.job.stage import Context, Stage
 from pipelines.job.unit import Unit, content_hash
 from pipelines.layout import Layout
-from pipelines.stages.ingest import inputs_of
+from pipelines.stages.ingest import inputs_of, located_clip
 from space_data import weights
 from space_data.errors import SpaceError
 from space_data.files import sha256_of
@@ -93,6 +93,7 @@ def items(context: Context, part: int) -> Iterator[Unit]:
         spans = [(s.clip_id, s.start_s, s.end_s) for s in ordered]
         part_of_file = (clip.part_start_s, clip.part_end_s, clip.part_crop_px.tolist())
         content = content_hash(clip.sha256, part_of_file, spans, seen, context.extra["weights_sha256"])
+        clip = located_clip(clip, context)
         source = Source(clip, ordered, frames.uri, context.extra["weights"], context.extra["weights_sha256"])
         yield Unit(clip_id, content, source, inputs_of(clip), cost_s=SYNCNET_PER_S * clip.duration_s)
     if segments:

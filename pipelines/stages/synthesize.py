@@ -21,12 +21,14 @@ from pipelines.job.ledger import ledger_rows, write_ledger
 from pipelines.job.run import Result, run_units
 from pipelines.job.unit import Unit, content_hash
 from pipelines.layout import Layout
+from pipelines.stages.align import aligned_clips
 from space_data.errors import SpaceError
 from space_data.files import file_stems
 from space_data.media.encode import write_video
 from space_data.media.sound import decode_audio
 from space_data.params import Params, Synthesize
 from space_data.schema import FAILED, KEPT, AlignedClip, SynthesizedClip, SynthesizedFrame, emotion_vector
+from space_data.store import below, located
 from space_data.tables import read_table, write_table
 from space_data.timebase import fit_samples, frames_to_samples
 
@@ -51,8 +53,8 @@ class RenderUnit:
 def run(params: Params, layout: Layout) -> None:
     """The stage: aligned test clips and trained models -> ``data/synthesize``."""
     with stage_clock(layout, STAGE) as clock:
-        clips = choose_clips(read_table(layout.aligned_clips, AlignedClip), params.synthesize.max_clips)
-        units = units_of(clips, Models(layout.models, params), params.synthesize)
+        clips = choose_clips(aligned_clips(layout), params.synthesize.max_clips)
+        units = units_of(clips, Models(layout.models.local(), params), params.synthesize)
         outcomes = run_units(STAGE, units, render_one, params.synthesize, params, layout)
         shutil.rmtree(layout.synthesized, ignore_errors=True)
         stems = file_stems((clip.clip_id for clip in clips), ".mp4")
@@ -172,14 +174,23 @@ def track_rows(system: str, clip_id: str, rendering: Rendering) -> list[Synthesi
     return [SynthesizedFrame(system, clip_id, i, points.ravel(), pose) for i, (points, pose) in enumerate(pairs)]
 
 
+PATHS = ("driving_audio", "reference", "audio", "video")
+
+
+def synthesized_clips(layout: Layout) -> list[SynthesizedClip]:
+    """The rows of the table, with whole paths."""
+    return [located(row, layout.data, *PATHS) for row in read_table(layout.synthesized_clips, SynthesizedClip)]
+
+
 def place_result(unit: Unit, outcome: Result, layout: Layout, stems: dict[str, str]) -> SynthesizedClip:
     """Copy a kept video to its place (``stems``, by clip id); the row that describes it, or why there is none."""
     value: RenderUnit = unit.value
     clip = value.clip
     heard = {Still.name: "", ShuffledAudio.name: value.other_audio or ""}.get(value.system, clip.audio)
+    driving, reference, audio = (below(path, layout.data) for path in (heard, clip.video, clip.audio))
     row = SynthesizedClip(
         system=value.system, clip_id=clip.clip_id, subject=clip.subject, emotion=clip.emotion, intensity=clip.intensity,
-        driving_audio=heard, reference=clip.video, audio=clip.audio, video="", n_frames=value.n_frames,
+        driving_audio=driving, reference=reference, audio=audio, video="", n_frames=value.n_frames,
         size_px=clip.size_px, status=FAILED, detail=outcome.detail,
     )  # fmt: skip
     if outcome.folder is None or outcome.status != KEPT:
@@ -187,7 +198,7 @@ def place_result(unit: Unit, outcome: Result, layout: Layout, stems: dict[str, s
     path = layout.synthesized / value.system / f"{stems[clip.clip_id]}.mp4"
     path.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(outcome.folder / VIDEO_FILE, path)
-    return replace(row, video=path.as_posix(), status=KEPT, detail="")
+    return replace(row, video=below(path.as_posix(), layout.data), status=KEPT, detail="")
 
 
 def render_rates(units: Sequence[Unit], outcomes: Sequence[Result]) -> dict[str, float]:
@@ -203,4 +214,3 @@ def render_rates(units: Sequence[Unit], outcomes: Sequence[Result]) -> dict[str,
 
 def _sorted(units: Sequence[Unit]) -> list[Unit]:
     return sorted(units, key=lambda unit: unit.unit_id)
-

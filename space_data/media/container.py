@@ -1,5 +1,6 @@
 """Opening media files with PyAV (which brings FFmpeg), and choosing their streams as players do."""
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -49,23 +50,23 @@ class NoTrackError(MediaError):
     """A track of sound that was asked for and is not there."""
 
 
-def open_media(path: Path | str) -> Any:
+def open_media(path: os.PathLike[str] | str) -> Any:
     """The opened container (``av.container.InputContainer``); to be closed.
 
     Raises:
         MediaError: missing, empty, or not media; ``NotMediaError`` where another kind of file was recognised.
     """
-    path = Path(path)
-    if not path.exists():
+    file = Path(path)
+    if not file.exists():
         raise MediaError(f"{path}: no such file")
-    if path.is_file() and path.stat().st_size == 0:
+    if file.is_file() and file.stat().st_size == 0:
         raise MediaError(f"{path}: empty file (0 bytes)")
-    if not path.is_file():
+    if not file.is_file():
         raise MediaError(f"{path}: not a regular file")
     try:
         # "file:" so that a name with a colon is not taken for a protocol. Opening decodes a picture of some codecs.
         options = {"format_whitelist": ",".join(FORMATS), "max_pixels": str(LARGEST_PX)}
-        container = av.open(f"file:{path}", metadata_errors="replace", options=options)
+        container = av.open(f"file:{file}", metadata_errors="replace", options=options)
     except av.ArgumentError as error:  # not on the list
         raise NotMediaError(f"{path}: holds no sound or video of its own (a picture, a playlist, a script?)") from error
     except (av.FFmpegError, OSError) as error:
@@ -96,7 +97,7 @@ def default_track(streams: Any) -> Any | None:
     return next((s for s in found if s.disposition & Disposition.default), found[0] if found else None)
 
 
-def audio_stream(container: Any, path: Path | str, track: int | None = None) -> Any | None:
+def audio_stream(container: Any, path: os.PathLike[str] | str, track: int | None = None) -> Any | None:
     """The stream of sound to use: number ``track`` of the file (from 0, as FFmpeg's ``0:a:N``), else the default one.
 
     Raises:

@@ -1,7 +1,7 @@
 """What a container says of itself, and what its packets say, read without decoding more than one picture."""
 
+import os
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import av
@@ -56,7 +56,7 @@ class MediaInfo:
     audio_start_s: float
 
 
-def probe(path: Path | str, audio_track: int | None = None) -> MediaInfo:
+def probe(path: os.PathLike[str] | str, audio_track: int | None = None) -> MediaInfo:
     """Read the header of ``path``, all its packets, and the first picture for its turn and shape.
 
     Args:
@@ -113,7 +113,7 @@ def _start_s(stream: Any | None, zero_s: float) -> float:
     return float(stream.start_time * stream.time_base) - zero_s if stream is not None and stream.start_time is not None else 0.0
 
 
-def stream_lengths(path: Path | str) -> tuple[float | None, float | None]:
+def stream_lengths(path: os.PathLike[str] | str) -> tuple[float | None, float | None]:
     """Length of the pictures and of the sound by the header, seconds; None: no such stream, or no word on it.
 
     Raises:
@@ -125,7 +125,7 @@ def stream_lengths(path: Path | str) -> tuple[float | None, float | None]:
     return lengths[0], lengths[1]
 
 
-def probe_audio_hz(path: Path | str, audio_track: int | None = None) -> int:
+def probe_audio_hz(path: os.PathLike[str] | str, audio_track: int | None = None) -> int:
     """Sample rate that the sound was recorded at.
 
     Raises:

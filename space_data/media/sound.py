@@ -6,9 +6,9 @@ silence. The last two are known only at the end; such a file is decoded once mor
 """
 
 import logging
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import av
@@ -103,7 +103,8 @@ class Sound:
 
 
 def decode_audio(
-    path: Path | str, rate_hz: int = AUDIO_HZ, part_s: tuple[float, float | None] = (0.0, None), track: int | None = None
+    path: os.PathLike[str] | str, rate_hz: int = AUDIO_HZ, part_s: tuple[float, float | None] = (0.0, None),
+    track: int | None = None,
 ) -> NDArray[np.float32]:
     """The samples of ``decode_sound``; what a user should know of them is logged as warnings."""
     sound = decode_sound(path, rate_hz, part_s, track)
@@ -113,7 +114,8 @@ def decode_audio(
 
 
 def decode_sound(
-    path: Path | str, rate_hz: int = AUDIO_HZ, part_s: tuple[float, float | None] = (0.0, None), track: int | None = None
+    path: os.PathLike[str] | str, rate_hz: int = AUDIO_HZ, part_s: tuple[float, float | None] = (0.0, None),
+    track: int | None = None,
 ) -> Sound:
     """Decode a track of sound to mono float32 at ``rate_hz``; full scale is [-1, 1], which hot recordings exceed.
 
@@ -135,7 +137,7 @@ def decode_sound(
 
 
 def _decode(
-    path: Path | str, rate_hz: int, part_s: tuple[float, float | None], track: int | None, treatment: Treatment
+    path: os.PathLike[str] | str, rate_hz: int, part_s: tuple[float, float | None], track: int | None, treatment: Treatment
 ) -> tuple[Sound, Treatment]:
     """One pass over the file: its sound, and the treatment that it turns out to need."""
     facts = SoundFacts(treatment=treatment)
@@ -192,7 +194,7 @@ def _decoded(packets: Iterator[Any], stream: Any, facts: SoundFacts) -> Iterator
 class _Track:
     """Samples of one channel at their times, as frames come; made a block of ``WINDOW_S`` at a time, which costs a third."""
 
-    def __init__(self, path: Path | str, rate_hz: int, mixer: "_Mixer", facts: SoundFacts) -> None:
+    def __init__(self, path: os.PathLike[str] | str, rate_hz: int, mixer: "_Mixer", facts: SoundFacts) -> None:
         self._path, self._rate_hz, self._mixer, self._facts = path, rate_hz, mixer, facts
         self._silence_s = 0.0
         self._made: list[NDArray[np.float32]] = []

@@ -6,11 +6,11 @@ file is seen first, so that each part keeps its own sound and picture together: 
 streams moved by the same amount. Reading the packets costs 0.01 ms each, decoding them hundreds of times that.
 """
 
+import os
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import av
@@ -195,7 +195,7 @@ def _laid_out(zero: float, found: dict[int, _Track]) -> Timeline:
     )  # fmt: skip
 
 
-def timeline_of(path: Path | str, opened: Any, streams: Sequence[Any]) -> Timeline:
+def timeline_of(path: os.PathLike[str] | str, opened: Any, streams: Sequence[Any]) -> Timeline:
     """``scan`` of a second handle on the file, whose streams are those of ``opened`` by number."""
     with open_media(path) as again:
         return scan(again, [again.streams[stream.index] for stream in streams])

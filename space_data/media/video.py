@@ -5,11 +5,11 @@ the one before stays on screen. Decoding uses one thread, so that the number of 
 busy.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import av
@@ -110,7 +110,7 @@ class Orientation:
 
 
 def decode_video(
-    path: Path | str,
+    path: os.PathLike[str] | str,
     start_s: float = 0.0,
     end_s: float | None = None,
     at_most_hz: float | None = None,
@@ -355,7 +355,7 @@ def _path(stream: Any) -> str:
     return stream.container.name.removeprefix("file:")
 
 
-def first_frame(container: Any, stream: Any, path: Path | str) -> Any:
+def first_frame(container: Any, stream: Any, path: os.PathLike[str] | str) -> Any:
     """The first frame of ``stream`` that decodes, as FFmpeg gives it.
 
     Raises:
