@@ -12,6 +12,7 @@ import difflib
 import json
 import logging
 import os
+import platform
 import shutil
 import socket
 import threading
@@ -33,6 +34,7 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
 from pipelines.job.faults import BACK_OFF_S, environment_fault, patiently
+from pipelines.job.keys import code_version
 from pipelines.job.packs import write_pack
 from pipelines.job.pool import Answer, IsolatedPool, Returned
 from pipelines.job.scratch import remove_scratch, scratch_of
@@ -70,6 +72,13 @@ class Run:
     run_id: str
     directory: str
     """the driver's working directory, which relative paths are meant from"""
+    build: str
+    """of the driver: kind of machine, code, and releases of the packages; results are only the same where these are"""
+
+    @staticmethod
+    def of(stage: Stage, context: Context) -> "Run":
+        """A new run, of this process."""
+        return Run(stage, context, uuid.uuid4().hex, os.getcwd(), _build(stage))
 
     @property
     def folder(self) -> Place:
@@ -97,8 +106,12 @@ class Run:
             raise SpaceError(f"{self.stage.name}: stopped: {why}") from error
 
 
+def _build(stage: Stage) -> str:
+    return f"{platform.machine()}, Python {platform.python_version()}, code {code_version(FunctionName.of(stage.function))[:12]}"
+
+
 class _OfRun(beam.DoFn):
-    """What all steps have in common: the run, and where relative paths are meant from."""
+    """What all steps have in common: the run, and the folder and the code that it is meant to run in."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
@@ -112,6 +125,8 @@ class _OfRun(beam.DoFn):
         """Do ``action``; None if it cannot be done: a runner would only try again what will not come right, and hide why."""
         run = self._run
         try:
+            if (found := _build(run.stage)) != run.build:
+                raise SpaceError(f"a worker is not of the driver's build: {found} against {run.build} (is its image up to date?)")
             return patiently(action, run.context.params.job.patience_s, run.stage.name)
         except SpaceError as error:
             run.fault(str((error.__cause__ and environment_fault(error.__cause__)) or error))

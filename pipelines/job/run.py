@@ -10,7 +10,6 @@ those that the stage before let out, and not too many units failed. Otherwise th
 import argparse
 import importlib
 import logging
-import os
 import pickle
 import platform
 import shutil
@@ -18,7 +17,6 @@ import signal
 import sys
 import threading
 import time
-import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -110,7 +108,7 @@ def _reports(stage: Stage, context: Context) -> tuple[list[Report], int]:
 def _run_graph(stage: Stage, context: Context) -> tuple[list[Report], int]:
     from pipelines.job import graph  # importing Beam takes seconds
 
-    run = graph.Run(stage, context, uuid.uuid4().hex, os.getcwd())
+    run = graph.Run.of(stage, context)
     try:
         with _progress(stage.name, run):
             graph.execute(run)
