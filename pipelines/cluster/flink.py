@@ -31,7 +31,11 @@ HEARTBEAT_MS = {"interval": 2000, "timeout": 10_000}
 """A lost task manager is noticed after 10 s, not after Flink's 50."""
 UNSENT = "gradle/wrapper"
 """Beam's job server hands all its jars to the engine with each job, but for those in such a folder (`PipelineResources`)."""
-RESTARTS = {"type": "fixed-delay", "fixed-delay": {"attempts": 3, "delay": "2 s"}}
+RESTARTS = {
+    "type": "failure-rate",
+    "failure-rate": {"max-failures-per-interval": 6, "failure-rate-interval": "5 min", "delay": "2 s"},
+}
+"""One lost task manager may count as two failures: the first new attempt can still be sent to it."""
 
 
 def _log4j(folder: Path) -> list[str]:
@@ -100,22 +104,22 @@ def _memory(engine: Path, config: str) -> tuple[list[str], list[str]]:
 
 def job_server(parts: Parts, folder: Path, rest_port: int, ports: list[int]) -> Command:
     """Beam's job server in front of the job manager; ``ports`` are its job, artifact and expansion port."""
-    jars = _unsent([*parts.job_server_jars(), *sorted(parts.engine.glob("lib/log4j-*.jar"))], folder)
+    jars = unsent([*parts.job_server_jars(), *sorted(parts.engine.glob("lib/log4j-*.jar"))], folder)
     entry = ["org.apache.beam.runners.flink.FlinkJobServerDriver", f"--flink-master={LOOPBACK}:{rest_port}"]
     argv = ["java", "-Xmx512m", *QUICK, *JAVA_17, *_log4j(folder), "-cp", os.pathsep.join(map(str, jars)), *entry]
     return Command(argv + job_server_options(ports, folder), folder)
 
 
-def _unsent(jars: list[Path], folder: Path) -> list[Path]:
+def unsent(jars: list[Path], folder: Path) -> list[Path]:
     """The same jars where the job server does not send them from; it would look through symbolic links."""
-    unsent = folder / UNSENT
-    unsent.mkdir(parents=True)
+    into = folder / UNSENT
+    into.mkdir(parents=True)
     for jar in jars:
         try:
-            (unsent / jar.name).hardlink_to(jar)
+            (into / jar.name).hardlink_to(jar)
         except OSError:  # on another disk
-            shutil.copy(jar, unsent)
-    return [unsent / jar.name for jar in jars]
+            shutil.copy(jar, into)
+    return [into / jar.name for jar in jars]
 
 
 def job_server_options(ports: list[int], folder: Path) -> list[str]:

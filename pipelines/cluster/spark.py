@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from pipelines.cluster.flink import JAVA_17, QUICK, ask, job_server_options
+from pipelines.cluster.flink import JAVA_17, QUICK, ask, job_server_options, unsent
 from pipelines.cluster.parts import Parts
 from pipelines.cluster.processes import LOOPBACK, Command
 
@@ -38,11 +38,15 @@ def worker(parts: Parts, folder: Path, master_port: int, slots: int) -> Command:
 
 
 def job_server(parts: Parts, folder: Path, master_port: int, ports: list[int]) -> Command:
-    """Beam's job server, which is the driver of every job; Spark itself comes last in its class path."""
-    jars = os.pathsep.join(map(str, parts.job_server_jars()))
+    """Beam's job server, which is the driver of every job.
+
+    Spark comes last in its class path and in that of the executors, which would otherwise take Spark's old Guava for Beam's.
+    """
+    beam = os.pathsep.join(map(str, unsent(parts.job_server_jars(), folder)))
     entry = ["org.apache.beam.runners.spark.SparkJobServerDriver", f"--spark-master-url=spark://{LOOPBACK}:{master_port}"]
     argv = ["java", "-Xmx1g", *QUICK, *JAVA_17, *OPENS, "-Dspark.driver.host=127.0.0.1", "-Dspark.driver.bindAddress=127.0.0.1"]
-    argv += ["-Dspark.ui.enabled=false", "-cp", f"{jars}{os.pathsep}{parts.engine}/jars/*", *entry]
+    argv += ["-Dspark.ui.enabled=false", f"-Dspark.executor.extraClassPath={beam}"]
+    argv += ["-cp", f"{beam}{os.pathsep}{parts.engine}/jars/*", *entry]
     return Command(argv + job_server_options(ports, folder), folder, _environment(parts, folder))
 
 

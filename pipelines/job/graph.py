@@ -93,7 +93,6 @@ class Run:
         """All notes of a kind but the ``known`` ones, by their names."""
         return {p.name: json.loads(p.read()) for p in (self.folder / kind).files(".json") if p.name not in known}
 
-
     def fault(self, why: str, unit_id: str = "") -> None:
         """Let the driver know why this worker gives up.
 

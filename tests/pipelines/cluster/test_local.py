@@ -1,7 +1,6 @@
-"""Jobs on real engines: ``pytest -m cluster -n 0``."""
+"""A cluster with small jobs: ``pytest -m cluster -n 0``; ``test_curation.py`` has the real ones, and loses a task manager."""
 
-import threading
-import time
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from typer.testing import CliRunner
 
 from pipelines.cluster.local import LocalCluster
 from pipelines.cluster.parts import check_tools, missing_tools
+from space_data.params import load_params
 
 pytestmark = [
     pytest.mark.cluster,
@@ -17,8 +17,6 @@ pytestmark = [
 ]
 WORDS = ["a", "rose", "is", "a", "rose", "is", "a", "rose"]
 BUCKET = "s3://results"
-ELEMENTS, ELEMENT_S = 40, 0.5
-JOB_LIMIT_S = 600.0
 
 
 @pytest.fixture(scope="module")
@@ -85,72 +83,6 @@ def test_words_are_counted_on_flink(flink: LocalCluster) -> None:
     assert count_words(flink) == {"a": 3, "rose": 3, "is": 2}
 
 
-def test_a_lost_task_manager_loses_nothing_and_leaves_no_worker(flink: LocalCluster) -> None:
-    import apache_beam as beam
-    from apache_beam.options.pipeline_options import PipelineOptions
-
-    bucket, element_s = BUCKET, ELEMENT_S
-
-    def work(number: int) -> int:
-        import os
-
-        from pyarrow.fs import FileSystem
-
-        time.sleep(element_s)
-        files, _ = FileSystem.from_uri(bucket)
-        with files.open_output_stream(f"results/done/{number:03}") as out:
-            out.write(os.getcwd().encode())
-        return number
-
-    def send() -> None:
-        with beam.Pipeline(options=PipelineOptions(flink.beam_options())) as pipeline:
-            pipeline | beam.Create(range(ELEMENTS)) | beam.Reshuffle() | beam.Map(work)
-
-    before = len(flink.processes.survivors())
-    job = threading.Thread(target=send, daemon=True)
-    job.start()
-    deadline_s = time.monotonic() + JOB_LIMIT_S
-    while not 5 <= len(read_names_or_none(flink, "results/done")) < ELEMENTS:
-        assert job.is_alive() and time.monotonic() < deadline_s
-        time.sleep(0.1)
-    workers = [pid for pid in flink.processes.survivors() if is_below(pid, flink.folder / "task-manager-0")]
-    assert len(workers) > 1  # the task manager, a launcher, a Python worker
-    flink.kill_task_manager(0)
-    time.sleep(1.0)
-    assert not [pid for pid in workers if Path(f"/proc/{pid}").is_dir()], "workers outlived their task manager"
-    assert flink.start_task_manager() == 2
-    job.join(JOB_LIMIT_S)
-    assert not job.is_alive()
-    done = read_all(flink, "results/done")
-    assert sorted(map(int, done)) == list(range(ELEMENTS))
-    assert {Path(folder).name for folder in done.values()} >= {"task-manager-1", "task-manager-2"}
-    time.sleep(1.0)
-    assert len(flink.processes.survivors()) <= before
-
-
-def read_names_or_none(cluster: LocalCluster, folder: str) -> list[str]:
-    from pyarrow.fs import FileSelector
-
-    found = cluster.store.filesystem().get_file_info(FileSelector(folder, allow_not_found=True, recursive=True))
-    return [info.path for info in found if info.is_file]
-
-
-def is_below(pid: int, folder: Path) -> bool:
-    """Whether a process works in ``folder``."""
-    try:
-        return Path(f"/proc/{pid}/cwd").resolve().is_relative_to(folder)
-    except FileNotFoundError:
-        return False
-
-
-def test_words_are_counted_on_spark(tmp_path: Path) -> None:
-    check_tools()
-    with LocalCluster("spark", folder=tmp_path) as cluster:
-        cluster.store.filesystem().create_dir("results")
-        assert count_words(cluster) == {"a": 3, "rose": 3, "is": 2}
-    assert cluster.processes.survivors() == []
-
-
 def test_the_command_starts_shows_and_ends_a_cluster(tmp_path: Path) -> None:
     from pipelines.cli import app
 
@@ -159,7 +91,9 @@ def test_the_command_starts_shows_and_ends_a_cluster(tmp_path: Path) -> None:
 
     up = space("up", "--task-managers", "1")
     try:
-        assert up.exit_code == 0 and "--runner=PortableRunner" in up.output and "AWS_ENDPOINT_URL" in up.output
+        assert up.exit_code == 0 and "AWS_ENDPOINT_URL" in up.output
+        (setting,) = [shlex.split(line)[-1] for line in up.output.splitlines() if line.startswith("to curate on it")]
+        assert load_params(None, [setting]).job.beam[0] == "--runner=PortableRunner"
         shown = space("status")
         assert shown.exit_code == 0 and "1 task managers at work" in shown.output
     finally:
