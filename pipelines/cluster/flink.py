@@ -33,9 +33,10 @@ UNSENT = "gradle/wrapper"
 """Beam's job server hands all its jars to the engine with each job, but for those in such a folder (`PipelineResources`)."""
 RESTARTS = {
     "type": "failure-rate",
-    "failure-rate": {"max-failures-per-interval": 6, "failure-rate-interval": "5 min", "delay": "2 s"},
+    "failure-rate": {"max-failures-per-interval": 3, "failure-rate-interval": "5 min", "delay": "12 s"},
 }
-"""One lost task manager may count as two failures: the first new attempt can still be sent to it."""
+"""The delay is longer than the heartbeat's timeout: a new attempt that still counts on a lost task manager fails at once, and Beam's
+runner then forgets a Python worker."""
 
 
 def _log4j(folder: Path) -> list[str]:

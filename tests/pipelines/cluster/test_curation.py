@@ -98,10 +98,11 @@ def on(cluster: LocalCluster) -> str:
     return f"job.beam={json.dumps(cluster.beam_options())}"
 
 
-def strangers(cluster: LocalCluster) -> list[int]:
-    """Processes of the cluster beside its own parts: what jobs have started."""
-    known = {status.pid for status in cluster.processes.statuses()} | {int((cluster.folder / KEEPER).read_text().split()[0])}
-    return [pid for pid in cluster.processes.survivors() if pid not in known]
+def processes_of_jobs(cluster: LocalCluster) -> list[str]:
+    """Command lines of what jobs have started: all processes of the cluster but its own parts."""
+    parts = {status.pid for status in cluster.processes.statuses()} | {int((cluster.folder / KEEPER).read_text().split()[0])}
+    files = [Path(f"/proc/{pid}/cmdline") for pid in cluster.processes.survivors() if pid not in parts]
+    return [file.read_text() for file in files if file.is_file()]
 
 
 def wait_for(condition, run: subprocess.Popen[str] | None = None, limit_s: float = LIMIT_S) -> None:
@@ -147,11 +148,11 @@ def test_no_file_is_shared_but_the_bucket_and_a_task_manager_is_lost(
     assert {pack: after.get(pack) for pack in before} == before, "computed again although it was in the store"
     assert len(after) == len(list(clips.iterdir()))
     assert stages_that_differ(out, expected) == []
-    wait_for(lambda: not strangers(cluster), limit_s=30.0)
+    wait_for(lambda: not processes_of_jobs(cluster), limit_s=30.0)
 
 
 @pytest.mark.parametrize("cluster", ["spark"], indirect=True)
 def test_a_folder_that_all_share(cluster: LocalCluster, clips: Path, expected: dict[str, bytes], tmp_path: Path) -> None:
     see_it_through(curate(clips, tmp_path / "out", on(cluster), cwd=tmp_path))
     assert stages_that_differ(tmp_path / "out", expected) == []
-    wait_for(lambda: not strangers(cluster), limit_s=30.0)
+    wait_for(lambda: not processes_of_jobs(cluster), limit_s=30.0)
