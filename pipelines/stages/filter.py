@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipelines.audit.write import write_audit
 from pipelines.deciding.row_hash import row_hashes
 from pipelines.deciding.rules import DOUBTFUL, SCREENED, Evidence, Judgement, Mask, evidence, judge
 from pipelines.job.keys import code_version
@@ -157,6 +156,8 @@ STAGE = Stage(
 
 def run(params: Params, layout: Layout) -> None:
     """The stage: ``segments``, ``sync`` -> ``decisions``, the filter's ledger and the audit page."""
+    from pipelines.audit.write import write_audit  # draws pages: two seconds that each worker would take, too
+
     _check_ids(layout)
     run_stage(STAGE, params, layout)
     write_audit(params, layout, CURATION[: CURATION.index(NAME) + 1])
