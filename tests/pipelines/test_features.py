@@ -32,6 +32,7 @@ from space_data.schema import (
     Utterance,
     UtteranceFrame,
 )
+from space_data.store import Place
 from space_data.tables import by_clip, read_arrow, read_table, vectors, write_sharded, write_table
 from space_data.timebase import frames_to_samples
 
@@ -42,7 +43,7 @@ SHARDS = 2
 @pytest.fixture
 def layout(tmp_path: Path, astronaut: np.ndarray, rng: np.random.Generator) -> Layout:
     """Decisions on a clip with a face (two kept segments, one rejected), on one that loses it, and on one without any sound."""
-    layout = Layout(tmp_path / "data", tmp_path / "reports", tmp_path / "cache")
+    layout = Layout.in_folder(tmp_path / "run")
     sliding = [np.ascontiguousarray(np.roll(astronaut[0:256, 96:352], i, axis=1)) for i in range(54)]
     lost = sliding[:30] + [np.full((256, 256, 3), 127, np.uint8)] * 24
     params = params_with()
@@ -106,14 +107,14 @@ def test_an_unlabelled_clip_has_no_emotion_not_even_neutral() -> None:
 
 def test_same_bytes_for_any_number_of_workers(layout: Layout, tmp_path: Path) -> None:
     def tables(layout: Layout) -> dict[str, bytes]:
-        files = sorted(layout.features.rglob("*.parquet"))
+        files = sorted(Path(layout.features).rglob("*.parquet"))
         return {str(p.relative_to(layout.features)): p.read_bytes() for p in files}
 
     features.run(params_with(workers=1), layout)
     first = tables(layout)
     assert len(first) == 12, "two shards each of the clips, their crops, the ledger, and each split"
     for workers in (2, 4):
-        features.run(params_with(workers), dataclasses.replace(layout, cache=tmp_path / f"cache-of-{workers}"))
+        features.run(params_with(workers), dataclasses.replace(layout, cache=Place.of(tmp_path / f"cache-of-{workers}")))
         assert tables(layout) == first, f"{workers} workers"
 
 

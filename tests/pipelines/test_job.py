@@ -146,7 +146,7 @@ def test_damaged_results_are_computed_again(tmp_path: Path, settings: dict[str, 
     layout = Layout.in_folder(tmp_path)
     run_units("test", units("a", "b"), act, settings, with_job(), layout)
     for damaged in (lambda content: content[:-30], flipped):
-        for pack in (layout.cache / "test").rglob("*.pack"):
+        for pack in Path(layout.cache / "test").rglob("*.pack"):
             pack.write_bytes(damaged(pack.read_bytes()))
         caplog.clear()
         outcomes = run_units("test", units("a", "b"), act, settings, with_job(), layout)
@@ -333,7 +333,7 @@ def test_stage_clock_keeps_the_rate(tmp_path: Path) -> None:
     with stage_clock(layout, "test") as clock:
         time.sleep(0.05)
         clock.clips = 10
-    facts = json.loads(layout.timing("test").read_text())
+    facts = json.loads(layout.timing("test").read())
     assert facts["clips"] == 10 and 0 < facts["clips_per_s"] <= 200
 
 
