@@ -74,19 +74,18 @@ def curate(
 def _curate(source: Place, out: Place, params: Params, layout: Layout, pixels: bool) -> Layout:
     for number, stage in enumerate(CURATION, 1):
         if stage == "align" and not pixels:
-            _withdraw(layout, stage)
+            _withdraw(layout.stage(stage))
             continue
         importlib.import_module(f"pipelines.stages.{stage}").run(params, layout)
         write_arrow(out / "ledger.parquet", whole_ledger(layout, CURATION[:number]))
         if stage == "filter" and KEPT not in read_arrow(layout.decisions, Decision, ["status"])["status"].unique().to_pylist():
             logger.warning("%s: no clip was kept; %s says why for each", source, layout.audit / "index.html")
-            _withdraw(layout, "features", "align")
-            return layout
     write_audit(params, layout)
     return layout
 
 
-def _withdraw(layout: Layout, *stages: str) -> None:
-    """Make tables of an earlier run, which may be of other segments, no longer current; files stay, and are used again."""
-    for stage in stages:
-        (layout.stage(stage) / MANIFEST).delete()
+def _withdraw(folder: Place) -> None:
+    """Remove tables of an earlier run, which may be of other segments; video and sound stay, and are used again."""
+    (folder / MANIFEST).delete()
+    for shard in folder.files(".parquet", below=True):  # other readers than ours know nothing of the manifest
+        shard.delete()

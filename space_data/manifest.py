@@ -72,7 +72,8 @@ class Manifest:
     upstream: dict[str, str] = field(default_factory=dict)
     """of the stages that this one has read: the hash of what is in their tables"""
     made_with: dict[str, str] = field(default_factory=dict)
-    """settings, code and machine: equal tables are promised for equal ones"""
+    """settings, code and kinds of the machines that the units were computed on, now or in an earlier run: equal tables are
+    promised for equal ones"""
 
     def to_json(self) -> bytes:
         """The file's content."""

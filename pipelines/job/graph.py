@@ -29,6 +29,7 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
 from pipelines.job.faults import BACK_OFF_S, environment_fault, patiently
+from pipelines.job.machine import machine
 from pipelines.job.packs import write_pack
 from pipelines.job.pool import Answer, IsolatedPool, Returned
 from pipelines.job.scratch import remove_scratch, scratch_of
@@ -243,6 +244,7 @@ class RunPacks(beam.DoFn):
     def _keep(self, pending: _Pending, outcome: Outcome) -> None:
         self._failures_in_a_row = self._failures_in_a_row + 1 if outcome.failed else 0
         count_done(self._run.run_id)
+        outcome = replace(outcome, machine=machine())
         outcome = replace(outcome, attempts=pending.attempts, run=self._run.run_id) if outcome.failed else outcome
         self._done.setdefault(pending.part, {})[pending.key] = outcome, pending.folder
         if self._failures_in_a_row >= max(LEAST_FAILURES, 2 * self._job.processes):

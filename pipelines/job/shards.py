@@ -126,6 +126,8 @@ class Report:
     failed: int = 0
     missing: int = 0
     """units without any result"""
+    machines: list[str] = field(default_factory=list)
+    """kinds of those that its units were computed on, now or in an earlier run"""
     stale: list[str] = field(default_factory=list)
     """URIs of files that nothing needs once the manifest stands"""
 
@@ -146,6 +148,7 @@ def write_part(stage: Stage, context: Context, part: int) -> Report:
     failed = [(planned.units[key], kept.outcome) for key, kept in planned.kept.items() if kept.outcome.failed]
     report.failed = len(failed)
     report.failures = [f"{unit.unit_id}: {one.reason}: {_last_line(one.detail)}" for unit, one in failed[:MOST_EXAMPLES]]
+    report.machines = sorted({kept.outcome.machine for kept in planned.kept.values()})
     if report.missing or stage.unpacked:
         return report
     try:

@@ -13,8 +13,8 @@ so that no system is judged by the scorer that chose its training clips. Those i
 """
 
 import argparse
+import io
 import logging
-import pickle
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from importlib.resources import files
@@ -162,6 +162,27 @@ class Scorers:
         parts = [array.tolist() for s in (self.general, *self.folds) for array in (s.lip_map, s.mel_map, s.weights)]
         return content_hash(parts, [s.null for s in (self.general, *self.folds)], dict(self.by_subject))
 
+    def to_bytes(self) -> bytes:
+        """As an ``.npz`` file, to the last bit. No pickle: whoever can write to a shared cache could put code into one."""
+        every, buffer = (self.general, *self.folds), io.BytesIO()
+        np.savez(
+            buffer,
+            lip_maps=np.stack([s.lip_map for s in every]), mel_maps=np.stack([s.mel_map for s in every]),
+            weights=np.stack([s.weights for s in every]), nulls=np.array([s.null for s in every]),
+            fitted_on=np.array([s.fitted_on for s in every]), subjects=np.array(list(self.by_subject), np.str_),
+            fold_of=np.array(list(self.by_subject.values()), np.int64),
+        )  # fmt: skip
+        return buffer.getvalue()
+
+    @staticmethod
+    def from_bytes(content: bytes) -> "Scorers":
+        """From what ``to_bytes`` gave."""
+        with np.load(io.BytesIO(content)) as data:
+            columns = data["lip_maps"], data["mel_maps"], data["weights"], data["nulls"].tolist(), data["fitted_on"].tolist()
+            general, *folds = (Scorer(*row) for row in zip(*columns, strict=True))
+            by_subject = dict(zip(data["subjects"].tolist(), data["fold_of"].tolist(), strict=True))
+        return Scorers(general, by_subject, tuple(folds))
+
 
 @dataclass(frozen=True)
 class Fit:
@@ -284,13 +305,13 @@ class ShardUnit:
     measures: str
     """shard of ``Measure`` rows"""
     scorers: str
-    """file of ``Scorers``, pickled: they are the same for all shards, and large"""
+    """file of ``Scorers``: they are the same for all shards, and large"""
 
 
 def score_shard(unit: ShardUnit, settings: SyncStage, folder: Path) -> None:
     """Unit function: write ``segments.parquet``, ``windows.parquet`` and ``ledger.parquet`` of one shard."""
     measures = {row.clip_id: row for row in read_table(unit.measures, Measure)}
-    scorers: Scorers = pickle.loads(Place(unit.scorers).read())
+    scorers = Scorers.from_bytes(Place(unit.scorers).read())
     tracks = read_tracks(unit.shard, measures.values(), frames_in(settings.search_s))
     by_clip = (list(group) for _, group in groupby(tracks, key=lambda track: measures[track.clip_id].source_clip_id))
     scored = [row for group in by_clip for row in score_clip(group, measures, scorers.of(group[0].subject), settings)]
@@ -307,11 +328,14 @@ def prepare(context: Context) -> dict[str, str]:
     measures = read_arrow(layout.measures, Measure)
     scorers = choose_scorers(eligible_tracks(layout, measures, settings), settings)
     content = scorers.content()
-    place = cache_of(context, NAME) / f"scorers-{content}.pickle"
-    place.put(pickle.dumps(scorers))
+    _scorers_file(context, content).put(scorers.to_bytes())
     with written(layout.scorer) as part:
         scorers.general.save(part)
     return {"scorers": content, "fitted_on": scorers.general.fitted_on}
+
+
+def _scorers_file(context: Context, content: str) -> Place:
+    return cache_of(context, NAME) / f"scorers-{content}.npz"
 
 
 def items(context: Context, part: int) -> Iterator[Unit]:
@@ -322,7 +346,7 @@ def items(context: Context, part: int) -> Iterator[Unit]:
         context.shard_hashes("measure", ["frames", "sound"], part), context.shard_hashes("segment", ["segments"], part),
         context.extra["scorers"],
     )  # fmt: skip
-    scorers = cache_of(context, NAME) / f"scorers-{context.extra['scorers']}.pickle"
+    scorers = _scorers_file(context, context.extra["scorers"])
     rows = context.upstream("segment").tables["segments"][part].rows
     unit = ShardUnit(Shard(*(table.uri for table in tables)), measures.uri, scorers.uri)
     yield Unit(f"part-{part:05d}", content, unit, cost_s=1 + SECONDS_PER_SEGMENT * rows)

@@ -13,7 +13,7 @@ from space_data.landmarks import N_LANDMARKS, NOSE, PoseTrack, posed
 from space_data.media.probe import probe
 from space_data.media.sound import decode_audio
 from space_data.media.video import decode_video
-from space_data.schema import KEPT, REJECTED, FeatureFrame, LedgerRow
+from space_data.schema import KEPT, REJECTED, AlignedClip, FeatureFrame, LedgerRow, SegmentCrop
 from space_data.tables import has_table, read_table
 from space_data.timebase import frames_to_samples
 
@@ -92,7 +92,7 @@ def test_nothing_kept_and_nothing_lost(tmp_path: Path, astronaut: np.ndarray) ->
     (root / "a" / "cut.mp4").rename(root / "a" / f"cut{LONG}.mp4")
     before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
     out = tmp_path / "out"
-    curate(root, out, folder_params(root))
+    curate(root, out, folder_params(root), pixels=True)
     assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
     assert (out / "audit" / "index.html").is_file()
     rows = read_table(out / "ledger.parquet", LedgerRow)
@@ -105,3 +105,10 @@ def test_nothing_kept_and_nothing_lost(tmp_path: Path, astronaut: np.ndarray) ->
     assert set(reasons) == {f"set/a/cut{LONG}#0", f"set/a/cut{LONG}#1", "set/b/mute"}
     assert "no_audio" in reasons["set/b/mute"] and "no_speech" in reasons[f"set/a/cut{LONG}#0"]
     assert all("too_short" in found for found in reasons.values())
+    assert read_table(out / "features" / "crops", SegmentCrop) == [], "empty, not those of an earlier run"
+    assert read_table(out / "align" / "clips", AlignedClip) == []
+    media = out / "align" / "media" / "00000" / "a.mp4"
+    media.parent.mkdir(parents=True)
+    media.write_bytes(b"x")
+    curate(root, out, folder_params(root))
+    assert not list((out / "align").rglob("*.parquet")) and media.exists(), "tables go with the pixels that nobody asks for"

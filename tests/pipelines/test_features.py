@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from made_up_measures import CLIP
 from made_up_segments import decision_of, filmed
@@ -98,6 +99,16 @@ def test_every_kept_segment_has_features_or_a_reason(layout: Layout) -> None:
     ]  # fmt: skip
     rows = frames_of(layout)
     assert {clip_id: len(table) for clip_id, table in rows.items()} == {"set/a#0": 22, second.clip_id: 23}
+
+
+def test_nothing_kept_leaves_nothing_of_an_earlier_run(layout: Layout) -> None:
+    features.run(params_with(), layout)
+    assert any(pq.read_metadata(file).num_rows for file in layout.features.rglob("*.parquet"))
+    dropped = [dataclasses.replace(row, status=REJECTED) for row in read_table(layout.decisions, Decision)]
+    write_sharded(layout.decisions, dropped, Decision, SHARDS)
+    features.run(params_with(), layout)
+    assert read_table(layout.segment_crops, SegmentCrop) == [] and frames_of(layout) == {}
+    assert not any(pq.read_metadata(file).num_rows for file in layout.features.rglob("*.parquet")), "whoever lists the folder"
 
 
 def test_an_unlabelled_clip_has_no_emotion_not_even_neutral() -> None:

@@ -1,6 +1,7 @@
 """The stage's choices: who may be fitted on, which scorer is used, how windows become a segment's row."""
 
 import dataclasses
+import io
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +47,22 @@ def test_no_speaker_is_judged_by_a_scorer_that_has_seen_it(rng: np.random.Genera
     assert scorers.of("a stranger") is scorers.general
     folds = avsync.folds_of(tracks, 2)
     assert all(scorers.of(t.subject) is scorers.folds[f] for t, f in zip(tracks, folds, strict=True))
+
+
+def test_scorers_travel_to_the_last_bit_and_not_as_code(rng: np.random.Generator) -> None:
+    tracks = [noise(f"spéaker/{i}", 100, rng) for i in range(6)]
+    fitted = sync.choose_scorers(tracks, SETTINGS.model_copy(update={"fit_speech_s": 1.0, "folds": 2}))
+    for scorers in (fitted, sync.choose_scorers([], SETTINGS)):  # the second knows no speaker
+        again = sync.Scorers.from_bytes(scorers.to_bytes())
+        assert again.content() == scorers.content() and again.by_subject == scorers.by_subject
+        assert [s.fitted_on for s in (again.general, *again.folds)] == [s.fitted_on for s in (scorers.general, *scorers.folds)]
+    assert again.of("a stranger").curve(tracks[0].lips, tracks[0].mel).tolist() == (
+        scorers.general.curve(tracks[0].lips, tracks[0].mel).tolist()
+    )
+    pickled = io.BytesIO()
+    np.savez(pickled, lip_maps=np.array([print], object))
+    with pytest.raises(ValueError, match="allow_pickle=False"):
+        sync.Scorers.from_bytes(pickled.getvalue())
 
 
 def test_align_takes_the_offsets_out(rng: np.random.Generator) -> None:
