@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 from rich.console import Console
@@ -41,10 +42,10 @@ def setup(quiet: bool = False, level: int = logging.INFO, verbose: bool = False)
         handlers=[_ConsoleHandler()],
         force=True,
     )
-    # Beam looks for Google's client libraries on import and warns where there are none, as on every machine that needs none.
-    logging.getLogger().handlers[0].addFilter(lambda record: "apitools" not in record.getMessage())
-    # What Beam raises it also logs, with pages of its own stack.
+    # What Beam raises it also logs, with pages of its own stack and of the engine's; some of it past its own logger.
     logging.getLogger("apache_beam").setLevel(logging.INFO if verbose else logging.CRITICAL)
+    if not verbose:
+        logging.getLogger().handlers[0].addFilter(lambda record: "apache_beam" not in Path(record.pathname).parts)
     for noisy in ("absl", "numba", "matplotlib", "PIL", "fsspec"):
         logging.getLogger(noisy).setLevel(logging.ERROR)
 

@@ -1,5 +1,6 @@
 """``space cluster``: start, look at and end a cluster on this machine."""
 
+import json
 import shlex
 import time
 from enum import StrEnum
@@ -48,7 +49,9 @@ def up(
     cluster = LocalCluster(kind.value, task_managers, slots, folder, parts)
     cluster.start(with_parent=False)
     typer.echo(f"{kind.value} is up after {time.monotonic() - began_s:.0f} s: {cluster.web_page}   logs: {folder / 'logs'}")
-    typer.echo(f"options of a Beam job:  {shlex.join(cluster.beam_options())}")
+    options = cluster.beam_options()
+    typer.echo(f"options of a Beam job:  {shlex.join(options)}")
+    typer.echo(f"to curate on it:  space data curate DIR --out OUT --set {shlex.quote(f'job.beam={json.dumps(options)}')}")
     for name, value in cluster.store.environment().items():
         typer.echo(f"export {name}={shlex.quote(value)}")
 

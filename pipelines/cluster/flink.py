@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import tempfile
 import urllib.error
@@ -28,6 +29,8 @@ QUICK = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
 RESULT = "BASH_JAVA_UTILS_EXEC_RESULT:"
 HEARTBEAT_MS = {"interval": 2000, "timeout": 10_000}
 """A lost task manager is noticed after 10 s, not after Flink's 50."""
+UNSENT = "gradle/wrapper"
+"""Beam's job server hands all its jars to the engine with each job, but for those in such a folder (`PipelineResources`)."""
 RESTARTS = {"type": "fixed-delay", "fixed-delay": {"attempts": 3, "delay": "2 s"}}
 
 
@@ -38,6 +41,12 @@ def _log4j(folder: Path) -> list[str]:
 def _configure(folder: Path, config: dict[str, object]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
+
+
+def _class_path(parts: Parts) -> str:
+    """Flink's own jars, then Beam's: where the engine has them, a job need not bring 150 MB along, which takes a minute."""
+    beam = [str(jar) for jar in parts.job_server_jars() if not jar.name.startswith("flink-")]
+    return os.pathsep.join([f"{parts.engine}/lib/*", *beam])
 
 
 def job_manager(parts: Parts, folder: Path, rest_port: int, rpc_port: int) -> Command:
@@ -53,7 +62,7 @@ def job_manager(parts: Parts, folder: Path, rest_port: int, rpc_port: int) -> Co
     }  # fmt: skip
     _configure(folder, config)
     entry = "org.apache.flink.runtime.entrypoint.StandaloneSessionClusterEntrypoint"
-    argv = ["java", "-Xmx512m", *QUICK, *JAVA_17, *_log4j(folder), "-cp", f"{parts.engine}/lib/*"]
+    argv = ["java", "-Xmx512m", *QUICK, *JAVA_17, *_log4j(folder), "-cp", _class_path(parts)]
     return Command([*argv, entry, "--configDir", str(folder)], folder)
 
 
@@ -70,7 +79,7 @@ def task_manager(parts: Parts, folder: Path, rpc_port: int, slots: int) -> Comma
     }  # fmt: skip
     _configure(folder, config)
     flags, settings = _memory(parts.engine, (folder / "config.yaml").read_text().replace(folder.name, "any"))
-    argv = ["java", *flags, *QUICK, *JAVA_17, *_log4j(folder), "-cp", f"{parts.engine}/lib/*"]
+    argv = ["java", *flags, *QUICK, *JAVA_17, *_log4j(folder), "-cp", _class_path(parts)]
     argv += ["org.apache.flink.runtime.taskexecutor.TaskManagerRunner", "--configDir", str(folder), *settings]
     return Command(argv, folder)
 
@@ -91,10 +100,22 @@ def _memory(engine: Path, config: str) -> tuple[list[str], list[str]]:
 
 def job_server(parts: Parts, folder: Path, rest_port: int, ports: list[int]) -> Command:
     """Beam's job server in front of the job manager; ``ports`` are its job, artifact and expansion port."""
-    jars = [*parts.job_server_jars(), *sorted(parts.engine.glob("lib/log4j-*.jar"))]
+    jars = _unsent([*parts.job_server_jars(), *sorted(parts.engine.glob("lib/log4j-*.jar"))], folder)
     entry = ["org.apache.beam.runners.flink.FlinkJobServerDriver", f"--flink-master={LOOPBACK}:{rest_port}"]
     argv = ["java", "-Xmx512m", *QUICK, *JAVA_17, *_log4j(folder), "-cp", os.pathsep.join(map(str, jars)), *entry]
     return Command(argv + job_server_options(ports, folder), folder)
+
+
+def _unsent(jars: list[Path], folder: Path) -> list[Path]:
+    """The same jars where the job server does not send them from; it would look through symbolic links."""
+    unsent = folder / UNSENT
+    unsent.mkdir(parents=True)
+    for jar in jars:
+        try:
+            (unsent / jar.name).hardlink_to(jar)
+        except OSError:  # on another disk
+            shutil.copy(jar, unsent)
+    return [unsent / jar.name for jar in jars]
 
 
 def job_server_options(ports: list[int], folder: Path) -> list[str]:

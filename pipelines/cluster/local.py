@@ -8,6 +8,7 @@ environment). They share the installed code and the S3 server and nothing else, 
 """
 
 import json
+import os
 import shlex
 import shutil
 import sys
@@ -169,11 +170,19 @@ class LocalCluster:
         number = len(self._task_managers())
         folder = self.folder / f"task-manager-{number}"
         make = flink.task_manager if self.kind == "flink" else spark.worker
-        self.processes.start(folder.name, make(self.parts, folder, self._ports["master"], self.slots))
+        command = make(self.parts, folder, self._ports["master"], self.slots)
+        command.argv[:0] = ["taskset", "--cpu-list", self._cores(number)]
+        self.processes.start(folder.name, command)
         if wait:
             running = [status for status in self._task_managers() if status.running]
             self._wait_for(folder.name, lambda: self.registered() >= len(running))
         return number
+
+    def _cores(self, number: int) -> str:
+        """A task manager's share of the cores, as if it had a machine of its own: `job.workers: auto` counts them."""
+        cores = sorted(os.sched_getaffinity(0))
+        share = cores[number % self.task_managers :: self.task_managers] or [cores[number % len(cores)]]
+        return ",".join(map(str, share))
 
     def kill_task_manager(self, number: int) -> None:
         """Lose a task manager as one loses a machine: no warning, and its workers are gone with it."""

@@ -11,24 +11,30 @@ alone: a pack that is there counts, whatever became of the worker that wrote it;
 import difflib
 import json
 import logging
+import os
+import platform
 import shutil
 import socket
 import threading
 import time
 import uuid
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 import apache_beam as beam
+import grpc
 from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.runners.runner import PipelineResult
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
 from pipelines.job.faults import BACK_OFF_S, environment_fault, patiently
+from pipelines.job.keys import code_version
 from pipelines.job.machine import machine
 from pipelines.job.packs import write_pack
 from pipelines.job.pool import Answer, IsolatedPool, Returned
@@ -53,7 +59,9 @@ logger = logging.getLogger(__name__)
 
 LEAST_FAILURES = 10
 """So many failures in a row, without one success in this process, are not the clips' own."""
-PLANS, FAULTS, REPORTS = "plans", "faults", "reports"
+PLANS, FAULTS, KEPT_UNITS, REPORTS = "plans", "faults", "kept", "reports"
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -63,6 +71,15 @@ class Run:
     stage: Stage
     context: Context
     run_id: str
+    directory: str
+    """the driver's working directory, which relative paths are meant from"""
+    build: str
+    """of the driver: kind of machine, code, and releases of the packages; results are only the same where these are"""
+
+    @staticmethod
+    def of(stage: Stage, context: Context) -> "Run":
+        """A new run, of this process."""
+        return Run(stage, context, uuid.uuid4().hex, os.getcwd(), _build(stage))
 
     @property
     def folder(self) -> Place:
@@ -78,11 +95,47 @@ class Run:
         return {p.name: json.loads(p.read()) for p in (self.folder / kind).files(".json") if p.name not in known}
 
 
-class PlanParts(beam.DoFn):
-    """Shard → packs of unit ids that are to be run."""
+    def fault(self, why: str, unit_id: str = "") -> None:
+        """Let the driver know why this worker gives up.
+
+        Raises:
+            SpaceError: the store does not take even that; the runner brings it to the driver.
+        """
+        try:
+            self.note(FAULTS, uuid.uuid4().hex, {"unit": unit_id, "why": why, "host": socket.gethostname()})
+        except OSError as error:
+            raise SpaceError(f"{self.stage.name}: stopped: {why}") from error
+
+
+def _build(stage: Stage) -> str:
+    return f"{platform.machine()}, Python {platform.python_version()}, code {code_version(FunctionName.of(stage.function))[:12]}"
+
+
+class _OfRun(beam.DoFn):
+    """What all steps have in common: the run, and the folder and the code that it is meant to run in."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
+
+    def setup(self) -> None:
+        """Work where the driver works, as jobs of MPI and Slurm do; on a machine that has no such folder, where one is."""
+        with suppress(FileNotFoundError):
+            os.chdir(self._run.directory)
+
+    def _patiently(self, action: Callable[[], T]) -> T | None:
+        """Do ``action``; None if it cannot be done: a runner would only try again what will not come right, and hide why."""
+        run = self._run
+        try:
+            if (found := _build(run.stage)) != run.build:
+                raise SpaceError(f"a worker is not of the driver's build: {found} against {run.build} (is its image up to date?)")
+            return patiently(action, run.context.params.job.patience_s, run.stage.name)
+        except SpaceError as error:
+            run.fault(str((error.__cause__ and environment_fault(error.__cause__)) or error))
+            return None
+
+
+class PlanParts(_OfRun):
+    """Shard → packs of unit ids that are to be run."""
 
     def process(self, part: int) -> Iterator[tuple[int, list[str]]]:
         """Read the shard's units and packs."""
@@ -93,8 +146,8 @@ class PlanParts(beam.DoFn):
             run.note(PLANS, f"{part:05d}", {"units": len(planned.units), "todo": len(planned.todo)})
             return planned
 
-        planned = patiently(planned_and_noted, run.context.params.job.patience_s, run.stage.name)
-        yield from ((part, pack) for pack in packs_of(planned, run.context.params.job.pack_units))
+        if planned := self._patiently(planned_and_noted):
+            yield from ((part, pack) for pack in packs_of(planned, run.context.params.job.pack_units))
 
 
 @dataclass
@@ -110,18 +163,17 @@ class _Pending:
     not_before_s: float = 0.0
 
 
-class RunPacks(beam.DoFn):
+class RunPacks(_OfRun):
     """Runs packs in isolated processes, a few packs at a time, so that no process idles while one pack ends.
 
     Results go into the store when a pack is done, and every ``job.keep_every_s``. A unit that the environment stopped is tried
     again for ``job.patience_s``; then this worker gives up, says why, and runs nothing more.
     """
 
-    def __init__(self, run: Run) -> None:
-        self._run = run
-
     def setup(self) -> None:
         """Share the machine's pool."""
+        super().setup()
+        self._name, self._units_kept = uuid.uuid4().hex, 0
         self._job: Job = self._run.context.params.job
         self._pool = _pool_of(self._run.run_id, self._job)
         self._scratch = scratch_of(cache_of(self._run.context, self._run.stage.name))
@@ -145,11 +197,15 @@ class RunPacks(beam.DoFn):
 
     def _begin(self, part: int, unit_ids: Sequence[str]) -> None:
         if self._planned is None or self._planned[0] != part:  # the packs of a shard follow each other
-            self._planned = part, patiently(partial(plan, self._run.stage, self._run.context, part), self._job.patience_s, "plan")
+            planned = self._patiently(partial(plan, self._run.stage, self._run.context, part))
+            if planned is None:
+                self._given_up = "the shard cannot be read"
+                return
+            self._planned = part, planned
         planned = self._planned[1]
         wanted = set(unit_ids)
         for key, unit in planned.units.items():
-            if unit.unit_id in wanted:
+            if unit.unit_id in wanted and key not in planned.kept:  # a runner may hand out a pack again after a worker was lost
                 attempt = 1 + planned.tried.get(key, 0)
                 self._submit(_Pending(part, key, unit, self._scratch / uuid.uuid4().hex, attempt))
 
@@ -159,11 +215,14 @@ class RunPacks(beam.DoFn):
             while self._running or self._waiting:
                 self._turn()
             self._flush()
+        with suppress(OSError):  # not empty: another thread is at work. A remote worker may be killed once this returns
+            self._scratch.rmdir()
         yield WindowedValue(0, 0, (GlobalWindow(),))
 
     def teardown(self) -> None:
         """Give the pool back."""
-        _give_back(self._run.run_id)
+        if _give_back(self._run.run_id):
+            remove_scratch(cache_of(self._run.context, self._run.stage.name))
 
     @contextmanager
     def _keeping_what_is_done(self) -> Iterator[None]:
@@ -234,10 +293,7 @@ class RunPacks(beam.DoFn):
     def _give_up(self, why: str, unit_id: str) -> None:
         if not self._given_up:
             self._given_up = why
-            try:
-                self._run.note(FAULTS, uuid.uuid4().hex, {"unit": unit_id, "why": why, "host": socket.gethostname()})
-            except OSError as error:  # the store is what is at fault
-                raise SpaceError(f"{self._run.stage.name}: stopped: {why}") from error
+            self._run.fault(why, unit_id)
         for future in self._running:
             future.cancel()
 
@@ -272,16 +328,15 @@ class RunPacks(beam.DoFn):
         """One pack of what is done of a shard."""
         context, stage, results = self._run.context, self._run.stage.name, self._done[part]
         write_pack(pack_folder(context, stage, part), dict(sorted(results.items())), blob_folder(context, stage, part))
+        self._run.note(KEPT_UNITS, self._name, {"units": self._units_kept + len(results)})
+        self._units_kept += len(results)
         del self._done[part]  # before the files go: an interrupt here must not write a pack without them
         for _, folder in results.values():
             shutil.rmtree(folder, ignore_errors=True)
 
 
-class WriteParts(beam.DoFn):
+class WriteParts(_OfRun):
     """Shard → its tables and its report."""
-
-    def __init__(self, run: Run) -> None:
-        self._run = run
 
     def process(self, part_and_marks: tuple[int, object]) -> None:
         """Write one shard."""
@@ -290,7 +345,7 @@ class WriteParts(beam.DoFn):
         def write() -> None:
             run.note(REPORTS, f"{part:05d}", asdict(write_part(run.stage, run.context, part)))
 
-        patiently(write, run.context.params.job.patience_s, run.stage.name)
+        self._patiently(write)
 
 
 _pools: dict[str, tuple[IsolatedPool, int]] = {}
@@ -307,15 +362,16 @@ def _pool_of(run_id: str, job: Job) -> IsolatedPool:
         return pool
 
 
-def _give_back(run_id: str, all_of_them: bool = False) -> None:
-    """End the pool with its last user."""
+def _give_back(run_id: str, all_of_them: bool = False) -> bool:
+    """End the pool with its last user; returns whether this was it."""
     with _lock:
         pool, users = _pools.pop(run_id, (None, 0))
         if pool is not None and users > 1 and not all_of_them:
             _pools[run_id] = pool, users - 1
-            return
+            return False
     if pool is not None:
         pool.close()
+    return pool is not None
 
 
 def count_done(run_id: str) -> None:
@@ -349,20 +405,10 @@ def execute(run: Run) -> None:
         SystemExit: SIGTERM, likewise.
         SpaceError: a part of the graph said what was wrong.
     """
-    parts = list(range(run.context.parts))
     try:
-        with beam.Pipeline(options=beam_options(run.context.params.job.beam)) as pipeline:
-            shards = pipeline | "Parts" >> beam.Create(parts, reshuffle=False) | "Spread parts" >> beam.Reshuffle()
-            packs = shards | "Plan" >> beam.ParDo(PlanParts(run)) | "Spread packs" >> beam.Reshuffle()
-            ran = packs | "Run packs" >> beam.ParDo(RunPacks(run)) | "All packs have run" >> beam.combiners.Count.Globally()
-            (
-                pipeline
-                | "Parts to write" >> beam.Create(parts, reshuffle=False)
-                | "After all packs" >> beam.Map(lambda part, _: part, beam.pvalue.AsSingleton(ran))
-                | "Spread writing" >> beam.Map(lambda part: (part, None))
-                | "One writer per part" >> beam.GroupByKey()
-                | "Write" >> beam.ParDo(WriteParts(run))
-            )
+        _wait_for(_graph(run).run(), run.stage.name)
+    except grpc.FutureTimeoutError as error:
+        raise SpaceError(f"job.beam: no job server answers ({' '.join(run.context.params.job.beam)})") from error
     except RuntimeError as error:
         cause: BaseException | None = error
         while cause is not None:
@@ -380,6 +426,44 @@ def execute(run: Run) -> None:
         remove_scratch(cache_of(run.context, run.stage.name))
 
 
+def _graph(run: Run) -> beam.Pipeline:
+    parts = list(range(run.context.parts))
+    pipeline = beam.Pipeline(options=beam_options(run.context.params.job.beam))
+    shards = pipeline | "Parts" >> beam.Create(parts, reshuffle=False) | "Spread parts" >> beam.Reshuffle()
+    packs = shards | "Plan" >> beam.ParDo(PlanParts(run)) | "Spread packs" >> beam.Reshuffle()
+    ran = packs | "Run packs" >> beam.ParDo(RunPacks(run)) | "All packs have run" >> beam.combiners.Count.Globally()
+    (
+        pipeline
+        | "Parts to write" >> beam.Create(parts, reshuffle=False)
+        | "After all packs" >> beam.Map(lambda part, _: part, beam.pvalue.AsSingleton(ran))
+        | "Spread writing" >> beam.Map(lambda part: (part, None))
+        | "One writer per part" >> beam.GroupByKey()
+        | "Write" >> beam.ParDo(WriteParts(run))
+    )
+    return pipeline
+
+
+def _wait_for(result: PipelineResult, stage: str) -> None:
+    """Wait for a job that runs elsewhere (the local runner's is over by now); it ends with whoever waits for it.
+
+    Raises:
+        SpaceError: it failed; says the last thing that the runner says of it.
+    """
+    try:
+        result.wait_until_finish()
+    except (KeyboardInterrupt, SystemExit):
+        result.cancel()
+        raise
+    except (RuntimeError, grpc.RpcError) as error:
+        said = str(error).strip().splitlines()[-1:] or [type(error).__name__]
+        raise SpaceError(f"{stage}: the runner gave the job up: {said[0]}; what is done is kept: run it again") from error
+
+
 def units_done(run: Run) -> int:
     """Units that have been finished in this run so far, by this process."""
     return _done.get(run.run_id, 0)
+
+
+def units_kept(run: Run) -> int:
+    """Units of this run whose results are in the store, whichever machine put them there."""
+    return sum(note["units"] for note in run.notes(KEPT_UNITS).values())

@@ -15,7 +15,7 @@ import shutil
 import signal
 import sys
 import threading
-import uuid
+import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -50,6 +50,8 @@ ROUNDS = 3
 LEAST_FAILED = 3
 """Fewer failed units than this stop a stage only if nothing else came of it."""
 PROGRESS_S = 0.5
+LOOK_S = 5.0
+"""Between two looks into the store for what other processes have done: a small note of each worker, which may be hundreds."""
 
 
 def run_stage(stage: Stage, params: Params, layout: Layout) -> None:
@@ -105,7 +107,7 @@ def _reports(stage: Stage, context: Context) -> tuple[list[Report], int]:
 def _run_graph(stage: Stage, context: Context) -> tuple[list[Report], int]:
     from pipelines.job import graph  # importing Beam takes seconds
 
-    run = graph.Run(stage, context, uuid.uuid4().hex)
+    run = graph.Run.of(stage, context)
     try:
         with _progress(stage.name, run):
             graph.execute(run)
@@ -131,21 +133,23 @@ def _run_graph(stage: Stage, context: Context) -> tuple[list[Report], int]:
 
 @contextmanager
 def _progress(name: str, run: Any) -> Iterator[None]:
-    """A bar that advances while the graph runs."""
+    """A bar that advances while the graph runs: by what this process has done, or by what is in the store, if that is more."""
     from pipelines.job import graph
 
     ended = threading.Event()
 
     def watch() -> None:
         with progress.bar(name, None) as advance:
-            shown, plans = 0, dict[str, dict]()
-            while not ended.wait(PROGRESS_S):
-                done = graph.units_done(run)
+            shown, kept, looked_s, over, plans = 0, 0, 0.0, False, dict[str, dict]()
+            while not over:
+                over = ended.wait(PROGRESS_S)
                 if len(plans) < run.context.parts:
                     plans |= run.notes(graph.PLANS, plans)  # each is read once: they may be 500, in a bucket
+                if over or time.monotonic() - looked_s > LOOK_S:
+                    kept, looked_s = graph.units_kept(run), time.monotonic()
+                done = max(graph.units_done(run), kept)
                 advance(done - shown, total=sum(note["todo"] for note in plans.values()) or None)
                 shown = done
-            advance(graph.units_done(run) - shown)
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()

@@ -14,10 +14,12 @@ import pyarrow as pa
 import pytest
 from job_units import act
 
+from pipelines.job import graph
 from pipelines.job.clock import stage_clock
 from pipelines.job.ledger import all_kept, ledger_rows, write_ledger
 from pipelines.job.lock import one_run_in
 from pipelines.job.run import run_units
+from pipelines.job.stage import Context, Stage
 from pipelines.job.unit import Unit, content_hash
 from pipelines.layout import Layout
 from space_data.errors import SpaceError
@@ -267,6 +269,40 @@ def test_ctrl_c_is_one_interrupt_and_keeps_what_was_finished(tmp_path: Path, set
         run_units("test", both, act, settings, with_job(workers=1, timeout_s=60), layout)
     (kept,) = run_units("test", both[:1], act, settings, with_job(), layout)
     assert kept.status == KEPT and not kept.computed
+
+
+def test_a_worker_of_another_build_is_an_error(tmp_path: Path, settings: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    made = graph.Run.of
+    monkeypatch.setattr(graph.Run, "of", lambda *arguments: replace(made(*arguments), build="another"))
+    with pytest.raises(SpaceError, match="stopped on .*: a worker is not of the driver's build: .* against another"):
+        run_units("test", units("good"), act, settings, with_job(), Layout.in_folder(tmp_path))
+    assert not Path(settings["calls"]).exists()
+
+
+def test_what_other_processes_have_kept_is_counted_from_the_store(
+    tmp_path: Path, settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts, looked = [], graph.units_kept
+    monkeypatch.setattr(graph, "units_kept", lambda run: counts.append(looked(run)) or counts[-1])
+    monkeypatch.setattr(graph, "units_done", lambda run: 0)  # as where all the work is done elsewhere
+    run_units("test", units("a", "b", "c", "d", "e"), act, settings, with_job(pack_units=2), Layout.in_folder(tmp_path))
+    assert counts[-1] == 5
+
+
+def test_a_pack_that_is_handed_out_again_is_not_run_again(tmp_path: Path, settings: dict[str, str]) -> None:
+    layout = Layout.in_folder(tmp_path)
+    run_units("test", units("a", "b"), act, settings, with_job(), layout)
+    listed = units("a", "b", "c")
+    stage = Stage("test", act, {}, lambda context, part: listed, settings=lambda params: settings, unpacked=True)
+    runner = graph.RunPacks(graph.Run.of(stage, Context(with_job(), layout, 1)))
+    runner.setup()
+    try:
+        runner.process((0, [unit.unit_id for unit in listed]))
+        list(runner.finish_bundle())
+    finally:
+        runner.teardown()
+    assert calls_of(settings) == ["a", "b", "c"]
+    assert not list((tmp_path / ".cache" / "test" / "scratch").iterdir())
 
 
 def test_two_units_of_one_name_are_an_error(tmp_path: Path) -> None:
