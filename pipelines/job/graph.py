@@ -39,7 +39,7 @@ from pipelines.job.machine import machine
 from pipelines.job.packs import write_pack
 from pipelines.job.pool import Answer, IsolatedPool, Returned
 from pipelines.job.scratch import remove_scratch, scratch_of
-from pipelines.job.serve import Task, outcome_of, serve
+from pipelines.job.serve import Work, outcome_of, serve
 from pipelines.job.shards import (
     Plan,
     blob_folder,
@@ -175,9 +175,8 @@ class RunPacks(_OfRun):
         super().setup()
         self._name, self._units_kept = uuid.uuid4().hex, 0
         self._job: Job = self._run.context.params.job
-        self._pool = _pool_of(self._run.run_id, self._job)
+        self._pool = _pool_of(self._run)
         self._scratch = scratch_of(cache_of(self._run.context, self._run.stage.name))
-        self._function = FunctionName.of(self._run.stage.function)
         self._planned: tuple[int, Plan] | None = None
         self._given_up = ""
         self._waiting: list[_Pending] = []
@@ -237,9 +236,8 @@ class RunPacks(_OfRun):
             raise
 
     def _submit(self, pending: _Pending) -> None:
-        task = Task(pending.unit, self._function, self._run.stage.settings(self._run.context.params), str(pending.folder))
         limit_s = self._job.timeout_s + self._job.timeout_per_cost * pending.unit.cost_s
-        self._running[self._pool.submit(task, limit_s=limit_s)] = pending
+        self._running[self._pool.submit(pending.unit, pending.folder, limit_s=limit_s)] = pending
 
     def _turn(self) -> None:
         """Take what has finished; try again what may be tried again; keep what is done."""
@@ -353,12 +351,14 @@ _done: dict[str, int] = {}
 _lock = threading.Lock()
 
 
-def _pool_of(run_id: str, job: Job) -> IsolatedPool:
+def _pool_of(run: Run) -> IsolatedPool:
     """The pool of this process for a run: all of Beam's threads share it."""
+    job = run.context.params.job
+    work = Work(FunctionName.of(run.stage.function), run.stage.settings(run.context.params))
     with _lock:
-        pool, users = _pools.get(run_id, (None, 0))
-        pool = pool or IsolatedPool(FunctionName.of(serve), job.processes, job.memory_gb)
-        _pools[run_id] = pool, users + 1
+        pool, users = _pools.get(run.run_id, (None, 0))
+        pool = pool or IsolatedPool(FunctionName.of(serve), job.processes, job.memory_gb, (work,))
+        _pools[run.run_id] = pool, users + 1
         return pool
 
 

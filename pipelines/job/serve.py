@@ -1,7 +1,6 @@
 """What a worker process does with one unit: run it in a scratch folder, and say whose fault it is if that went wrong."""
 
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,30 +17,25 @@ KILLED = -9
 
 
 @dataclass(frozen=True)
-class Task:
-    """One unit for one worker process."""
+class Work:
+    """What is done with every unit of a stage."""
 
-    unit: Unit
     function: FunctionName
     settings: Any
-    folder: str
-    """receives the unit's files"""
 
 
-def serve(task: Task) -> Outcome | EnvironmentFault:
-    """Run one unit; its files are in ``task.folder`` if it is kept.
+def serve(work: Work, unit: Unit, folder: Path) -> Outcome | EnvironmentFault:
+    """Run one unit; its files are in ``folder`` if it is kept.
 
     Returns:
         What became of it; or the fault of the environment because of which it cannot be told.
     """
-    folder, unit = Path(task.folder), task.unit
-    function = task.function.load()
     try:
-        outcome, doubt = _attempt(function, task, folder)
+        outcome, doubt = _attempt(work, unit, folder)
         check_inputs(unit.inputs)
         if doubt and unit.inputs:  # an error that the disk gave once reads like damage: only one that stays is the file's
             forget_copies()
-            outcome, _ = _attempt(function, task, folder)
+            outcome, _ = _attempt(work, unit, folder)
             check_inputs(unit.inputs)
     except Exception as error:
         shutil.rmtree(folder, ignore_errors=True)
@@ -54,20 +48,21 @@ def serve(task: Task) -> Outcome | EnvironmentFault:
     return outcome
 
 
-def _attempt(function: Callable[[Any, Any, Path], str | None], task: Task, folder: Path) -> tuple[Outcome, str]:
+def _attempt(work: Work, unit: Unit, folder: Path) -> tuple[Outcome, str]:
     """One run of the function: what came of it, and what it found wrong with its input."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    function = work.function.load()
     try:
-        return Outcome(task.unit.unit_id), function(task.unit.value, task.settings, folder) or ""
+        return Outcome(unit.unit_id), function(unit.value, work.settings, folder) or ""
     except Rejected as rejection:
         shutil.rmtree(folder)
-        return Outcome(task.unit.unit_id, REJECTED, **rejection.__dict__), rejection.reason
+        return Outcome(unit.unit_id, REJECTED, **rejection.__dict__), rejection.reason
     except SpaceError as error:
         if environment_fault(error):
             raise
         shutil.rmtree(folder)
-        return Outcome(task.unit.unit_id, FAILED, "error", str(error)), "error"
+        return Outcome(unit.unit_id, FAILED, "error", str(error)), "error"
 
 
 def _inputs_fault(unit: Unit) -> EnvironmentFault | None:

@@ -1,7 +1,6 @@
 """One shard of a stage, on whatever machine: what there is to do in it, and its tables once that is done."""
 
 import hashlib
-import io
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +19,7 @@ from space_data.errors import SpaceError
 from space_data.manifest import Ids, Shard, read_manifest
 from space_data.schema import KEPT, LedgerRow, arrow_schema
 from space_data.store import Place
-from space_data.tables import ROW_GROUP_ROWS, in_order, shard_writer, to_arrow, write_groups
+from space_data.tables import ARROW, ROW_GROUP_ROWS, in_order, parse_arrow, shard_writer, to_arrow, write_groups
 
 KEY_CHARACTERS = 40
 MEDIA = "media"
@@ -75,10 +74,10 @@ def plan(stage: Stage, context: Context, part: int) -> Plan:
     Raises:
         SpaceError: two units have one id.
     """
-    settings, version = plain(stage.settings(context.params)), code_version(FunctionName.of(stage.function))
+    version, config = code_version(FunctionName.of(stage.function)), content_hash(plain(stage.settings(context.params)))
     units: dict[str, Unit] = {}
     for unit in sorted(stage.items(context, part), key=lambda unit: unit.unit_id):
-        key = content_hash(stage.name, stage.function.__name__, unit.unit_id, unit.content, settings, version)[:KEY_CHARACTERS]
+        key = content_hash(stage.name, stage.function.__name__, unit.unit_id, unit.content, config, version)[:KEY_CHARACTERS]
         if key in units or (units and unit.unit_id == next(reversed(units.values())).unit_id):
             raise SpaceError(f"{stage.name}: unit id {unit.unit_id!r} occurs twice (two files that differ only in their suffix?)")
         units[key] = unit
@@ -89,7 +88,7 @@ def plan(stage: Stage, context: Context, part: int) -> Plan:
         del kept[key]
     again = {key: found[key].outcome for key in units if key in found and key not in kept}
     tried = {key: outcome.attempts for key, outcome in again.items() if outcome.failed and outcome.run not in distrusted}
-    return Plan(units, kept, tried, content_hash(settings)[:HASH_CHARACTERS], version[:HASH_CHARACTERS])
+    return Plan(units, kept, tried, config[:HASH_CHARACTERS], version[:HASH_CHARACTERS])
 
 
 def _counts(outcome: Outcome, distrusted: set[str], context: Context) -> bool:
@@ -216,8 +215,8 @@ def _finish(stage: Stage, context: Context, unit: Unit, entry: Kept, reader: Pac
 
 
 def _table(reader: PackReader, entry: Kept, name: str) -> pa.Table | None:
-    content = reader.read(entry, f"{name}.parquet")
-    return None if content is None else pq.ParquetFile(io.BytesIO(content)).read()  # ``read_table`` takes thrice as long
+    content = reader.read(entry, f"{name}{ARROW}")
+    return None if content is None else parse_arrow(content)
 
 
 def _ledger(
@@ -233,9 +232,15 @@ def _ledger(
         if own is not None:
             tables.append(_with_hashes(own, outcome))
         elif given is not None:
-            tables.append(_with_hashes(to_arrow(given, LedgerRow), outcome))
+            rows += [
+                replace(
+                    row, content=row.content or outcome.content, config=row.config or outcome.config,
+                    version=row.version or outcome.version,
+                )
+                for row in given
+            ]  # fmt: skip
         else:
-            rows += ledger_rows(stage.name, [replace(outcome, unit_id=i) for i in unit.ledger_ids])
+            rows += ledger_rows(stage.name, [replace(outcome, unit_id=i) for i in unit.members] or [outcome])
     return in_order(pa.concat_tables([*tables, to_arrow(rows, LedgerRow)]), "clip_id", "reason")
 
 

@@ -63,7 +63,7 @@ Files = Callable[[str], bytes | None]
 class Stage:
     """A stage of the pipeline: where its units come from, what is done with each, and which tables that gives.
 
-    The unit function writes ``<table>.parquet`` for each of ``tables`` into its folder; ``ledger.parquet`` too, if the fates of
+    The unit function writes ``<table>.arrow`` for each of ``tables`` into its folder; ``ledger.arrow`` too, if the fates of
     the ids in the ledger are not simply the unit's.
     """
 
@@ -95,7 +95,7 @@ class Stage:
     unpacked: bool = False
     """it has no tables: whoever started it makes something of the results (``run_units``)"""
     own_ledger: bool = False
-    """the units write ``ledger.parquet``: a shard is a unit, and its clips are the ledger's ids"""
+    """the units write ``ledger.arrow``: a shard is a unit, and its clips are the ledger's ids"""
 
     def table_paths(self) -> list[str]:
         """Paths of all tables below the stage's folder."""

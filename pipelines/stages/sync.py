@@ -17,6 +17,7 @@ import io
 import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
@@ -48,6 +49,7 @@ from space_data.tables import (
     stream_clips,
     stream_pairs,
     table_files,
+    to_arrow,
     vectors,
     write_arrow,
     write_table,
@@ -58,7 +60,6 @@ logger = logging.getLogger(__name__)
 
 NAME = "sync"
 SECONDS_PER_SEGMENT = 0.1
-BATCH_ROWS = 65_536
 NOT_SCORED = "not scored: no sound, no face, or too short"
 SHIPPED, SHIPPED_EVALUATION = "sync_scorer.npz", "sync_scorer_evaluation.npz"
 
@@ -68,18 +69,28 @@ def shipped_scorer(name: str = SHIPPED) -> Scorer:
     return Scorer.load(Path(str(files("space_data") / "assets" / name)))
 
 
-def is_eligible(measure: Measure, settings: SyncStage) -> bool:
-    """Whether a segment is good enough to fit a scorer on; offsets do not matter, they are found on the way."""
-    return (
-        measure.has_audio
-        and measure.length_s >= settings.fit_length_s
-        and measure.lost_share == 0
-        and measure.several_faces_share == 0
-        and (measure.face_width_px or 0) >= settings.fit_face_width_px
-        and (measure.yaw_p95_deg or 0) <= settings.fit_yaw_deg
-        and measure.speech_share >= settings.least_speech
-        and (measure.lip_motion or 0) >= settings.fit_lip_motion
+def are_eligible(measures: pa.Table, settings: SyncStage) -> pa.ChunkedArray:
+    """Which segments are good enough to fit a scorer on; offsets do not matter, they are found on the way."""
+
+    def column(name: str) -> pa.ChunkedArray:
+        return pc.fill_null(measures.column(name), 0)
+
+    conditions = (
+        measures.column("has_audio"),
+        pc.greater_equal(column("length_s"), settings.fit_length_s),
+        pc.equal(column("lost_share"), 0),
+        pc.equal(column("several_faces_share"), 0),
+        pc.greater_equal(column("face_width_px"), settings.fit_face_width_px),
+        pc.less_equal(column("yaw_p95_deg"), settings.fit_yaw_deg),
+        pc.greater_equal(column("speech_share"), settings.least_speech),
+        pc.greater_equal(column("lip_motion"), settings.fit_lip_motion),
     )
+    return reduce(pc.and_, conditions)
+
+
+def is_eligible(measure: Measure, settings: SyncStage) -> bool:
+    """The same of one segment."""
+    return are_eligible(to_arrow([measure], Measure), settings)[0].as_py()
 
 
 @dataclass(frozen=True)
@@ -102,9 +113,9 @@ def read_tracks(shard: Shard, measures: Iterable[Measure], reach_frames: int = 0
     for measure in measures:
         if measure.has_audio:
             by_source.setdefault(measure.source_clip_id, []).append(measure)
-    columns = ["clip_id", "pts_s", "landmarks_px", "pose"]
-    heard = stream_clips(shard.sound, SoundRow, ["clip_id", "log_mel", "speech"])
-    for clip_id, frames, sound in stream_pairs(stream_clips(shard.frames, FrameRow, columns), heard):
+    seen = stream_clips(shard.frames, FrameRow, ["clip_id", "pts_s", "landmarks_px", "pose"], by_source)
+    heard = stream_clips(shard.sound, SoundRow, ["clip_id", "log_mel", "speech"], by_source)
+    for clip_id, frames, sound in stream_pairs(seen, heard):
         if sound is None or clip_id not in by_source:
             continue
         pts_s = np.asarray(frames["pts_s"], np.float64)
@@ -121,26 +132,30 @@ def read_tracks(shard: Shard, measures: Iterable[Measure], reach_frames: int = 0
                 yield track
 
 
-def to_fit_on(batches: Iterable[Sequence[Measure]], settings: SyncStage) -> list[Measure]:
-    """Eligible segments, at most ``fit_at_most_s`` of them: which ones decides a hash, so a larger set changes few of them."""
+def to_fit_on(shards: Iterable[pa.Table], settings: SyncStage) -> list[Measure]:
+    """Eligible segments, at most ``fit_at_most_s`` of them: which ones decides a hash, so a larger set changes few of them.
+
+    Only these become objects, and only they are held: all rows of a large set would fill the memory.
+    """
     chosen: list[tuple[str, Measure]] = []
-    for batch in batches:
-        chosen += [(content_hash(measure.clip_id), measure) for measure in batch if is_eligible(measure, settings)]
+    beyond = "~"  # behind every hash
+    for shard in shards:
+        measures = shard.filter(are_eligible(shard, settings))
+        hashes = [content_hash(clip_id) for clip_id in measures.column("clip_id").to_pylist()]
+        near = [row for row, found in enumerate(hashes) if found < beyond]
+        chosen += zip([hashes[row] for row in near], from_arrow(measures.take(pa.array(near, pa.int64())), Measure), strict=True)
         chosen.sort(key=lambda item: item[0])
         ends_s = np.cumsum([measure.length_s for _, measure in chosen])
-        del chosen[int(np.searchsorted(ends_s, settings.fit_at_most_s)) + 1 :]
+        enough = int(np.searchsorted(ends_s, settings.fit_at_most_s)) + 1
+        if enough < len(chosen):
+            del chosen[enough:]
+            beyond = chosen[-1][0]
     return [measure for _, measure in chosen]
 
 
-def measure_batches(table: pa.Table) -> Iterator[list[Measure]]:
-    """The rows of ``table`` as objects, so many at a time: of a million, all at once would fill the memory."""
-    for first in range(0, len(table), BATCH_ROWS):
-        yield from_arrow(table.slice(first, BATCH_ROWS), Measure)
-
-
-def eligible_tracks(layout: Layout, measures: pa.Table, settings: SyncStage) -> list[Track]:
+def eligible_tracks(layout: Layout, settings: SyncStage) -> list[Track]:
     """Tracks to fit a scorer on, sorted by id."""
-    chosen = to_fit_on(measure_batches(measures), settings)
+    chosen = to_fit_on((read_arrow(shard, Measure) for shard in table_files(layout.measures)), settings)
     return sorted((t for shard in shards_of(layout) for t in read_tracks(shard, chosen)), key=lambda track: track.clip_id)
 
 
@@ -309,24 +324,23 @@ class ShardUnit:
 
 
 def score_shard(unit: ShardUnit, settings: SyncStage, folder: Path) -> None:
-    """Unit function: write ``segments.parquet``, ``windows.parquet`` and ``ledger.parquet`` of one shard."""
+    """Unit function: write ``segments.arrow``, ``windows.arrow`` and ``ledger.arrow`` of one shard."""
     measures = {row.clip_id: row for row in read_table(unit.measures, Measure)}
     scorers = Scorers.from_bytes(Place(unit.scorers).read())
     tracks = read_tracks(unit.shard, measures.values(), frames_in(settings.search_s))
     by_clip = (list(group) for _, group in groupby(tracks, key=lambda track: measures[track.clip_id].source_clip_id))
     scored = [row for group in by_clip for row in score_clip(group, measures, scorers.of(group[0].subject), settings)]
-    write_table(folder / "segments.parquet", [segment for segment, _ in scored], SegmentSync)
-    write_table(folder / "windows.parquet", [row for _, rows in scored for row in rows], SyncWindow)
+    write_table(folder / "segments.arrow", [segment for segment, _ in scored], SegmentSync)
+    write_table(folder / "windows.arrow", [row for _, rows in scored for row in rows], SyncWindow)
     ids = pa.chunked_array([pa.array(sorted(measures), pa.string())])
     with_score = pa.array([segment.clip_id for segment, _ in scored], pa.string())
-    write_arrow(folder / "ledger.parquet", all_kept(NAME, ids, pc.if_else(pc.is_in(ids, with_score), "", NOT_SCORED)))
+    write_arrow(folder / "ledger.arrow", all_kept(NAME, ids, pc.if_else(pc.is_in(ids, with_score), "", NOT_SCORED)))
 
 
 def prepare(context: Context) -> dict[str, str]:
     """Fit the scorers, once for all shards, on some of the set."""
     layout, settings = context.layout, context.params.sync
-    measures = read_arrow(layout.measures, Measure)
-    scorers = choose_scorers(eligible_tracks(layout, measures, settings), settings)
+    scorers = choose_scorers(eligible_tracks(layout, settings), settings)
     content = scorers.content()
     _scorers_file(context, content).put(scorers.to_bytes())
     with written(layout.scorer) as part:
@@ -371,7 +385,7 @@ def export(params: Params, layout: Layout, folder: Path) -> None:
     Raises:
         SpaceError: a half has too little speech or too few speakers.
     """
-    eligible = eligible_tracks(layout, read_arrow(layout.measures, Measure), params.sync)
+    eligible = eligible_tracks(layout, params.sync)
     half_of = avsync.folds_of(eligible, 2)
     for half, name in enumerate((SHIPPED, SHIPPED_EVALUATION)):
         tracks = [track for track, h in zip(eligible, half_of, strict=True) if h == half]

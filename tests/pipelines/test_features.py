@@ -53,7 +53,7 @@ def layout(tmp_path: Path, astronaut: np.ndarray, rng: np.random.Generator) -> L
     text = tmp_path / "raw" / "mute.mp4"
     text.write_text("no sound")
     mute = dataclasses.replace(clips[0], clip_id="set/mute", path=str(text), sha256=sha256_of(text), video_sha256=sha256_of(text))
-    seen = [row for name in ("a", "lost") for row in read_table(tmp_path / "raw" / name / "frames.parquet", FrameRow)]
+    seen = [row for name in ("a", "lost") for row in read_table(tmp_path / "raw" / name / "frames.arrow", FrameRow)]
     silent = [dataclasses.replace(row, clip_id="set/mute") for row in seen if row.clip_id == "set/a"]
     write_sharded(layout.frames, seen + silent, FrameRow, SHARDS)
     write_sharded(layout.clips, [*clips, mute], Clip, SHARDS)

@@ -12,7 +12,9 @@ from tiny_clips import folder_params
 from pipelines.stages import sync
 from space_data import avsync
 from space_data.avsync import LIP_POINTS, Track
+from space_data.schema import Measure
 from space_data.speech import MEL_BANDS
+from space_data.tables import to_arrow
 
 SETTINGS = folder_params(Path(".")).sync
 
@@ -90,11 +92,13 @@ def test_windows_and_threshold_of_a_segment(rng: np.random.Generator) -> None:
     assert segment.threshold == pytest.approx(scorer.null / np.sqrt(2.4))
 
 
-def test_what_is_fitted_on_does_not_depend_on_batches_and_is_bounded() -> None:
+def test_what_is_fitted_on_does_not_depend_on_shards_and_is_bounded() -> None:
     rows = [dataclasses.replace(GOOD, clip_id=f"c{i}", lip_motion=None if i % 5 == 0 else 0.05) for i in range(40)]
     settings = SETTINGS.model_copy(update={"fit_at_most_s": 30})
-    whole = sync.to_fit_on([rows], settings)
-    assert [row.clip_id for row in sync.to_fit_on([rows[:7], rows[7:8], rows[8:]], settings)] == [row.clip_id for row in whole]
+    table = to_arrow(rows, Measure)
+    whole = sync.to_fit_on([table], settings)
+    for shards in ([table[:7], table[7:8], table[8:]], [table[20:], table[:20]]):
+        assert [row.clip_id for row in sync.to_fit_on(shards, settings)] == [row.clip_id for row in whole]
     assert len(whole) == 8 and all(row.lip_motion for row in whole)  # of 4 s each
-    assert sync.to_fit_on([[]], settings) == []
-    assert len(sync.to_fit_on([rows], SETTINGS)) == 32
+    assert sync.to_fit_on([table[:0]], settings) == []
+    assert len(sync.to_fit_on([table], SETTINGS)) == 32
