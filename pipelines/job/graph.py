@@ -144,7 +144,8 @@ class RunPacks(beam.DoFn):
 
     def _begin(self, part: int, unit_ids: Sequence[str]) -> None:
         if self._planned is None or self._planned[0] != part:  # the packs of a shard follow each other
-            self._planned = part, patiently(partial(plan, self._run.stage, self._run.context, part), self._job.patience_s, "plan")
+            verified = partial(plan, self._run.stage, self._run.context.verifying(), part)
+            self._planned = part, patiently(verified, self._job.patience_s, self._run.stage.name)
         planned = self._planned[1]
         wanted = set(unit_ids)
         for key, unit in planned.units.items():
