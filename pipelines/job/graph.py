@@ -52,6 +52,8 @@ logger = logging.getLogger(__name__)
 
 LEAST_FAILURES = 10
 """So many failures in a row, without one success in this process, are not the clips' own."""
+BEAMS_WORDS = " [while running '"
+"""What Beam adds to every error."""
 PLANS, FAULTS, REPORTS = "plans", "faults", "reports"
 
 
@@ -362,7 +364,7 @@ def execute(run: Run) -> None:
                 | "One writer per part" >> beam.GroupByKey()
                 | "Write" >> beam.ParDo(WriteParts(run))
             )
-    except RuntimeError as error:
+    except (RuntimeError, SpaceError) as error:
         cause: BaseException | None = error
         while cause is not None:
             if isinstance(cause, KeyboardInterrupt):
@@ -370,7 +372,7 @@ def execute(run: Run) -> None:
             if isinstance(cause, SystemExit):
                 raise SystemExit(cause.code) from None
             if isinstance(cause, SpaceError):
-                raise cause from None
+                raise SpaceError(str(cause).partition(BEAMS_WORDS)[0]) from None
             cause = cause.__cause__ or cause.__context__
         raise
     finally:

@@ -58,8 +58,9 @@ class Drill:
     def is_stopped(self, told: str, **job: object) -> None:
         """It stops with one line, and blames nobody."""
         before = content_of(self.out)
-        with pytest.raises(SpaceError, match=told):
+        with pytest.raises(SpaceError, match=told) as error:
             self.run(**job)
+        assert "while running" not in str(error.value)
         assert blamed(self.out) <= BAD and not half_done(self.out)
         shouted = {name: content for name, content in content_of(self.out).items() if name.startswith("shouted")}
         committed = {name: content for name, content in before.items() if name.startswith("shouted")}
