@@ -132,12 +132,6 @@ class Drill:
         """Begin with the output of an undisturbed run."""
         shutil.copytree(self.whole, self.out)
 
-    def without_measure(self) -> None:
-        """Begin with the output of an undisturbed run that has lost what ``measure`` made."""
-        self.after_a_run()
-        shutil.rmtree(self.out / "measure")
-        shutil.rmtree(self.out / ".cache" / "measure")
-
 
 def told(run: "subprocess.Popen[str]", words: str) -> None:
     """Wait until the run says ``words``, or has ended."""
@@ -157,7 +151,6 @@ def ended(run: "subprocess.Popen[str]") -> tuple[int, str]:
 
 def stopped(drill: Drill, number: int) -> tuple[int, str]:
     """A run that gets a signal while it measures."""
-    drill.without_measure()
     run = drill.start()
     drill.wait_for(run, "measure")
     run.send_signal(number)
@@ -217,7 +210,6 @@ def disk_full(drill: Drill, is_freed: bool) -> tuple[int, str]:
 
 def workers_killed(drill: Drill) -> tuple[int, str]:
     """Every worker process is killed as soon as it is at work, as by a kernel that is out of memory."""
-    drill.without_measure()
     run = drill.start("job.patience_s=5")
     while run.poll() is None:
         for process, command in processes_of(run.pid).items() if drill.is_at("*") else []:
@@ -271,7 +263,6 @@ def month_old(file: Path) -> None:
 
 def two_runs(drill: Drill) -> tuple[int, str]:
     """A second run in the output folder of the first; the status is the second's."""
-    drill.without_measure()
     first = drill.start()
     drill.wait_for(first, "measure")
     status, said = ended(drill.start())
@@ -281,13 +272,11 @@ def two_runs(drill: Drill) -> tuple[int, str]:
 
 def out_of_memory(drill: Drill) -> tuple[int, str]:
     """Workers may hold less than they need."""
-    drill.without_measure()
     return ended(drill.start("job.memory_gb=0.3", "job.patience_s=2"))
 
 
 def no_workers(drill: Drill) -> tuple[int, str]:
     """Workers may not even hold their modules."""
-    drill.without_measure()
     return ended(drill.start("job.memory_gb=0.05"))
 
 
