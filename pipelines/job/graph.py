@@ -59,6 +59,8 @@ logger = logging.getLogger(__name__)
 
 LEAST_FAILURES = 10
 """So many failures in a row, without one success in this process, are not the clips' own."""
+BEAMS_WORDS = " [while running '"
+"""What Beam adds to every error."""
 PLANS, FAULTS, KEPT_UNITS, REPORTS = "plans", "faults", "kept", "reports"
 
 T = TypeVar("T")
@@ -196,7 +198,7 @@ class RunPacks(_OfRun):
 
     def _begin(self, part: int, unit_ids: Sequence[str]) -> None:
         if self._planned is None or self._planned[0] != part:  # the packs of a shard follow each other
-            planned = self._patiently(partial(plan, self._run.stage, self._run.context, part))
+            planned = self._patiently(partial(plan, self._run.stage, self._run.context.verifying(), part))
             if planned is None:
                 self._given_up = "the shard cannot be read"
                 return
@@ -409,7 +411,7 @@ def execute(run: Run) -> None:
         _wait_for(_graph(run).run(), run.stage.name)
     except grpc.FutureTimeoutError as error:
         raise SpaceError(f"job.beam: no job server answers ({' '.join(run.context.params.job.beam)})") from error
-    except RuntimeError as error:
+    except (RuntimeError, SpaceError) as error:
         cause: BaseException | None = error
         while cause is not None:
             if isinstance(cause, KeyboardInterrupt):
@@ -417,7 +419,7 @@ def execute(run: Run) -> None:
             if isinstance(cause, SystemExit):
                 raise SystemExit(cause.code) from None
             if isinstance(cause, SpaceError):
-                raise cause from None
+                raise SpaceError(str(cause).partition(BEAMS_WORDS)[0]) from None
             cause = cause.__cause__ or cause.__context__
         raise
     finally:

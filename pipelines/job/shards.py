@@ -16,7 +16,7 @@ from pipelines.job.packs import SUFFIX, DamagedPackError, Kept, PackReader, kept
 from pipelines.job.stage import LEDGER, Context, Made, Stage
 from pipelines.job.unit import FunctionName, Outcome, Unit, content_hash, plain
 from space_data.errors import SpaceError
-from space_data.manifest import Ids, Shard, read_manifest
+from space_data.manifest import MANIFEST, Ids, Shard, read_manifest
 from space_data.schema import KEPT, LedgerRow, arrow_schema
 from space_data.store import Place
 from space_data.tables import ARROW, ROW_GROUP_ROWS, in_order, parse_arrow, shard_writer, to_arrow, write_groups
@@ -180,6 +180,7 @@ def _write_tables(stage: Stage, context: Context, planned: Plan, report: Report)
     folder = context.layout.stage(stage.name)
     manifest = read_manifest(folder)
     before = {s.file: s for shards in manifest.tables.values() for s in shards} if manifest else {}
+    since_ns = (folder / MANIFEST).info().mtime_ns or 0
     done = [(planned.units[key], planned.kept[key], key) for key in planned.units]
     kept = [(unit, entry, key) for unit, entry, key in done if entry.outcome.status == KEPT]
     with PackReader() as reader:
@@ -190,14 +191,14 @@ def _write_tables(stage: Stage, context: Context, planned: Plan, report: Report)
                 table_hash = content_hash(row_class.__name__, str(arrow_schema(row_class)), [key for _, key in chosen])
                 file = f"{path}/part-{report.part:05d}-{table_hash[:NAME_CHARACTERS]}.parquet"
                 shard = before.get(file)
-                if shard is None or (folder / file).info().size != shard.size:
+                if shard is None or not _stands(folder / file, shard.size, shard.sha256, since_ns):
                     tables = (_table(reader, entry, name) for entry, _ in chosen)
                     shard = _put(folder, file, row_class, (table for table in tables if table is not None), report.part)
                 report.tables[path] = shard
         given = stage.given(context, report.part)
         for name, row_class in stage.derived.items():
             rows = [row for one in made.values() for row in one.rows.get(name, ())] + [*given.get(name, ())]
-            report.tables[name] = _put_whole(folder, name, to_arrow(rows, row_class), row_class, report.part)
+            report.tables[name] = _put_whole(folder, name, to_arrow(rows, row_class), row_class, report.part, since_ns)
         ledger = _ledger(stage, planned, done, made, reader)
     ids = pa.chunked_array([pa.array([i for unit in planned.units.values() for i in unit.ledger_ids], pa.string())])
     if stage.own_ledger:
@@ -205,7 +206,7 @@ def _write_tables(stage: Stage, context: Context, planned: Plan, report: Report)
     report.counts = dict(check_conservation(stage.name, ids, ledger))
     entered = {i for unit in planned.units.values() if unit.enters_here for i in unit.ledger_ids}
     report.inputs = Ids.of(i for i in ids.to_pylist() if i not in entered)
-    report.tables[LEDGER] = _put_whole(folder, LEDGER, ledger, LedgerRow, report.part)
+    report.tables[LEDGER] = _put_whole(folder, LEDGER, ledger, LedgerRow, report.part, since_ns)
     report.outputs = Ids.of(_output_ids(stage, folder, report, ledger))
 
 
@@ -260,6 +261,13 @@ def _output_ids(stage: Stage, folder: Place, report: Report, ledger: pa.Table) -
     return pq.read_table(place.path, filesystem=place.filesystem, columns=["clip_id"], partitioning=None)[0].unique().to_pylist()
 
 
+def _stands(place: Place, size: int, sha256: str, since_ns: int) -> bool:
+    """Whether a shard lies there as it was written. It is hashed only if it has changed since the manifest was put, which every
+    run does anew: to hash a million clips' tables takes many minutes."""
+    info = place.info()
+    return info.size == size and ((info.mtime_ns or 0) < since_ns or place.sha256() == sha256)
+
+
 def _put(folder: Place, file: str, row_class: type, tables: Iterator[pa.Table], part: int) -> Shard:
     """Write a shard of whole units, some row groups in memory at a time."""
     with shard_writer(row_class) as (buffer, writer):
@@ -270,7 +278,7 @@ def _put(folder: Place, file: str, row_class: type, tables: Iterator[pa.Table], 
         return Shard(file, place.sha256(), place.info().size, rows, part)
 
 
-def _put_whole(folder: Place, path: str, table: pa.Table, row_class: type, part: int) -> Shard:
+def _put_whole(folder: Place, path: str, table: pa.Table, row_class: type, part: int, since_ns: int) -> Shard:
     """Write a small shard, named by its content."""
     with shard_writer(row_class) as (buffer, writer):
         writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
@@ -278,7 +286,7 @@ def _put_whole(folder: Place, path: str, table: pa.Table, row_class: type, part:
         content = buffer.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     file = f"{path}/part-{part:05d}-{digest[:NAME_CHARACTERS]}.parquet"
-    if (folder / file).info().size != len(content):
+    if not _stands(folder / file, len(content), digest, since_ns):
         (folder / file).put(content)
     return Shard(file, digest, len(content), table.num_rows, part)
 
