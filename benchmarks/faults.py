@@ -112,8 +112,9 @@ class Drill:
     def begin(self, *arguments: str) -> "subprocess.Popen[str]":
         """``space data`` in a session of its own."""
         command = [sys.executable, "-m", "pipelines.cli", "data", *arguments]
-        pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-        return subprocess.Popen(command, start_new_session=True, text=True, **pipes)
+        return subprocess.Popen(
+            command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )  # fmt: skip
 
     def finish(self) -> int:
         """An undisturbed run to the end; its status."""
