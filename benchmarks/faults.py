@@ -112,8 +112,9 @@ class Drill:
     def begin(self, *arguments: str) -> "subprocess.Popen[str]":
         """``space data`` in a session of its own."""
         command = [sys.executable, "-m", "pipelines.cli", "data", *arguments]
-        pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-        return subprocess.Popen(command, start_new_session=True, text=True, **pipes)
+        return subprocess.Popen(
+            command, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )  # fmt: skip
 
     def finish(self) -> int:
         """An undisturbed run to the end; its status."""
@@ -160,7 +161,7 @@ def stopped(drill: Drill, number: int) -> tuple[int, str]:
 def killed(drill: Drill) -> tuple[int, str]:
     """``kill -9`` at random moments, of runs that go on where the one before was killed, and begin anew once one is through."""
     wrong, committed, through, status = [], Counter[int](), 0, -signal.SIGKILL
-    for _ in range(drill.kills):
+    while committed.total() < drill.kills:
         if status == 0:
             shutil.rmtree(drill.out)
         run = drill.start()
@@ -178,7 +179,7 @@ def killed(drill: Drill) -> tuple[int, str]:
             wrong += [] if content_of(drill.out) == content_of(drill.whole) else ["other bytes"]
     moments = ", ".join(f"{times} with {stages}" for stages, times in sorted(committed.items()))
     found = f"WRONG! {'; '.join(wrong)}" if wrong else "no orphans, no half tables"
-    return status, f"{drill.kills} kills ({moments} stages committed; {through} came too late); {found}"
+    return status, f"{drill.kills} kills ({moments} stages committed), {through} runs through; {found}"
 
 
 def raw_away(drill: Drill, comes_back: bool) -> tuple[int, str]:

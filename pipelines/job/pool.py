@@ -25,7 +25,8 @@ from pipelines.job.unit import FunctionName
 
 START_TIMEOUT_S = 300.0
 """A worker that cannot even import its modules in this time is broken."""
-LOG_TAIL_CHARACTERS = 2000
+LOG_TAIL_CHARACTERS = 8000
+"""Of what a dead process said: a native abort tells its reason before two stacks and a list of modules."""
 PR_SET_PDEATHSIG = 1
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
 """The number of processes alone decides how many cores are busy; and sums do not depend on a thread count."""
@@ -109,6 +110,7 @@ def _serve(
         while True:
             arguments = connection.recv()
             warnings.messages.clear()
+            os.ftruncate(2, 0)  # what was said of other tasks says nothing of this one
             try:
                 answer: Answer = Returned(function(*given, *arguments), tuple(warnings.messages))
             except Exception:  # the boundary: whatever a task raises becomes its answer, with its traceback
@@ -149,6 +151,9 @@ class _Worker:
     def wait_ready(self) -> None:
         """Wait until the process has imported its modules; RuntimeError with its last words if it cannot."""
         answer = self._receive(START_TIMEOUT_S)
+        if isinstance(answer, Died):
+            last_words = answer.log.strip().splitlines()[-1:]
+            raise RuntimeError(" ".join([f"worker process does not start: exit code {answer.exit_code}", *last_words]))
         if not isinstance(answer, Returned):
             raise RuntimeError(f"worker process does not start: {answer}")
 

@@ -14,6 +14,8 @@ from space_data.store import forget_copies
 
 DETAIL_CHARACTERS = 4000
 KILLED = -9
+OUT_OF_MEMORY = ("MemoryError", "bad_alloc", "Cannot allocate memory", "pthread_create failed")
+"""Last words of a process that memory, or room for a thread's stack, was refused to."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +82,9 @@ def outcome_of(unit: Unit, answer: Answer) -> Outcome | EnvironmentFault:
             return value
         case Raised(trace):
             return Outcome(unit.unit_id, FAILED, "exception", trace[-DETAIL_CHARACTERS:])
-        case Died(exit_code, log) if exit_code == KILLED or "MemoryError" in log or "bad_alloc" in log:
-            return EnvironmentFault(f"a worker was killed while working on {unit.unit_id} (out of memory?) {log.strip()}".strip())
+        case Died(exit_code, log) if exit_code == KILLED or any(words in log for words in OUT_OF_MEMORY):
+            said = next((line for line in log.splitlines() if any(words in line for words in OUT_OF_MEMORY)), "")
+            return EnvironmentFault(f"a worker was killed while working on {unit.unit_id} (out of memory?) {said}".strip())
         case Died(exit_code, log):
             return Outcome(unit.unit_id, FAILED, "worker_died", f"exit code {exit_code}. {log[-DETAIL_CHARACTERS:]}".strip())
         case TimedOut(limit_s):

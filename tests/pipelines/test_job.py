@@ -186,6 +186,11 @@ def test_memory_that_a_worker_may_not_have_is_no_units_fault(tmp_path: Path, set
     assert outcome.status == KEPT
 
 
+def test_a_native_abort_for_want_of_memory_is_no_units_fault(tmp_path: Path, settings: dict[str, str]) -> None:
+    with pytest.raises(SpaceError, match=r"out of memory\?\) threadpool.cc:53\] .* pthread_create failed \(unit"):
+        run_units("test", units("no-thread"), act, settings, with_job(), Layout.in_folder(tmp_path))
+
+
 def test_only_intact_bytes_are_to_blame(tmp_path: Path, settings: dict[str, str]) -> None:
     layout, file = Layout.in_folder(tmp_path), tmp_path / "input.txt"
     file.write_text("as ingested")
@@ -226,8 +231,9 @@ def test_failures_in_a_row_stop_a_stage_and_do_not_stay(tmp_path: Path, settings
 
 
 def test_a_worker_that_cannot_start_is_told_at_once(tmp_path: Path) -> None:
-    with pytest.raises(SpaceError, match="worker process does not start"):
-        run_units("test", units(*"abcdefghijkl"), act, None, with_job(memory_gb=0.01), Layout.in_folder(tmp_path))
+    with pytest.raises(SpaceError, match="worker process does not start: exit code 1 .*Error") as error:
+        run_units("test", units(*"abcdefghijkl"), act, None, with_job(memory_gb=0.05), Layout.in_folder(tmp_path))
+    assert "\n" not in str(error.value)
 
 
 def test_a_second_run_is_refused_by_name_of_the_first(tmp_path: Path) -> None:
