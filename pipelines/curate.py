@@ -8,7 +8,7 @@ import logging
 from pathlib import Path
 
 from pipelines.audit.write import write_audit
-from pipelines.job.ledger import whole_ledger
+from pipelines.job.ledger import write_whole_ledger
 from pipelines.job.lock import one_run_in
 from pipelines.layout import Layout
 from pipelines.stages import CURATION
@@ -18,7 +18,7 @@ from space_data.manifest import MANIFEST
 from space_data.params import Params
 from space_data.schema import KEPT, Decision
 from space_data.store import Place
-from space_data.tables import read_arrow, write_arrow
+from space_data.tables import read_arrow
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ def _curate(source: Place, out: Place, params: Params, layout: Layout, pixels: b
             _withdraw(layout.stage(stage))
             continue
         importlib.import_module(f"pipelines.stages.{stage}").run(params, layout)
-        write_arrow(out / "ledger.parquet", whole_ledger(layout, CURATION[:number]))
+        write_whole_ledger(out / "ledger.parquet", layout, CURATION[:number])
         if stage == "filter" and KEPT not in read_arrow(layout.decisions, Decision, ["status"])["status"].unique().to_pylist():
             logger.warning("%s: no clip was kept; %s says why for each", source, layout.audit / "index.html")
     write_audit(params, layout)
