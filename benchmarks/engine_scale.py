@@ -43,8 +43,8 @@ class Row:
 
 
 def write_row(clip: Row, settings: None, folder: Path) -> None:
-    """Write one row to ``folder/clips.parquet``: the smallest unit that is like those of a real stage."""
-    write_table(folder / "clips.parquet", [clip], Row)
+    """Write one row to ``folder/clips.arrow``: the smallest unit that is like those of a real stage."""
+    write_table(folder / "clips.arrow", [clip], Row)
 
 
 def listed(context: Context, part: int) -> Iterator[Unit]:

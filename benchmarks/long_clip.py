@@ -90,20 +90,21 @@ def main() -> None:
         print(f"{clip.duration_s / 60:.1f} min, {clip.header_frames} frames, {path.stat().st_size / 1e6:.0f} MB", flush=True)
         report("measure", in_own_process(measure_clip, clip, params.measure, folder))
         write_table(folder / "clip.parquet", [clip], Clip)
-        shard = Shard(*(str(folder / f"{name}.parquet") for name in ("clip", "clips", "frames", "sound")))
+        measured = (str(folder / f"{name}.arrow") for name in ("clips", "frames", "sound"))
+        shard = Shard(str(folder / "clip.parquet"), *measured)
         report("segment", in_own_process(segment_shard, shard, params.segment, folder))
         crop = CropBox(0, 0, min(clip.width_px, clip.height_px))
         segments = tuple(
             Segment(row.clip_id, row.start_s, frames_in(row.length_s), 0.0, crop)
-            for row in read_table(folder / "segments.parquet", Measure)
+            for row in read_table(folder / "segments.arrow", Measure)
         )
-        source = Source(clip, segments, str(folder / "frames.parquet"), params.align.size_px)
+        source = Source(clip, segments, str(folder / "frames.arrow"), params.align.size_px)
         (folder / "features").mkdir()
         report("features", in_own_process(features_of_segments, source, params.features, folder / "features"))
         fates = zip(segments, read_fates((folder / "features" / FATES_FILE).read_bytes()), strict=True)
         crops = tuple(crop_row(source, segment, fate.piece) for segment, fate in fates if not fate.reason)
         report("align", in_own_process(align.align_source, align.Source(clip, crops, "media"), params.align.crf, folder))
-        sizes = {name: (folder / f"{name}.parquet").stat().st_size for name in ("frames", "sound", "thumbnails", "segments")}
+        sizes = {name: (folder / f"{name}.arrow").stat().st_size for name in ("frames", "sound", "thumbnails", "segments")}
     hours = clip.duration_s / 3600
     print("per hour of video: " + ", ".join(f"{name} {size / hours / 1e6:.1f} MB" for name, size in sizes.items()))
     print(f"most memory: {most_gb:.2f} GB (goal {GOAL_GB})")

@@ -79,7 +79,7 @@ def time_clip(path: Path, rounds: int, folder: Path) -> Timing:
     settings, clip = load_params(Path("params.yaml")).measure, clip_of(path)
     frames = bare_loop(path)
     measure_clip(clip, settings, folder)
-    if read_table(folder / "clips.parquet", ClipMeasure)[0].screened:  # else there would be nothing to time
+    if read_table(folder / "clips.arrow", ClipMeasure)[0].screened:  # else there would be nothing to time
         settings = settings.model_copy(update={"screen": settings.screen.model_copy(update={"enabled": False})})
     pairs = [
         (cpu_seconds(lambda: bare_loop(path)), cpu_seconds(lambda: measure_clip(clip, settings, folder)))

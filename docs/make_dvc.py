@@ -103,7 +103,7 @@ DVC = {
     ),
     "train_s2l": _model("s2l", "speech to landmarks", "data/features", params=("data.raw",)),
     "train_posegen": _model("posegen", "head pose from speech", "data/features"),
-    "train_l2l": _model("l2l", "landmarks to the generator's keypoints", "data/features", "data/latents"),
+    "train_l2l": _model("l2l", "landmarks to the generator's keypoints", "data/align", "data/features", "data/latents"),
     "synthesize": DvcStage(
         "every system renders the test clips", ("data/align", "models/compact", "models/s2l", "models/posegen", "models/l2l"),
         ("synthesize", "animate", "warp"), ("data/synthesize",),

@@ -1,4 +1,4 @@
-"""Writes ``docs/tables.md`` from the row classes of ``space_data/schema.py``: ``python -m docs.make_tables``.
+"""Writes ``docs/tables.md`` from the row classes in ``space_data/schema``: ``python -m docs.make_tables``.
 
 The text under a field documents it; vectors are documented where their types are. A test compares the page with the classes.
 """
@@ -7,16 +7,17 @@ import ast
 import typing
 from pathlib import Path
 
+from pipelines.stages import STAGES
 from space_data import schema
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGE = ROOT / "docs" / "tables.md"
 HEAD = """# Tables
 
-Every table is Parquet (zstd), its schema derived from one dataclass in `space_data/schema.py` (the table's name and version
-stand in the files' metadata). Units stand in the names: `_s` seconds, `_px` pixels, `_deg` degrees, `_db` decibels of full
-scale, `_hz`, `_frames` (25 per second unless the row says otherwise); a `share` lies between 0 and 1. `?` = may be null. How to
-read them: [formats.md](formats.md). Made by `python -m docs.make_tables`; a test keeps it true.
+Every table is Parquet (zstd), its schema derived from one dataclass in `space_data/schema/`, a file per stage (the table's name
+and version stand in the files' metadata). Units stand in the names: `_s` seconds, `_px` pixels, `_deg` degrees, `_db` decibels of
+full scale, `_hz`, `_frames` (25 per second unless the row says otherwise); a `share` lies between 0 and 1. `?` = may be null. How
+to read them: [formats.md](formats.md). Made by `python -m docs.make_tables`; a test keeps it true.
 """
 NAMES = {"str": "string", "int": "int64", "float": "double", "bool": "bool", "bytes": "binary"}
 
@@ -55,12 +56,19 @@ def described(body: list[ast.stmt]) -> list[tuple[list[ast.AnnAssign], str]]:
     return groups + [([field], "") for field in waiting]
 
 
+def schema_modules() -> list[ast.Module]:
+    """The files of ``space_data/schema``: those of the stages in the order in which they run, then the others."""
+    files = {file.stem: file for file in Path(schema.__file__).parent.glob("*.py")}
+    order = [*(stage for stage in STAGES if stage in files), *sorted(files.keys() - set(STAGES))]
+    return [ast.parse(files[name].read_text()) for name in order]
+
+
 def page() -> str:
     """The whole page."""
-    tree = ast.parse(Path(schema.__file__).read_text())
-    notes = alias_notes(tree)
+    modules = schema_modules()
+    notes = {name: note for module in modules for name, note in alias_notes(module).items()}
     parts = [HEAD]
-    for node in tree.body:
+    for node in (node for module in modules for node in module.body):
         if not isinstance(node, ast.ClassDef) or node.name == "FixedSize":
             continue
         hints = typing.get_type_hints(getattr(schema, node.name), include_extras=True)

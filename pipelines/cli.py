@@ -176,6 +176,23 @@ def check(
         raise typer.Exit(1)
 
 
+@data.command(epilog="Exit status 0: sound; 1: a shard is damaged, which the next run replaces; 2: there are no tables.")
+def verify(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Output folder of `curate`, or data folder of the pipeline.")],
+    quiet: Quiet = False,
+) -> None:
+    """Hash every table of a run: are they what was written?"""
+    progress.setup(quiet)
+    from pipelines.checking.verify import damaged
+    from space_data.store import Place
+
+    wrong = list(damaged(Place.of(folder)))
+    for line in wrong:
+        typer.echo(line)
+    if wrong:
+        raise typer.Exit(1)
+
+
 @audits.command(epilog="Example: `space audit diff out-before out-after --html diff.html`.")
 def diff(
     a: Annotated[Path, typer.Argument(metavar="A", help="Output folder of `curate`, data folder, or a ledger file.")],

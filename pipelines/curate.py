@@ -8,7 +8,7 @@ import logging
 from pathlib import Path
 
 from pipelines.audit.write import write_audit
-from pipelines.job.ledger import whole_ledger
+from pipelines.job.ledger import write_whole_ledger
 from pipelines.job.lock import one_run_in
 from pipelines.layout import Layout
 from pipelines.stages import CURATION
@@ -18,7 +18,7 @@ from space_data.manifest import MANIFEST
 from space_data.params import Params
 from space_data.schema import KEPT, Decision
 from space_data.store import Place
-from space_data.tables import read_arrow, write_arrow
+from space_data.tables import read_arrow
 
 logger = logging.getLogger(__name__)
 
@@ -74,19 +74,18 @@ def curate(
 def _curate(source: Place, out: Place, params: Params, layout: Layout, pixels: bool) -> Layout:
     for number, stage in enumerate(CURATION, 1):
         if stage == "align" and not pixels:
-            _withdraw(layout, stage)
+            _withdraw(layout.stage(stage))
             continue
         importlib.import_module(f"pipelines.stages.{stage}").run(params, layout)
-        write_arrow(out / "ledger.parquet", whole_ledger(layout, CURATION[:number]))
+        write_whole_ledger(out / "ledger.parquet", layout, CURATION[:number])
         if stage == "filter" and KEPT not in read_arrow(layout.decisions, Decision, ["status"])["status"].unique().to_pylist():
             logger.warning("%s: no clip was kept; %s says why for each", source, layout.audit / "index.html")
-            _withdraw(layout, "features", "align")
-            return layout
     write_audit(params, layout)
     return layout
 
 
-def _withdraw(layout: Layout, *stages: str) -> None:
-    """Make tables of an earlier run, which may be of other segments, no longer current; files stay, and are used again."""
-    for stage in stages:
-        (layout.stage(stage) / MANIFEST).delete()
+def _withdraw(folder: Place) -> None:
+    """Remove tables of an earlier run, which may be of other segments; video and sound stay, and are used again."""
+    (folder / MANIFEST).delete()
+    for shard in folder.files(".parquet", below=True):  # other readers than ours know nothing of the manifest
+        shard.delete()

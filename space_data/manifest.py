@@ -72,7 +72,8 @@ class Manifest:
     upstream: dict[str, str] = field(default_factory=dict)
     """of the stages that this one has read: the hash of what is in their tables"""
     made_with: dict[str, str] = field(default_factory=dict)
-    """settings, code and machine: equal tables are promised for equal ones"""
+    """settings, code and kinds of the machines that the units were computed on, now or in an earlier run: equal tables are
+    promised for equal ones"""
 
     def to_json(self) -> bytes:
         """The file's content."""
@@ -175,3 +176,12 @@ def _checked(folder: Place, shard: Shard) -> Place:
     if info.size != shard.size:
         raise SpaceError(f"{place}: {info.size} bytes, need {shard.size} (damaged? run the stage that writes it again)")
     return place
+
+
+def is_intact(place: Place, shard: Shard) -> bool:
+    """Whether the bytes at ``place`` are those that were written. Others are marked as written to now: a run looks at the shards
+    of its own stage again only if they were, and then replaces them."""
+    intact = place.sha256() == shard.sha256
+    if not intact:
+        place.touch()
+    return intact

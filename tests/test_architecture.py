@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
-from docs.make_dvc import page
+from docs.make_dvc import DVC, code_of, page
 from pipelines.job.keys import FIRST_PARTY
 from space_data.params import Params, Section, load_params
 
@@ -83,6 +83,17 @@ def test_errors_are_never_swallowed(path: Path) -> None:
 
 def test_dvc_yaml_is_what_the_code_reaches() -> None:
     assert (ROOT / "dvc.yaml").read_text() == page(), "run `python -m docs.make_dvc`"
+
+
+OF_RAW_FILES = {"features": {"corpus"}}
+"""Rows in files that ``ingest`` lists and hashes like any other, not in a table of the stage before."""
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_a_stage_depends_on_no_rows_but_those_of_its_tables(stage: str) -> None:
+    rows = {Path(file).stem for file in code_of(stage) if file.startswith("space_data/schema/")} & set(STAGES)
+    tables = {folder.removeprefix("data/") for folder in DVC[stage].deps}
+    assert rows <= tables | {stage} | OF_RAW_FILES.get(stage, set())
 
 
 def named(stage: str, kind: str) -> set[str]:

@@ -19,6 +19,7 @@ from space_data.schema import (
     SegmentSync,
     emotion_vector,
 )
+from space_data.store import Place
 from space_data.tables import write_sharded
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "formats.md"
@@ -28,7 +29,7 @@ EXAMPLES = re.findall(r"```python\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)
 @pytest.fixture
 def run_folder(tmp_path: Path) -> Path:
     """A folder with a clip of 50 frames in every table that the examples read."""
-    layout = Layout(data=tmp_path / "data")
+    layout = Layout(data=Place.of(tmp_path / "data"))
     write_sharded(layout.clips, [CLIP], Clip, 2)
     segment = GOOD.__class__(**(GOOD.__dict__ | {"clip_id": CLIP.clip_id, "source_clip_id": CLIP.clip_id}))
     write_sharded(layout.measures, [segment], Measure, 2)

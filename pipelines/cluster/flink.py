@@ -35,7 +35,7 @@ RESTARTS = {
     "type": "failure-rate",
     "failure-rate": {"max-failures-per-interval": 3, "failure-rate-interval": "5 min", "delay": "12 s"},
 }
-"""The delay is longer than the heartbeat's timeout: a new attempt that still counts on a lost task manager fails at once, and Beam's
+"""The delay is longer than the heartbeat's timeout: an attempt that still counts on a lost task manager fails at once, and Beam's
 runner then forgets a Python worker."""
 
 

@@ -46,7 +46,7 @@ def environment_fault(error: BaseException) -> EnvironmentFault | None:
         if isinstance(seen, MemoryError):
             return EnvironmentFault(f"out of memory ({traceback.format_exception_only(seen)[-1].strip()})")
         if isinstance(seen, OSError) and seen.errno in (OF_FFMPEG if _is_of_ffmpeg(seen) else OF_THE_ENVIRONMENT):
-            return EnvironmentFault(f"{seen.filename or 'a file'}: {seen.strerror or seen}")
+            return EnvironmentFault(f"{seen.filename}: {seen.strerror}" if seen.filename else str(seen))
         seen = seen.__cause__ or seen.__context__
     return None
 

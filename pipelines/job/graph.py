@@ -12,7 +12,6 @@ import difflib
 import json
 import logging
 import os
-import platform
 import shutil
 import socket
 import threading
@@ -35,10 +34,11 @@ from apache_beam.utils.windowed_value import WindowedValue
 
 from pipelines.job.faults import BACK_OFF_S, environment_fault, patiently
 from pipelines.job.keys import code_version
+from pipelines.job.machine import machine
 from pipelines.job.packs import write_pack
 from pipelines.job.pool import Answer, IsolatedPool, Returned
 from pipelines.job.scratch import remove_scratch, scratch_of
-from pipelines.job.serve import Task, outcome_of, serve
+from pipelines.job.serve import Work, outcome_of, serve
 from pipelines.job.shards import (
     Plan,
     blob_folder,
@@ -58,6 +58,8 @@ logger = logging.getLogger(__name__)
 
 LEAST_FAILURES = 10
 """So many failures in a row, without one success in this process, are not the clips' own."""
+BEAMS_WORDS = " [while running '"
+"""What Beam adds to every error."""
 PLANS, FAULTS, KEPT_UNITS, REPORTS = "plans", "faults", "kept", "reports"
 
 T = TypeVar("T")
@@ -72,13 +74,13 @@ class Run:
     run_id: str
     directory: str
     """the driver's working directory, which relative paths are meant from"""
-    build: str
-    """of the driver: kind of machine, code, and releases of the packages; results are only the same where these are"""
+    code: str
+    """version of the driver's code and of the packages that it uses"""
 
     @staticmethod
     def of(stage: Stage, context: Context) -> "Run":
         """A new run, of this process."""
-        return Run(stage, context, uuid.uuid4().hex, os.getcwd(), _build(stage))
+        return Run(stage, context, uuid.uuid4().hex, os.getcwd(), _code(stage))
 
     @property
     def folder(self) -> Place:
@@ -105,8 +107,8 @@ class Run:
             raise SpaceError(f"{self.stage.name}: stopped: {why}") from error
 
 
-def _build(stage: Stage) -> str:
-    return f"{platform.machine()}, Python {platform.python_version()}, code {code_version(FunctionName.of(stage.function))[:12]}"
+def _code(stage: Stage) -> str:
+    return code_version(FunctionName.of(stage.function))
 
 
 class _OfRun(beam.DoFn):
@@ -124,8 +126,8 @@ class _OfRun(beam.DoFn):
         """Do ``action``; None if it cannot be done: a runner would only try again what will not come right, and hide why."""
         run = self._run
         try:
-            if (found := _build(run.stage)) != run.build:
-                raise SpaceError(f"a worker is not of the driver's build: {found} against {run.build} (is its image up to date?)")
+            if _code(run.stage) != run.code:
+                raise SpaceError("a worker has other code, or other packages, than the driver (is its image up to date?)")
             return patiently(action, run.context.params.job.patience_s, run.stage.name)
         except SpaceError as error:
             run.fault(str((error.__cause__ and environment_fault(error.__cause__)) or error))
@@ -173,9 +175,8 @@ class RunPacks(_OfRun):
         super().setup()
         self._name, self._units_kept = uuid.uuid4().hex, 0
         self._job: Job = self._run.context.params.job
-        self._pool = _pool_of(self._run.run_id, self._job)
+        self._pool = _pool_of(self._run)
         self._scratch = scratch_of(cache_of(self._run.context, self._run.stage.name))
-        self._function = FunctionName.of(self._run.stage.function)
         self._planned: tuple[int, Plan] | None = None
         self._given_up = ""
         self._waiting: list[_Pending] = []
@@ -195,7 +196,7 @@ class RunPacks(_OfRun):
 
     def _begin(self, part: int, unit_ids: Sequence[str]) -> None:
         if self._planned is None or self._planned[0] != part:  # the packs of a shard follow each other
-            planned = self._patiently(partial(plan, self._run.stage, self._run.context, part))
+            planned = self._patiently(partial(plan, self._run.stage, self._run.context.verifying(), part))
             if planned is None:
                 self._given_up = "the shard cannot be read"
                 return
@@ -235,9 +236,8 @@ class RunPacks(_OfRun):
             raise
 
     def _submit(self, pending: _Pending) -> None:
-        task = Task(pending.unit, self._function, self._run.stage.settings(self._run.context.params), str(pending.folder))
         limit_s = self._job.timeout_s + self._job.timeout_per_cost * pending.unit.cost_s
-        self._running[self._pool.submit(task, limit_s=limit_s)] = pending
+        self._running[self._pool.submit(pending.unit, pending.folder, limit_s=limit_s)] = pending
 
     def _turn(self) -> None:
         """Take what has finished; try again what may be tried again; keep what is done."""
@@ -298,6 +298,7 @@ class RunPacks(_OfRun):
     def _keep(self, pending: _Pending, outcome: Outcome) -> None:
         self._failures_in_a_row = self._failures_in_a_row + 1 if outcome.failed else 0
         count_done(self._run.run_id)
+        outcome = replace(outcome, machine=machine())
         outcome = replace(outcome, attempts=pending.attempts, run=self._run.run_id) if outcome.failed else outcome
         self._done.setdefault(pending.part, {})[pending.key] = outcome, pending.folder
         if self._failures_in_a_row >= max(LEAST_FAILURES, 2 * self._job.processes):
@@ -350,12 +351,14 @@ _done: dict[str, int] = {}
 _lock = threading.Lock()
 
 
-def _pool_of(run_id: str, job: Job) -> IsolatedPool:
+def _pool_of(run: Run) -> IsolatedPool:
     """The pool of this process for a run: all of Beam's threads share it."""
+    job = run.context.params.job
+    work = Work(FunctionName.of(run.stage.function), run.stage.settings(run.context.params))
     with _lock:
-        pool, users = _pools.get(run_id, (None, 0))
-        pool = pool or IsolatedPool(FunctionName.of(serve), job.processes, job.memory_gb)
-        _pools[run_id] = pool, users + 1
+        pool, users = _pools.get(run.run_id, (None, 0))
+        pool = pool or IsolatedPool(FunctionName.of(serve), job.processes, job.memory_gb, (work,))
+        _pools[run.run_id] = pool, users + 1
         return pool
 
 
@@ -406,7 +409,7 @@ def execute(run: Run) -> None:
         _wait_for(_graph(run).run(), run.stage.name)
     except grpc.FutureTimeoutError as error:
         raise SpaceError(f"job.beam: no job server answers ({' '.join(run.context.params.job.beam)})") from error
-    except RuntimeError as error:
+    except (RuntimeError, SpaceError) as error:
         cause: BaseException | None = error
         while cause is not None:
             if isinstance(cause, KeyboardInterrupt):
@@ -414,7 +417,7 @@ def execute(run: Run) -> None:
             if isinstance(cause, SystemExit):
                 raise SystemExit(cause.code) from None
             if isinstance(cause, SpaceError):
-                raise cause from None
+                raise SpaceError(str(cause).partition(BEAMS_WORDS)[0]) from None
             cause = cause.__cause__ or cause.__context__
         raise
     finally:

@@ -13,7 +13,17 @@ from pipelines.layout import Layout
 from pipelines.stages import CURATION
 from space_data.errors import SpaceError
 from space_data.schema import KEPT, REJECTED, STATUSES, LedgerRow, arrow_schema
-from space_data.tables import has_table, in_order, merge_shards, read_arrow, to_arrow
+from space_data.store import Place
+from space_data.tables import (
+    ROW_GROUP_ROWS,
+    has_table,
+    in_order,
+    merge_shards,
+    read_arrow,
+    shard_writer,
+    table_files,
+    to_arrow,
+)  # fmt: skip
 
 
 def all_kept(stage: str, clip_ids: pa.ChunkedArray, detail: pa.ChunkedArray | str = "") -> pa.Table:
@@ -102,3 +112,13 @@ def whole_ledger(layout: Layout, stages: Sequence[str] = CURATION) -> pa.Table:
     """The ledgers of ``stages`` that are there, in this order: later stages may still have those of an earlier run."""
     ledgers = [layout.ledger(name) for name in stages if has_table(layout.ledger(name))]
     return pa.concat_tables([read_arrow(ledger, LedgerRow) for ledger in ledgers])
+
+
+def write_whole_ledger(place: Place, layout: Layout, stages: Sequence[str]) -> None:
+    """Write ``whole_ledger`` as one file; a shard is in memory at a time."""
+    with shard_writer(LedgerRow) as (file, writer):
+        for name in stages:
+            for shard in table_files(layout.ledger(name)) if has_table(layout.ledger(name)) else ():
+                writer.write_table(read_arrow(shard, LedgerRow), row_group_size=ROW_GROUP_ROWS)
+        writer.close()
+        place.put(file)

@@ -9,6 +9,7 @@ place of their own before; the pack names them, so it still commits all or nothi
 import hashlib
 import json
 import logging
+import os
 import tempfile
 import zipfile
 from collections import OrderedDict
@@ -25,6 +26,7 @@ logger = logging.getLogger(__name__)
 SUFFIX = ".pack"
 OUTCOMES = "outcomes.json"
 BLOBS = "blobs"
+DEFAULTS = vars(Outcome(""))
 LONG_AGO = (1980, 1, 1, 0, 0, 0)
 """The time of every member: equal results, equal bytes."""
 OPEN_PACKS = 128
@@ -57,16 +59,15 @@ def write_pack(folder: Place, results: Mapping[str, tuple[Outcome, Path]], blobs
         with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as archive:
             for number, (key, (outcome, made)) in enumerate(results.items()):
                 sizes = dict(outcome.blobs)
-                for file in sorted(made.rglob("*")) if made.is_dir() else []:
+                for file in sorted(Path(root, name) for root, _, names in os.walk(made) for name in names):
                     name = file.relative_to(made).as_posix()
-                    if not file.is_file():
-                        continue
                     if name.startswith(BLOBS + "/"):
                         (blobs / name.removeprefix(BLOBS + "/")).put(file)
                         sizes[name.removeprefix(BLOBS + "/")] = file.stat().st_size
                     else:
                         archive.writestr(zipfile.ZipInfo(f"{number}/{name}", LONG_AGO), file.read_bytes())
-                records[key] = vars(outcome) | {"blobs": sizes}
+                facts = vars(outcome) | {"blobs": sizes}
+                records[key] = {name: fact for name, fact in facts.items() if fact != DEFAULTS[name]}
             archive.writestr(zipfile.ZipInfo(OUTCOMES, LONG_AGO), json.dumps(records))
         buffer.seek(0)
         content = buffer.read()

@@ -25,7 +25,8 @@ from pipelines.job.unit import FunctionName
 
 START_TIMEOUT_S = 300.0
 """A worker that cannot even import its modules in this time is broken."""
-LOG_TAIL_CHARACTERS = 2000
+LOG_TAIL_CHARACTERS = 8000
+"""Of what a dead process said: a native abort tells its reason before two stacks and a list of modules."""
 PR_SET_PDEATHSIG = 1
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
 """The number of processes alone decides how many cores are busy; and sums do not depend on a thread count."""
@@ -88,7 +89,9 @@ def limit_memory(limit_gb: float) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
 
 
-def _serve(connection: Any, function_name: FunctionName, log_path: str, parent_id: int, memory_gb: float) -> None:
+def _serve(
+    connection: Any, function_name: FunctionName, given: tuple[Any, ...], log_path: str, parent_id: int, memory_gb: float
+) -> None:
     """Body of a worker process: answer tasks until the pipe closes."""
     die_with_parent(parent_id)
     limit_memory(memory_gb)
@@ -107,8 +110,9 @@ def _serve(connection: Any, function_name: FunctionName, log_path: str, parent_i
         while True:
             arguments = connection.recv()
             warnings.messages.clear()
+            os.ftruncate(2, 0)  # what was said of other tasks says nothing of this one
             try:
-                answer: Answer = Returned(function(*arguments), tuple(warnings.messages))
+                answer: Answer = Returned(function(*given, *arguments), tuple(warnings.messages))
             except Exception:  # the boundary: whatever a task raises becomes its answer, with its traceback
                 answer = Raised(traceback.format_exc())
             connection.send(answer)
@@ -119,12 +123,12 @@ def _serve(connection: Any, function_name: FunctionName, log_path: str, parent_i
 class _Worker:
     """One process and the pipe to it."""
 
-    def __init__(self, function_name: FunctionName, memory_gb: float) -> None:
+    def __init__(self, function_name: FunctionName, given: tuple[Any, ...], memory_gb: float) -> None:
         context = multiprocessing.get_context("spawn")
         self._connection, other_end = context.Pipe()
         handle, log_path = tempfile.mkstemp(prefix="space-worker-", suffix=".log")
         self._log = os.fdopen(handle, errors="replace")
-        arguments = (other_end, function_name, log_path, os.getpid(), memory_gb)
+        arguments = (other_end, function_name, given, log_path, os.getpid(), memory_gb)
         self._process = context.Process(target=_serve, args=arguments, daemon=True)
         with _starting:
             before = {name: os.environ.get(name) for name in ONE_THREAD}
@@ -147,6 +151,9 @@ class _Worker:
     def wait_ready(self) -> None:
         """Wait until the process has imported its modules; RuntimeError with its last words if it cannot."""
         answer = self._receive(START_TIMEOUT_S)
+        if isinstance(answer, Died):
+            last_words = answer.log.strip().splitlines()[-1:]
+            raise RuntimeError(" ".join([f"worker process does not start: exit code {answer.exit_code}", *last_words]))
         if not isinstance(answer, Returned):
             raise RuntimeError(f"worker process does not start: {answer}")
 
@@ -185,10 +192,11 @@ class IsolatedPool:
         function_name: the function, importable by name.
         workers: number of processes; started when tasks arrive.
         memory_gb: data that one process may hold.
+        given: the function's first arguments, the same for every task: a process gets them once.
     """
 
-    def __init__(self, function_name: FunctionName, workers: int, memory_gb: float) -> None:
-        self._function_name = function_name
+    def __init__(self, function_name: FunctionName, workers: int, memory_gb: float, given: tuple[Any, ...] = ()) -> None:
+        self._function_name, self._given = function_name, given
         self._workers, self._memory_gb = workers, memory_gb
         self._tasks: queue.SimpleQueue[tuple[Future[Answer], tuple[Any, ...], float] | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
@@ -196,7 +204,7 @@ class IsolatedPool:
         self._closed = False
 
     def submit(self, *arguments: Any, limit_s: float) -> "Future[Answer]":
-        """Queue ``function(*arguments)``, which may take ``limit_s``.
+        """Queue ``function(*given, *arguments)``, which may take ``limit_s``.
 
         Returns:
             A future that gives an ``Answer``; it raises RuntimeError if workers cannot start, and is cancelled by ``close``.
@@ -231,7 +239,7 @@ class IsolatedPool:
         self._end(worker)
 
     def _start(self) -> _Worker:
-        worker = _Worker(self._function_name, self._memory_gb)
+        worker = _Worker(self._function_name, self._given, self._memory_gb)
         self._running.add(worker)
         try:
             worker.wait_ready()

@@ -11,7 +11,6 @@ import argparse
 import importlib
 import logging
 import pickle
-import platform
 import shutil
 import signal
 import sys
@@ -206,7 +205,8 @@ def _manifest(stage: Stage, context: Context, reports: Sequence[Report]) -> Mani
         [report.outputs for report in reports],
         {name: context.upstream(name).content_sha256() for name in stage.upstream},
         {
-            "settings": content_hash(plain(stage.settings(context.params))), "machine": platform.machine(),
+            "settings": content_hash(plain(stage.settings(context.params))),
+            "machines": ", ".join(sorted({machine for report in reports for machine in report.machines})),
             "code": code_version(FunctionName.of(stage.function)), **context.extra,
         },
     )  # fmt: skip

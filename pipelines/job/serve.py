@@ -1,7 +1,6 @@
 """What a worker process does with one unit: run it in a scratch folder, and say whose fault it is if that went wrong."""
 
 import shutil
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,33 +14,30 @@ from space_data.store import forget_copies
 
 DETAIL_CHARACTERS = 4000
 KILLED = -9
+OUT_OF_MEMORY = ("MemoryError", "bad_alloc", "Cannot allocate memory", "pthread_create failed")
+"""Last words of a process that memory, or room for a thread's stack, was refused to."""
 
 
 @dataclass(frozen=True)
-class Task:
-    """One unit for one worker process."""
+class Work:
+    """What is done with every unit of a stage."""
 
-    unit: Unit
     function: FunctionName
     settings: Any
-    folder: str
-    """receives the unit's files"""
 
 
-def serve(task: Task) -> Outcome | EnvironmentFault:
-    """Run one unit; its files are in ``task.folder`` if it is kept.
+def serve(work: Work, unit: Unit, folder: Path) -> Outcome | EnvironmentFault:
+    """Run one unit; its files are in ``folder`` if it is kept.
 
     Returns:
         What became of it; or the fault of the environment because of which it cannot be told.
     """
-    folder, unit = Path(task.folder), task.unit
-    function = task.function.load()
     try:
-        outcome, doubt = _attempt(function, task, folder)
+        outcome, doubt = _attempt(work, unit, folder)
         check_inputs(unit.inputs)
         if doubt and unit.inputs:  # an error that the disk gave once reads like damage: only one that stays is the file's
             forget_copies()
-            outcome, _ = _attempt(function, task, folder)
+            outcome, _ = _attempt(work, unit, folder)
             check_inputs(unit.inputs)
     except Exception as error:
         shutil.rmtree(folder, ignore_errors=True)
@@ -54,20 +50,21 @@ def serve(task: Task) -> Outcome | EnvironmentFault:
     return outcome
 
 
-def _attempt(function: Callable[[Any, Any, Path], str | None], task: Task, folder: Path) -> tuple[Outcome, str]:
+def _attempt(work: Work, unit: Unit, folder: Path) -> tuple[Outcome, str]:
     """One run of the function: what came of it, and what it found wrong with its input."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    function = work.function.load()
     try:
-        return Outcome(task.unit.unit_id), function(task.unit.value, task.settings, folder) or ""
+        return Outcome(unit.unit_id), function(unit.value, work.settings, folder) or ""
     except Rejected as rejection:
         shutil.rmtree(folder)
-        return Outcome(task.unit.unit_id, REJECTED, **rejection.__dict__), rejection.reason
+        return Outcome(unit.unit_id, REJECTED, **rejection.__dict__), rejection.reason
     except SpaceError as error:
         if environment_fault(error):
             raise
         shutil.rmtree(folder)
-        return Outcome(task.unit.unit_id, FAILED, "error", str(error)), "error"
+        return Outcome(unit.unit_id, FAILED, "error", str(error)), "error"
 
 
 def _inputs_fault(unit: Unit) -> EnvironmentFault | None:
@@ -85,8 +82,9 @@ def outcome_of(unit: Unit, answer: Answer) -> Outcome | EnvironmentFault:
             return value
         case Raised(trace):
             return Outcome(unit.unit_id, FAILED, "exception", trace[-DETAIL_CHARACTERS:])
-        case Died(exit_code, log) if exit_code == KILLED or "MemoryError" in log or "bad_alloc" in log:
-            return EnvironmentFault(f"a worker was killed while working on {unit.unit_id} (out of memory?) {log.strip()}".strip())
+        case Died(exit_code, log) if exit_code == KILLED or any(words in log for words in OUT_OF_MEMORY):
+            said = next((line for line in log.splitlines() if any(words in line for words in OUT_OF_MEMORY)), "")
+            return EnvironmentFault(f"a worker was killed while working on {unit.unit_id} (out of memory?) {said}".strip())
         case Died(exit_code, log):
             return Outcome(unit.unit_id, FAILED, "worker_died", f"exit code {exit_code}. {log[-DETAIL_CHARACTERS:]}".strip())
         case TimedOut(limit_s):

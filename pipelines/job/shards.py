@@ -1,7 +1,6 @@
 """One shard of a stage, on whatever machine: what there is to do in it, and its tables once that is done."""
 
 import hashlib
-import io
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,10 +16,10 @@ from pipelines.job.packs import SUFFIX, DamagedPackError, Kept, PackReader, kept
 from pipelines.job.stage import LEDGER, Context, Made, Stage
 from pipelines.job.unit import FunctionName, Outcome, Unit, content_hash, plain
 from space_data.errors import SpaceError
-from space_data.manifest import Ids, Shard, read_manifest
+from space_data.manifest import MANIFEST, Ids, Shard, read_manifest
 from space_data.schema import KEPT, LedgerRow, arrow_schema
 from space_data.store import Place
-from space_data.tables import ROW_GROUP_ROWS, in_order, shard_writer, to_arrow, write_groups
+from space_data.tables import ARROW, ROW_GROUP_ROWS, in_order, parse_arrow, shard_writer, to_arrow, write_groups
 
 KEY_CHARACTERS = 40
 MEDIA = "media"
@@ -75,10 +74,10 @@ def plan(stage: Stage, context: Context, part: int) -> Plan:
     Raises:
         SpaceError: two units have one id.
     """
-    settings, version = plain(stage.settings(context.params)), code_version(FunctionName.of(stage.function))
+    version, config = code_version(FunctionName.of(stage.function)), content_hash(plain(stage.settings(context.params)))
     units: dict[str, Unit] = {}
     for unit in sorted(stage.items(context, part), key=lambda unit: unit.unit_id):
-        key = content_hash(stage.name, stage.function.__name__, unit.unit_id, unit.content, settings, version)[:KEY_CHARACTERS]
+        key = content_hash(stage.name, stage.function.__name__, unit.unit_id, unit.content, config, version)[:KEY_CHARACTERS]
         if key in units or (units and unit.unit_id == next(reversed(units.values())).unit_id):
             raise SpaceError(f"{stage.name}: unit id {unit.unit_id!r} occurs twice (two files that differ only in their suffix?)")
         units[key] = unit
@@ -89,7 +88,7 @@ def plan(stage: Stage, context: Context, part: int) -> Plan:
         del kept[key]
     again = {key: found[key].outcome for key in units if key in found and key not in kept}
     tried = {key: outcome.attempts for key, outcome in again.items() if outcome.failed and outcome.run not in distrusted}
-    return Plan(units, kept, tried, content_hash(settings)[:HASH_CHARACTERS], version[:HASH_CHARACTERS])
+    return Plan(units, kept, tried, config[:HASH_CHARACTERS], version[:HASH_CHARACTERS])
 
 
 def _counts(outcome: Outcome, distrusted: set[str], context: Context) -> bool:
@@ -126,6 +125,8 @@ class Report:
     failed: int = 0
     missing: int = 0
     """units without any result"""
+    machines: list[str] = field(default_factory=list)
+    """kinds of those that its units were computed on, now or in an earlier run"""
     stale: list[str] = field(default_factory=list)
     """URIs of files that nothing needs once the manifest stands"""
 
@@ -146,6 +147,7 @@ def write_part(stage: Stage, context: Context, part: int) -> Report:
     failed = [(planned.units[key], kept.outcome) for key, kept in planned.kept.items() if kept.outcome.failed]
     report.failed = len(failed)
     report.failures = [f"{unit.unit_id}: {one.reason}: {_last_line(one.detail)}" for unit, one in failed[:MOST_EXAMPLES]]
+    report.machines = sorted({kept.outcome.machine for kept in planned.kept.values()})
     if report.missing or stage.unpacked:
         return report
     try:
@@ -178,6 +180,7 @@ def _write_tables(stage: Stage, context: Context, planned: Plan, report: Report)
     folder = context.layout.stage(stage.name)
     manifest = read_manifest(folder)
     before = {s.file: s for shards in manifest.tables.values() for s in shards} if manifest else {}
+    since_ns = (folder / MANIFEST).info().mtime_ns or 0
     done = [(planned.units[key], planned.kept[key], key) for key in planned.units]
     kept = [(unit, entry, key) for unit, entry, key in done if entry.outcome.status == KEPT]
     with PackReader() as reader:
@@ -188,14 +191,14 @@ def _write_tables(stage: Stage, context: Context, planned: Plan, report: Report)
                 table_hash = content_hash(row_class.__name__, str(arrow_schema(row_class)), [key for _, key in chosen])
                 file = f"{path}/part-{report.part:05d}-{table_hash[:NAME_CHARACTERS]}.parquet"
                 shard = before.get(file)
-                if shard is None or (folder / file).info().size != shard.size:
+                if shard is None or not _stands(folder / file, shard.size, shard.sha256, since_ns):
                     tables = (_table(reader, entry, name) for entry, _ in chosen)
                     shard = _put(folder, file, row_class, (table for table in tables if table is not None), report.part)
                 report.tables[path] = shard
         given = stage.given(context, report.part)
         for name, row_class in stage.derived.items():
             rows = [row for one in made.values() for row in one.rows.get(name, ())] + [*given.get(name, ())]
-            report.tables[name] = _put_whole(folder, name, to_arrow(rows, row_class), row_class, report.part)
+            report.tables[name] = _put_whole(folder, name, to_arrow(rows, row_class), row_class, report.part, since_ns)
         ledger = _ledger(stage, planned, done, made, reader)
     ids = pa.chunked_array([pa.array([i for unit in planned.units.values() for i in unit.ledger_ids], pa.string())])
     if stage.own_ledger:
@@ -203,7 +206,7 @@ def _write_tables(stage: Stage, context: Context, planned: Plan, report: Report)
     report.counts = dict(check_conservation(stage.name, ids, ledger))
     entered = {i for unit in planned.units.values() if unit.enters_here for i in unit.ledger_ids}
     report.inputs = Ids.of(i for i in ids.to_pylist() if i not in entered)
-    report.tables[LEDGER] = _put_whole(folder, LEDGER, ledger, LedgerRow, report.part)
+    report.tables[LEDGER] = _put_whole(folder, LEDGER, ledger, LedgerRow, report.part, since_ns)
     report.outputs = Ids.of(_output_ids(stage, folder, report, ledger))
 
 
@@ -213,8 +216,8 @@ def _finish(stage: Stage, context: Context, unit: Unit, entry: Kept, reader: Pac
 
 
 def _table(reader: PackReader, entry: Kept, name: str) -> pa.Table | None:
-    content = reader.read(entry, f"{name}.parquet")
-    return None if content is None else pq.ParquetFile(io.BytesIO(content)).read()  # ``read_table`` takes thrice as long
+    content = reader.read(entry, f"{name}{ARROW}")
+    return None if content is None else parse_arrow(content)
 
 
 def _ledger(
@@ -230,9 +233,15 @@ def _ledger(
         if own is not None:
             tables.append(_with_hashes(own, outcome))
         elif given is not None:
-            tables.append(_with_hashes(to_arrow(given, LedgerRow), outcome))
+            rows += [
+                replace(
+                    row, content=row.content or outcome.content, config=row.config or outcome.config,
+                    version=row.version or outcome.version,
+                )
+                for row in given
+            ]  # fmt: skip
         else:
-            rows += ledger_rows(stage.name, [replace(outcome, unit_id=i) for i in unit.ledger_ids])
+            rows += ledger_rows(stage.name, [replace(outcome, unit_id=i) for i in unit.members] or [outcome])
     return in_order(pa.concat_tables([*tables, to_arrow(rows, LedgerRow)]), "clip_id", "reason")
 
 
@@ -252,6 +261,13 @@ def _output_ids(stage: Stage, folder: Place, report: Report, ledger: pa.Table) -
     return pq.read_table(place.path, filesystem=place.filesystem, columns=["clip_id"], partitioning=None)[0].unique().to_pylist()
 
 
+def _stands(place: Place, size: int, sha256: str, since_ns: int) -> bool:
+    """Whether a shard lies there as it was written. It is hashed only if it has changed since the manifest was put, which every
+    run does anew: to hash a million clips' tables takes many minutes."""
+    info = place.info()
+    return info.size == size and ((info.mtime_ns or 0) < since_ns or place.sha256() == sha256)
+
+
 def _put(folder: Place, file: str, row_class: type, tables: Iterator[pa.Table], part: int) -> Shard:
     """Write a shard of whole units, some row groups in memory at a time."""
     with shard_writer(row_class) as (buffer, writer):
@@ -262,7 +278,7 @@ def _put(folder: Place, file: str, row_class: type, tables: Iterator[pa.Table], 
         return Shard(file, place.sha256(), place.info().size, rows, part)
 
 
-def _put_whole(folder: Place, path: str, table: pa.Table, row_class: type, part: int) -> Shard:
+def _put_whole(folder: Place, path: str, table: pa.Table, row_class: type, part: int, since_ns: int) -> Shard:
     """Write a small shard, named by its content."""
     with shard_writer(row_class) as (buffer, writer):
         writer.write_table(table, row_group_size=ROW_GROUP_ROWS)
@@ -270,7 +286,7 @@ def _put_whole(folder: Place, path: str, table: pa.Table, row_class: type, part:
         content = buffer.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     file = f"{path}/part-{part:05d}-{digest[:NAME_CHARACTERS]}.parquet"
-    if (folder / file).info().size != len(content):
+    if not _stands(folder / file, len(content), digest, since_ns):
         (folder / file).put(content)
     return Shard(file, digest, len(content), table.num_rows, part)
 

@@ -1,12 +1,12 @@
 """What a stage declares; everything else about running it is the engine's (``pipelines.job.run``)."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from pipelines.job.unit import Unit, UnitFunction
+from pipelines.job.unit import EnvironmentFault, Unit, UnitFunction
 from pipelines.layout import Layout
-from space_data.manifest import Manifest, committed
+from space_data.manifest import Manifest, committed, is_intact
 from space_data.params import Params
 from space_data.schema import LedgerRow
 from space_data.store import Place
@@ -24,20 +24,38 @@ class Context:
     """number of shards"""
     extra: Mapping[str, str] = field(default_factory=dict)
     """what ``Stage.prepare`` found out"""
-    raw: Place = field(init=False)
-    """root of the raw files; as the driver, in whose folder a relative path is meant, knows it"""
+    verify: bool = False
+    """whether shards of the stages before are hashed before they are used"""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "raw", Place.of(self.params.data.raw))
+        """Make ``data.raw`` absolute: it is meant from the driver's folder, and workers may be in another one."""
+        data = self.params.data.model_copy(update={"raw": Place.of(self.params.data.raw).uri})
+        object.__setattr__(self, "params", self.params.model_copy(update={"data": data}))
+
+    @property
+    def raw(self) -> Place:
+        """Root of the raw files."""
+        return Place(self.params.data.raw)
+
+    def verifying(self) -> "Context":
+        """The same for whoever computes from the shards: to hash them costs little beside that, and much beside a re-run."""
+        return replace(self, verify=True)
 
     def upstream(self, stage: str) -> Manifest:
         """The manifest of a stage before this one."""
         return committed(self.layout.stage(stage), stage)
 
     def shard(self, stage: str, table: str, part: int) -> Place:
-        """One shard of a table of a stage before this one."""
+        """One shard of a table of a stage before this one.
+
+        Raises:
+            EnvironmentFault: it is to be verified, and is not what was written.
+        """
         shard = self.upstream(stage).tables[table][part]
-        return self.layout.stage(stage) / shard.file
+        place = self.layout.stage(stage) / shard.file
+        if self.verify and not is_intact(place, shard):
+            raise EnvironmentFault(f"{place}: its bytes have changed since it was written; the stage that wrote it replaces it")
+        return place
 
     def shard_hashes(self, stage: str, tables: Iterable[str], part: int) -> list[str]:
         """SHA-256 of the shards number ``part`` of tables of one stage."""
@@ -63,7 +81,7 @@ Files = Callable[[str], bytes | None]
 class Stage:
     """A stage of the pipeline: where its units come from, what is done with each, and which tables that gives.
 
-    The unit function writes ``<table>.parquet`` for each of ``tables`` into its folder; ``ledger.parquet`` too, if the fates of
+    The unit function writes ``<table>.arrow`` for each of ``tables`` into its folder; ``ledger.arrow`` too, if the fates of
     the ids in the ledger are not simply the unit's.
     """
 
@@ -95,7 +113,7 @@ class Stage:
     unpacked: bool = False
     """it has no tables: whoever started it makes something of the results (``run_units``)"""
     own_ledger: bool = False
-    """the units write ``ledger.parquet``: a shard is a unit, and its clips are the ledger's ids"""
+    """the units write ``ledger.arrow``: a shard is a unit, and its clips are the ledger's ids"""
 
     def table_paths(self) -> list[str]:
         """Paths of all tables below the stage's folder."""

@@ -77,6 +77,8 @@ class Outcome:
     """of a failed one: how often it was tried"""
     run: str = ""
     """of a failed one: which run tried it last"""
+    machine: str = ""
+    """kind of the one that it was computed on"""
     blobs: dict[str, int] = field(default_factory=dict)
     """files that went to their own place instead of into the pack, with their sizes"""
 

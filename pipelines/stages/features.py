@@ -5,13 +5,11 @@ speech with exact landmark tracks but no pictures; it joins the same tables as `
 """
 
 import dataclasses
-import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 
 from pipelines.job.ledger import ledger_rows
 from pipelines.job.run import run_stage
@@ -46,7 +44,7 @@ from space_data.schema import (
     emotion_vector,
 )  # fmt: skip
 from space_data.store import Place, local_file, located
-from space_data.tables import read_table, write_table
+from space_data.tables import parse_arrow, read_table, write_table
 from space_data.timebase import samples_to_frames
 
 NAME = "features"
@@ -65,7 +63,7 @@ class Spoken:
 
 
 def features_of(value: Source | Spoken, settings: FeaturesStage, folder: Path) -> None:
-    """Unit function: write ``frames.parquet`` of a filmed clip's segments or of an utterance."""
+    """Unit function: write ``frames.arrow`` of a filmed clip's segments or of an utterance."""
     if isinstance(value, Source):
         features_of_segments(value, settings, folder)
     else:
@@ -73,7 +71,7 @@ def features_of(value: Source | Spoken, settings: FeaturesStage, folder: Path) -
 
 
 def features_of_utterance(value: Spoken, folder: Path) -> None:
-    """Write ``frames.parquet`` of an utterance: its exact track, as a face that looks straight ahead."""
+    """Write ``frames.arrow`` of an utterance: its exact track, as a face that looks straight ahead."""
     audio, rows = decode_audio(local_file(value.utterance.audio)), read_table(Place(value.utterance.track), UtteranceFrame)
     normalised = np.stack([row.normalised for row in rows]).reshape(len(rows), N_LANDMARKS, 3)
     n_frames = min(len(normalised), samples_to_frames(len(audio)))
@@ -117,7 +115,7 @@ def finish(unit: Unit, files: Files, context: Context) -> Made:
     """The rows of a clip's segments or of an utterance, with what became of each segment."""
     (fate,) = ledger_rows(NAME, [Outcome(unit.unit_id)])
     if isinstance(unit.value, Spoken):
-        n_frames = pq.read_metadata(io.BytesIO(files(FRAMES_FILE) or b"")).num_rows
+        n_frames = parse_arrow(files(FRAMES_FILE) or b"").num_rows
         return Made({"clips": [clip_row(unit.unit_id, unit.value.utterance, TRAIN, n_frames)]})
     source: Source = unit.value
     clips, crops, ledger = [], [], []

@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipelines.audit.write import write_audit
 from pipelines.deciding.row_hash import row_hashes
 from pipelines.deciding.rules import DOUBTFUL, SCREENED, Evidence, Judgement, Mask, evidence, judge
 from pipelines.job.keys import code_version
@@ -27,7 +26,7 @@ from pipelines.stages import CURATION
 from space_data.errors import SpaceError
 from space_data.params import FilterStage, Params
 from space_data.schema import KEPT, REJECTED, Decision, LedgerRow, Measure, SegmentSync, arrow_schema
-from space_data.tables import in_order, read_arrow, write_arrow
+from space_data.tables import in_order, read_arrow, table_files, write_arrow
 
 NAME = "filter"
 AS_DECIDED = ("clip_id", "source_clip_id", "segment", "first_frame", "end_frame", "start_s", "end_s")
@@ -133,11 +132,11 @@ def decide(measures: pa.Table, sync: pa.Table, settings: FilterStage) -> tuple[p
 
 
 def decide_shard(shard: Evidences, settings: FilterStage, folder: Path) -> None:
-    """Unit function: write ``decisions.parquet`` and ``ledger.parquet`` of one shard."""
+    """Unit function: write ``decisions.arrow`` and ``ledger.arrow`` of one shard."""
     measures = in_order(read_arrow(shard.segments, Measure), "clip_id")
     decisions, ledger = decide(measures, read_arrow(shard.sync, SegmentSync), settings)
-    write_arrow(folder / "decisions.parquet", decisions)
-    write_arrow(folder / "ledger.parquet", ledger)
+    write_arrow(folder / "decisions.arrow", decisions)
+    write_arrow(folder / "ledger.arrow", ledger)
 
 
 def items(context: Context, part: int) -> Iterator[Unit]:
@@ -157,15 +156,31 @@ STAGE = Stage(
 
 def run(params: Params, layout: Layout) -> None:
     """The stage: ``segments``, ``sync`` -> ``decisions``, the filter's ledger and the audit page."""
+    from pipelines.audit.write import write_audit  # draws pages: two seconds that each worker would take, too
+
     _check_ids(layout)
     run_stage(STAGE, params, layout)
     write_audit(params, layout, CURATION[: CURATION.index(NAME) + 1])
 
 
 def _check_ids(layout: Layout) -> None:
-    """Raise SpaceError if two segments, of whatever shards, have one id."""
-    ids = read_arrow(layout.measures, Measure, ["clip_id"]).column("clip_id")
-    if len(ids.unique()) < len(ids):
-        counts = ids.value_counts()
-        repeated = counts.field("values").filter(pc.greater(counts.field("counts"), 1))
-        raise SpaceError(f"segment id {repeated[0].as_py()!r} occurs twice: rename the file whose name ends in # and a number")
+    """Raise SpaceError if a clip is called like a segment of another one, which may lie in another shard.
+
+    Held are only the ids of clips whose names end in # and a number, whatever the size of the set.
+    """
+    like_segments = set[str]()
+    for ids, clip_ids in _segment_ids(layout):
+        like_segments.update(ids.filter(pc.and_(pc.equal(ids, clip_ids), pc.match_substring_regex(ids, "#[0-9]+$"))).to_pylist())
+    if not like_segments:
+        return
+    for ids, clip_ids in _segment_ids(layout):
+        twice = ids.filter(pc.and_(pc.not_equal(ids, clip_ids), pc.is_in(ids, pa.array(sorted(like_segments)))))
+        if len(twice):
+            raise SpaceError(f"segment id {twice[0].as_py()!r} occurs twice: rename the file whose name ends in # and a number")
+
+
+def _segment_ids(layout: Layout) -> Iterator[tuple[pa.ChunkedArray, pa.ChunkedArray]]:
+    """Shard by shard the ids of segments and of their clips."""
+    for shard in table_files(layout.measures):
+        table = read_arrow(shard, Measure, ["clip_id", "source_clip_id"])
+        yield table.column("clip_id"), table.column("source_clip_id")

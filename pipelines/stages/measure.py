@@ -230,7 +230,7 @@ def _shows_a_face(clip: Clip, settings: MeasureStage) -> bool:
 
 
 def measure_clip(clip: Clip, settings: MeasureStage, folder: Path) -> str:
-    """Write ``clips``, ``frames``, ``sound`` and ``thumbnails`` (``.parquet``) of one clip.
+    """Write ``clips``, ``frames``, ``sound`` and ``thumbnails`` (``.arrow``) of one clip.
 
     Returns:
         What was wrong with its files, if anything.
@@ -257,14 +257,14 @@ def measure_clip(clip: Clip, settings: MeasureStage, folder: Path) -> str:
         video_s=_end_s(seen.pts_s) if seen.pts_s else clip.duration_s, audio_s=heard.length_s,
         border_share=max(seen.border_shares, default=None),
     )  # fmt: skip
-    write_table(folder / "clips.parquet", [facts], ClipMeasure)
+    write_table(folder / "clips.arrow", [facts], ClipMeasure)
     pictures_kept = [Thumbnail(clip.clip_id, frame, jpeg) for frame, jpeg in seen.thumbnails]
-    write_table(folder / "thumbnails.parquet", pictures_kept, Thumbnail)
-    write_arrow(folder / "frames.parquet", columns_to_arrow(_frame_columns(clip.clip_id, seen), FrameRow))
+    write_table(folder / "thumbnails.arrow", pictures_kept, Thumbnail)
+    write_arrow(folder / "frames.arrow", columns_to_arrow(_frame_columns(clip.clip_id, seen), FrameRow))
     n = len(heard.log_mel)
     columns = {"clip_id": clip.clip_id, "feature": np.arange(n), "log_mel": heard.log_mel, "speech": heard.speech,
                "loudness_db": heard.loudness_db, "clipped_share": heard.clipped_share}  # fmt: skip
-    write_arrow(folder / "sound.parquet", columns_to_arrow(columns, SoundRow))
+    write_arrow(folder / "sound.arrow", columns_to_arrow(columns, SoundRow))
     return errors or ("damaged packets" if shown.damaged or said.damaged else "")
 
 

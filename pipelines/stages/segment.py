@@ -245,7 +245,7 @@ def _share(mask: NDArray[np.bool_]) -> float | None:
 
 
 def segment_shard(shard: Shard, settings: SegmentStage, folder: Path) -> None:
-    """Unit function: write ``segments.parquet`` and ``ledger.parquet`` of one shard's clips."""
+    """Unit function: write ``segments.arrow`` and ``ledger.arrow`` of one shard's clips."""
     facts = {row.clip_id: row for row in read_table(shard.facts, ClipMeasure)}
     clips = {row.clip_id: row for row in from_arrow(read_arrow(shard.clips, Clip, clip_ids=facts), Clip)}
     missing = facts.keys() - clips.keys()
@@ -256,9 +256,9 @@ def segment_shard(shard: Shard, settings: SegmentStage, folder: Path) -> None:
         for clip_id, frames, sound in _tracks(shard, sorted(facts))
         for row in measures_of(clips[clip_id], facts[clip_id], frames, sound, settings)
     ]
-    write_table(folder / "segments.parquet", rows, Measure)
+    write_table(folder / "segments.arrow", rows, Measure)
     cut = pa.chunked_array([pa.array(sorted({row.source_clip_id for row in rows}), pa.string())])
-    write_arrow(folder / "ledger.parquet", all_kept(NAME, cut))
+    write_arrow(folder / "ledger.arrow", all_kept(NAME, cut))
 
 
 def _tracks(shard: Shard, clip_ids: list[str]) -> Iterator[tuple[str, pa.Table | None, pa.Table | None]]:

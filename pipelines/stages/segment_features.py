@@ -29,7 +29,7 @@ from space_data.tables import read_arrow, stream_clips, vectors, write_table
 from space_data.timebase import frame_centre_s, frames_in
 from space_data.tracks import TRACK_COLUMNS, SourceTrack, track_in_crop
 
-FRAMES_FILE = "frames.parquet"
+FRAMES_FILE = "frames.arrow"
 FATES_FILE = "segments.json"
 CROP_COLUMNS = ["clip_id", "frame", "pts_s", "width_px", "height_px", "found", "landmarks_px", "pose"]
 
@@ -58,7 +58,7 @@ class Fate:
 
 
 def features_of_segments(source: Source, settings: FeaturesStage, folder: Path) -> None:
-    """Write ``frames.parquet`` of all segments of ``source``, and ``segments.json``: a ``Fate`` for each.
+    """Write ``frames.arrow`` of all segments of ``source``, and ``segments.json``: a ``Fate`` for each.
 
     Raises:
         MediaError: the sound does not decode.

@@ -13,10 +13,11 @@ so that no system is judged by the scorer that chose its training clips. Those i
 """
 
 import argparse
+import io
 import logging
-import pickle
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import reduce
 from importlib.resources import files
 from itertools import groupby
 from pathlib import Path
@@ -48,6 +49,7 @@ from space_data.tables import (
     stream_clips,
     stream_pairs,
     table_files,
+    to_arrow,
     vectors,
     write_arrow,
     write_table,
@@ -58,7 +60,6 @@ logger = logging.getLogger(__name__)
 
 NAME = "sync"
 SECONDS_PER_SEGMENT = 0.1
-BATCH_ROWS = 65_536
 NOT_SCORED = "not scored: no sound, no face, or too short"
 SHIPPED, SHIPPED_EVALUATION = "sync_scorer.npz", "sync_scorer_evaluation.npz"
 
@@ -68,18 +69,28 @@ def shipped_scorer(name: str = SHIPPED) -> Scorer:
     return Scorer.load(Path(str(files("space_data") / "assets" / name)))
 
 
-def is_eligible(measure: Measure, settings: SyncStage) -> bool:
-    """Whether a segment is good enough to fit a scorer on; offsets do not matter, they are found on the way."""
-    return (
-        measure.has_audio
-        and measure.length_s >= settings.fit_length_s
-        and measure.lost_share == 0
-        and measure.several_faces_share == 0
-        and (measure.face_width_px or 0) >= settings.fit_face_width_px
-        and (measure.yaw_p95_deg or 0) <= settings.fit_yaw_deg
-        and measure.speech_share >= settings.least_speech
-        and (measure.lip_motion or 0) >= settings.fit_lip_motion
+def are_eligible(measures: pa.Table, settings: SyncStage) -> pa.ChunkedArray:
+    """Which segments are good enough to fit a scorer on; offsets do not matter, they are found on the way."""
+
+    def column(name: str) -> pa.ChunkedArray:
+        return pc.fill_null(measures.column(name), 0)
+
+    conditions = (
+        measures.column("has_audio"),
+        pc.greater_equal(column("length_s"), settings.fit_length_s),
+        pc.equal(column("lost_share"), 0),
+        pc.equal(column("several_faces_share"), 0),
+        pc.greater_equal(column("face_width_px"), settings.fit_face_width_px),
+        pc.less_equal(column("yaw_p95_deg"), settings.fit_yaw_deg),
+        pc.greater_equal(column("speech_share"), settings.least_speech),
+        pc.greater_equal(column("lip_motion"), settings.fit_lip_motion),
     )
+    return reduce(pc.and_, conditions)
+
+
+def is_eligible(measure: Measure, settings: SyncStage) -> bool:
+    """The same of one segment."""
+    return are_eligible(to_arrow([measure], Measure), settings)[0].as_py()
 
 
 @dataclass(frozen=True)
@@ -102,9 +113,9 @@ def read_tracks(shard: Shard, measures: Iterable[Measure], reach_frames: int = 0
     for measure in measures:
         if measure.has_audio:
             by_source.setdefault(measure.source_clip_id, []).append(measure)
-    columns = ["clip_id", "pts_s", "landmarks_px", "pose"]
-    heard = stream_clips(shard.sound, SoundRow, ["clip_id", "log_mel", "speech"])
-    for clip_id, frames, sound in stream_pairs(stream_clips(shard.frames, FrameRow, columns), heard):
+    seen = stream_clips(shard.frames, FrameRow, ["clip_id", "pts_s", "landmarks_px", "pose"], by_source)
+    heard = stream_clips(shard.sound, SoundRow, ["clip_id", "log_mel", "speech"], by_source)
+    for clip_id, frames, sound in stream_pairs(seen, heard):
         if sound is None or clip_id not in by_source:
             continue
         pts_s = np.asarray(frames["pts_s"], np.float64)
@@ -121,26 +132,30 @@ def read_tracks(shard: Shard, measures: Iterable[Measure], reach_frames: int = 0
                 yield track
 
 
-def to_fit_on(batches: Iterable[Sequence[Measure]], settings: SyncStage) -> list[Measure]:
-    """Eligible segments, at most ``fit_at_most_s`` of them: which ones decides a hash, so a larger set changes few of them."""
+def to_fit_on(shards: Iterable[pa.Table], settings: SyncStage) -> list[Measure]:
+    """Eligible segments, at most ``fit_at_most_s`` of them: which ones decides a hash, so a larger set changes few of them.
+
+    Only these become objects, and only they are held: all rows of a large set would fill the memory.
+    """
     chosen: list[tuple[str, Measure]] = []
-    for batch in batches:
-        chosen += [(content_hash(measure.clip_id), measure) for measure in batch if is_eligible(measure, settings)]
+    beyond = "~"  # behind every hash
+    for shard in shards:
+        measures = shard.filter(are_eligible(shard, settings))
+        hashes = [content_hash(clip_id) for clip_id in measures.column("clip_id").to_pylist()]
+        near = [row for row, found in enumerate(hashes) if found < beyond]
+        chosen += zip([hashes[row] for row in near], from_arrow(measures.take(pa.array(near, pa.int64())), Measure), strict=True)
         chosen.sort(key=lambda item: item[0])
         ends_s = np.cumsum([measure.length_s for _, measure in chosen])
-        del chosen[int(np.searchsorted(ends_s, settings.fit_at_most_s)) + 1 :]
+        enough = int(np.searchsorted(ends_s, settings.fit_at_most_s)) + 1
+        if enough < len(chosen):
+            del chosen[enough:]
+            beyond = chosen[-1][0]
     return [measure for _, measure in chosen]
 
 
-def measure_batches(table: pa.Table) -> Iterator[list[Measure]]:
-    """The rows of ``table`` as objects, so many at a time: of a million, all at once would fill the memory."""
-    for first in range(0, len(table), BATCH_ROWS):
-        yield from_arrow(table.slice(first, BATCH_ROWS), Measure)
-
-
-def eligible_tracks(layout: Layout, measures: pa.Table, settings: SyncStage) -> list[Track]:
+def eligible_tracks(layout: Layout, settings: SyncStage) -> list[Track]:
     """Tracks to fit a scorer on, sorted by id."""
-    chosen = to_fit_on(measure_batches(measures), settings)
+    chosen = to_fit_on((read_arrow(shard, Measure) for shard in table_files(layout.measures)), settings)
     return sorted((t for shard in shards_of(layout) for t in read_tracks(shard, chosen)), key=lambda track: track.clip_id)
 
 
@@ -161,6 +176,27 @@ class Scorers:
         """Hash of all coefficients."""
         parts = [array.tolist() for s in (self.general, *self.folds) for array in (s.lip_map, s.mel_map, s.weights)]
         return content_hash(parts, [s.null for s in (self.general, *self.folds)], dict(self.by_subject))
+
+    def to_bytes(self) -> bytes:
+        """As an ``.npz`` file, to the last bit. No pickle: whoever can write to a shared cache could put code into one."""
+        every, buffer = (self.general, *self.folds), io.BytesIO()
+        np.savez(
+            buffer,
+            lip_maps=np.stack([s.lip_map for s in every]), mel_maps=np.stack([s.mel_map for s in every]),
+            weights=np.stack([s.weights for s in every]), nulls=np.array([s.null for s in every]),
+            fitted_on=np.array([s.fitted_on for s in every]), subjects=np.array(list(self.by_subject), np.str_),
+            fold_of=np.array(list(self.by_subject.values()), np.int64),
+        )  # fmt: skip
+        return buffer.getvalue()
+
+    @staticmethod
+    def from_bytes(content: bytes) -> "Scorers":
+        """From what ``to_bytes`` gave."""
+        with np.load(io.BytesIO(content)) as data:
+            columns = data["lip_maps"], data["mel_maps"], data["weights"], data["nulls"].tolist(), data["fitted_on"].tolist()
+            general, *folds = (Scorer(*row) for row in zip(*columns, strict=True))
+            by_subject = dict(zip(data["subjects"].tolist(), data["fold_of"].tolist(), strict=True))
+        return Scorers(general, by_subject, tuple(folds))
 
 
 @dataclass(frozen=True)
@@ -284,34 +320,36 @@ class ShardUnit:
     measures: str
     """shard of ``Measure`` rows"""
     scorers: str
-    """file of ``Scorers``, pickled: they are the same for all shards, and large"""
+    """file of ``Scorers``: they are the same for all shards, and large"""
 
 
 def score_shard(unit: ShardUnit, settings: SyncStage, folder: Path) -> None:
-    """Unit function: write ``segments.parquet``, ``windows.parquet`` and ``ledger.parquet`` of one shard."""
+    """Unit function: write ``segments.arrow``, ``windows.arrow`` and ``ledger.arrow`` of one shard."""
     measures = {row.clip_id: row for row in read_table(unit.measures, Measure)}
-    scorers: Scorers = pickle.loads(Place(unit.scorers).read())
+    scorers = Scorers.from_bytes(Place(unit.scorers).read())
     tracks = read_tracks(unit.shard, measures.values(), frames_in(settings.search_s))
     by_clip = (list(group) for _, group in groupby(tracks, key=lambda track: measures[track.clip_id].source_clip_id))
     scored = [row for group in by_clip for row in score_clip(group, measures, scorers.of(group[0].subject), settings)]
-    write_table(folder / "segments.parquet", [segment for segment, _ in scored], SegmentSync)
-    write_table(folder / "windows.parquet", [row for _, rows in scored for row in rows], SyncWindow)
+    write_table(folder / "segments.arrow", [segment for segment, _ in scored], SegmentSync)
+    write_table(folder / "windows.arrow", [row for _, rows in scored for row in rows], SyncWindow)
     ids = pa.chunked_array([pa.array(sorted(measures), pa.string())])
     with_score = pa.array([segment.clip_id for segment, _ in scored], pa.string())
-    write_arrow(folder / "ledger.parquet", all_kept(NAME, ids, pc.if_else(pc.is_in(ids, with_score), "", NOT_SCORED)))
+    write_arrow(folder / "ledger.arrow", all_kept(NAME, ids, pc.if_else(pc.is_in(ids, with_score), "", NOT_SCORED)))
 
 
 def prepare(context: Context) -> dict[str, str]:
     """Fit the scorers, once for all shards, on some of the set."""
     layout, settings = context.layout, context.params.sync
-    measures = read_arrow(layout.measures, Measure)
-    scorers = choose_scorers(eligible_tracks(layout, measures, settings), settings)
+    scorers = choose_scorers(eligible_tracks(layout, settings), settings)
     content = scorers.content()
-    place = cache_of(context, NAME) / f"scorers-{content}.pickle"
-    place.put(pickle.dumps(scorers))
+    _scorers_file(context, content).put(scorers.to_bytes())
     with written(layout.scorer) as part:
         scorers.general.save(part)
     return {"scorers": content, "fitted_on": scorers.general.fitted_on}
+
+
+def _scorers_file(context: Context, content: str) -> Place:
+    return cache_of(context, NAME) / f"scorers-{content}.npz"
 
 
 def items(context: Context, part: int) -> Iterator[Unit]:
@@ -322,7 +360,7 @@ def items(context: Context, part: int) -> Iterator[Unit]:
         context.shard_hashes("measure", ["frames", "sound"], part), context.shard_hashes("segment", ["segments"], part),
         context.extra["scorers"],
     )  # fmt: skip
-    scorers = cache_of(context, NAME) / f"scorers-{context.extra['scorers']}.pickle"
+    scorers = _scorers_file(context, context.extra["scorers"])
     rows = context.upstream("segment").tables["segments"][part].rows
     unit = ShardUnit(Shard(*(table.uri for table in tables)), measures.uri, scorers.uri)
     yield Unit(f"part-{part:05d}", content, unit, cost_s=1 + SECONDS_PER_SEGMENT * rows)
@@ -347,7 +385,7 @@ def export(params: Params, layout: Layout, folder: Path) -> None:
     Raises:
         SpaceError: a half has too little speech or too few speakers.
     """
-    eligible = eligible_tracks(layout, read_arrow(layout.measures, Measure), params.sync)
+    eligible = eligible_tracks(layout, params.sync)
     half_of = avsync.folds_of(eligible, 2)
     for half, name in enumerate((SHIPPED, SHIPPED_EVALUATION)):
         tracks = [track for track, h in zip(eligible, half_of, strict=True) if h == half]

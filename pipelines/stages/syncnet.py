@@ -58,11 +58,11 @@ class Source:
 
 
 def score_source(source: Source, batch: int, folder: Path) -> None:
-    """Unit function: write ``scores.parquet``; ``batch`` frames go through the network at a time."""
+    """Unit function: write ``scores.arrow``; ``batch`` frames go through the network at a time."""
     from pipelines.stages.syncnet_score import score_segments
 
     rows = read_arrow(source.frames, FrameRow, COLUMNS, [source.clip.clip_id])
-    write_table(folder / "scores.parquet", score_segments(source, rows, source.weights_sha256, batch), SyncNetScore)
+    write_table(folder / "scores.arrow", score_segments(source, rows, source.weights_sha256, batch), SyncNetScore)
 
 
 def prepare(context: Context) -> dict[str, str]:

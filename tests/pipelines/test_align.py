@@ -18,6 +18,7 @@ from space_data.media.sound import decode_audio
 from space_data.media.video import decode_video
 from space_data.params import load_params
 from space_data.schema import FAILED, KEPT, AlignedClip, Clip, LedgerRow, SegmentCrop
+from space_data.store import Place
 from space_data.tables import read_table, write_sharded
 from space_data.timebase import AUDIO_HZ, frame_centre_s, frames_to_samples, seconds_to_samples
 
@@ -44,7 +45,7 @@ def crop_of(clip_id: str, segment: int, start_s: float, n_frames: int, offset: f
 @pytest.fixture
 def world(tmp_path: Path) -> Layout:
     """Clip ``t/a``: grey level = 60 * second, click at 3.2 s. ``t/broken``: not a video. Segments with and without offsets."""
-    layout = Layout(tmp_path / "data", tmp_path / "reports", tmp_path / "cache")
+    layout = Layout.in_folder(tmp_path / "run")
     audio = np.zeros(seconds_to_samples(SECONDS), np.float32)
     audio[seconds_to_samples(3.2)] = 0.9
     frames = (np.full((SIZE, SIZE, 3), int(60 * i / FPS), np.uint8) for i in range(int(SECONDS * FPS)))
@@ -65,7 +66,7 @@ def params_with(workers: int, splits: list[str] | None = None):
 
 def test_stage(world: Layout) -> None:
     align.run(params_with(workers=1), world)
-    rows = {row.clip_id: row for row in read_table(world.aligned_clips, AlignedClip)}
+    rows = {row.clip_id: row for row in align.aligned_clips(world)}
     assert sorted(rows) == ["t/a", "t/a#1"]
     ledger = {row.clip_id: (row.status, row.reason) for row in read_table(world.ledger("align"), LedgerRow)}
     assert ledger == {"t/a": (KEPT, ""), "t/a#1": (KEPT, ""), "t/broken": (FAILED, "error")}
@@ -90,17 +91,17 @@ def test_only_the_wanted_splits_get_pixels(world: Layout) -> None:
     assert [row.clip_id for row in read_table(world.aligned_clips, AlignedClip)] == ["t/a", "t/a#1"]
     assert {row.clip_id for row in read_table(world.ledger("align"), LedgerRow)} == {"t/a", "t/a#1"}
     align.run(params_with(workers=1, splits=["val"]), world)
-    assert read_table(world.aligned_clips, AlignedClip) == [] and not list(world.aligned.rglob("*.mp4"))
+    assert read_table(world.aligned_clips, AlignedClip) == [] and not list(Path(world.aligned).rglob("*.mp4"))
 
 
 def test_two_clips_never_share_a_file(world: Layout) -> None:
     """Not even two whose pictures and sound are the same."""
     write_sharded(world.segment_crops, [crop_of("t/a", number, 0.0, 40, 0.0) for number in (0, 1)], SegmentCrop, SHARDS)
     align.run(params_with(workers=1), world)
-    first, second = read_table(world.aligned_clips, AlignedClip)
+    first, second = align.aligned_clips(world)
     assert first.audio_sha256 == second.audio_sha256
     files = {first.video, first.audio, second.video, second.audio}
-    assert len(files) == 4 and {str(path) for path in (world.aligned / "media").glob("*/*/*.*")} == files
+    assert len(files) == 4 and {str(path) for path in Path(world.aligned / "media").glob("*/*/*.*")} == files
     assert all(sha256_of(row.video) == row.video_sha256 and sha256_of(row.audio) == row.audio_sha256 for row in (first, second))
 
 
@@ -112,7 +113,7 @@ def test_long_ids_and_ids_that_look_alike_get_files_of_their_own(world: Layout) 
     write_sharded(world.clips, [dataclasses.replace(source, clip_id=i) for i in ids], Clip, SHARDS)
     write_sharded(world.segment_crops, [crop_of(i, 0, 0.0, 40, 0.0) for i in ids], SegmentCrop, SHARDS)
     align.run(params_with(workers=2), world)
-    aligned = read_table(world.aligned_clips, AlignedClip)
+    aligned = align.aligned_clips(world)
     assert [row.clip_id for row in aligned] == ids
     assert all(probe(row.video).header_frames == row.n_frames for row in aligned)
     alike = {unicodedata.normalize("NFC", row.video).casefold() for row in aligned}
@@ -121,14 +122,15 @@ def test_long_ids_and_ids_that_look_alike_get_files_of_their_own(world: Layout) 
 
 def test_same_bytes_for_any_number_of_workers_and_from_the_cache(world: Layout, tmp_path: Path) -> None:
     def outputs(layout: Layout) -> dict[str, bytes]:
-        return {str(p.relative_to(layout.aligned)): p.read_bytes() for p in sorted(layout.aligned.rglob("*")) if p.is_file()}
+        folder = Path(layout.aligned)
+        return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
 
     align.run(params_with(workers=1), world)
     first = outputs(world)
     align.run(params_with(workers=1), world)
     assert outputs(world) == first, "second run, from kept results"
     for workers in (2, 4):
-        align.run(params_with(workers), dataclasses.replace(world, cache=tmp_path / f"cache-of-{workers}"))
+        align.run(params_with(workers), dataclasses.replace(world, cache=Place.of(tmp_path / f"cache-of-{workers}")))
         assert outputs(world) == first, f"{workers} workers"
 
 

@@ -56,7 +56,7 @@ def row(clip_id: str, stage: str, status: str = KEPT, reason: str = "", value=No
 @pytest.fixture
 def layout(tmp_path: Path) -> Layout:
     """Five files: two kept (one of them lost at align), one blurred, one broken, one that crashed our code."""
-    layout = Layout(tmp_path / "data", tmp_path / "reports", tmp_path / "cache")
+    layout = Layout.in_folder(tmp_path / "run")
     write_table(layout.clips, [clip(name, "en" if i else "fr", 4.0 if i == 1 else None) for i, name in enumerate(NAMES)], Clip)
     measures = [
         dataclasses.replace(GOOD, clip_id=name, source_clip_id=name, reblur_ratio=0.1 + 0.15 * i, length_s=CLIP_S)
@@ -102,7 +102,7 @@ def test_the_funnel_counts_clips_and_time(layout: Layout) -> None:
 
 def test_page_plots_and_keep_list(layout: Layout) -> None:
     write_audit(PARAMS, layout)
-    html = (layout.audit / "index.html").read_text()
+    html = Path(layout.audit / "index.html").read_text()
     assert "<script>alert" not in html, "a file name must stay text"
     assert html.count("plotly.js v") == 1 and "http://" not in html.split("plotly.js v")[0]
     for expected in (
@@ -118,14 +118,14 @@ def test_page_plots_and_keep_list(layout: Layout) -> None:
         assert expected in html, expected
     for name in NAMES:
         assert base64.b64encode(f"JPEG of {name} at 42".encode()).decode() in html, "the frame nearest to 40 % of the segment"
-    assert json.loads((layout.audit / "metrics.json").read_text())["segments_kept"] == 2
-    with (layout.audit / "plots" / "reasons.csv").open() as file:
+    assert json.loads(Path(layout.audit / "metrics.json").read_text())["segments_kept"] == 2
+    with open(layout.audit / "plots" / "reasons.csv") as file:
         assert {r["reason"]: int(r["units"]) for r in csv.DictReader(file)} == {
             "blurred": 1, "exception": 1, "not_media": 1, "too_short": 1,
         }  # fmt: skip
-    with (layout.audit / "plots" / "offsets.csv").open() as file:
+    with open(layout.audit / "plots" / "offsets.csv") as file:
         assert list(csv.reader(file)) == [["offset_frames", "segments"], ["0", "2"], ["4", "1"]]
-    with (layout.audit / "keep.csv").open() as file:
+    with open(layout.audit / "keep.csv") as file:
         kept = [(r["clip_id"], float(r["offset_frames"])) for r in csv.DictReader(file)]
     assert kept == [("set/good", 0.0), ("set/late", 4.0)]
     assert pq.read_table(layout.audit / "keep.parquet").column("clip_id").to_pylist() == ["set/good", "set/late"]
@@ -136,7 +136,7 @@ def test_syncnet_stands_beside_ours_and_changes_nothing(layout: Layout) -> None:
         layout.syncnet, [SyncNetScore("set/late", 3, 5, 7.0, 6.0), SyncNetScore("set/good", 3, 0, 7.0, 6.0)], SyncNetScore
     )
     write_audit(PARAMS, layout)
-    page = (layout.audit / "index.html").read_text().split("Our offset against that of SyncNet")[1]
+    page = Path(layout.audit / "index.html").read_text().split("Our offset against that of SyncNet")[1]
     cells = [part.split('"')[0] for part in page.split('data-sort="')[1:7]]
     assert cells == ["all", "2.0", "-0.5", "0.5", "1.0", "1.0"], "4 against 5 and 0 against 0"
     assert audit_metrics(Audit.read(PARAMS, layout, CURATION))["offsets_corrected"] == 1
@@ -146,13 +146,13 @@ def test_unlabelled_clips_are_a_group_of_their_own(layout: Layout) -> None:
     clips = read_table(layout.clips, Clip)
     write_table(layout.clips, [dataclasses.replace(clips[0], emotion=UNKNOWN), *clips[1:]], Clip)
     write_audit(PARAMS, layout)
-    table = (layout.audit / "index.html").read_text().split("By emotion:")[1].split("</table>")[0]
+    table = Path(layout.audit / "index.html").read_text().split("By emotion:")[1].split("</table>")[0]
     assert table.startswith(" all 2;") and table.count('data-sort="unknown"') == table.count('data-sort="neutral"') == 1
 
 
 def test_each_clip_stands_once_in_the_table(layout: Layout) -> None:
     write_audit(PARAMS, layout)
-    table = (layout.audit / "index.html").read_text().split('id="every-clip"')[1].split("</table>")[0]
+    table = Path(layout.audit / "index.html").read_text().split('id="every-clip"')[1].split("</table>")[0]
     for name in ("set/good", "set/late", "set/text", "set/crash"):
         assert table.count(f'data-sort="{name}"') == 1, name
 
@@ -160,14 +160,14 @@ def test_each_clip_stands_once_in_the_table(layout: Layout) -> None:
 def test_a_long_table_shows_failures_and_close_decisions(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audit_table, "ROWS_SHOWN", 2)
     write_audit(PARAMS, layout)
-    page = (layout.audit / "index.html").read_text().split('id="clips-to-look-at"')[1].split("</section>")[0]
+    page = Path(layout.audit / "index.html").read_text().split('id="clips-to-look-at"')[1].split("</section>")[0]
     assert "2 of 5" in page and 'data-sort="set/crash"' in page and 'data-sort="set/text"' not in page
 
 
 def test_pictures_stay_within_their_budget(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audit_pictures, "BUDGET_BYTES", 30)
     write_audit(PARAMS, layout)
-    page = (layout.audit / "index.html").read_text()
+    page = Path(layout.audit / "index.html").read_text()
     assert page.count("data:image/jpeg") == 1 and "2 more pictures were left out" in page
 
 
@@ -179,13 +179,13 @@ def test_decisions_of_other_bounds_are_not_shown_as_these(layout: Layout) -> Non
 
 def test_same_tables_same_bytes_and_nothing_yet_to_show(layout: Layout) -> None:
     write_audit(PARAMS, layout)
-    first = (layout.audit / "index.html").read_bytes()
+    first = (layout.audit / "index.html").read()
     write_audit(PARAMS, layout)
-    assert (layout.audit / "index.html").read_bytes() == first
+    assert (layout.audit / "index.html").read() == first
     # Before sync has run, and with nothing decided, there is still a page.
     shutil.rmtree(layout.stage("sync"))
     write_table(layout.measures, [], Measure)
     nothing = decide(to_arrow([], Measure), to_arrow([], SegmentSync), PARAMS.filter)[0]
     write_table(layout.decisions, from_arrow(nothing, Decision), Decision)
     write_audit(PARAMS, layout)
-    assert "Nothing was measured" in (layout.audit / "index.html").read_text()
+    assert "Nothing was measured" in Path(layout.audit / "index.html").read_text()

@@ -13,6 +13,7 @@ from pipelines.checking.check import Report, Total, check, equal_contents, file_
 from pipelines.readers import READERS, list_sources
 from pipelines.readers.listing import ERROR, FINDINGS, Finding
 from space_data.errors import SpaceError
+from space_data.store import Place
 
 
 def found(report: Report) -> list[tuple[str, str]]:
@@ -21,7 +22,7 @@ def found(report: Report) -> list[tuple[str, str]]:
 
 def test_a_part_of_a_corpus_is_consistent(tmp_path: Path) -> None:
     clip(tmp_path / "Actor_01/01-01-06-02-01-02-01.mp4", sound_s=0.4)
-    report = check("ravdess", tmp_path)
+    report = check("ravdess", Place.of(tmp_path))
     assert report.consistent and found(report) == [("missing", "Actor_01 speech")]
     actors, trials = report.totals[:2]
     assert (actors.what, actors.found, actors.published) == ("actors", 1, 24)
@@ -33,17 +34,17 @@ def test_empty_equal_and_absent_files(tmp_path: Path) -> None:
     (tmp_path / "b.mp4").write_bytes((tmp_path / "a.mp4").read_bytes())
     (tmp_path / "c.mp4").write_bytes(b"")
     (tmp_path / "d.mp4").symlink_to(tmp_path / "nowhere.mp4")
-    report = check("folder", tmp_path)
+    report = check("folder", Place.of(tmp_path))
     assert found(report) == [("duplicate", "b.mp4"), ("lost", "d.mp4"), ("empty", "c.mp4")]
     assert report.findings[0].detail.endswith("bytes as a.mp4") and not report.consistent
-    assert ("duplicate", "b.mp4") not in found(check("folder", tmp_path, look_at_contents=False))
+    assert ("duplicate", "b.mp4") not in found(check("folder", Place.of(tmp_path), look_at_contents=False))
 
 
 def test_equal_contents_reads_whole_files_before_it_says_so(tmp_path: Path) -> None:
     body = bytes(100_000)
     for name, change in (("a", b""), ("b", b""), ("c", b"x")):  # c differs in its last byte only
         (tmp_path / name).write_bytes(body[: len(body) - len(change)] + change)
-    findings = equal_contents(tmp_path, {len(body): [str(tmp_path / name) for name in "abc"]})
+    findings = equal_contents(Place.of(tmp_path), {len(body): list("abc")})
     assert [(finding.path, finding.detail) for finding in findings] == [("b", "the same 100,000 bytes as a")]
 
 
@@ -51,13 +52,13 @@ def test_a_file_that_is_gone_before_it_is_read_is_a_finding(tmp_path: Path, monk
     for name in "abc":
         (tmp_path / name).write_bytes(bytes(10))
 
-    def sha256_of(path: str) -> str:
-        if path.endswith("b"):
+    def sha256(place: Place) -> str:
+        if place.name == "b":
             raise FileNotFoundError(2, "No such file or directory")
         return "the same"
 
-    monkeypatch.setattr(module, "sha256_of", sha256_of)
-    findings = equal_contents(tmp_path, {10: [str(tmp_path / name) for name in "abc"]})
+    monkeypatch.setattr(Place, "sha256", sha256)
+    findings = equal_contents(Place.of(tmp_path), {10: list("abc")})
     assert [(finding.kind, finding.path) for finding in findings] == [("unreadable", "b"), ("duplicate", "c")]
 
 
@@ -65,7 +66,7 @@ def test_a_sound_file_shared_by_clips_is_one_file(tmp_path: Path) -> None:
     for view in ("front", "top"):
         clip(tmp_path / f"M003/video/{view}/sad/level_1/001.mp4")
     sound(tmp_path / "M003/audio/sad/level_1/001.m4a")
-    empty, sizes = file_sizes(tmp_path, list_sources("mead", tmp_path).sources)
+    empty, sizes = file_sizes(Place.of(tmp_path), list_sources("mead", tmp_path).sources)
     assert empty == [] and sum(map(len, sizes.values())) == 3
 
 
@@ -76,7 +77,7 @@ def test_probing_opens_every_file_each_in_a_process_of_its_own(tmp_path: Path) -
     whole = (tmp_path / "good.mp4").read_bytes()
     (tmp_path / "half.mp4").write_bytes(whole[: len(whole) // 2])
     (tmp_path / "text.mp4").write_text("no video")
-    report = check("folder", tmp_path, look_into_headers=True)
+    report = check("folder", Place.of(tmp_path), look_into_headers=True)
     assert found(report) == [
         ("unreadable", "half.mp4"), ("unreadable", "text.mp4"), ("length_mismatch", "long_sound.mp4"), ("unmatched", "mute.mp4"),
     ]  # fmt: skip
@@ -86,7 +87,7 @@ def test_probing_opens_every_file_each_in_a_process_of_its_own(tmp_path: Path) -
 
 def test_more_than_was_published_is_impossible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(module.published("mead"), "actors", module.published("mead")["actors"].__class__(1, "a test"))
-    report = check("mead", touch(tmp_path, *(f"M00{i}/video/top/sad/level_1/001.mp4" for i in (1, 2))))
+    report = check("mead", Place.of(touch(tmp_path, *(f"M00{i}/video/top/sad/level_1/001.mp4" for i in (1, 2)))))
     assert ("impossible", "actors") in found(report)
     assert next(f for f in report.findings if f.path == "actors").detail == "2 here, 1 published (a test)"
 
@@ -94,7 +95,7 @@ def test_more_than_was_published_is_impossible(tmp_path: Path, monkeypatch: pyte
 def test_labels_that_name_no_video_are_found(tmp_path: Path) -> None:
     touch(tmp_path, "a.mp4")
     (tmp_path / "labels.csv").write_text("clip,emotion\na.mp4,happy\ngone.mp4,sad\n")
-    assert found(check("folder", tmp_path)) == [("lost", "gone.mp4")]
+    assert found(check("folder", Place.of(tmp_path))) == [("lost", "gone.mp4")]
 
 
 def test_the_default_corpus_is_checked_against_its_tables(tmp_path: Path) -> None:
@@ -104,7 +105,7 @@ def test_the_default_corpus_is_checked_against_its_tables(tmp_path: Path) -> Non
     rows = ("clips/h/1,h,happy,0.5,en,10,", "clips/h/2,h,happy,0.5,en,10,", "defects/empty,h,neutral,1,en,0,empty_file")
     (tmp_path / "manifest.csv").write_text("clip,subject,emotion,intensity,language,n_frames,defect\n" + "\n".join(rows) + "\n")
     (tmp_path / "speech_only.csv").write_text("clip\nspeech_only/v/1\nspeech_only/v/2\n")
-    report = check("synthetic", tmp_path)
+    report = check("synthetic", Place.of(tmp_path))
     assert found(report) == [("misnamed", "clips/h/3.mp4"), ("lost", "clips/h/2.mp4"), ("lost", "speech_only/v/2.wav")]
     assert report.clips == 3 and report.files == 8  # the planted empty file is as it should be
 
@@ -114,7 +115,7 @@ def test_a_reader_that_loses_a_file_is_caught(tmp_path: Path, monkeypatch: pytes
     listing.ignored.clear()
     monkeypatch.setattr(module, "list_sources", lambda reader, root: listing)
     with pytest.raises(SpaceError, match="1 files unaccounted for"):
-        check("folder", tmp_path)
+        check("folder", Place.of(tmp_path))
 
 
 def report_of(findings: list[Finding]) -> Report:

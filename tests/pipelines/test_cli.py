@@ -16,6 +16,8 @@ from pipelines.readers import READERS
 from space_data.media.encode import write_wav
 from space_data.media.images import write_image
 from space_data.media.probe import probe
+from space_data.schema import Utterance
+from space_data.tables import write_sharded
 
 
 def space(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
@@ -141,6 +143,18 @@ def test_check_tells_by_its_status_whether_a_corpus_is_consistent(tmp_path: Path
     assert kinds == ["impossible", "missing"]
     done = space("data", "check", str(tmp_path / "none"), "--dataset", "mead")
     assert done.returncode == 2 and done.stderr.startswith("error:")
+
+
+def test_verify_tells_by_its_status_whether_tables_are_sound(tmp_path: Path) -> None:
+    done = space("data", "verify", str(tmp_path))
+    assert done.returncode == 2 and "holds no tables" in done.stderr
+    write_sharded(tmp_path / "ingest" / "utterances", [], Utterance, 2)
+    done = space("data", "verify", str(tmp_path), "-q")
+    assert done.returncode == 0 and done.stdout == done.stderr == ""
+    shard = tmp_path / "ingest" / "utterances" / "part-00001.parquet"
+    shard.write_bytes(shard.read_bytes()[:-1] + b"?")
+    done = space("data", "verify", str(tmp_path), "-q")
+    assert done.returncode == 1 and done.stdout == f"{shard}: its bytes have changed since it was written\n" and not done.stderr
 
 
 def test_every_reader_can_be_named() -> None:

@@ -7,12 +7,13 @@ import pytest
 from tiny_clips import bad_and_good_folder, folder_params
 
 from pipelines.curate import curate
+from pipelines.stages.align import aligned_clips
 from space_data.errors import SpaceError
 from space_data.landmarks import N_LANDMARKS, NOSE, PoseTrack, posed
 from space_data.media.probe import probe
 from space_data.media.sound import decode_audio
 from space_data.media.video import decode_video
-from space_data.schema import KEPT, REJECTED, AlignedClip, FeatureFrame, LedgerRow
+from space_data.schema import KEPT, REJECTED, AlignedClip, FeatureFrame, LedgerRow, SegmentCrop
 from space_data.tables import has_table, read_table
 from space_data.timebase import frames_to_samples
 
@@ -61,14 +62,14 @@ def test_real_clips_end_to_end(shared_media: Path, tmp_path: Path) -> None:
         (root / f"{name}{LONG if name == 'vfr_m_700' else ''}.mp4").symlink_to(shared_media / f"{name}.mp4")
     curate(root, out, folder_params(root, workers=2, screen=True))
     assert has_table(out / "features" / "crops") and not (out / "align").exists(), "nobody asked for pixels"
-    curate(root, out, folder_params(root, workers=2, screen=True), pixels=True)
+    layout = curate(root, out, folder_params(root, workers=2, screen=True), pixels=True)
     decided: dict[str, tuple[str, set[str]]] = {}
     for row in read_table(out / "ledger.parquet", LedgerRow):
         if row.stage == "filter":
             reasons = decided.setdefault(row.clip_id.removeprefix("real/").removesuffix(LONG), (row.status, set()))[1]
             reasons |= {row.reason} - {""}
     assert decided == REAL
-    aligned = read_table(out / "align" / "clips", AlignedClip)
+    aligned = aligned_clips(layout)
     assert [clip.clip_id for clip in aligned] == ["real/clean_f_524_glasses", f"real/vfr_m_700{LONG}"]
     frames = read_table(out / "features" / "frames", FeatureFrame)
     for clip in aligned:
@@ -91,7 +92,7 @@ def test_nothing_kept_and_nothing_lost(tmp_path: Path, astronaut: np.ndarray) ->
     (root / "a" / "cut.mp4").rename(root / "a" / f"cut{LONG}.mp4")
     before = {path: path.read_bytes() for path in root.rglob("*") if path.is_file()}
     out = tmp_path / "out"
-    curate(root, out, folder_params(root))
+    curate(root, out, folder_params(root), pixels=True)
     assert {path: path.read_bytes() for path in root.rglob("*") if path.is_file()} == before
     assert (out / "audit" / "index.html").is_file()
     rows = read_table(out / "ledger.parquet", LedgerRow)
@@ -104,3 +105,10 @@ def test_nothing_kept_and_nothing_lost(tmp_path: Path, astronaut: np.ndarray) ->
     assert set(reasons) == {f"set/a/cut{LONG}#0", f"set/a/cut{LONG}#1", "set/b/mute"}
     assert "no_audio" in reasons["set/b/mute"] and "no_speech" in reasons[f"set/a/cut{LONG}#0"]
     assert all("too_short" in found for found in reasons.values())
+    assert read_table(out / "features" / "crops", SegmentCrop) == [], "empty, not those of an earlier run"
+    assert read_table(out / "align" / "clips", AlignedClip) == []
+    media = out / "align" / "media" / "00000" / "a.mp4"
+    media.parent.mkdir(parents=True)
+    media.write_bytes(b"x")
+    curate(root, out, folder_params(root))
+    assert not list((out / "align").rglob("*.parquet")) and media.exists(), "tables go with the pixels that nobody asks for"

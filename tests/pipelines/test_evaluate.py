@@ -17,6 +17,7 @@ from pipelines.stages.evaluate import PLOTTED, aggregate_all, collect, failed_cl
 from space_data.errors import SpaceError
 from space_data.params import Evaluate
 from space_data.schema import FAILED, KEPT, Score, SynthesizedClip, TraceFrame
+from space_data.store import Place
 from space_data.tables import write_table
 
 SETTINGS = Evaluate(
@@ -120,7 +121,7 @@ def test_any_order_of_workers_gives_the_same_figures(videos, tmp_path, rng):
 def test_files_for_dvc(videos, tmp_path, rng):
     outcomes = [finished(clip_id, tmp_path / str(i), rng) for i, clip_id in enumerate(sorted(CLIPS))]
     scores, _, features = collect(outcomes, videos, SETTINGS)
-    layout = replace(Layout(), reports=tmp_path / "reports")
+    layout = replace(Layout(), reports=Place.of(tmp_path / "reports"))
     write_for_dvc(aggregate_all(scores, features, DctColour(), 512, SETTINGS), layout)
     tree = json.loads((layout.benchmark / "metrics.json").read_text())
     assert list(tree) == [name for name in SYSTEM_NAMES if name in SYSTEMS]

@@ -18,6 +18,7 @@ import fault_stages
 import pytest
 
 from benchmarks.faults import ENDS_WITHIN_S, Content, blamed, content_of, half_done, left_over, processes_of
+from pipelines.checking import verify
 from pipelines.job import faults
 from space_data.errors import SpaceError
 from space_data.params import Params, load_params
@@ -57,8 +58,9 @@ class Drill:
     def is_stopped(self, told: str, **job: object) -> None:
         """It stops with one line, and blames nobody."""
         before = content_of(self.out)
-        with pytest.raises(SpaceError, match=told):
+        with pytest.raises(SpaceError, match=told) as error:
             self.run(**job)
+        assert "while running" not in str(error.value)
         assert blamed(self.out) <= BAD and not half_done(self.out)
         shouted = {name: content for name, content in content_of(self.out).items() if name.startswith("shouted")}
         committed = {name: content for name, content in before.items() if name.startswith("shouted")}
@@ -130,12 +132,49 @@ def test_kept_packs_are_damaged(after_a_run: Drill, damaged: Callable[[bytes], b
     after_a_run.ends_well()
 
 
-@pytest.mark.parametrize("damage", [Path.unlink, lambda shard: shard.write_bytes(truncated(shard.read_bytes()))])
+def truncate(file: Path) -> None:
+    file.write_bytes(truncated(file.read_bytes()))
+
+
+def flip(file: Path) -> None:
+    file.write_bytes(flipped(file.read_bytes()))
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, truncate, flip])
 @pytest.mark.parametrize("table", ["listed/clips", "listed/ledger", "shouted/lines", "shouted/ledger"])
-def test_a_shard_of_a_table_is_deleted_or_truncated(after_a_run: Drill, table: str, damage: Callable[[Path], None]) -> None:
+def test_a_shard_of_a_table_is_damaged(after_a_run: Drill, table: str, damage: Callable[[Path], None]) -> None:
     for shard in (after_a_run.out / table).glob("*.parquet"):
         damage(shard)
     after_a_run.ends_well()
+
+
+def flip_without_a_trace(drill: Drill) -> Path:
+    """As a disk does it."""
+    shard = min((drill.out / "listed" / "clips").glob("*.parquet"))
+    written = shard.stat()
+    flip(shard)
+    os.utime(shard, ns=(written.st_atime_ns, written.st_mtime_ns))
+    return shard
+
+
+def test_a_shard_changes_without_a_trace_before_it_is_used(after_a_run: Drill) -> None:
+    lose_results(after_a_run)
+    flip_without_a_trace(after_a_run)
+    with pytest.raises(SpaceError, match="its bytes have changed since it was written"):
+        after_a_run.run()
+    assert blamed(after_a_run.out) == BAD
+    after_a_run.ends_well()
+
+
+def test_a_shard_changes_without_a_trace_and_is_found_by_verifying(after_a_run: Drill, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verify, "STAGES", [stage.name for stage in fault_stages.STAGES])
+    assert not list(verify.damaged(Place.of(after_a_run.out)))
+    shard = flip_without_a_trace(after_a_run)
+    after_a_run.run()
+    assert list(verify.damaged(Place.of(after_a_run.out))) == [f"{shard}: its bytes have changed since it was written"]
+    after_a_run.ends_well()
+    shard.unlink()
+    assert list(verify.damaged(Place.of(after_a_run.out))) == [f"{shard}: is gone"]
 
 
 @pytest.mark.parametrize("stage", ["listed", "shouted"])

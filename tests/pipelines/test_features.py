@@ -4,6 +4,7 @@ import dataclasses
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from made_up_measures import CLIP
 from made_up_segments import decision_of, filmed
@@ -32,6 +33,7 @@ from space_data.schema import (
     Utterance,
     UtteranceFrame,
 )
+from space_data.store import Place
 from space_data.tables import by_clip, read_arrow, read_table, vectors, write_sharded, write_table
 from space_data.timebase import frames_to_samples
 
@@ -42,7 +44,7 @@ SHARDS = 2
 @pytest.fixture
 def layout(tmp_path: Path, astronaut: np.ndarray, rng: np.random.Generator) -> Layout:
     """Decisions on a clip with a face (two kept segments, one rejected), on one that loses it, and on one without any sound."""
-    layout = Layout(tmp_path / "data", tmp_path / "reports", tmp_path / "cache")
+    layout = Layout.in_folder(tmp_path / "run")
     sliding = [np.ascontiguousarray(np.roll(astronaut[0:256, 96:352], i, axis=1)) for i in range(54)]
     lost = sliding[:30] + [np.full((256, 256, 3), 127, np.uint8)] * 24
     params = params_with()
@@ -51,7 +53,7 @@ def layout(tmp_path: Path, astronaut: np.ndarray, rng: np.random.Generator) -> L
     text = tmp_path / "raw" / "mute.mp4"
     text.write_text("no sound")
     mute = dataclasses.replace(clips[0], clip_id="set/mute", path=str(text), sha256=sha256_of(text), video_sha256=sha256_of(text))
-    seen = [row for name in ("a", "lost") for row in read_table(tmp_path / "raw" / name / "frames.parquet", FrameRow)]
+    seen = [row for name in ("a", "lost") for row in read_table(tmp_path / "raw" / name / "frames.arrow", FrameRow)]
     silent = [dataclasses.replace(row, clip_id="set/mute") for row in seen if row.clip_id == "set/a"]
     write_sharded(layout.frames, seen + silent, FrameRow, SHARDS)
     write_sharded(layout.clips, [*clips, mute], Clip, SHARDS)
@@ -99,6 +101,16 @@ def test_every_kept_segment_has_features_or_a_reason(layout: Layout) -> None:
     assert {clip_id: len(table) for clip_id, table in rows.items()} == {"set/a#0": 22, second.clip_id: 23}
 
 
+def test_nothing_kept_leaves_nothing_of_an_earlier_run(layout: Layout) -> None:
+    features.run(params_with(), layout)
+    assert any(pq.read_metadata(file).num_rows for file in layout.features.rglob("*.parquet"))
+    dropped = [dataclasses.replace(row, status=REJECTED) for row in read_table(layout.decisions, Decision)]
+    write_sharded(layout.decisions, dropped, Decision, SHARDS)
+    features.run(params_with(), layout)
+    assert read_table(layout.segment_crops, SegmentCrop) == [] and frames_of(layout) == {}
+    assert not any(pq.read_metadata(file).num_rows for file in layout.features.rglob("*.parquet")), "whoever lists the folder"
+
+
 def test_an_unlabelled_clip_has_no_emotion_not_even_neutral() -> None:
     row = features.clip_row("set/c", dataclasses.replace(CLIP, emotion=UNKNOWN, intensity=0.0), "val", 12)
     assert np.isnan(row.emotion).all()
@@ -106,14 +118,14 @@ def test_an_unlabelled_clip_has_no_emotion_not_even_neutral() -> None:
 
 def test_same_bytes_for_any_number_of_workers(layout: Layout, tmp_path: Path) -> None:
     def tables(layout: Layout) -> dict[str, bytes]:
-        files = sorted(layout.features.rglob("*.parquet"))
+        files = sorted(Path(layout.features).rglob("*.parquet"))
         return {str(p.relative_to(layout.features)): p.read_bytes() for p in files}
 
     features.run(params_with(workers=1), layout)
     first = tables(layout)
     assert len(first) == 12, "two shards each of the clips, their crops, the ledger, and each split"
     for workers in (2, 4):
-        features.run(params_with(workers), dataclasses.replace(layout, cache=tmp_path / f"cache-of-{workers}"))
+        features.run(params_with(workers), dataclasses.replace(layout, cache=Place.of(tmp_path / f"cache-of-{workers}")))
         assert tables(layout) == first, f"{workers} workers"
 
 

@@ -55,10 +55,10 @@ def test_the_repository_ships_weights_that_load(tmp_path: Path) -> None:
 
 
 def test_a_new_one_is_trained_on_the_aligned_clips(tmp_path: Path, rng: np.random.Generator) -> None:
-    layout, video = Layout.in_folder(tmp_path / "out"), tmp_path / "clip.mp4"
+    layout = Layout.in_folder(tmp_path / "out")
     write_features(layout, {"train": ("neutral",), "val": ("happy",)}, rng)
-    write_video(video, rng.integers(0, 255, (N_FRAMES, SIZE_PX, SIZE_PX, 3), dtype=np.uint8))
-    clips = [dataclasses.replace(clip, video=str(video)) for clip in read_table(layout.aligned_clips, AlignedClip)]
+    write_video(tmp_path / "out" / "clip.mp4", rng.integers(0, 255, (N_FRAMES, SIZE_PX, SIZE_PX, 3), dtype=np.uint8))
+    clips = [dataclasses.replace(clip, video="clip.mp4") for clip in read_table(layout.aligned_clips, AlignedClip)]
     write_table(layout.aligned_clips, clips, AlignedClip)
     card = train_new(layout, SETTINGS.model_copy(update={"source": "train"}))
     assert card.config == {"size_px": SETTINGS.size_px, "width": SETTINGS.width} and card.notes == "1 aligned clips"

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -15,29 +16,31 @@ from pipelines.job.unit import EnvironmentFault, Rejected
 from pipelines.layout import Layout
 from pipelines.readers import Listing, Source
 from pipelines.stages import ingest
-from pipelines.stages.ingest import FACTS_FILE, _unit, clip_row, looks_like_text, probe_file, split_of, with_audio_track
+from pipelines.stages.ingest import FACTS_FILE, Found, _unit, clip_row, looks_like_text, probe_file, split_of, with_audio_track
 from space_data.files import sha256_of
 from space_data.media.images import write_image
 from space_data.schema import Clip, LedgerRow
+from space_data.store import Place
 from space_data.tables import read_table
 
 
-def source_of(path: Path, audio: Path | str = "", part_s=(0.0, None), crop_px=(0, 0, 0, 0), crop_height_px: int = 0) -> Source:
+def source_of(path: Path, audio: Path | None = None, part_s=(0.0, None), crop_px=(0, 0, 0, 0), crop_height_px: int = 0) -> Source:
+    """A clip of the corpus in the folder that ``path`` and ``audio`` lie in."""
     return Source(
-        "set/clip", str(path), "set", "somebody", audio=str(audio) if audio else "", part_s=part_s, part_crop_px=crop_px,
+        "set/clip", path.name, "set", "somebody", audio=audio.name if audio else "", part_s=part_s, part_crop_px=crop_px,
         part_crop_height_px=crop_height_px,
     )  # fmt: skip
 
 
 def facts_of(source: Source, folder: Path) -> dict:
-    """The facts as they come back from the unit's folder."""
-    probe_file(source, None, folder)
+    """The facts as they come back from the unit's folder, which is the corpus' here."""
+    probe_file(Found(source, Place.of(folder)), None, folder)
     return json.loads((folder / FACTS_FILE).read_text())
 
 
 def reason_of(source: Source, folder: Path) -> tuple[str, str]:
     with pytest.raises(Rejected) as rejection:
-        probe_file(source, None, folder)
+        probe_file(Found(source, Place.of(folder)), None, folder)
     return rejection.value.reason, rejection.value.detail
 
 
@@ -65,16 +68,17 @@ def test_what_the_disk_does_not_give_is_no_fault_of_the_clip(tmp_path: Path) -> 
     (tmp_path / "broken.mp4").symlink_to("/proc/self/mem")
     for source in (source_of(tmp_path / "gone.mp4"), source_of(video, tmp_path / "gone.m4a"), source_of(tmp_path / "broken.mp4")):
         with pytest.raises(EnvironmentFault, match=f"{source.files[-1]}: (No such file|Input/output error)"):
-            probe_file(source, None, tmp_path)
+            probe_file(Found(source, Place.of(tmp_path)), None, tmp_path)
 
 
 def test_a_unit_goes_by_its_files_not_by_its_labels() -> None:
-    source, states = source_of(Path("a.mp4")), [(1, 2, 3)]
-    unit = _unit(source, states)
-    assert unit.value == source and unit.unit_id == source.clip_id
-    assert _unit(replace(source, emotion="sad", subject="other", split="test"), states).content == unit.content
-    for other in (_unit(source, [(1, 2, 4)]), _unit(replace(source, audio_track=1), states), _unit(source_of(Path("b")), states)):
-        assert other.content != unit.content
+    source, states, raw = source_of(Path("a.mp4")), [(1, 2, 3)], Place.of("set")
+    unit = _unit(source, states, raw)
+    assert unit.value == Found(source, raw) and unit.unit_id == source.clip_id
+    assert _unit(replace(source, emotion="sad", subject="other", split="test"), states, raw).content == unit.content
+    assert _unit(source, states, Place.of("elsewhere")).content == unit.content
+    for other, state in ((source, (1, 2, 4)), (replace(source, audio_track=1), states[0]), (source_of(Path("b")), states[0])):
+        assert _unit(other, [state], raw).content != unit.content
 
 
 def test_splits_depend_on_the_subject_only_and_meet_their_shares() -> None:
@@ -124,7 +128,7 @@ def test_a_part_has_its_own_length_frames_and_hash(tmp_path: Path) -> None:
 def test_a_part_beyond_the_file_is_truncated(tmp_path: Path) -> None:
     video = clip(tmp_path / "a.mp4", n_frames=25)
     with pytest.raises(Rejected) as rejection:
-        probe_file(source_of(video, part_s=(0.0, 2.5)), None, tmp_path)
+        facts_of(source_of(video, part_s=(0.0, 2.5)), tmp_path)
     assert (rejection.value.reason, rejection.value.value, rejection.value.threshold) == ("truncated", 1.0, 2.5)
     assert reason_of(source_of(video, part_s=(1.5, 1.9)), tmp_path)[0] == "truncated"
 
@@ -138,11 +142,12 @@ def test_a_crop_is_scaled_to_the_file_and_must_lie_in_it(tmp_path: Path) -> None
 
 
 def test_the_row_holds_both_files_and_the_settled_part(tmp_path: Path) -> None:
-    video, audio = clip(tmp_path / "a.mp4", n_frames=50), sound(tmp_path / "a.m4a")
-    source = Source("hdtf/a_0", str(video), "hdtf", "hdtf/a", audio=str(audio), part_s=(0.0, 3.0), part_crop_px=(0, 0, 16, 16),
+    clip(tmp_path / "a.mp4", n_frames=50)
+    sound(tmp_path / "a.m4a")
+    source = Source("hdtf/a_0", "a.mp4", "hdtf", "hdtf/a", audio="a.m4a", part_s=(0.0, 3.0), part_crop_px=(0, 0, 16, 16),
                     annotated_offset_frames=-2.0, statement="s", recording="r")  # fmt: skip
-    row = clip_row(source, facts_of(_unit(source, []).value, tmp_path), {"train": 1.0, "val": 0.0})
-    assert (row.path, row.audio_path, row.part_start_s, row.part_end_s) == (str(video), str(audio), 0.0, pytest.approx(2.0))
+    row = clip_row(source, facts_of(source, tmp_path), {"train": 1.0, "val": 0.0})
+    assert (row.path, row.audio_path, row.part_start_s, row.part_end_s) == ("a.mp4", "a.m4a", 0.0, pytest.approx(2.0))
     assert list(row.part_crop_px) == [0, 0, 16, 16] and row.part_crop_px.dtype == np.float32
     assert (row.annotated_offset_frames, row.statement, row.recording, row.audio_codec) == (-2.0, "s", "r", "aac")
 
@@ -160,7 +165,7 @@ def test_what_names_other_files_and_what_is_a_picture_is_no_media(tmp_path: Path
 
 def test_a_track_that_is_not_there_is_no_audio(tmp_path: Path) -> None:
     source = replace(source_of(clip(tmp_path / "a.mp4", sound_s=0.4)), audio_track=1)
-    assert reason_of(source, tmp_path) == ("no_audio", f"{tmp_path}/a.mp4: no audio track 1, need one of 0 to 0")
+    assert reason_of(source, tmp_path) == ("no_audio", "a.mp4: no audio track 1, need one of 0 to 0")
 
 
 def test_one_track_for_all_but_those_whose_labels_choose() -> None:
@@ -177,7 +182,7 @@ def run_ingest(root: Path, out: Path, verify: bool = False) -> tuple[dict[str, s
     ingest.run(params, layout)
     clips = read_table(layout.clips, Clip)
     assert len(clips) <= len(read_table(layout.ledger("ingest"), LedgerRow))
-    return {clip.clip_id: clip.sha256 for clip in clips}, json.loads(layout.timing("ingest").read_text())["computed"]
+    return {clip.clip_id: clip.sha256 for clip in clips}, json.loads(layout.timing("ingest").read())["computed"]
 
 
 @pytest.mark.parametrize("verify", [False, True])
@@ -203,3 +208,29 @@ def test_new_changed_touched_and_removed_files_are_noticed(tmp_path: Path, verif
     clip(root / "c.mp4")
     grown, computed = run_ingest(root, out, verify)
     assert computed == 1 and set(grown) == {"set/b", "set/c"} and grown["set/b"] == changed["set/b"]
+
+
+def test_tables_do_not_say_where_or_when_a_corpus_was_copied(tmp_path: Path) -> None:
+    """Nor those of rejected clips, whose details name files."""
+    first, second = tmp_path / "set", tmp_path / "elsewhere" / "far" / "set"
+    clip(first / "sub/good.mp4", sound_s=0.4)
+    clip(first / "half.mp4")
+    (first / "half.mp4").write_bytes((first / "half.mp4").read_bytes()[:-900])
+    (first / "empty.mp4").write_bytes(b"")
+    (first / "text.mp4").write_text("words\n" * 20)
+    (first / "gone.mp4").symlink_to("nowhere.mp4")
+    sound(first / "sound_only.m4a").rename(first / "sound_only.mp4")
+    shutil.copytree(first, second, symlinks=True, copy_function=shutil.copyfile)
+    for path in second.rglob("*.mp4"):
+        os.utime(path, (1, 1), follow_symlinks=False)
+    tables = []
+    for root, out in ((first, tmp_path / "out"), (second, tmp_path / "elsewhere" / "out")):
+        run_ingest(root, out)
+        tables.append({path.relative_to(out): path.read_bytes() for path in (out / "ingest").rglob("*") if path.is_file()})
+    assert tables[0] == tables[1]
+    ledger = {row.clip_id: row for row in read_table(Layout.in_folder(tmp_path / "out").ledger("ingest"), LedgerRow)}
+    assert {name: row.reason for name, row in ledger.items()} == {
+        "set/sub/good": "", "set/half": "unreadable", "set/empty": "empty_file", "set/text": "not_media",
+        "set/gone": "unreadable", "set/sound_only": "no_video",
+    }  # fmt: skip
+    assert ledger["set/sub/good"].content == sha256_of(first / "sub/good.mp4")

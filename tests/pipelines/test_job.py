@@ -148,7 +148,7 @@ def test_damaged_results_are_computed_again(tmp_path: Path, settings: dict[str, 
     layout = Layout.in_folder(tmp_path)
     run_units("test", units("a", "b"), act, settings, with_job(), layout)
     for damaged in (lambda content: content[:-30], flipped):
-        for pack in (layout.cache / "test").rglob("*.pack"):
+        for pack in Path(layout.cache / "test").rglob("*.pack"):
             pack.write_bytes(damaged(pack.read_bytes()))
         caplog.clear()
         outcomes = run_units("test", units("a", "b"), act, settings, with_job(), layout)
@@ -184,6 +184,11 @@ def test_memory_that_a_worker_may_not_have_is_no_units_fault(tmp_path: Path, set
         run_units("test", units("hungry"), act, {**settings, "gb": "3"}, with_job(memory_gb=2.0), layout)
     (outcome,) = run_units("test", units("hungry"), act, {**settings, "gb": "3"}, with_job(memory_gb=8.0), layout)
     assert outcome.status == KEPT
+
+
+def test_a_native_abort_for_want_of_memory_is_no_units_fault(tmp_path: Path, settings: dict[str, str]) -> None:
+    with pytest.raises(SpaceError, match=r"out of memory\?\) threadpool.cc:53\] .* pthread_create failed \(unit"):
+        run_units("test", units("no-thread"), act, settings, with_job(), Layout.in_folder(tmp_path))
 
 
 def test_only_intact_bytes_are_to_blame(tmp_path: Path, settings: dict[str, str]) -> None:
@@ -226,8 +231,9 @@ def test_failures_in_a_row_stop_a_stage_and_do_not_stay(tmp_path: Path, settings
 
 
 def test_a_worker_that_cannot_start_is_told_at_once(tmp_path: Path) -> None:
-    with pytest.raises(SpaceError, match="worker process does not start"):
-        run_units("test", units(*"abcdefghijkl"), act, None, with_job(memory_gb=0.01), Layout.in_folder(tmp_path))
+    with pytest.raises(SpaceError, match="worker process does not start: exit code 1 .*Error") as error:
+        run_units("test", units(*"abcdefghijkl"), act, None, with_job(memory_gb=0.05), Layout.in_folder(tmp_path))
+    assert "\n" not in str(error.value)
 
 
 def test_a_second_run_is_refused_by_name_of_the_first(tmp_path: Path) -> None:
@@ -271,10 +277,10 @@ def test_ctrl_c_is_one_interrupt_and_keeps_what_was_finished(tmp_path: Path, set
     assert kept.status == KEPT and not kept.computed
 
 
-def test_a_worker_of_another_build_is_an_error(tmp_path: Path, settings: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_worker_with_other_code_is_an_error(tmp_path: Path, settings: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     made = graph.Run.of
-    monkeypatch.setattr(graph.Run, "of", lambda *arguments: replace(made(*arguments), build="another"))
-    with pytest.raises(SpaceError, match="stopped on .*: a worker is not of the driver's build: .* against another"):
+    monkeypatch.setattr(graph.Run, "of", lambda *arguments: replace(made(*arguments), code="another"))
+    with pytest.raises(SpaceError, match="stopped on .*: a worker has other code, or other packages, than the driver"):
         run_units("test", units("good"), act, settings, with_job(), Layout.in_folder(tmp_path))
     assert not Path(settings["calls"]).exists()
 
@@ -369,7 +375,7 @@ def test_stage_clock_keeps_the_rate(tmp_path: Path) -> None:
     with stage_clock(layout, "test") as clock:
         time.sleep(0.05)
         clock.clips = 10
-    facts = json.loads(layout.timing("test").read_text())
+    facts = json.loads(layout.timing("test").read())
     assert facts["clips"] == 10 and 0 < facts["clips_per_s"] <= 200
 
 

@@ -86,5 +86,26 @@ def test_what_computes_a_result_recomputes_it_and_nothing_else(edited: Callable[
 
 
 def test_a_column_of_another_table_recomputes_nothing(edited: Callable[[str, str, str], set[str]]) -> None:
-    assert edited("space_data/schema.py", "class Aggregate:", "class Aggregate:\n    more: int") == set()
-    assert "measure" in edited("space_data/schema.py", "class FrameRow:", "class FrameRow:\n    more: int")
+    assert edited("space_data/schema/evaluate.py", "class Aggregate:", "class Aggregate:\n    more: int") == set()
+    assert edited("space_data/schema/sync.py", "class SyncWindow:", "class SyncWindow:\n    more: int") == {"sync"}
+    assert "measure" in edited("space_data/schema/measure.py", "class FrameRow:", "class FrameRow:\n    more: int")
+
+
+ROWS_USED_BY = {
+    "corpus": {"features"}, "ingest": {"segment", "features"}, "measure": {"measure", "segment", "syncnet", "sync", "features"},
+    "segment": {"segment", "sync", "filter"}, "syncnet": {"syncnet"}, "sync": {"sync", "filter"}, "filter": {"filter"},
+    "features": {"features", "space_models.s2l"}, "align": set(), "synthesize": {"synthesize"}, "evaluate": {"evaluate"},
+    "animate": {"synthesize"}, "ledger": {"filter"},
+}  # fmt: skip
+"""By file of ``space_data/schema``: the unit functions and trainings whose code names such rows."""
+
+
+def test_the_rows_of_a_table_are_in_the_keys_of_those_that_use_it() -> None:
+    units = STAGES | {"syncnet": "score_source", "latents": "latents_of", "synthesize": "render_one", "evaluate": "evaluate_one"}
+    reached = {stage: keys.closure(f"pipelines.stages.{stage}", name)[0] for stage, name in units.items()}
+    reached |= {module: keys.closure(module, keys.WHOLE)[0] for module in TRAININGS}
+    modules = {name: {module for module, _ in definitions} for name, definitions in reached.items()}
+    shared = {"__init__", "arrow", "columns", "labels"}
+    files = {path.stem for path in (ROOT / "space_data" / "schema").glob("*.py")} - shared
+    used_by = {file: {name for name, found in modules.items() if f"space_data.schema.{file}" in found} for file in files}
+    assert used_by == ROWS_USED_BY

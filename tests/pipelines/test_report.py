@@ -19,6 +19,7 @@ from space_data.landmarks import INNER_LIP_PAIRS
 from space_data.media.encode import write_video
 from space_data.params import load_params
 from space_data.schema import FAILED, Aggregate, SynthesizedClip, SynthesizedFrame
+from space_data.store import Place
 from space_data.tables import write_table
 
 
@@ -103,26 +104,25 @@ def test_frechet_column_is_the_one_that_was_measured():
 
 
 def test_stages_come_in_the_order_of_the_pipeline(tmp_path):
-    layout = replace(Layout(), reports=tmp_path)
+    layout = replace(Layout(), reports=Place.of(tmp_path))
     for stage in ("synthesize", "ingest", "report", "something_new"):
-        layout.timing(stage).parent.mkdir(exist_ok=True)
-        layout.timing(stage).write_text(json.dumps({"stage": stage, "seconds": 1}))
+        layout.timing(stage).put(json.dumps({"stage": stage, "seconds": 1}).encode())
     assert [f["stage"] for f in report.stage_facts(layout)] == ["ingest", "synthesize", "something_new"]
 
 
 def test_curves_become_columns(tmp_path):
     (tmp_path / "s2l").mkdir()
     (tmp_path / "s2l" / "curves.csv").write_text("step,loss,val_loss\n10,1.5,\n20,1.0,1.25\n")
-    curves = report.training_curves(replace(Layout(), models=tmp_path))
+    curves = report.training_curves(replace(Layout(), models=Place.of(tmp_path)))
     assert curves == {"s2l": {"step": [10.0, 20.0], "loss": [1.5, 1.0], "val_loss": [None, 1.25]}}
-    assert report.training_curves(replace(Layout(), models=tmp_path / "none")) == {}
+    assert report.training_curves(replace(Layout(), models=Place.of(tmp_path / "none"))) == {}
 
 
 def test_the_whole_page(tmp_path, rng, videos):
     """Tables on disk -> a page whose media exist."""
     from space_data.schema import Score, TraceFrame
 
-    layout = Layout(data=tmp_path / "data", reports=tmp_path / "reports", models=tmp_path / "models")
+    layout = Layout.in_folder(tmp_path / "run")
     params = load_params(Path(__file__).resolve().parents[2] / "params.yaml")
     data = benchmark(rng)
     keep = {clip.system for clip in videos}
@@ -140,4 +140,4 @@ def test_the_whole_page(tmp_path, rng, videos):
     page = (layout.benchmark / "index.html").read_text()
     assert "media/01-ours_warp.mp4" in page and (layout.benchmark / "media" / "01-ours_warp.mp4").is_file()
     assert "three clips of nobody scored" in page
-    assert "Fréchet stand-in" in page and json.loads(layout.timing("report").read_text())["clips"] == 1
+    assert "Fréchet stand-in" in page and json.loads(layout.timing("report").read())["clips"] == 1

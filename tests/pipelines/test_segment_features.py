@@ -47,7 +47,7 @@ def world(tmp_path_factory: pytest.TempPathFactory, astronaut: np.ndarray) -> tu
     sliding = [np.ascontiguousarray(wide[:, 80 - i // 2 : 460 - i // 2]) for i in range(90)]
     lost = [np.full_like(sliding[0], 127)] * 30
     clip = filmed(folder, "sliding", sliding + lost, PARAMS, np.random.default_rng(4))
-    return clip, folder / "sliding" / "frames.parquet"
+    return clip, folder / "sliding" / "frames.arrow"
 
 
 def source_of(world: tuple[Clip, Path], *decisions: tuple[int, tuple[int, int], float]) -> Source:
@@ -61,7 +61,7 @@ def fates_in(folder: Path) -> list[Fate]:
 
 
 def frames_of(folder: Path) -> dict:
-    return dict(by_clip(read_arrow(folder / "frames.parquet", FeatureFrame)))
+    return dict(by_clip(read_arrow(folder / "frames.arrow", FeatureFrame)))
 
 
 def test_same_pieces_sound_and_faces_as_the_rendered_segments(world: tuple[Clip, Path], tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """The stage's choices: who may be fitted on, which scorer is used, how windows become a segment's row."""
 
 import dataclasses
+import io
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,9 @@ from tiny_clips import folder_params
 from pipelines.stages import sync
 from space_data import avsync
 from space_data.avsync import LIP_POINTS, Track
+from space_data.schema import Measure
 from space_data.speech import MEL_BANDS
+from space_data.tables import to_arrow
 
 SETTINGS = folder_params(Path(".")).sync
 
@@ -48,6 +51,22 @@ def test_no_speaker_is_judged_by_a_scorer_that_has_seen_it(rng: np.random.Genera
     assert all(scorers.of(t.subject) is scorers.folds[f] for t, f in zip(tracks, folds, strict=True))
 
 
+def test_scorers_travel_to_the_last_bit_and_not_as_code(rng: np.random.Generator) -> None:
+    tracks = [noise(f"spéaker/{i}", 100, rng) for i in range(6)]
+    fitted = sync.choose_scorers(tracks, SETTINGS.model_copy(update={"fit_speech_s": 1.0, "folds": 2}))
+    for scorers in (fitted, sync.choose_scorers([], SETTINGS)):  # the second knows no speaker
+        again = sync.Scorers.from_bytes(scorers.to_bytes())
+        assert again.content() == scorers.content() and again.by_subject == scorers.by_subject
+        assert [s.fitted_on for s in (again.general, *again.folds)] == [s.fitted_on for s in (scorers.general, *scorers.folds)]
+    assert again.of("a stranger").curve(tracks[0].lips, tracks[0].mel).tolist() == (
+        scorers.general.curve(tracks[0].lips, tracks[0].mel).tolist()
+    )
+    pickled = io.BytesIO()
+    np.savez(pickled, lip_maps=np.array([print], object))
+    with pytest.raises(ValueError, match="allow_pickle=False"):
+        sync.Scorers.from_bytes(pickled.getvalue())
+
+
 def test_align_takes_the_offsets_out(rng: np.random.Generator) -> None:
     late = [0, 0, 3, 0, -2, 0]
     tracks = []
@@ -73,11 +92,13 @@ def test_windows_and_threshold_of_a_segment(rng: np.random.Generator) -> None:
     assert segment.threshold == pytest.approx(scorer.null / np.sqrt(2.4))
 
 
-def test_what_is_fitted_on_does_not_depend_on_batches_and_is_bounded() -> None:
+def test_what_is_fitted_on_does_not_depend_on_shards_and_is_bounded() -> None:
     rows = [dataclasses.replace(GOOD, clip_id=f"c{i}", lip_motion=None if i % 5 == 0 else 0.05) for i in range(40)]
     settings = SETTINGS.model_copy(update={"fit_at_most_s": 30})
-    whole = sync.to_fit_on([rows], settings)
-    assert [row.clip_id for row in sync.to_fit_on([rows[:7], rows[7:8], rows[8:]], settings)] == [row.clip_id for row in whole]
+    table = to_arrow(rows, Measure)
+    whole = sync.to_fit_on([table], settings)
+    for shards in ([table[:7], table[7:8], table[8:]], [table[20:], table[:20]]):
+        assert [row.clip_id for row in sync.to_fit_on(shards, settings)] == [row.clip_id for row in whole]
     assert len(whole) == 8 and all(row.lip_motion for row in whole)  # of 4 s each
-    assert sync.to_fit_on([[]], settings) == []
-    assert len(sync.to_fit_on([rows], SETTINGS)) == 32
+    assert sync.to_fit_on([table[:0]], settings) == []
+    assert len(sync.to_fit_on([table], SETTINGS)) == 32

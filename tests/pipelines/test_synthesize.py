@@ -175,14 +175,15 @@ def test_tracks_of_a_system_that_has_them_are_kept(recorded, models, tmp_path, m
 
 def test_results_are_placed_and_failures_become_rows(recorded, models, tmp_path):
     units = units_of(recorded[:1], models, SETTINGS)
-    layout = replace(Layout(), data=tmp_path / "data")
+    layout = Layout.in_folder(tmp_path)
     unit = next(u for u in units if u.value.system == "still")
     folder = tmp_path / "unit"
     folder.mkdir()
     (folder / synthesize.VIDEO_FILE).write_bytes(b"video")
     stems = {recorded[0].clip_id: "t/a"}
     kept = place_result(unit, Result(unit.unit_id, KEPT, folder=folder), layout, stems)
-    assert kept.status == KEPT and Path(kept.video).read_bytes() == b"video" and kept.driving_audio == ""
+    assert kept.status == KEPT and (tmp_path / kept.video).read_bytes() == b"video" and kept.driving_audio == ""
+    assert (kept.video, kept.reference, kept.audio) == ("synthesize/still/t/a.mp4", "a1.mp4", "a1.wav")
     alone = next(u for u in units if u.value.system == "shuffled_audio")
     failed = place_result(alone, Result(alone.unit_id, FAILED, "error", "the only test clip"), layout, stems)
     assert (failed.status, failed.video, failed.detail) == (FAILED, "", "the only test clip")

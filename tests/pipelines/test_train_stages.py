@@ -29,7 +29,7 @@ SMALL = {"hidden": 8, "batch": 4, "frames": 30, "steps": 3}
 def test_the_card_says_which_conditions_were_learnt(
     learnt: tuple[str, ...], tested: str, stage: ModuleType, load, tmp_path: Path, rng: np.random.Generator
 ) -> None:
-    layout = Layout(tmp_path / "data", tmp_path / "reports", tmp_path / "cache", tmp_path / "models")
+    layout = Layout.in_folder(tmp_path)
     write_features(layout, {"train": learnt, "val": (tested,), "test": (tested,)}, rng)
     small = {name: getattr(PARAMS, name).model_copy(update=SMALL) for name in ("s2l", "l2l")}
     stage.run(PARAMS.model_copy(update=small), layout)

@@ -62,6 +62,38 @@ def test_only_the_rows_of_some_clips(tmp_path: Path) -> None:
     assert len(tables.read_arrow(tmp_path / "t", schema.SoundRow, clip_ids=[])) == 0
 
 
+def test_of_some_clips_only_their_row_groups_are_read(tmp_path: Path) -> None:
+    rows = frame_rows(600)  # two row groups
+    tables.write_sharded(tmp_path / "t", rows, schema.SoundRow, 1)
+    (shard,) = tables.table_files(tmp_path / "t")
+    group = pq.ParquetFile(shard.path).metadata.row_group(0).column(2)  # `log_mel`
+    content = bytearray(shard.read())
+    content[group.data_page_offset + group.total_compressed_size // 2] ^= 1
+    shard.local().write_bytes(content)
+    with pytest.raises(SpaceError, match="not a readable Parquet file"):
+        list(tables.stream_clips(shard, schema.SoundRow))
+    found = dict(tables.stream_clips(shard, schema.SoundRow, clip_ids=["set/clip99", "set/clip999"]))
+    assert found["set/clip99"]["feature"].to_pylist() == list(range(7))
+    assert "set/clip0" not in found
+
+
+def test_what_a_unit_leaves_reads_as_a_table_does(tmp_path: Path) -> None:
+    rows = frame_rows()
+    for suffix in (".arrow", ".parquet"):
+        tables.write_table(tmp_path / f"t{suffix}", rows, schema.SoundRow)
+    arrow, parquet = tmp_path / "t.arrow", tmp_path / "t.parquet"
+    assert (
+        tables.parse_arrow(arrow.read_bytes())
+        == tables.read_arrow(arrow, schema.SoundRow)
+        == tables.read_arrow(parquet, schema.SoundRow)
+    )
+    for chosen in ({"columns": ["clip_id", "speech"]}, {"clip_ids": {"set/clip1"}}):
+        assert tables.read_arrow(arrow, schema.SoundRow, **chosen) == tables.read_arrow(parquet, schema.SoundRow, **chosen)
+    assert dict(tables.stream_clips(arrow, schema.SoundRow)) == dict(tables.stream_clips(parquet, schema.SoundRow))
+    with pytest.raises(SpaceError, match="holds table SoundRow"):
+        tables.read_arrow(arrow, schema.FrameRow)
+
+
 def test_a_damaged_table_is_named(tmp_path: Path) -> None:
     tables.write_table(tmp_path / "t.parquet", frame_rows(), schema.SoundRow)
     content = (tmp_path / "t.parquet").read_bytes()

@@ -7,8 +7,10 @@ from pathlib import Path
 import av
 import numpy as np
 
-from pipelines.readers.listing import Listing, suffix_of
+from pipelines.checking.headers import Probed, probe_clip
+from pipelines.readers.listing import Listing, Source, suffix_of
 from space_data.media.encode import write_video, write_wav
+from space_data.store import Place, located
 
 FPS = 25
 
@@ -50,14 +52,20 @@ def assert_accounted(listing: Listing, root: Path) -> None:
     """Every file below ``root`` is a clip's, a companion, or counted as ignored; counted here without the reader's help."""
     files = [p for p in root.rglob("*") if p.is_file() and not any(part.startswith(".") for part in p.relative_to(root).parts)]
     of_clips = {path for source in listing.sources for path in source.files}
-    assert of_clips <= {str(path) for path in files}
+    assert of_clips <= {path.relative_to(root).as_posix() for path in files}
     assert len(files) == listing.files == len(of_clips) + listing.companions + sum(listing.ignored.values())
     assert listing.unaccounted() == 0
     found = {finding.path for finding in listing.findings}
     for path in files:
-        if suffix_of(path.name) in (".mp4", ".m4a", ".wav") and str(path) not in of_clips and not listing.companions:
-            assert path.relative_to(root).as_posix() in found, f"{path} is lost in silence"
+        name = path.relative_to(root).as_posix()
+        if suffix_of(name) in (".mp4", ".m4a", ".wav") and name not in of_clips and not listing.companions:
+            assert name in found, f"{path} is lost in silence"
     assert len({source.clip_id for source in listing.sources}) == len(listing.sources)
+
+
+def probed(reader: str, root: Path, source: Source) -> Probed:
+    """What the headers of one clip's files say, of a corpus in the folder ``root``."""
+    return probe_clip(reader, located(source, Place.of(root), "path", "audio"), source.path)
 
 
 def kinds(listing: Listing) -> dict[str, list[str]]:

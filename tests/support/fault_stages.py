@@ -11,9 +11,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from pipelines.job.lock import one_run_in
 from pipelines.job.run import run_stage
 from pipelines.job.stage import Context, Stage
@@ -21,7 +18,7 @@ from pipelines.job.unit import Rejected, Unit
 from pipelines.layout import Layout
 from space_data.files import sha256_of
 from space_data.params import Params
-from space_data.tables import read_table, shard_of, to_arrow
+from space_data.tables import read_table, shard_of, to_arrow, write_arrow
 
 SHARDS = 2
 CLIPS = 6
@@ -55,7 +52,7 @@ def raw_files(root: Path) -> Path:
 
 def list_file(path: str, settings: None, folder: Path) -> None:
     """Unit of ``listed``."""
-    _write(folder / "clips.parquet", Listed(Path(path).stem, path, sha256_of(path)))
+    _write(folder / "clips.arrow", Listed(Path(path).stem, path, sha256_of(path)))
 
 
 def shout(clip: Listed, control: str, folder: Path) -> None:
@@ -75,12 +72,11 @@ def shout(clip: Listed, control: str, folder: Path) -> None:
         raise Rejected("unreadable", str(error)) from None
     if not text:
         raise Rejected("empty_file")
-    _write(folder / "lines.parquet", Shouted(clip.clip_id, text.upper()))
+    _write(folder / "lines.arrow", Shouted(clip.clip_id, text.upper()))
 
 
 def _write(path: Path, row: Listed | Shouted) -> None:
-    table: pa.Table = to_arrow([row], type(row))
-    pq.write_table(table, path)
+    write_arrow(path, to_arrow([row], type(row)))
 
 
 def files(context: Context, part: int) -> Iterator[Unit]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipelines.job.unit import Rejected
 from space_data.errors import SpaceError
+from space_data.native_noise import quiet_stderr
 
 
 def act(value: str, settings: dict[str, str], folder: Path) -> str | None:
@@ -34,6 +35,10 @@ def act(value: str, settings: dict[str, str], folder: Path) -> str | None:
             os.kill(os.getpid(), signal.SIGKILL)
         case "hungry":
             bytearray(int(float(settings["gb"]) * 1e9))
+        case "no-thread":
+            with quiet_stderr():
+                os.write(2, b"threadpool.cc:53] Check failed: res == 0 (11 vs. 0) pthread_create failed\n")
+                os.abort()
         case "slow":
             time.sleep(3)
         case "doubt":

@@ -18,7 +18,7 @@ FPS = 30
 
 
 def filmed(folder: Path, name: str, frames: list[NDArray[np.uint8]], params: Params, rng: np.random.Generator) -> Clip:
-    """A clip of ``frames`` at 30 per second with noise as its sound, measured: ``folder/<name>/frames.parquet`` and others."""
+    """A clip of ``frames`` at 30 per second with noise as its sound, measured: ``folder/<name>/frames.arrow`` and others."""
     height, width = frames[0].shape[:2]
     seconds = len(frames) / FPS
     sound = rng.normal(0, 0.05, frames_to_samples(int(seconds * 25))).astype(np.float32)

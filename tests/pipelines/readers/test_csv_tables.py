@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from pipelines.readers.csv_tables import Row, check_audio_track, check_labels, check_stem, read_csv
 from space_data.errors import SpaceError
 from space_data.schema import UNKNOWN
+from space_data.store import Place
 
 OPTIONAL = {"subject", "emotion", "intensity"}
 
@@ -19,7 +20,7 @@ def table(path: Path, data: str | bytes) -> Path:
 
 
 def cells(path: Path) -> list[dict[str, str]]:
-    return [row.cells for row in read_csv(path, {"clip"}, OPTIONAL)]
+    return [row.cells for row in read_csv(Place.of(path), {"clip"}, OPTIONAL)]
 
 
 @pytest.mark.parametrize(
@@ -84,7 +85,7 @@ def test_no_row_is_swallowed(rows: list[str], tmp_path_factory: pytest.TempPathF
     """Every line with anything in it is a row, or the table is refused."""
     path = table(tmp_path_factory.mktemp("t") / "t.csv", "clip,subject\n" + "\n".join(rows))
     try:
-        found = [row.where for row in read_csv(path, {"clip"}, {"subject"})]
+        found = [row.where for row in read_csv(Place.of(path), {"clip"}, {"subject"})]
     except SpaceError as error:
         assert " row " in str(error)
         return

@@ -3,11 +3,10 @@
 from pathlib import Path
 
 import pytest
-from corpora import assert_accounted, clip, kinds, touch
+from corpora import assert_accounted, clip, kinds, probed, touch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.checking.headers import probe_clip
 from pipelines.readers import list_sources
 
 TABLES = {
@@ -69,7 +68,7 @@ def test_clips_that_are_there_are_not_cut_again(tmp_path: Path) -> None:
     by_id = {source.clip_id: source for source in listing.sources}
     assert set(by_id) == {f"hdtf/{name}" for name in ("Radio11_0", "Radio11_1", "Radio15_0", "Radio15_1", "Radio24")}
     assert by_id["hdtf/Radio11_0"].part_s == (0.0, None) and by_id["hdtf/Radio11_1"].part_s == (90.0, 150.0)
-    assert by_id["hdtf/Radio15_0"].path == str(root / "clips/RD_Radio15_000.mp4")
+    assert by_id["hdtf/Radio15_0"].path == "clips/RD_Radio15_000.mp4"
     assert listing.companions == len(TABLES) + 1  # Radio15.mp4: its clip is there
     found = kinds(listing)
     assert found["impossible"] == ["Radio15_1"] and found["unmatched"] == ["Radio24.mp4"]
@@ -112,10 +111,10 @@ def test_headers_tell_a_part_beyond_the_end_and_another_size(tmp_path: Path) -> 
     clip(root / "WhipJimClyburn.mp4", n_frames=25, sound_s=1.0)
     clip(root / "Radio11.mp4", n_frames=25, sound_s=1.0)
     first, second, fine = list_sources("hdtf", root).sources
-    probed = probe_clip("hdtf", str(root), fine)
-    assert fine.clip_id == "hdtf/WhipJimClyburn_0" and [f.kind for f in probed.findings] == ["size_mismatch"]  # 32 lines, not 16
-    assert probed.seconds == pytest.approx(1.0)  # stamps are whole seconds: 2 s of a 1 s file
-    assert [f.kind for f in probe_clip("hdtf", str(root), second).findings] == ["truncated"]
+    headers = probed("hdtf", root, fine)
+    assert fine.clip_id == "hdtf/WhipJimClyburn_0" and [f.kind for f in headers.findings] == ["size_mismatch"]  # 32 lines, not 16
+    assert headers.seconds == pytest.approx(1.0)  # stamps are whole seconds: 2 s of a 1 s file
+    assert [f.kind for f in probed("hdtf", root, second).findings] == ["truncated"]
 
 
 NAMES = [

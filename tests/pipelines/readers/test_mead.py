@@ -3,11 +3,10 @@
 from pathlib import Path
 
 import pytest
-from corpora import assert_accounted, clip, kinds, sound, touch
+from corpora import assert_accounted, clip, kinds, probed, sound, touch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.checking.headers import probe_clip
 from pipelines.readers import list_sources
 from pipelines.readers.mead import EMOTIONS, VIEWS
 from space_data import schema
@@ -30,14 +29,14 @@ def test_views_share_the_sound_and_the_recording(corpus: Path) -> None:
     assert_accounted(listing, corpus)
     front, left, neutral = listing.sources
     assert [front.clip_id, left.clip_id] == ["mead/M003/front/fear/level_2/007", "mead/M003/left_30/fear/level_2/007"]
-    assert front.audio == left.audio == str(corpus / "M003/audio/fear/level_2/007.m4a")
+    assert front.audio == left.audio == "M003/audio/fear/level_2/007.m4a"
     assert front.recording == left.recording == "M003/fear/level_2/007" and front.statement == "fear/level_2/007"
     assert (front.view, left.view, front.sex, front.emotion) == ("front", "left_30", "m", "fearful")
     assert front.intensity == pytest.approx(2 / 3)
     assert (neutral.subject, neutral.sex, neutral.emotion, neutral.intensity) == ("mead/W009", "f", "neutral", 0.0)
     assert kinds(listing)["unmatched"] == ["M003/audio/fear/level_2/008.m4a", "W009"]
     assert listing.counts == {"actors": 2, "views": 3, "emotions": 2, "takes": 2, "videos": 3, "sound files": 2}
-    assert probe_clip("mead", str(corpus), front).findings == []
+    assert probed("mead", corpus, front).findings == []
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,10 @@
 from pathlib import Path
 
 import pytest
-from corpora import assert_accounted, clip, kinds, sound, touch
+from corpora import assert_accounted, clip, kinds, probed, sound, touch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.checking.headers import probe_clip
 from pipelines.readers import list_sources
 from pipelines.readers.ravdess import EMOTIONS, PUBLISHED, TRIALS
 from space_data import schema
@@ -52,7 +51,7 @@ def test_three_modalities_are_one_clip(corpus: Path) -> None:
         "audio-only files": 3,
     }  # fmt: skip
     for source in listing.sources:
-        assert probe_clip("ravdess", str(corpus), source).findings == []
+        assert probed("ravdess", corpus, source).findings == []
 
 
 def test_all_files_in_one_folder(tmp_path: Path) -> None:

@@ -3,14 +3,14 @@
 from pathlib import Path
 
 import pytest
-from corpora import assert_accounted, clip, kinds, sound, touch
+from corpora import assert_accounted, clip, kinds, probed, sound, touch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.checking.headers import probe_clip
 from pipelines.readers import list_sources
 from pipelines.readers.voxceleb2 import PUBLISHED, annotated_frames, read_annotation
 from space_data import schema
+from space_data.store import Place
 
 DEV, TEST = "id00012/21Uxsk56VDQ", "id00017/01dfn2spqyE"
 HEAD = (
@@ -49,8 +49,8 @@ def test_clips_have_their_sound_labels_and_evidence(corpus: Path) -> None:
     listing = list_sources("voxceleb2", corpus)
     assert_accounted(listing, corpus)
     first, second, test, odd = (listing.sources[i] for i in (1, 2, 3, 0))
-    assert first.clip_id == f"vox2/{DEV}/00001" and first.path == str(corpus / f"dev/mp4/{DEV}/00001.mp4")
-    assert first.audio.endswith(f"dev/aac/{DEV}/00001.m4a")  # not the converted copy
+    assert first.clip_id == f"vox2/{DEV}/00001" and first.path == f"dev/mp4/{DEV}/00001.mp4"
+    assert first.audio == f"dev/aac/{DEV}/00001.m4a"  # not the converted copy
     assert (first.subject, first.sex, first.split, first.recording) == ("vox2/id00012", "m", "", "21Uxsk56VDQ")
     # SyncNet prints + where the sound leads; ours is + where it is late.
     assert (first.annotated_offset_frames, second.annotated_offset_frames) == (-2.0, 3.0)
@@ -110,7 +110,7 @@ def test_levels_may_be_joined_to_one_name(separator: str, youtube_id: str, tmp_p
     assert {(s.subject, s.recording, s.emotion, s.split) for s in (first, second)} == {
         ("vox2/id00012", youtube_id, schema.UNKNOWN, "")
     }
-    assert first.audio == str(root / f"{stem}.m4a") and odd.subject == "vox2/id00017"
+    assert first.audio == f"{stem}.m4a" and odd.subject == "vox2/id00017"
     assert kinds(listing) == {"misnamed": ["sub/id00017/odd.mp4"], "unmatched": ["vox2/id00012"]}
 
 
@@ -176,18 +176,18 @@ def test_annotations_of_another_file_and_unreadable_ones(tmp_path: Path) -> None
 def test_annotation_without_colons_and_with_zero_offset(tmp_path: Path) -> None:
     file = tmp_path / "00001.txt"
     file.write_text("Identity\tid00012\nReference\t21Uxsk56VDQ\nOffset\t0\nFV Conf\t20.230\t(1)\nASD Conf\t2.765\n\nFRAME\tX\n")
-    annotation = read_annotation(str(file))
+    annotation = read_annotation(Place.of(file))
     assert annotation is not None and (annotation.identity, annotation.offset_frames) == ("id00012", 0.0)
     assert str(0.0 - annotation.offset_frames) == "0.0"  # not -0.0
-    assert read_annotation(str(tmp_path / "none.txt")) is None
+    assert read_annotation(Place.of(tmp_path / "none.txt")) is None
 
 
 def test_frames_are_compared_with_annotated_rows_and_with_the_sound(corpus: Path) -> None:
     first, second = list_sources("voxceleb2", corpus).sources[1:3]
-    assert annotated_frames(first.path) == (str(corpus / f"dev/txt/{DEV}/00001.txt"), 10)
-    good = probe_clip("voxceleb2", str(corpus), first)
+    assert annotated_frames(Place.of(corpus / first.path)) == 10
+    good = probed("voxceleb2", corpus, first)
     assert good.findings == [] and good.seconds == pytest.approx(0.4)
-    (finding,) = probe_clip("voxceleb2", str(corpus), second).findings
+    (finding,) = probed("voxceleb2", corpus, second).findings
     assert (finding.kind, finding.detail) == ("frame_mismatch", "10 frames, 12 annotated rows")
 
 
@@ -195,7 +195,7 @@ def test_sound_of_another_length_is_named(tmp_path: Path) -> None:
     clip(tmp_path / f"mp4/{DEV}/00001.mp4", n_frames=25)
     sound(tmp_path / f"aac/{DEV}/00001.m4a", seconds=2.0)
     (source,) = list_sources("voxceleb2", tmp_path).sources
-    found = {finding.kind: finding.detail for finding in probe_clip("voxceleb2", str(tmp_path), source).findings}
+    found = {finding.kind: finding.detail for finding in probed("voxceleb2", tmp_path, source).findings}
     assert set(found) == {"length_mismatch", "frame_mismatch"} and found["frame_mismatch"].startswith("25 frames, sound for 5")
 
 
