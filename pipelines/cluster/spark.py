@@ -40,9 +40,11 @@ def worker(parts: Parts, folder: Path, master_port: int, slots: int) -> Command:
 def job_server(parts: Parts, folder: Path, master_port: int, ports: list[int]) -> Command:
     """Beam's job server, which is the driver of every job.
 
-    Spark comes last in its class path and in that of the executors, which would otherwise take Spark's old Guava for Beam's.
+    Spark comes last in its class path and in that of the executors, which would otherwise take Spark's old Guava for Beam's; but
+    it is Spark that writes the logs.
     """
-    beam = os.pathsep.join(map(str, unsent(parts.job_server_jars(), folder)))
+    jars = [jar for jar in parts.job_server_jars() if not jar.name.startswith("slf4j-api-")]
+    beam = os.pathsep.join(map(str, unsent(jars, folder)))
     entry = ["org.apache.beam.runners.spark.SparkJobServerDriver", f"--spark-master-url=spark://{LOOPBACK}:{master_port}"]
     argv = ["java", "-Xmx1g", *QUICK, *JAVA_17, *OPENS, "-Dspark.driver.host=127.0.0.1", "-Dspark.driver.bindAddress=127.0.0.1"]
     argv += ["-Dspark.ui.enabled=false", f"-Dspark.executor.extraClassPath={beam}"]
