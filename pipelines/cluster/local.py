@@ -29,7 +29,6 @@ KINDS = ("flink", "spark")
 READY_S = 120.0
 """Limit for each part to answer; the slowest, a job manager, takes some 5 s on an idle machine."""
 CLUSTER_FILE = "cluster.json"
-KEPT_MS = 60_000
 STALE = (WANTED, PIDS, ENDED, LOGS, KEEPER, CLUSTER_FILE, "task-manager-*", "job-manager", "job-server", "s3")
 """What an earlier cluster has left in the folder."""
 BOOT = """#!/bin/sh
@@ -159,11 +158,8 @@ class LocalCluster:
         options.append(f"--environment_type={environment}")
         if environment == "PROCESS":
             options.append(f"--environment_config={json.dumps({'command': str(self.folder / 'boot')})}")
-        if self.kind == "flink":
-            return [*options, f"--parallelism={parallelism or self.task_managers * self.slots}"]
-        # Spark takes its partitions from the cluster's cores, and its job server refuses options that it does not know. It lets
-        # go of the Python workers after each of the many steps that it makes of a graph: so they stay for a while.
-        return [*options, f"--environment_cache_millis={KEPT_MS}"]
+        # Spark takes its partitions from the cluster's cores, and its job server refuses options that it does not know.
+        return options + ([f"--parallelism={parallelism or self.task_managers * self.slots}"] if self.kind == "flink" else [])
 
     def registered(self) -> int:
         """Number of task managers that the job manager counts on."""
