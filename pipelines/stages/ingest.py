@@ -94,9 +94,13 @@ def probe_file(found: Found, settings: None, folder: Path) -> None:
     source = located(found.source, found.raw, "path", "audio")
     try:
         facts = read_facts(task_of(source))
-    except Rejected as rejection:
-        rejection.content = content_hash(*map(_content_of_rejected, source.files))
-        raise
+    except Rejected:
+        content = content_hash(*map(_content_of_rejected, source.files))
+        try:
+            facts = read_facts(task_of(source))  # the disk may have been away, and is not now
+        except Rejected as rejection:
+            rejection.content = content
+            raise
     (folder / FACTS_FILE).write_text(json.dumps(facts))
 
 
