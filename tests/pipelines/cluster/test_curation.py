@@ -148,6 +148,7 @@ def test_no_file_is_shared_but_the_bucket_and_a_task_manager_is_lost(
     assert {pack: after.get(pack) for pack in before} == before, "computed again although it was in the store"
     assert len(after) == len(list(clips.iterdir()))
     assert stages_that_differ(out, expected) == []
+    wait_for(lambda: not processes_of_jobs(cluster), limit_s=30.0)
 
 
 @pytest.mark.parametrize("cluster", ["spark"], indirect=True)
