@@ -221,6 +221,7 @@ def list_clips(root: Place) -> Listing:
         source, finding = misnamed_source(name, DATASET, speaker)
         sources.append(dataclasses.replace(source, split="test" if files.sets.get(speaker) == "test" else ""))
         findings.append(finding)
+    findings.sort(key=lambda finding: finding.path)
     companions = files.companions + texts - lone_texts + bool(files.meta)
     return tree.listing(sources, files.ignored + lone, findings, companions, counts)
 

@@ -103,12 +103,12 @@ def test_every_kept_segment_has_features_or_a_reason(layout: Layout) -> None:
 
 def test_nothing_kept_leaves_nothing_of_an_earlier_run(layout: Layout) -> None:
     features.run(params_with(), layout)
-    assert any(pq.read_metadata(file).num_rows for file in layout.features.rglob("*.parquet"))
+    assert any(pq.read_metadata(file).num_rows for file in Path(layout.features).rglob("*.parquet"))
     dropped = [dataclasses.replace(row, status=REJECTED) for row in read_table(layout.decisions, Decision)]
     write_sharded(layout.decisions, dropped, Decision, SHARDS)
     features.run(params_with(), layout)
     assert read_table(layout.segment_crops, SegmentCrop) == [] and frames_of(layout) == {}
-    assert not any(pq.read_metadata(file).num_rows for file in layout.features.rglob("*.parquet")), "whoever lists the folder"
+    assert not any(pq.read_metadata(file).num_rows for file in Path(layout.features).rglob("*.parquet")), "whoever lists the folder"
 
 
 def test_an_unlabelled_clip_has_no_emotion_not_even_neutral() -> None:

@@ -65,7 +65,7 @@ def test_what_is_wrong_is_named(corpus: Path) -> None:
     listing = list_sources("voxceleb2", corpus)
     assert kinds(listing) == {
         "misnamed": [f"dev/mp4/{DEV}/1.mp4"],
-        "unmatched": [f"test/aac/{TEST}/00003.m4a", f"dev/txt/{DEV}/00009.txt", "vox2/id00012", "vox2/id00017"],
+        "unmatched": [f"dev/txt/{DEV}/00009.txt", f"test/aac/{TEST}/00003.m4a", "vox2/id00012", "vox2/id00017"],
     }
     assert listing.ignored == {".md": 1, ".m4a": 1, ".txt": 1}
     assert listing.companions == 4  # two annotations, the converted sound, the table of speakers
