@@ -108,7 +108,7 @@ def test_nothing_kept_leaves_nothing_of_an_earlier_run(layout: Layout) -> None:
     write_sharded(layout.decisions, dropped, Decision, SHARDS)
     features.run(params_with(), layout)
     assert read_table(layout.segment_crops, SegmentCrop) == [] and frames_of(layout) == {}
-    assert not any(pq.read_metadata(file).num_rows for file in Path(layout.features).rglob("*.parquet")), "whoever lists the folder"
+    assert not any(pq.read_metadata(file).num_rows for file in Path(layout.features).rglob("*.parquet"))
 
 
 def test_an_unlabelled_clip_has_no_emotion_not_even_neutral() -> None:
