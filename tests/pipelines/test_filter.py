@@ -353,7 +353,7 @@ def test_bounds_that_no_rule_reads_do_not_exist() -> None:
 
 
 def test_the_stage_reads_tables_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(filter, "write_audit", lambda params, layout, stages: None)  # pages have tests of their own
+    monkeypatch.setattr("pipelines.audit.write.write_audit", lambda params, layout, stages: None)  # pages have tests of their own
     layout = Layout.in_folder(tmp_path)
     dark = dataclasses.replace(GOOD, clip_id="d", source_clip_id="d", luma_mean=10.0)
     write_table(layout.measures, [GOOD, dark], Measure)
