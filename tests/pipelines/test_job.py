@@ -239,7 +239,7 @@ def test_a_worker_that_cannot_start_is_told_at_once(tmp_path: Path) -> None:
 def test_a_second_run_is_refused_by_name_of_the_first(tmp_path: Path) -> None:
     hold = (
         "import sys, time, pathlib, pipelines.job.lock as lock\n"
-        "with lock.one_run_in(pathlib.Path(sys.argv[1])): print(1, flush=True); time.sleep(60)"
+        "with lock.one_run_in(pathlib.Path(sys.argv[1])): print(1, flush=True); time.sleep(600)"
     )
     first = subprocess.Popen([sys.executable, "-c", hold, str(tmp_path)], cwd=REPOSITORY, stdout=subprocess.PIPE)
     try:
