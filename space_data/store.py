@@ -38,7 +38,8 @@ COPIES = 4
 class Place:
     """A file or folder.
 
-    ``uri``: an absolute path, or ``s3://bucket/key?endpoint_override=...`` with the options of Arrow's file system.
+    ``uri``: an absolute path, or ``s3://bucket/key?endpoint_override=...`` with the options of Arrow's file system; in a key
+    a question mark is ``%3F`` there, and a per cent sign ``%25``.
     """
 
     uri: str
@@ -63,9 +64,15 @@ class Place:
         return self.uri.partition("://")[0] in SCHEMES
 
     @property
+    def _key(self) -> str:
+        """The URI without options, as its parts are called."""
+        path = self._address[0]
+        return path.replace("%3F", "?").replace("%25", "%") if self.is_remote else path
+
+    @property
     def name(self) -> str:
         """The last part of its path."""
-        return PurePosixPath(self._address[0]).name
+        return PurePosixPath(self._key).name
 
     @property
     def parent(self) -> "Place":
@@ -79,12 +86,12 @@ class Place:
         path, options = self._address
         if not self.is_remote:
             return Place(str(Path(path) / below))
-        return Place(f"{path.rstrip('/')}/{below}" + (f"?{options}" if options else ""))
+        key = below.replace("%", "%25").replace("?", "%3F")
+        return Place(f"{path.rstrip('/')}/{key}" + (f"?{options}" if options else ""))
 
     def __str__(self) -> str:
         """For messages: without options; a local one as seen from the working folder, if it lies below."""
-        path = self._address[0]
-        return path.removeprefix(f"{os.getcwd()}/") if not self.is_remote else path
+        return self._key if self.is_remote else self.uri.removeprefix(f"{os.getcwd()}/")
 
     def local(self) -> Path:
         """The path of a local one.
@@ -108,8 +115,7 @@ class Place:
     @property
     def path(self) -> str:
         """Path within ``filesystem``."""
-        path = self._address[0]
-        return path.partition("://")[2] if self.is_remote else path
+        return self._key.partition("://")[2] if self.is_remote else self.uri
 
     @contextlib.contextmanager
     def _named(self) -> Iterator[fs.FileSystem]:
@@ -151,7 +157,7 @@ class Place:
 
     def resolved(self) -> str:
         """Its path with links followed, to compare it with others, and for what the names of folders say."""
-        return self._address[0] if self.is_remote else os.path.realpath(self.uri)
+        return self._key if self.is_remote else os.path.realpath(self.uri)
 
     def is_folder(self) -> bool:
         """Whether there is a folder; in a bucket: anything below that name."""
@@ -278,7 +284,7 @@ def located(row: Row, root: Place, *fields: str) -> Row:
 
 def below(uri: str, root: Place) -> str:
     """``uri`` as tables hold it: relative to ``root`` if it lies there."""
-    path, top = Place(uri)._address[0], root._address[0].rstrip("/") + "/"
+    path, top = Place(uri)._key, root._key.rstrip("/") + "/"
     return path.removeprefix(top) if path.startswith(top) else uri
 
 

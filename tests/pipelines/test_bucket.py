@@ -45,6 +45,10 @@ def test_a_place_in_a_bucket_keeps_its_options(bucket: Path) -> None:
     assert (place / "b.txt").parent == place and (place / "b.txt").name == "b.txt" and str(place) == "s3://bucket/a"
     with pytest.raises(SpaceError, match="need a local folder"):
         os.fspath(place)
+    odd = Place.of("s3://bucket/a?region=x") / "what?/50%.mp4"
+    assert (odd.path, odd.name, str(odd)) == ("bucket/a/what?/50%.mp4", "50%.mp4", "s3://bucket/a/what?/50%.mp4")
+    assert odd.uri == "s3://bucket/a/what%3F/50%25.mp4?region=x" and odd.parent.name == "what?"
+    assert below(odd.uri, Place.of("s3://bucket/a?region=x")) == "what?/50%.mp4"
 
 
 def test_files_come_and_go(bucket: Path) -> None:
