@@ -16,7 +16,6 @@ from space_data.errors import SpaceError
 from space_data.files import lengths_in_words
 from space_data.params import load_params
 from space_data.schema import EMOTIONS, UNKNOWN
-from space_data.store import Place
 
 app = typer.Typer(
     help="Speech-driven portrait animation with controllable expression, and the curation of the video it learns from.",
@@ -166,6 +165,7 @@ def check(
 
     from pipelines.checking.check import check as run
     from pipelines.checking.check import print_report, write_json
+    from space_data.store import Place
 
     report = run(dataset.value, Place.of(source), look_at_contents=contents, look_into_headers=probe, workers=workers)
     if json is not None:
@@ -178,7 +178,9 @@ def check(
 
 @data.command(epilog="Exit status 0: sound; 1: a shard is damaged, which the next run replaces; 2: there are no tables.")
 def verify(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Output folder of `curate`, or data folder of the pipeline.")],
+    folder: Annotated[
+        str, typer.Argument(metavar="DIR", help="Output folder of `curate`, or data folder of the pipeline; or in a bucket.")
+    ],
     quiet: Quiet = False,
 ) -> None:
     """Hash every table of a run: are they what was written?"""

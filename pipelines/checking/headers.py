@@ -11,7 +11,7 @@ from pipelines.readers.voxceleb2 import annotated_frames
 from space_data import progress
 from space_data.media.container import MediaError
 from space_data.media.probe import MediaInfo, probe, stream_lengths
-from space_data.store import Place, local_file, located
+from space_data.store import Place, local_file
 from space_data.timebase import VIDEO_FPS
 
 LENGTH_TOLERANCE_S = 0.2
@@ -37,8 +37,7 @@ def probe_all(reader: str, root: Place, sources: list[Source], workers: int) -> 
     probed = []
     try:
         for source in progress.track(sources, "headers"):
-            whole = located(source, root, "path", "audio")
-            waiting.append((source, pool.submit(reader, whole, source.path, limit_s=PROBE_LIMIT_S)))
+            waiting.append((source, pool.submit(reader, root, source, limit_s=PROBE_LIMIT_S)))
             if len(waiting) > QUEUED_PER_WORKER * workers:
                 first, answer = waiting.popleft()
                 probed.append(_probed(first, answer.result()))
@@ -61,14 +60,15 @@ def _probed(source: Source, answer: Answer) -> Probed:
     return Probed(0.0, [Finding("unreadable", source.path, detail)])
 
 
-def probe_clip(reader: str, source: Source, path: str) -> Probed:
-    """In a worker: open one clip's files and compare what their headers say; ``path`` is the video's for findings."""
+def probe_clip(reader: str, root: Place, source: Source) -> Probed:
+    """In a worker: open one clip's files and compare what their headers say."""
+    path = source.path
     try:
-        video_file = local_file(source.path)
+        video_file = local_file((root / path).uri)
         info, (video_s, audio_s) = probe(video_file), stream_lengths(video_file)
         sound = info
         if source.audio:
-            sound_file = local_file(source.audio)
+            sound_file = local_file((root / source.audio).uri)
             sound, (_, audio_s) = probe(sound_file), stream_lengths(sound_file)
     except MediaError as error:
         return Probed(0.0, [Finding("unreadable", path, str(error))])
@@ -76,7 +76,7 @@ def probe_clip(reader: str, source: Source, path: str) -> Probed:
     if not info.has_video:
         findings.append(Finding("unreadable", path, f"no video stream (sound only: {info.audio_codec})"))
     if not sound.has_audio:
-        findings.append(Finding("unmatched", path, "no sound in it" + (" or its sound file" if source.audio else "")))
+        findings.append(Finding("unmatched", source.audio or path, "no sound in it"))
     length_s = video_s or info.duration_s
     start_s, end_s = source.part_s
     if end_s is not None and end_s > length_s + PART_SLACK_S:
@@ -88,18 +88,18 @@ def probe_clip(reader: str, source: Source, path: str) -> Probed:
         detail = f"{info.height} lines, the crop was made for {source.part_crop_height_px} (it is scaled)"
         findings.append(Finding("size_mismatch", source.clip_id, detail))
     if reader == "voxceleb2":
-        findings += _against_annotation(source, path, info, sound, audio_s)
+        findings += _against_annotation(root / path, path, info, sound, audio_s)
     return Probed(max(0.0, (length_s if end_s is None else min(end_s, length_s)) - start_s), findings)
 
 
-def _against_annotation(source: Source, path: str, info: MediaInfo, sound: MediaInfo, audio_s: float | None) -> list[Finding]:
+def _against_annotation(video: Place, path: str, info: MediaInfo, sound: MediaInfo, audio_s: float | None) -> list[Finding]:
     """VoxCeleb2: as many frames as annotated rows, and as much sound, to a frame (and to the coder's own frame).
 
     The rules are those by which SyncNet's trainer (joonson/syncnet_trainer) leaves files out; it sees wav files, hence the
     coder's frame. Frames are counted by their packets; ``measure`` compares that with what decodes.
     """
     findings = []
-    rows = annotated_frames(Place(source.path))
+    rows = annotated_frames(video)
     if rows is not None and info.shown_frames and rows != info.shown_frames:
         findings.append(Finding("frame_mismatch", path, f"{info.shown_frames} frames, {rows} annotated rows"))
     if audio_s is not None and info.shown_frames:

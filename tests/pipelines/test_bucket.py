@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from pyarrow import fs
 
+from pipelines.checking.check import check
+from pipelines.checking.verify import damaged
 from pipelines.job import lock
 from pipelines.job.faults import check_inputs, environment_fault
 from pipelines.job.lock import one_run_in
@@ -89,6 +91,8 @@ def test_a_corpus_is_listed_as_on_a_disk(bucket: Path, tmp_path: Path) -> None:
     text.write_text(ANNOTATION)
     there, here = list_sources("voxceleb2", "s3://bucket"), list_sources("voxceleb2", bucket)
     assert there == here and there.sources[0].path == UTTERANCE and there.sources[0].annotated_offset_frames == 2
+    checked = check("voxceleb2", Place.of("s3://bucket"))
+    assert checked.findings == check("voxceleb2", Place.of(bucket)).findings and checked.clips == 1
     assert annotated_frames(Place.of("s3://bucket") / UTTERANCE) == 2
     (bucket / "labels.csv").write_text(f"clip,emotion\n{UTTERANCE},happy\n")
     assert [source.emotion for source in list_sources("folder", "s3://bucket").sources] == ["happy"]
@@ -103,6 +107,12 @@ def test_tables(bucket: Path) -> None:
         (bucket / part).mkdir()
     write_sharded(folder, rows, Utterance, 2)
     assert has_table(folder) and read_table(folder, Utterance) == rows
+    assert list(damaged(Place.of("s3://bucket"))) == []
+    shard = min((bucket / "ingest" / "utterances").glob("*.parquet"))
+    content = shard.read_bytes()
+    shard.write_bytes(content[:-9] + bytes([content[-9] ^ 1]) + content[-8:])
+    assert ["have changed" in line for line in damaged(Place.of("s3://bucket"))] == [True]
+    shard.write_bytes(content)
     whole = located(rows[0], Place.of("s3://bucket/raw"), "audio")
     assert whole.audio == "s3://bucket/raw/0.wav" and below(whole.audio, Place.of("s3://bucket/raw")) == "0.wav"
 

@@ -10,7 +10,7 @@ import numpy as np
 from pipelines.checking.headers import Probed, probe_clip
 from pipelines.readers.listing import Listing, Source, suffix_of
 from space_data.media.encode import write_video, write_wav
-from space_data.store import Place, located
+from space_data.store import Place
 
 FPS = 25
 
@@ -65,7 +65,7 @@ def assert_accounted(listing: Listing, root: Path) -> None:
 
 def probed(reader: str, root: Path, source: Source) -> Probed:
     """What the headers of one clip's files say, of a corpus in the folder ``root``."""
-    return probe_clip(reader, located(source, Place.of(root), "path", "audio"), source.path)
+    return probe_clip(reader, Place.of(root), source)
 
 
 def kinds(listing: Listing) -> dict[str, list[str]]:
