@@ -30,6 +30,7 @@ from space_data.errors import SpaceError
 
 Fraction01 = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
+Weight = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 
@@ -285,12 +286,27 @@ class CompactStage(Section):
     seed: int
 
 
+class S2LLoss(Section):
+    """Weights of the parts of S2L's loss."""
+
+    mouth: Weight
+    velocity: Weight
+    lips: Weight
+    lids: Weight
+    irises: Weight
+    contact: Weight
+    contact_gap_iod: Positive
+
+
 class S2LStage(Section):
     """Speech2Landmarks."""
 
+    speech_encoder: Literal["log-mel", "whisper-tiny.en"]
+    speech_components: Count
     channels: Count
     hidden: Count
     lookahead_frames: Annotated[int, Field(ge=0, le=10)]
+    linear_share: Fraction01
     dropout: Annotated[float, Field(ge=0, lt=1)]
     filmed_share: Annotated[float, Field(ge=0, le=1)]
     batch: Count
@@ -299,6 +315,9 @@ class S2LStage(Section):
     learning_rate: Positive
     weight_decay: Annotated[float, Field(ge=0)]
     noise_below_peak_db: tuple[float, float]
+    component_noise: Weight
+    component_dropout: Annotated[float, Field(ge=0, lt=1)]
+    loss: S2LLoss
     seed: int
 
 
@@ -317,7 +336,8 @@ class PoseGenStage(Section):
 class Animate(Section):
     """Defaults of ``space animate`` that are taste rather than learnt."""
 
-    mouth_gain: Annotated[float, Field(ge=0.5, le=3)]
+    articulation: Annotated[float, Field(ge=0, le=1.5)]
+    fade_s: Annotated[float, Field(ge=0, le=2)]
     blinks_per_min: Annotated[float, Field(ge=0, le=60)]
     at_camera_share: Fraction01
     pose_strength: Annotated[float, Field(ge=0, le=1.5)]
