@@ -59,7 +59,7 @@ def run(params: Params, layout: Layout) -> None:
             raise SpaceError(f"{layout.feature_clips}: no clip of a training identity (see data.splits)")
         torch.manual_seed(settings.seed)
         model = S2L(config_for(settings, LogMel.spec, learnt))
-        fit_input(model, learnt)
+        fit_input(model, learnt, task_settings(settings).augmentation, settings.seed)
         fingerprint = content_hash(data.data_hash, settings.model_dump())
         task = S2LTask(model, learnt, validation[:VALIDATION_CLIPS], task_settings(settings), fingerprint)
         schedule = Schedule(

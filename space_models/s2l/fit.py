@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from space_data import landmarks as lm
 from space_data.schema import EMOTIONS
 from space_models.dataset import TrackClip, resting_faces
+from space_models.s2l.augment import Augmentation, another_room
 from space_models.s2l.features import speech_of
 from space_models.s2l.metrics import NEUTRAL
 from space_models.s2l.model import S2L
@@ -19,12 +20,30 @@ AS_AVERAGED = OutputSettings(articulation=0.0, fade_s=0.0)
 """Landmarks with the network's own lip gap."""
 
 
+PRIOR_UTTERANCES = 100
+"""So many tell what speech is like before any is heard."""
+
+
 @torch.no_grad()
-def fit_input(model: S2L, clips: list[TrackClip]) -> None:
-    """From training clips: the input's prior (for states, their principal components, too) and the neutral utterances."""
+def fit_input(model: S2L, clips: list[TrackClip], change: Augmentation, seed: int) -> None:
+    """From training clips: the input's prior (for states, their principal components, too) and the neutral utterances.
+
+    The prior of log-mel is that of speech in rooms: clean espeak-ng has twice the range of real recordings.
+    """
     sounds = [speech_of(c, model.config.encoder).reshape(-1, model.config.speech_width) for c in clips]
+    if model.speech_input.config.levelled:
+        torch.manual_seed(seed)
+        few = sounds[:: max(1, len(sounds) // PRIOR_UTTERANCES)]
+        sounds = [in_a_room(sound, change.noise_below_peak_db) for sound in few]
     model.speech_input.fit(sounds)
     model.neutral_speech.copy_(torch.from_numpy(neutral_speech(clips, model)))
+
+
+def in_a_room(log_power: NDArray[np.float32], noise_below_peak_db: tuple[float, float]) -> NDArray[np.float32]:
+    """An utterance (F, W) as augmentation has it."""
+    batch = torch.from_numpy(log_power)[None]
+    everywhere = torch.ones(batch.shape[:2], dtype=torch.bool)
+    return np.asarray(another_room(batch, everywhere, noise_below_peak_db)[0].numpy())
 
 
 def neutral_speech(clips: list[TrackClip], model: S2L) -> NDArray[np.float32]:

@@ -35,10 +35,13 @@ class S2L(nn.Module):
 
     gap_knots: Tensor
     neutral_speech: Tensor
+    weights_sha256: str
+    """of the file it was loaded from; empty for a model that was not"""
 
     def __init__(self, config: S2LConfig) -> None:
         super().__init__()
         self.config = config
+        self.weights_sha256 = ""
         self.network = S2LNetwork(config)
         kind = LOG_MEL_INPUT if config.encoder == LOG_MEL else WHISPER_INPUT
         self.speech_input = SpeechInput(kind, config.per_frame, config.speech_width, config.speech_channels)
@@ -69,6 +72,12 @@ class S2L(nn.Module):
         shown = torch.from_numpy(face.reshape(1, -1)).expand(len(mixtures), -1)
         return np.asarray(self.network.mixed(self(speech, shown, mixtures)).mean(1).numpy())
 
+    @torch.no_grad()
+    def constant_inputs(self, face: Points) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Means of what the last layers see, (hidden,) and (FILTER_RANK,), over neutral utterances said by ``face`` (78, 3)."""
+        output = self(self.neutral_speech[None], torch.from_numpy(face.reshape(1, -1)), torch.zeros(1, len(EMOTIONS)))
+        return output.hidden[0].mean(0).numpy(), output.patterns[0].mean(0).numpy()
+
     def speaker(self, portrait: Points, portrait_emotion: NDArray[np.floating]) -> Speaker:
         """A portrait's normalised face (78, 3), in the state that ``portrait_emotion`` (9,) says, ready to speak."""
         face = relaxed(portrait)
@@ -91,6 +100,7 @@ def load_s2l(folder: Path) -> S2L:
     card = load_card(folder, "s2l")
     model = S2L(S2LConfig(**card.config))
     load_weights(folder, card, model)
+    model.weights_sha256 = card.weights_sha256
     return model.eval()
 
 

@@ -78,10 +78,10 @@ class GapMap:
         return np.asarray(bare + opening * np.clip(bare / OPEN_GAP_IOD, 0.0, 1.0))
 
 
-def fit_gap_map(predicted: Values, opening: Values, measured: Values) -> GapMap:
+def fit_gap_map(predicted: Values, opening: Values, measured: Values, n_quantiles: int = N_QUANTILES) -> GapMap:
     """The map for which ``opened`` meets the measured gaps (F,) of speech; see ``opened`` for the others, (F,)."""
     bare = np.where(measured > CLOSED_GAP_IOD, np.maximum(measured - opening, CLOSED_GAP_IOD), measured)
-    return GapMap.fit(predicted - opening, bare)
+    return GapMap.fit(predicted - opening, bare, n_quantiles)
 
 
 def with_gap(points: Points, gap: Values) -> Points:

@@ -120,6 +120,19 @@ def predict(
     return np.concatenate([landmarks, finish(model, state)])
 
 
+def hear(
+    model: S2L, state: StreamState, speech: NDArray[np.floating], emotion: NDArray[np.floating]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """What the network's last layers see in the T frames of ``speech``: (T, hidden) and (T, FILTER_RANK); for fitting."""
+    _, normalised = model.speech_input.step(state.speech, speech.reshape(-1, speech.shape[-1]))
+    ahead = model.config.lookahead_frames
+    held = np.repeat(normalised[-1:], ahead * model.config.per_frame, axis=0)
+    with torch.no_grad():
+        heard = torch.from_numpy(np.concatenate([normalised, held])[None])
+        output = model(heard, torch.from_numpy(state.speaker.face.reshape(1, -1)), torch.from_numpy(model.learnt(emotion)[None]))
+    return output.hidden[0, ahead:].numpy(), output.patterns[0, ahead:].numpy()
+
+
 @torch.no_grad()
 def _advance(
     model: S2L, state: StreamState, normalised: NDArray[np.float32], mixtures: NDArray[np.floating]
