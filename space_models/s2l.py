@@ -133,9 +133,10 @@ class S2L(nn.Module):
     ) -> NDArray[np.float32]:
         """Normalised landmarks (T, 78, 3) of ``face`` (78, 3) saying ``features`` (T, 160) with ``emotion`` (9,)."""
         emotion = learnt_emotion(emotion, self.config.labelled, self.config.unlabelled, "s2l")
-        log_mel = torch.from_numpy(standardised(features.reshape(-1, MEL_BANDS))[None])
-        deep, linear = self(log_mel, torch.from_numpy(face.reshape(1, -1)), torch.from_numpy(emotion[None].astype(np.float32)))
-        return face[None] + torch.lerp(deep, linear, FILTER_SHARE)[0].numpy()
+        arrays = (standardised(features.reshape(-1, MEL_BANDS)), face.ravel(), emotion.astype(np.float32))
+        device = self.out.weight.device
+        deep, linear = self(*(torch.from_numpy(array[None]).to(device) for array in arrays))
+        return face[None] + torch.lerp(deep, linear, FILTER_SHARE)[0].float().cpu().numpy()
 
 
 def load_s2l(folder: Path) -> S2L:
@@ -198,6 +199,8 @@ def augmented(log_mel: NDArray[np.float32], rng: np.random.Generator, noise_db: 
 class S2LTask:
     """Windows of speech with the landmarks that go with them (``trainer.Task``)."""
 
+    criterion = "lmd_mouth"
+
     def __init__(
         self,
         train: list[TrackClip],
@@ -206,17 +209,15 @@ class S2LTask:
         frames: int,
         noise_db: tuple[float, float],
         filmed_share: float,
-        fingerprint: str,
     ) -> None:
         kinds = {kind: [c for c in train if c.clip.kind == kind] for kind in ("video", "speech_only")}
         self._kinds = [clips for clips in kinds.values() if clips]
         self._filmed_share = filmed_share if len(self._kinds) == 2 else 1.0
         self._of_subject = by_subject(train)
-        self._held_out = held_out
+        self.held_out = list(by_subject(held_out).values())
         self._batch, self._frames, self._noise_db = batch, frames, noise_db
-        self.fingerprint = fingerprint
 
-    def batch(self, rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
+    def batch(self, rng: np.random.Generator, draw: int) -> dict[str, NDArray[np.float32]]:
         """One batch: ``log_mel``, ``face``, ``emotion``, ``target`` (batch, T, 78, 3) displacement, ``mask`` (batch, T).
 
         The face shown is what ``animate`` would show, given any frame of the subject as portrait. It may wear an emotion already,
@@ -242,7 +243,7 @@ class S2LTask:
             "face": face.ravel(),
             "emotion": clip.clip.emotion,
             "target": np.pad(points - face, ((0, short), (0, 0), (0, 0))),
-            "mask": (np.arange(n) < len(points)).astype(np.float32),
+            "mask": np.pad(~clip.interpolated[begin : begin + n], (0, short)).astype(np.float32),
         }
 
     def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
@@ -252,12 +253,10 @@ class S2LTask:
         beside, _ = displacement_loss(linear, batch["target"], batch["mask"])
         return total + beside, {**parts, "linear": beside}
 
-    def validate(self, model: nn.Module) -> dict[str, float]:
-        """Mouth distance and lip-gap correlation on held-out identities."""
-        device = next(model.parameters()).device
-        figures = evaluate(model.to("cpu"), self._held_out) if self._held_out else {}  # type: ignore[arg-type]
-        model.to(device)
-        return {name: figures[name] for name in ("lmd_mouth", "lip_gap_r") if name in figures}
+    def validate(self, model: nn.Module, unit: list[TrackClip]) -> dict[str, float]:
+        """Mouth distance and lip-gap correlation on the clips of one held-out identity."""
+        figures = evaluate(model, unit)  # type: ignore[arg-type]
+        return {name: figures[name] for name in ("lmd_mouth", "lip_gap_r")}
 
 
 def displacement_loss(out: Tensor, target: Tensor, mask: Tensor) -> tuple[Tensor, dict[str, Tensor]]:
