@@ -47,8 +47,8 @@ class DvcStage:
 def _model(name: str, desc: str, *deps: str, params: tuple[str, ...] = ()) -> DvcStage:
     folder = f"models/{name}"
     return DvcStage(
-        desc, deps, (name, *params), (f"{folder}/weights.safetensors", f"{folder}/card.json"), (f"{folder}/metrics.json",),
-        (Plot(f"{folder}/curves.csv", "step", "loss"),),
+        desc, deps, (name, "training", *params), (f"{folder}/weights.safetensors", f"{folder}/card.json"),
+        (f"{folder}/metrics.json",), (Plot(f"{folder}/curves.csv", "step", "loss"),),
     )  # fmt: skip
 
 
@@ -94,7 +94,7 @@ DVC = {
         ("align",), ("data/align",),
     ),
     "generator": DvcStage(
-        "the face generator, shipped and verified or newly trained", ("data/align", "data/features"), ("generator",),
+        "the face generator, shipped and verified or newly trained", ("data/align", "data/features"), ("generator", "training"),
         ("models/compact",), assets=("space_models/assets/compact",),
     ),
     "latents": DvcStage(

@@ -342,7 +342,8 @@ def read_table(path: Place | Path | str, row_class: type[Row]) -> list[Row]:
 
 def by_clip(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
     """Split a frame-level table into (clip_id, its rows); a clip's rows are contiguous, as the writer leaves them."""
-    ids = table.column("clip_id").combine_chunks().dictionary_encode()
+    # By dictionary, not as text, which more than 2 GB of would not fit into one array (65 million rows).
+    ids = table.column("clip_id").dictionary_encode().unify_dictionaries().combine_chunks()
     codes = np.asarray(ids.indices)
     if not len(codes):
         return

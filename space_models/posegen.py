@@ -159,6 +159,9 @@ class PoseClip:
     pose: NDArray[np.float32]
     sound: NDArray[np.float32]
 
+    def __len__(self) -> int:
+        return len(self.pose)
+
 
 def pose_clip(subject: str, pose: NDArray[np.float32], log_mel: NDArray[np.float32]) -> PoseClip:
     """Key poses and sound of a clip: pose track (T, 7), mean-normalised log-mel by frame (T, 160)."""
@@ -175,11 +178,12 @@ def units_of(clips: list[PoseClip]) -> tuple[tuple[float, ...], tuple[float, ...
 class PoseTask:
     """Next-step prediction on random stretches of key poses (``trainer.Task``)."""
 
-    def __init__(self, train: list[PoseClip], held_out: list[PoseClip], batch: int, keys: int, fingerprint: str) -> None:
-        self._train, self._held_out, self._batch, self._keys = train, held_out, batch, keys
-        self.fingerprint = fingerprint
+    criterion = "val_nll"
 
-    def batch(self, rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
+    def __init__(self, train: list[PoseClip], held_out: list[PoseClip], batch: int, keys: int) -> None:
+        self._train, self.held_out, self._batch, self._keys = train, held_out, batch, keys
+
+    def batch(self, rng: np.random.Generator, draw: int) -> dict[str, NDArray[np.float32]]:
         """``sound`` (batch, keys, 8) and ``pose`` (batch, keys, 6); mirrored left-right half of the time."""
         chosen = [self._train[i] for i in rng.integers(0, len(self._train), self._batch)]
         sound, pose = [], []
@@ -196,9 +200,9 @@ class PoseTask:
         """Negative log likelihood of the steps."""
         return negative_log_likelihood(model, batch["sound"], batch["pose"]), {}
 
-    def validate(self, model: nn.Module) -> dict[str, float]:
-        """Negative log likelihood on held-out identities."""
-        return {"val_nll": held_out_nll(model, self._held_out)} if self._held_out else {}  # type: ignore[arg-type]
+    def validate(self, model: nn.Module, unit: PoseClip) -> dict[str, float]:
+        """Negative log likelihood of a held-out clip."""
+        return {"val_nll": held_out_nll(model, [unit])}  # type: ignore[arg-type]
 
 
 @torch.no_grad()

@@ -181,7 +181,9 @@ def speech_of(clip: TrackClip, encoder: str) -> NDArray[np.float32]:
     """
     if encoder == LOG_MEL:
         return features_to_frames(clip.log_mel)
-    raise SpaceError(f"{clip.clip.clip_id}: no features of {encoder} in the tables")
+    if clip.states is None:
+        raise SpaceError(f"{clip.clip.clip_id}: no states of {encoder} (set features.speech_encoder: {encoder}, run stage `speech`)")
+    return clip.states.astype(np.float32)
 
 
 def _decayed(x: Array, before: Array, keep: float) -> Array:

@@ -68,7 +68,7 @@ def gaps_of(model: S2L, clips: list[TrackClip]) -> tuple[NDArray[np.float64], ND
         for portrait, worn in ((clip.normalised[0], emotion), (resting[clip.clip.subject], NEUTRAL)):
             gap = lm.lip_gap(predict(model, speech, portrait, emotion, worn, AS_AVERAGED))
             opening = model.speaker(portrait, worn).opening(model.learnt(np.tile(emotion, (len(clip), 1))))
-            usable = clip.speech
+            usable = clip.speaking & ~clip.interpolated
             found.append((gap[usable], opening[usable], lm.lip_gap(clip.normalised)[usable]))
     predicted, opening, measured = (np.concatenate(column).astype(np.float64) for column in zip(*found, strict=True))
     return predicted, opening, measured

@@ -159,24 +159,22 @@ def evaluate(
                 rows[f"{name}lmd_mouth_mean"].append(mouth_distance(moved, reference))
         if baseline is not None:
             rows["lmd_mouth_mean_face"].append(mouth_distance(np.broadcast_to(baseline.face, reference.shape), reference))
-        figures.add(track, reference, clip.speech)
-        by_emotion[_label(emotion)].add(track, reference, clip.speech)
+        figures.add(track, reference, clip.speaking)
+        by_emotion[_label(emotion)].add(track, reference, clip.speaking)
         other = np.resize(speech_of(clips[i - 1], model.config.encoder), speech.shape)
-        shuffled.add(predict(model, other, reference[0], emotion, emotion, settings), reference, clip.speech)
+        shuffled.add(predict(model, other, reference[0], emotion, emotion, settings), reference, clip.speaking)
     found = {name: float(np.mean(values)) for name, values in rows.items()}
     lips = {name: value for name, value in figures.summary().items() if name not in ("lmd_mouth", "lvd_mouth")}
     emotions = {f"closure_f1_{name}": own.closures.f1 for name, own in by_emotion.items() if name}
     return found | lips | emotions | {"closure_f1_shuffled": shuffled.closures.f1, "lip_gap_r_shuffled": shuffled.summary()["lip_gap_r"]}
 
 
-def watched(model: S2L, clips: list[TrackClip]) -> dict[str, float]:
-    """The two figures of the learning curve: mouth distance and lip-gap correlation from the first frame of ``clips``."""
-    figures = LipFigures()
-    for clip in clips:
-        emotion = clip.clip.emotion
-        track = predict(model, speech_of(clip, model.config.encoder), clip.normalised[0], emotion, emotion)
-        figures.add(track, clip.normalised, clip.speech)
-    return {name: value for name, value in figures.summary().items() if name in ("lmd_mouth", "lip_gap_r")} if clips else {}
+def watched(model: S2L, clip: TrackClip) -> dict[str, float]:
+    """The two figures of the learning curve: mouth distance and lip-gap correlation from the clip's first frame."""
+    figures, emotion = LipFigures(), clip.clip.emotion
+    track = predict(model, speech_of(clip, model.config.encoder), clip.normalised[0], emotion, emotion)
+    figures.add(track, clip.normalised, clip.speaking)
+    return {name: figures.summary()[name] for name in ("lmd_mouth", "lip_gap_r")}
 
 
 def _label(emotion: NDArray[np.floating]) -> str:

@@ -30,19 +30,18 @@ class TaskSettings:
 class S2LTask:
     """Random windows of the training clips; the model's input buffers must be fitted before."""
 
-    def __init__(
-        self, model: S2L, train: list[TrackClip], watched_clips: list[TrackClip], settings: TaskSettings, fingerprint: str
-    ) -> None:
+    criterion = "lmd_mouth"
+
+    def __init__(self, model: S2L, train: list[TrackClip], held_out: list[TrackClip], settings: TaskSettings) -> None:
         kinds = {kind: [c for c in train if c.clip.kind == kind] for kind in ("video", "speech_only")}
         self._kinds = [clips for clips in kinds.values() if clips]
         self._settings = settings
         self._filmed_share = settings.filmed_share if len(self._kinds) == 2 else 1.0
         self._of_subject = by_subject(train)
-        self._watched = watched_clips
+        self.held_out = held_out
         self._input, self._encoder = model.speech_input, model.config.encoder
-        self.fingerprint = fingerprint
 
-    def batch(self, rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
+    def batch(self, rng: np.random.Generator, draw: int) -> dict[str, NDArray[np.float32]]:
         """One batch, B windows of T frames.
 
         ``speech`` (B, F, W), whole utterances of up to F samples, of which ``length`` (B,) count; ``begin`` (B,), the window's first
@@ -77,7 +76,7 @@ class S2LTask:
             "face": face,
             "emotion": clip.clip.emotion.astype(np.float32),
             "target": np.pad(points - face, ((0, short), (0, 0), (0, 0))).astype(np.float32),
-            "mask": (np.arange(n) < len(points)).astype(np.float32),
+            "mask": np.pad(~clip.interpolated[begin : begin + n], (0, short)).astype(np.float32),
         }
 
     def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
@@ -94,9 +93,6 @@ class S2LTask:
         linear, _ = displacement_loss(output.linear[:, ahead:], *shared)
         return total + linear, {**parts, "linear": linear}
 
-    def validate(self, model: nn.Module) -> dict[str, float]:
-        """Mouth distance and lip-gap correlation on held-out identities."""
-        device = next(model.parameters()).device
-        figures = watched(model.to("cpu"), self._watched)  # type: ignore[arg-type]
-        model.to(device)
-        return figures
+    def validate(self, model: nn.Module, unit: TrackClip) -> dict[str, float]:
+        """Mouth distance and lip-gap correlation of a clip of a held-out identity."""
+        return watched(model, unit)  # type: ignore[arg-type]

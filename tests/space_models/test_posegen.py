@@ -65,8 +65,8 @@ def test_it_learns_that_steps_follow_the_sound() -> None:
 
     clips, held_out = [clip() for _ in range(20)], [clip() for _ in range(5)]
     net = PoseGen(PoseGenConfig(24, *posegen.units_of(clips)))
-    task = PoseTask(clips, held_out, batch=16, keys=20, fingerprint="test")
+    task = PoseTask(clips, held_out, batch=16, keys=20)
     schedule = Schedule(120, 1e-2, 0.0, 0.3, 1.0, 60, seed=1)
-    train("posegen", net, task, schedule, state_file=None)
+    train("posegen", net, task, schedule, settings={}, data_hash="")
     figures = posegen.evaluate(net, held_out, seed=0)
     assert figures["nll"] < figures["nll_mean_predictor"] - 0.5

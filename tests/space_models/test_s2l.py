@@ -98,7 +98,7 @@ def clips(face: np.ndarray, n: int, rng: np.random.Generator, emotion: str = "ne
         points[:, 54, 0] += 0.1 * (emotion in ("happy", UNKNOWN))
         log_mel = np.repeat(loud[2:62], 4)[:, None] * np.linspace(1, 3, 40) + rng.normal(0, 0.1, (240, 40))
         row = FeatureClip(f"{emotion}{i}", "video", "made", f"s{i % 3}", "en", "train", emotion_vector(emotion, 1.0), 60)
-        found.append(TrackClip(row, points, np.zeros((60, 7), np.float32), log_mel.astype(np.float32), loud[2:62] > 0))
+        found.append(TrackClip(row, points, np.zeros((60, 7), np.float32), log_mel.astype(np.float32), np.zeros(60, bool)))
     return found
 
 
@@ -106,8 +106,8 @@ def test_it_learns_lips_that_follow_sound_and_emotion(face: np.ndarray, rng: np.
     learnt = clips(face, 12, rng) + clips(face, 12, rng, "happy")
     torch.manual_seed(0)
     net = S2L(S2LConfig(channels=24, hidden=32, lookahead_frames=2, dropout=0.25))
-    task = S2LTask(learnt, [], batch=12, frames=40, noise_db=(30.0, 60.0), filmed_share=0.5, fingerprint="test")
-    train("s2l", net, task, Schedule(180, 5e-3, 0.0, 0.3, 1.0, 60, seed=1), state_file=None)
+    task = S2LTask(learnt, [], batch=12, frames=40, noise_db=(30.0, 60.0), filmed_share=0.5)
+    train("s2l", net, task, Schedule(180, 5e-3, 0.0, 0.3, 1.0, 60, seed=1), settings={}, data_hash="")
     figures = s2l.evaluate(net, clips(face, 4, rng), s2l.Means.of(learnt))
     assert figures["lip_gap_r"] > 0.8
     sound = np.zeros((50, 160), np.float32)
@@ -119,8 +119,8 @@ def test_unlabelled_clips_that_smile_leave_neutral_alone(face: np.ndarray, rng: 
     learnt = clips(face, 12, rng) + clips(face, 12, rng, UNKNOWN)
     torch.manual_seed(0)
     net = S2L(S2LConfig(channels=24, hidden=32, lookahead_frames=2, dropout=0.25, unlabelled=True))
-    task = S2LTask(learnt, learnt[-1:], batch=12, frames=40, noise_db=(30.0, 60.0), filmed_share=0.5, fingerprint="test")
-    result = train("s2l", net, task, Schedule(180, 5e-3, 0.0, 0.3, 1.0, 60, seed=1), state_file=None)
+    task = S2LTask(learnt, learnt[-1:], batch=12, frames=40, noise_db=(30.0, 60.0), filmed_share=0.5)
+    result = train("s2l", net, task, Schedule(180, 5e-3, 0.0, 0.3, 1.0, 60, seed=1), settings={}, data_hash="")
     assert all(np.isfinite(list(row.values())).all() for row in result.curves), "no NaN in a loss or a figure"
     sound = np.zeros((50, 160), np.float32)
     portraits = [s2l.relaxed(clip.normalised[0]) for clip in (learnt[0], learnt[-1])]  # half of those shown smile, too
@@ -135,8 +135,8 @@ def test_unlabelled_clips_that_smile_leave_neutral_alone(face: np.ndarray, rng: 
 def test_unlabelled_clips_touch_the_emotions_by_shared_weights_only(face: np.ndarray, rng: np.random.Generator) -> None:
     torch.manual_seed(0)
     net = S2L(S2LConfig(channels=16, hidden=24, lookahead_frames=2, dropout=0.25, unlabelled=True))
-    task = S2LTask(clips(face, 2, rng, UNKNOWN), [], 3, 40, (30.0, 60.0), 0.5, "test")
-    task.loss(net, {name: torch.from_numpy(value) for name, value in task.batch(rng).items()})[0].backward()
+    task = S2LTask(clips(face, 2, rng, UNKNOWN), [], 3, 40, (30.0, 60.0), 0.5)
+    task.loss(net, {name: torch.from_numpy(value) for name, value in task.batch(rng, 0).items()})[0].backward()
     weights = [*(film.linear.weight for film in (*net.films, net.film_out)), net.lasting.weight]
     for weight in weights:
         assert weight.grad is not None and weight.grad[:, len(EMOTIONS)].any(), "the null condition learns"
@@ -150,9 +150,9 @@ def test_without_unlabelled_clips_there_is_no_null(face: np.ndarray, rng: np.ran
     sound = rng.normal(size=(10, 160)).astype(np.float32)
     unknown, neutral = (net.eval().predict(sound, face, emotion_vector(e, 1.0)) for e in (UNKNOWN, "neutral"))
     assert (unknown == neutral).all()
-    task = S2LTask(clips(face, 2, rng, UNKNOWN), [], 3, 40, (30.0, 60.0), 0.5, "test")
+    task = S2LTask(clips(face, 2, rng, UNKNOWN), [], 3, 40, (30.0, 60.0), 0.5)
     with pytest.raises(RuntimeError, match="non-finite"):
-        train("s2l", net, task, Schedule(2, 5e-3, 0.0, 0.3, 1.0, 1, seed=1), state_file=None)
+        train("s2l", net, task, Schedule(2, 5e-3, 0.0, 0.3, 1.0, 1, seed=1), settings={}, data_hash="")
 
 
 def test_mouth_distance_is_that_of_the_shift(face: np.ndarray) -> None:
@@ -165,8 +165,8 @@ def test_mouth_distance_is_that_of_the_shift(face: np.ndarray) -> None:
 
 def test_batches_repeat_with_their_generator_and_short_clips_are_masked(face: np.ndarray, rng: np.random.Generator) -> None:
     learnt = clips(face, 4, rng)
-    task = S2LTask(learnt, [], batch=3, frames=80, noise_db=(12.0, 50.0), filmed_share=0.5, fingerprint="test")
-    first, again = (task.batch(np.random.default_rng(5)) for _ in range(2))
+    task = S2LTask(learnt, [], batch=3, frames=80, noise_db=(12.0, 50.0), filmed_share=0.5)
+    first, again = (task.batch(np.random.default_rng(5), 0) for _ in range(2))
     assert all((first[name] == again[name]).all() for name in first)
     assert first["log_mel"].shape == (3, 320, s2l.HEARD_BANDS) and first["target"].shape == (3, 80, 78, 3)
     assert (first["mask"].sum(1) == 60).all() and np.isfinite(first["log_mel"]).all()
@@ -181,8 +181,8 @@ def test_filmed_clips_have_their_share_of_a_batch(face: np.ndarray, rng: np.rand
     filmed, heard = clips(face, 2, rng), clips(face, 6, rng, "happy")
     heard = [replace(c, clip=replace(c.clip, kind="speech_only", subject="voice")) for c in heard]
     for share, wanted in ((0.0, 0.0), (0.75, 0.75), (1.0, 1.0)):
-        task = S2LTask(filmed + heard, [], batch=400, frames=25, noise_db=(12.0, 50.0), filmed_share=share, fingerprint="test")
-        emotions = task.batch(rng)["emotion"]
+        task = S2LTask(filmed + heard, [], batch=400, frames=25, noise_db=(12.0, 50.0), filmed_share=share)
+        emotions = task.batch(rng, 0)["emotion"]
         assert (emotions[:, EMOTIONS.index("neutral")] > 0).mean() == pytest.approx(wanted, abs=0.1)
 
 
