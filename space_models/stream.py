@@ -12,7 +12,7 @@ A set of no more than ``groups`` row groups is one block that stays: all that fi
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,6 +32,8 @@ from space_models.dataset import FRAME_COLUMNS, SHORTEST_FRAMES, TrackClip, by_s
 
 logger = logging.getLogger(__name__)
 
+StatesOf = Callable[[Sequence[str]], Iterable[tuple[str, NDArray[np.float32]]]]
+"""Clip ids → (clip id, states (T, P, W)) of these and perhaps of others (``speech_states.stream_speech``)."""
 KINDS = ("video", "speech_only")
 FEW_PEOPLE = 16
 
@@ -120,18 +122,19 @@ class _Group:
 class ClipStream:
     """Blocks of clips of one split (``ClipSource``); the next block is read by a thread while this one is drawn from."""
 
-    def __init__(self, frames: Place, clips: Place, plan: BlockPlan) -> None:
+    def __init__(self, frames: Place, clips: Place, plan: BlockPlan, states: StatesOf | None = None) -> None:
         """Look up which clips lie where; no frames are read yet.
 
         Args:
             frames: folder of one split's ``FeatureFrame`` shards.
             clips: ``FeatureClip`` rows; clips under a second are left out.
             plan: see ``BlockPlan``.
+            states: gives a speech encoder's states of clips, where models hear those.
 
         Raises:
             SpaceError: a table is missing, holds no clip long enough, or cuts clips in two; the plan has too few groups.
         """
-        self._frames, self._clips, self._plan = frames, clips, plan
+        self._frames, self._clips, self._plan, self._states = frames, clips, plan, states
         self._about = read_arrow(clips, FeatureClip)
         groups = _groups(frames, self._about)
         of_kind = {name: pc.equal(self._about.column("kind"), name).to_numpy() for name in KINDS}
@@ -168,13 +171,14 @@ class ClipStream:
 
     def block(self, kind: str, draw: int) -> Block:
         """Clips of a kind that micro-batch ``draw`` is drawn from; begins to read those that come after them."""
-        now, after = ((kind, *self._groups_of(kind, each)) for each in (draw, draw + self._plan.stay))
-        for key in [key for key in self._read if key[:2] == now[:2] and key[2] not in (now[2], after[2])]:
+        micro_batch, now, groups_now = self._groups_of(kind, draw)
+        _, after, groups_after = self._groups_of(kind, draw + self._plan.stay)
+        for key in [key for key in self._read if key[:2] == (kind, micro_batch) and key[2] not in (now, after)]:
             del self._read[key]
-        for *key, numbers in (now, after):
-            if tuple(key) not in self._read:
-                self._read[tuple(key)] = self._reader.submit(self._block_of, kind, numbers)  # type: ignore[index]
-        return self._read[now[:3]].result()
+        for number, groups in ((now, groups_now), (after, groups_after)):
+            if (kind, micro_batch, number) not in self._read:
+                self._read[kind, micro_batch, number] = self._reader.submit(self._block_of, kind, groups)
+        return self._read[kind, micro_batch, now].result()
 
     def sample(self) -> list[TrackClip]:
         """The clips of the first step's blocks: for means and units of the set; all of it, where it is one block."""
@@ -196,10 +200,12 @@ class ClipStream:
         groups = sorted((self._pools[kind][i] for i in numbers), key=lambda g: (g.file.uri, g.number))
         lines = np.concatenate([g.lines for g in groups])
         rows = {row.clip_id: row for row in from_arrow(self._about.take(lines), FeatureClip) if row.kind == kind}
+        states = {} if self._states is None else {name: each.astype(np.float16) for name, each in self._states(list(rows))}
         found = []
         for file in dict.fromkeys(g.file for g in groups):
             for table in read_groups(file, [g.number for g in groups if g.file == file], FRAME_COLUMNS):
-                found += [track_clip(rows[clip_id], own) for clip_id, own in by_clip(table) if clip_id in rows]
+                own = ((clip_id, part) for clip_id, part in by_clip(table) if clip_id in rows)
+                found += [track_clip(rows[clip_id], part, states.get(clip_id)) for clip_id, part in own]
         return Block(tuple(sorted(found, key=lambda c: c.clip.clip_id)))
 
     def _tell(self) -> None:

@@ -31,8 +31,8 @@ def run(folder: Path, what: str, *more: str, ranks: int = 1, returns: int = 0) -
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The runs: ``whole`` and ``killed`` (which goes on) on one process, ``two`` and ``moved`` (which goes on with the killed one)
-    on two."""
+    """The runs: ``whole`` and ``killed`` (which goes on) on one process; on two ``two`` and ``moved``, which goes on with the
+    killed one."""
     folder, rng = tmp_path_factory.mktemp("ranks"), np.random.default_rng(0)
     with pytest.MonkeyPatch.context() as patch:
         write_clips(Layout.in_folder(folder), patch, 96)
