@@ -31,6 +31,7 @@ from space_data.landmarks import (
 )
 from space_data.params import Warp
 from space_models.generators import Needs
+from space_models.generators.warp_background import hold_still, near_person
 from space_models.generators.warp_layers import (
     EyeLayer,
     MouthLayer,
@@ -79,6 +80,8 @@ class WarpState:
 
     photo2x: NDArray[np.uint8]
     mesh: WarpMesh
+    photo: NDArray[np.uint8]
+    near_person: NDArray[np.float32]
     mouth: MouthLayer
     eyes: tuple[EyeLayer, EyeLayer]
     pivot: NDArray[np.float64]
@@ -116,12 +119,15 @@ class WarpGenerator:
 
     def prepare(self, portrait: Portrait) -> WarpState:
         """Build mesh and layers of a portrait, and try its mouth out (0.5-1 s)."""
-        mesh = build_mesh(portrait.mesh, person_matte(portrait.rgb), self.size_px)
+        matte = person_matte(portrait.rgb)
+        mesh = build_mesh(portrait.mesh, matte, self.size_px)
         oval = mesh.vertices[FACE_OVAL]
         photo2x = upsample_aligned(portrait.rgb)
         state = WarpState(
             photo2x=photo2x,
             mesh=mesh,
+            photo=portrait.rgb,
+            near_person=near_person(matte),
             mouth=build_mouth(mesh.vertices, portrait.rgb),
             eyes=build_eyes(mesh.vertices, mesh.landmarks),
             pivot=np.append(oval[:, :2].mean(axis=0), oval[:, 2].max()),
@@ -182,6 +188,7 @@ class WarpGenerator:
 
         _source_map(mesh, moved.astype(np.float32), lip_source(mesh.vertices, lips_open), map_xy, depth)
         frame = _sample(state.photo2x, map_xy)
+        hold_still(frame, state.photo, state.near_person, map_xy)
         smooth_seams(frame, map_xy, SEAM_JUMP_PX)
         self._paint_layers(frame, state, unposed, moved, pose)
         if state.sharpen > 0:
