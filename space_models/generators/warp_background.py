@@ -7,6 +7,7 @@ the photo, and bent texture looks better there than a filled-in smear (inpaintin
 
 import cv2
 import numpy as np
+from numba import njit
 from numpy.typing import NDArray
 
 PERSON_FROM = 0.05
@@ -24,6 +25,7 @@ def near_person(matte: NDArray[np.floating]) -> NDArray[np.float32]:
     return np.asarray(cv2.GaussianBlur(grown, (0, 0), SOFT_PX), np.float32)
 
 
+@njit(cache=True, nogil=True, fastmath=True)
 def hold_still(
     frame: NDArray[np.uint8], photo: NDArray[np.uint8], near: NDArray[np.float32], map_xy: NDArray[np.float32]
 ) -> None:
@@ -32,11 +34,16 @@ def hold_still(
     Args:
         map_xy: where in the photo each pixel comes from, (H, W, 2), in edge convention.
     """
-    rows, columns = np.indices(frame.shape[:2], np.float32)
-    moved = np.maximum(np.abs(map_xy[..., 0] - 0.5 - columns), np.abs(map_xy[..., 1] - 0.5 - rows))
-    came_from = cv2.remap(near, map_xy[..., 0] - 0.5, map_xy[..., 1] - 0.5, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    height, width = near.shape
     low, high = MOVED_PX
-    shown = np.clip((moved - low) / (high - low), 0, 1) * (1 - np.maximum(near, came_from))
-    where = shown > 1 / 255
-    mixed = frame[where] + shown[where, None] * (photo[where].astype(np.float32) - frame[where])
-    frame[where] = (mixed + 0.5).astype(np.uint8)
+    for row in range(height):
+        for column in range(width):
+            x, y = map_xy[row, column, 0], map_xy[row, column, 1]
+            moved = max(abs(x - 0.5 - column), abs(y - 0.5 - row))
+            if moved <= low or near[row, column] >= 1:
+                continue
+            came_from = near[min(max(int(y), 0), height - 1), min(max(int(x), 0), width - 1)]
+            shown = min((moved - low) / (high - low), 1.0) * (1.0 - max(near[row, column], came_from))
+            for channel in range(3):
+                value = frame[row, column, channel] + shown * (float(photo[row, column, channel]) - frame[row, column, channel])
+                frame[row, column, channel] = np.uint8(value + 0.5)
