@@ -5,7 +5,7 @@ A stage depends on just those source files that its code reaches, by the same cl
 and is no dependency.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
@@ -102,7 +102,7 @@ DVC = {
         ("data/latents",),
     ),
     "train_s2l": _model("s2l", "speech to landmarks", "data/features", params=("data.raw",)),
-    "train_posegen": _model("posegen", "head pose from speech", "data/features"),
+    "train_posegen": replace(_model("posegen", "head pose from speech", "data/features"), plots=()),  # fitted at once: no curves
     "train_l2l": _model("l2l", "landmarks to the generator's keypoints", "data/align", "data/features", "data/latents"),
     "synthesize": DvcStage(
         "every system renders the test clips", ("data/align", "models/compact", "models/s2l", "models/posegen", "models/l2l"),

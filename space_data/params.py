@@ -305,12 +305,12 @@ class S2LStage(Section):
 class PoseGenStage(Section):
     """Head pose from speech."""
 
-    hidden: Count
-    batch: Count
-    keys: Annotated[int, Field(ge=3)]
-    steps: Count
-    learning_rate: Positive
-    weight_decay: Annotated[float, Field(ge=0)]
+    lookahead_frames: Annotated[int, Field(ge=0, le=10)]
+    memory_frames: Annotated[int, Field(ge=2, le=50)]
+    fit_lag_s: Annotated[float, Field(ge=0.4, le=5)]
+    independent_s: Annotated[float, Field(ge=1, le=10)]
+    max_pole: Annotated[float, Field(gt=0, lt=1)]
+    ridge: Positive
     seed: int
 
 

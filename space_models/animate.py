@@ -28,7 +28,9 @@ from space_models import controls
 from space_models.dataset import by_frame
 from space_models.generators.warp import WarpGenerator
 from space_models.portrait import Portrait, load_portrait
-from space_models.posegen import PoseGen, apply_pose, load_posegen, relative_pose
+from space_models.posegen.model import PoseGen, load_posegen
+from space_models.posegen.pose import apply_pose, relative_pose
+from space_models.posegen.stream import generate
 from space_models.s2l import S2L, load_s2l, relaxed
 
 logger = logging.getLogger(__name__)
@@ -157,7 +159,7 @@ def head_track(
     bounds = np.array(
         [limits.max_yaw_deg, limits.max_pitch_deg, limits.max_roll_deg, TRAVEL_LIMIT_IOD, TRAVEL_LIMIT_IOD, SCALE_LIMIT]
     )
-    offsets = posegen.generate(speech.features, np.random.default_rng([seed, 0]), bounds, taste.pose_strength)
+    offsets = generate(posegen, speech.features, np.random.default_rng([seed, 0]), bounds, taste.pose_strength)
     return apply_pose(offsets, portrait.pose)
 
 
