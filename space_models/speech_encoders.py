@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from space_data import weights
 from space_data.errors import SpaceError
-from space_data.speech_encoder import LOG_MEL, SPEECH_ENCODERS, WHISPER_TINY_EN, LogMel, SpeechEncoder, SpeechSpec
+from space_data.speech_encoder import LOG_MEL, SPEECH_ENCODERS, WHISPER_TINY_EN, LogMel, SpeechEncoder, SpeechSpec, spec_of
 from space_data.timebase import frames_in, frames_to_ms, frames_to_samples, samples_to_frames, seconds_to_samples
 from space_data.whisper_mel import whisper_log_mel
-from space_models.whisper import WIDTH, WhisperEncoder
+from space_models.whisper import WhisperEncoder
 from space_models.whisper_weights import encoder_sha256, load_encoder_file
 
-STATES_PER_FRAME = 2
+STATES_PER_FRAME, WIDTH = SPEECH_ENCODERS[WHISPER_TINY_EN]
 BLOCK_FRAMES, CONTEXT_FRAMES = frames_in(20.0), frames_in(5.0)
 """Whole clips are encoded 20 s at a time with 5 s on both sides: 30 s together, what the encoder has positions for."""
 SILENCE_SAMPLES = seconds_to_samples(0.5)
@@ -32,7 +32,7 @@ class WhisperStates:
 
     def __init__(self, encoder: WhisperEncoder) -> None:
         self.encoder = encoder
-        self.spec = SpeechSpec(WHISPER_TINY_EN, STATES_PER_FRAME, WIDTH, encoder_sha256(encoder))
+        self.spec = spec_of(WHISPER_TINY_EN, encoder_sha256(encoder))
 
     def encode(self, audio: NDArray[np.float32]) -> NDArray[np.float32]:
         """States of 16 kHz mono ``audio`` (640 T,): (T, 2, 384), float32.
@@ -137,8 +137,7 @@ def load_speech_encoder(name: str, folder: Path) -> SpeechEncoder:
     """
     if name == LOG_MEL:
         return LogMel()
-    if name != WHISPER_TINY_EN:
-        raise SpaceError(f"speech encoder {name!r}: need one of {', '.join(SPEECH_ENCODERS)}")
+    spec_of(name)
     path = weights.find(name, folder)
     if path is None:
         raise SpaceError(weights.absence(name, folder))
