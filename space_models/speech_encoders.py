@@ -3,6 +3,8 @@
 State k of Whisper's encoder describes the 20 ms that begin at 20 k ms; video frame f has the states 2 f and 2 f + 1.
 """
 
+import logging
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +20,9 @@ from space_data.whisper_mel import whisper_log_mel
 from space_models.whisper import WhisperEncoder
 from space_models.whisper_weights import encoder_sha256, load_encoder_file
 
+logger = logging.getLogger(__name__)
+
+AUTO = "auto"
 STATES_PER_FRAME, WIDTH = SPEECH_ENCODERS[WHISPER_TINY_EN]
 BLOCK_FRAMES, CONTEXT_FRAMES = frames_in(20.0), frames_in(5.0)
 """Whole clips are encoded 20 s at a time with 5 s on both sides: 30 s together, what the encoder has positions for."""
@@ -135,10 +140,37 @@ def load_speech_encoder(name: str, folder: Path) -> SpeechEncoder:
     Raises:
         SpaceError: no such encoder; its weights are not there (the message names the command), or are not the declared ones.
     """
-    if name == LOG_MEL:
-        return LogMel()
+    return LogMel() if name == LOG_MEL else WhisperStates(load_encoder_file(weights_file(name, folder)))
+
+
+def weights_file(name: str, folder: Path) -> Path:
+    """The verified weights of a speech encoder that has some.
+
+    Raises:
+        SpaceError: as ``load_speech_encoder``.
+    """
     spec_of(name)
     path = weights.find(name, folder)
     if path is None:
         raise SpaceError(weights.absence(name, folder))
-    return WhisperStates(load_encoder_file(path))
+    return path
+
+
+def chosen_encoder(wanted: str, trained_for: Collection[str], folder: Path) -> SpeechEncoder:
+    """The encoder for a model of which there are versions ``trained_for`` some encoders.
+
+    ``auto`` is the best one that can be had; if that is not the best there is, one line says what is missing.
+
+    Raises:
+        SpaceError: no model for the encoder that is ``wanted``, or as ``load_speech_encoder``.
+    """
+    if wanted != AUTO:
+        spec_of(wanted)
+        if wanted not in trained_for:
+            raise SpaceError(f"speech encoder {wanted!r}: no model was trained for it, only for {', '.join(sorted(trained_for))}")
+        return load_speech_encoder(wanted, folder)
+    if WHISPER_TINY_EN in trained_for:
+        if weights.find(WHISPER_TINY_EN, folder) is not None:
+            return load_speech_encoder(WHISPER_TINY_EN, folder)
+        logger.info("lips follow speech better with %s: `space weights fetch %s`", WHISPER_TINY_EN, WHISPER_TINY_EN)
+    return load_speech_encoder(LOG_MEL, folder)

@@ -6,8 +6,6 @@
 a key that holds the hash of the encoder's weights. What the encoder hears is what ``features`` made its log-mel of, to the sample.
 """
 
-import dataclasses
-import logging
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,10 +24,8 @@ from space_data.speech_states import ENCODER_FACT, WEIGHTS_FACT
 from space_data.store import located
 from space_data.tables import read_table
 
-logger = logging.getLogger(__name__)
-
 NAME = "speech"
-FOLDER_FACT = "weights_folder"
+FILE_FACT = "weights_file"
 START_S, STATES_PER_S = 0.05, 0.05
 """Seconds that a clip takes, and each second of it: decoding is half of it."""
 
@@ -39,8 +35,10 @@ class Encoder:
     """Which encoder, and where a worker finds its weights."""
 
     name: str
-    folder: str
+    file: str
+    """verified when the stage began"""
     weights_sha256: str
+    """over its tensors"""
 
 
 @dataclass(frozen=True)
@@ -74,13 +72,14 @@ def prepare(context: Context) -> dict[str, str]:
     Raises:
         SpaceError: its weights are not there; the message names the command that gets them.
     """
-    name, folder = context.params.features.speech_encoder, Path(context.params.features.weights).resolve()
+    name = context.params.features.speech_encoder
     if name == LOG_MEL:
-        return {ENCODER_FACT: name, WEIGHTS_FACT: ""}
-    from space_models.speech_encoders import load_speech_encoder
+        return {ENCODER_FACT: name, WEIGHTS_FACT: "", FILE_FACT: ""}
+    from space_models.speech_encoders import WhisperStates, weights_file
+    from space_models.whisper_weights import load_encoder_file
 
-    spec = load_speech_encoder(name, folder).spec
-    return {ENCODER_FACT: name, WEIGHTS_FACT: spec.weights_sha256}
+    file = weights_file(name, Path(context.params.features.weights))
+    return {ENCODER_FACT: name, WEIGHTS_FACT: WhisperStates(load_encoder_file(file)).spec.weights_sha256, FILE_FACT: str(file)}
 
 
 def items(context: Context, part: int) -> Iterator[Unit]:
@@ -89,10 +88,9 @@ def items(context: Context, part: int) -> Iterator[Unit]:
     Raises:
         SpaceError: the clip of a segment is not in the table of clips.
     """
-    name, folder = context.extra[ENCODER_FACT], Path(context.params.features.weights).resolve()
-    if name == LOG_MEL:
+    encoder = Encoder(*(context.extra[fact] for fact in (ENCODER_FACT, FILE_FACT, WEIGHTS_FACT)))
+    if encoder.name == LOG_MEL:
         return
-    encoder = Encoder(name, str(folder), context.extra[WEIGHTS_FACT])
     clips = {clip.clip_id: clip for clip in read_table(context.shard("ingest", "clips", part), Clip)}
     by_source: dict[str, list[SegmentCrop]] = defaultdict(list)
     crops = context.shard("features", "crops", part)
@@ -103,7 +101,7 @@ def items(context: Context, part: int) -> Iterator[Unit]:
             raise SpaceError(f"{crops}: clip {clip_id} is not in the table of clips (stale? `dvc repro`)")
         clip, rows = located_clip(clips[clip_id], context), tuple(sorted(own, key=lambda row: row.start_s))
         heard = [(row.clip_id, row.start_s, row.n_frames, row.offset_frames) for row in rows]
-        content = content_hash(clip.sha256, clip.part_start_s, clip.part_end_s, clip.audio_track, heard, dataclasses.astuple(encoder)[2])
+        content = content_hash(clip.sha256, clip.part_start_s, clip.part_end_s, clip.audio_track, heard, encoder.weights_sha256)
         cost_s, members = START_S + STATES_PER_S * clip.duration_s, tuple(row.clip_id for row in rows)
         yield Unit(clip_id, content, Filmed(clip, rows, encoder), inputs_of(clip), cost_s, members, partition=f"split={clip.split}")
     yield from _utterances(context, part, encoder)

@@ -20,7 +20,8 @@ from space_data.speech_states import states_columns
 from space_data.store import local_file
 from space_data.tables import columns_to_arrow, write_arrow
 from space_data.timebase import fit_samples
-from space_models.speech_encoders import load_speech_encoder
+from space_models.speech_encoders import WhisperStates
+from space_models.whisper_weights import load_encoder_file
 
 if TYPE_CHECKING:
     from pipelines.stages.speech import Encoder, Filmed, Spoken
@@ -29,9 +30,9 @@ if TYPE_CHECKING:
 @lru_cache(maxsize=1)
 def _loaded(encoder: "Encoder") -> SpeechEncoder:
     """The encoder, once per process."""
-    loaded = load_speech_encoder(encoder.name, Path(encoder.folder))
+    loaded = WhisperStates(load_encoder_file(Path(encoder.file)))
     if loaded.spec.weights_sha256 != encoder.weights_sha256:
-        raise SpaceError(f"{encoder.folder}: the weights of {encoder.name} have changed since the stage began")
+        raise SpaceError(f"{encoder.file}: the weights of {encoder.name} have changed since the stage began")
     return loaded
 
 
