@@ -87,7 +87,11 @@ DVC = {
     ),
     "features": DvcStage(
         "normalised landmarks, pose, gaze, speech features, from stored tracks and sound",
-        ("data/ingest", "data/measure", "data/filter"), ("align.size_px", "features"), ("data/features",),
+        ("data/ingest", "data/measure", "data/filter"), ("align.size_px", "features.min_frames", "features.max_lost_share"), ("data/features",),
+    ),
+    "speech": DvcStage(
+        "states of the speech encoder, where one is chosen", ("data/ingest", "data/features", WEIGHTS),
+        ("features.speech_encoder", "features.weights"), ("data/speech",),
     ),
     "align": DvcStage(
         "segments as square 25 fps video and 16 kHz sound, of the splits whose pixels are used", ("data/ingest", "data/features"),

@@ -256,11 +256,23 @@ class AlignStage(Section):
     splits: list[Literal["train", "val", "test"]]
 
 
-class FeaturesStage(Section):
+class FeatureRules(Section):
     """What ``features`` accepts."""
 
     min_frames: Count
     max_lost_share: Annotated[float, Field(ge=0, lt=1)]
+
+
+class FeaturesStage(FeatureRules):
+    """What models see and hear: ``features`` accepts it, ``speech`` lets an encoder hear it."""
+
+    speech_encoder: Literal["log-mel", "whisper-tiny.en"]
+    weights: str
+
+    @property
+    def rules(self) -> FeatureRules:
+        """The part that ``features`` reads: its kept results depend on nothing else."""
+        return FeatureRules(min_frames=self.min_frames, max_lost_share=self.max_lost_share)
 
 
 class Warp(Section):
