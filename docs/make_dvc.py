@@ -105,7 +105,10 @@ DVC = {
         "the generator's keypoints of every aligned frame", ("data/align", "data/features", "models/compact"), ("job.shards",),
         ("data/latents",),
     ),
-    "train_s2l": _model("s2l", "speech to landmarks", "data/features", params=("data.raw",)),
+    "train_s2l": _model(
+        "s2l", "speech to landmarks", "data/features", "data/speech",
+        params=("data.raw", "features.speech_encoder", "animate.articulation", "animate.fade_s"),
+    ),
     "train_posegen": _model("posegen", "head pose from speech", "data/features"),
     "train_l2l": _model("l2l", "landmarks to the generator's keypoints", "data/align", "data/features", "data/latents"),
     "synthesize": DvcStage(

@@ -379,6 +379,7 @@ class PoseGenStage(TrainedStage):
 class Animate(Section):
     """Defaults of ``space animate`` that are taste rather than learnt."""
 
+    speech_encoder: Literal["auto", "log-mel", "whisper-tiny.en"]
     articulation: Annotated[float, Field(ge=0, le=1.5)]
     fade_s: Annotated[float, Field(ge=0, le=2)]
     blinks_per_min: Annotated[float, Field(ge=0, le=60)]
