@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from space_data.errors import SpaceError
@@ -21,6 +22,8 @@ from space_data.timebase import FEATURES_PER_FRAME
 from space_models.retarget import neutral_of
 
 SHORTEST_FRAMES = 25
+FRAME_COLUMNS = ["clip_id", "normalised", "pose", "log_mel", "interpolated", "speech"]
+"""Of the frame table: what a ``TrackClip`` is made of."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,15 @@ class TrackClip:
         return self.clip.subject
 
 
+def track_clip(row: FeatureClip, frames: pa.Table, states: NDArray[np.float16] | None = None) -> TrackClip:
+    """A clip from its line in the table of clips and its rows (``FRAME_COLUMNS``) in that of frames."""
+    flags = (frames.column(name).combine_chunks().to_numpy(zero_copy_only=False) for name in ("interpolated", "speech"))
+    interpolated, speaking = (np.asarray(flag, bool) for flag in flags)
+    normalised = vectors(frames, "normalised").reshape(-1, N_LANDMARKS, 3)
+    log_mel = vectors(frames, "log_mel").reshape(-1, MEL_BANDS)
+    return TrackClip(row, normalised, vectors(frames, "pose"), log_mel, interpolated, speaking, states)
+
+
 @dataclass(frozen=True)
 class Features:
     """All clips of the feature tables, in order of their ids, with a hash of what they hold."""
@@ -69,17 +81,11 @@ class Features:
         """
         states = {clip_id: each.astype(np.float16) for clip_id, each in speech}
         rows = {row.clip_id: row for row in read_table(clips, FeatureClip)}
-        columns = ["clip_id", "normalised", "pose", "log_mel", "interpolated", "speech"]
-        found = []
-        for clip_id, table in by_clip(read_arrow(frames, FeatureFrame, columns)):
-            if len(table) < SHORTEST_FRAMES:
-                continue
-            normalised = vectors(table, "normalised").reshape(-1, N_LANDMARKS, 3)
-            log_mel = vectors(table, "log_mel").reshape(-1, MEL_BANDS)
-            flags = (table.column(name).combine_chunks().to_numpy(zero_copy_only=False) for name in ("interpolated", "speech"))
-            interpolated, speaking = (np.asarray(flag, bool) for flag in flags)
-            pose, heard = vectors(table, "pose"), states.get(clip_id)
-            found.append(TrackClip(rows[clip_id], normalised, pose, log_mel, interpolated, speaking, heard))
+        found = [
+            track_clip(rows[clip_id], table, states.get(clip_id))
+            for clip_id, table in by_clip(read_arrow(frames, FeatureFrame, FRAME_COLUMNS))
+            if len(table) >= SHORTEST_FRAMES
+        ]
         if not found:
             raise SpaceError(f"{clips}: no clip of at least {SHORTEST_FRAMES} frames to learn from")
         found.sort(key=lambda c: c.clip.clip_id)
