@@ -1,14 +1,14 @@
 """How well S2L's lips follow real people it has never seen, on the landmarks, per clip and over all.
 
-    python -m benchmarks.s2l_real ../shared/media [--model models/s2l] [--weights models/weights] [--live] [--articulation 1]
+    python -m benchmarks.s2l_real ../shared/media [--model models/s2l] [--live] [--articulation 1] [--video]
 
 Clips come from ``MANIFEST.csv`` of the folder: videos of one face that speaks, |median yaw| up to 35 degrees. Sound and picture
 of public clips are often some frames apart: each clip's offset is found by the shipped audio-visual scorer within +-8 frames, not
 by the model, and taken out for every row alike.
 
 Portraits are the clip's first frame and the person's resting face in the clip. Rows: S2L; S2L fed with another clip's sound; the
-portrait held still; a jaw that follows loudness. Distances are means over clips, correlations medians, closures (gap below 0.02 of
-the eye distance, within 2 frames, in frames of speech) from the sums over clips. Intervals: paired bootstrap over people.
+portrait held still; a jaw that follows loudness. Distances are means over clips, correlations medians, closures (gap below 0.02
+of the eye distance, within 2 frames, in frames of speech) from the sums over clips. Intervals: paired bootstrap over people.
 """
 
 import argparse
@@ -40,6 +40,7 @@ COLUMNS = {
     "lmd_mouth": "LMD", "lvd_mouth": "LVD", "lip_gap_r": "gap r", "lip_width_r": "width r", "lip_velocity_r": "velocity r",
     "lip_gap_sd_ratio": "gap s.d. ratio", "closed_share": "closed", "closed_share_measured": "in truth", "closure_f1": "F1",
 }  # fmt: skip
+DISTANCES = ("lmd_mouth", "lvd_mouth")
 PORTRAITS = ("first frame", "resting face")
 
 
@@ -49,7 +50,12 @@ def portraits(clip: OwnClip) -> dict[str, NDArray[np.float32]]:
 
 
 def speak(
-    model: S2L, heard: Sequence[NDArray[np.float32]], clips: Sequence[OwnClip], portrait: str, settings: OutputSettings, live: bool
+    model: S2L,
+    heard: Sequence[NDArray[np.float32]],
+    clips: Sequence[OwnClip],
+    portrait: str,
+    settings: OutputSettings,
+    live: bool,
 ) -> list[NDArray[np.float32]]:
     """Landmarks of every clip's person saying the speech beside it, (T, 78, 3) each."""
     return [
@@ -94,20 +100,22 @@ def report(model: S2L, encoder: SpeechEncoder, clips: list[OwnClip], settings: O
     """A table of systems and one of clips."""
     heard = [encoder.encode(clip.audio) for clip in clips]
     others = [np.resize(heard[i - 1], own.shape) for i, own in enumerate(heard)]
-    systems, per_clip = Table("portrait", "row", *COLUMNS.values()), Table("clip", "frames", "offset", *list(COLUMNS.values())[:6], "jaw r")
+    first_columns = list(COLUMNS)[:6]
+    systems = Table("portrait", "row", *COLUMNS.values())
+    per_clip = Table("clip", "frames", "offset", *(COLUMNS[k] for k in first_columns), "jaw r")
     for portrait in PORTRAITS:
         still = figures_of([np.repeat(portraits(c)[portrait][None], len(c), 0) for c in clips], clips)
         ours = figures_of(speak(model, heard, clips, portrait, settings, live), clips)
         shuffled = figures_of(speak(model, others, clips, portrait, settings, live), clips)
         for name, figures in (("S2L", ours), ("S2L, another's sound", shuffled), ("still", still)):
-            middle = figures.summary(np.median) | {k: v for k, v in figures.summary().items() if k in ("lmd_mouth", "lvd_mouth")}
-            systems.add_row(portrait, name, *(f"{middle[k]:.4f}" if "md" in k or "vd" in k else f"{middle[k]:.3f}" for k in COLUMNS))
-        for metric in ("lmd_mouth", "lvd_mouth"):
+            middle = figures.summary(np.median) | {k: v for k, v in figures.summary().items() if k in DISTANCES}
+            systems.add_row(portrait, name, *(f"{middle[k]:.{4 if k in DISTANCES else 3}f}" for k in COLUMNS))
+        for metric in DISTANCES:
             share, low, high = below(ours, still, metric)
             systems.add_row(portrait, f"{COLUMNS[metric]} below still", f"{share:.1%} [{low:.1%}, {high:.1%}]")
         if portrait == PORTRAITS[0]:
             for i, clip in enumerate(clips):
-                values = [ours.rows[k][i] for k in list(COLUMNS)[:6]]
+                values = [ours.rows[k][i] for k in first_columns]
                 per_clip.add_row(
                     clip.name, str(len(clip)), str(clip.offset_frames), *(f"{v:.3f}" for v in values), f"{loudness_jaw(clip):.2f}"
                 )

@@ -5,7 +5,7 @@ A stage depends on just those source files that its code reaches, by the same cl
 and is no dependency.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
@@ -87,7 +87,11 @@ DVC = {
     ),
     "features": DvcStage(
         "normalised landmarks, pose, gaze, speech features, from stored tracks and sound",
-        ("data/ingest", "data/measure", "data/filter"), ("align.size_px", "features"), ("data/features",),
+        ("data/ingest", "data/measure", "data/filter"), ("align.size_px", "features.min_frames", "features.max_lost_share"), ("data/features",),
+    ),
+    "speech": DvcStage(
+        "states of the speech encoder, where one is chosen", ("data/ingest", "data/features", WEIGHTS),
+        ("features.speech_encoder", "features.weights"), ("data/speech",),
     ),
     "align": DvcStage(
         "segments as square 25 fps video and 16 kHz sound, of the splits whose pixels are used", ("data/ingest", "data/features"),
@@ -101,8 +105,13 @@ DVC = {
         "the generator's keypoints of every aligned frame", ("data/align", "data/features", "models/compact"), ("job.shards",),
         ("data/latents",),
     ),
-    "train_s2l": _model("s2l", "speech to landmarks", "data/features", params=("data.raw",)),
-    "train_posegen": _model("posegen", "head pose from speech", "data/features"),
+    "train_s2l": _model(
+        "s2l", "speech to landmarks", "data/features", "data/speech",
+        params=("data.raw", "features.speech_encoder", "animate.articulation", "animate.fade_s"),
+    ),
+    "train_posegen": replace(  # fitted at once: no trainer, no curves
+        _model("posegen", "head pose from speech", "data/features"), params=("posegen",), plots=(),
+    ),
     "train_l2l": _model("l2l", "landmarks to the generator's keypoints", "data/align", "data/features", "data/latents"),
     "synthesize": DvcStage(
         "every system renders the test clips", ("data/align", "models/compact", "models/s2l", "models/posegen", "models/l2l"),

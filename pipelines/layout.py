@@ -132,6 +132,11 @@ class Layout:
         return self.features / "clips"
 
     @property
+    def speech(self) -> Place:
+        """Folder of the stage speech: ``SpeechFrame`` rows in ``states/split=<split>``; ``space_data.speech_states`` reads them."""
+        return self.stage("speech")
+
+    @property
     def segment_crops(self) -> Place:
         """``SegmentCrop`` rows (features)."""
         return self.features / "crops"

@@ -256,11 +256,23 @@ class AlignStage(Section):
     splits: list[Literal["train", "val", "test"]]
 
 
-class FeaturesStage(Section):
+class FeatureRules(Section):
     """What ``features`` accepts."""
 
     min_frames: Count
     max_lost_share: Annotated[float, Field(ge=0, lt=1)]
+
+
+class FeaturesStage(FeatureRules):
+    """What models see and hear: ``features`` accepts it, ``speech`` lets an encoder hear it."""
+
+    speech_encoder: Literal["log-mel", "whisper-tiny.en"]
+    weights: str
+
+    @property
+    def rules(self) -> FeatureRules:
+        """The part that ``features`` reads: its kept results depend on nothing else."""
+        return FeatureRules(min_frames=self.min_frames, max_lost_share=self.max_lost_share)
 
 
 class Warp(Section):
@@ -359,16 +371,22 @@ class S2LStage(TrainedStage):
     seed: int
 
 
-class PoseGenStage(TrainedStage):
+class PoseGenStage(Section):
     """Head pose from speech."""
 
-    hidden: Count
-    keys: Annotated[int, Field(ge=3)]
+    lookahead_frames: Annotated[int, Field(ge=0, le=10)]
+    memory_frames: Annotated[int, Field(ge=2, le=50)]
+    fit_lag_s: Annotated[float, Field(ge=0.4, le=5)]
+    independent_s: Annotated[float, Field(ge=1, le=10)]
+    max_pole: Annotated[float, Field(gt=0, lt=1)]
+    ridge: Positive
+    seed: int
 
 
 class Animate(Section):
     """Defaults of ``space animate`` that are taste rather than learnt."""
 
+    speech_encoder: Literal["auto", "log-mel", "whisper-tiny.en"]
     articulation: Annotated[float, Field(ge=0, le=1.5)]
     fade_s: Annotated[float, Field(ge=0, le=2)]
     blinks_per_min: Annotated[float, Field(ge=0, le=60)]

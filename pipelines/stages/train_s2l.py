@@ -1,10 +1,16 @@
 """Stage ``train_s2l``: Speech2Landmarks, learnt from filmed clips and from speech with exact landmark tracks."""
 
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
 from pipelines.layout import Layout
 from pipelines.training import training_stage
 from space_data.params import Params, S2LStage
 from space_data.schema import emotion_known
-from space_data.speech_encoder import LOG_MEL, LogMel, SpeechSpec
+from space_data.speech_encoder import LOG_MEL, SpeechSpec, spec_of
+from space_data.speech_states import cached_spec, stream_speech
 from space_models.dataset import Features, TrackClip, spread
 from space_models.s2l.augment import Augmentation
 from space_models.s2l.features import N_BAND_GROUPS
@@ -17,6 +23,17 @@ from space_models.s2l.output import OutputSettings
 from space_models.s2l.task import S2LTask, TaskSettings
 
 STAGE, MODEL = "train_s2l", "s2l"
+
+
+def heard_by(encoder: str, layout: Layout) -> tuple[SpeechSpec, Iterable[tuple[str, NDArray[np.float32]]]]:
+    """What the named speech encoder gives, and its states by clip; none for log-mel, which is in the tables of ``features``.
+
+    Raises:
+        SpaceError: stage ``speech`` has not run with it.
+    """
+    if encoder == LOG_MEL:
+        return spec_of(encoder), ()
+    return cached_spec(layout.speech), stream_speech(encoder, layout.feature_frames, layout.speech)
 
 
 def config_for(settings: S2LStage, spec: SpeechSpec, learnt: list[TrackClip]) -> S2LConfig:
@@ -44,10 +61,11 @@ def run(params: Params, layout: Layout, overfit_one_clip: bool = False) -> None:
     """Train on the training identities, fit the gap map on the validation ones; figures on the test identities."""
     settings = params.s2l
     with training_stage(STAGE, MODEL, settings, params, layout, overfit_one_clip) as stage:
-        data = Features.read(layout.feature_frames, layout.feature_clips)
+        spec, states = heard_by(params.features.speech_encoder, layout)
+        data = Features.read(layout.feature_frames, layout.feature_clips, states)
         learnt, validation = stage.learnt(data.of_split("train"), "clip"), data.of_split("val", "video")
         held_out = stage.held_out({"test": data.of_split("test", "video"), "val": validation})
-        model, task_of = S2L(config_for(settings, LogMel.spec, learnt)), task_settings(settings)
+        model, task_of = S2L(config_for(settings, spec, learnt)), task_settings(settings)
         fit_input(model, learnt, task_of.augmentation, settings.seed)
         watched = spread(validation, stage.training.validation_clips)
         if not stage.train(model, S2LTask(model, learnt, watched, task_of), data.data_hash):

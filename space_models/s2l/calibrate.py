@@ -1,8 +1,9 @@
 """The part of S2L that depends on a speaker or on how a data set was filmed, fitted on one's own clips in seconds.
 
-Fitted is a linear correction of the mouth and jaw by what the network's last layers see (ridge regression, its strength chosen by
-leaving clips out; the strongest leaves a constant), then the map of the lip gap. The network itself stays as it is. Every figure is
-of clips that were left out, beside the same figure without calibration; a correction that does not win there is not kept.
+Fitted is a linear correction of the mouth and jaw by what the network's last layers see (ridge regression, its strength chosen
+by leaving clips out; the strongest leaves a constant), then the map of the lip gap. The network itself stays as it is. Every
+figure is of clips that were left out, beside the same figure without calibration; a correction that does not win there is not
+kept.
 """
 
 import copy
@@ -40,7 +41,7 @@ VERSION = "1"
 
 @dataclass(frozen=True)
 class Take:
-    """One clip for calibration: landmarks (T, 78, 3), speech as the model hears it (T, P, W), frames that speak, and that count, (T,)."""
+    """One clip: landmarks (T, 78, 3), speech as the model hears it (T, P, W), frames that speak and frames with a face, (T,)."""
 
     name: str
     normalised: NDArray[np.float32]
@@ -100,7 +101,8 @@ def calibrated(model: S2L, calibration: Calibration, name: str) -> S2L:
     """
     if calibration.weights_sha256 != model.weights_sha256:
         raise SpaceError(
-            f"{name}: made for the model {calibration.weights_sha256[:12]}, need {model.weights_sha256[:12]} (run `space calibrate` anew)"
+            f"{name}: made for the model {calibration.weights_sha256[:12]}, need {model.weights_sha256[:12]} "
+            "(run `space calibrate` anew)"
         )
     return _applied(model, (calibration.hidden, calibration.patterns, calibration.bias), calibration.gap_map)
 
@@ -147,8 +149,8 @@ Design = list[tuple[NDArray[np.float64], NDArray[np.float64]]]
 
 
 def _design(model: S2L, take: Take, portraits: Sequence[Points]) -> Design:
-    """Per portrait what the last layers see (T, H + R), less the share of it that ``output.spoken`` takes off as the constant, and
-    what is left to explain of mouth and jaw (T, 3 M), the lip gap excepted."""
+    """Per portrait what the last layers see (T, H + R), less the share of its mean that ``output.spoken`` takes off, and what is
+    left to explain of mouth and jaw, (T, 3 M)."""
     rows: Design = []
     shares = _shares(model)
     for portrait in portraits:
@@ -238,7 +240,8 @@ def load_calibration(path: Path) -> Calibration:
     except SafetensorError as error:
         raise SpaceError(f"{path}: not a calibration ({error})") from error
     if facts.get("version") != VERSION:
-        raise SpaceError(f"{path}: calibration version {facts.get('version')}, need {VERSION} (a model's weights, or of another release?)")
+        found = facts.get("version")
+        raise SpaceError(f"{path}: calibration version {found}, need {VERSION} (a model's weights, or of another release?)")
     gap_map = GapMap(tensors["gap_predicted"], tensors["gap_measured"])
     figures = json.loads(facts["figures"])
     return Calibration(facts["model"], tensors["hidden"], tensors["patterns"], tensors["bias"], gap_map, figures)

@@ -4,12 +4,12 @@ Two kinds of speech features, told apart by ``InputConfig`` alone:
 
 * log-mel (4 x 40 per frame): floored below the loudest band, averaged in 13 groups of bands (espeak-ng's formants are narrower
   than any throat's), each group brought to zero mean and unit s.d.;
-* Whisper's states (2 x 384 per frame): principal components of the training set, half-whitened; only the mean is removed (taking
-  the s.d. too costs .04 of lip-gap correlation on real speech, measured).
+* Whisper's states (2 x 384 per frame): principal components of the training set, half-whitened; only the mean is removed
+  (taking the s.d. too costs .04 of lip-gap correlation on real speech, measured).
 
-A file is normalised by its own statistics (``statistics_of``). A live stream has none yet: it starts from the training set's, which
-count as so many seconds of speech, and forgets with a time constant (``running``). Both are folds over frames: chunks of any size
-give what one call gives.
+A file is normalised by its own statistics (``statistics_of``). A live stream has none yet: it starts from the training set's,
+which count as so many seconds of speech, and forgets with a time constant. Both are folds over frames: chunks of any size give
+what one call gives.
 """
 
 from dataclasses import dataclass, replace
@@ -31,10 +31,11 @@ Array = NDArray[np.float64]
 BANDS_PER_GROUP = 3
 N_BAND_GROUPS = MEL_BANDS // BANDS_PER_GROUP
 LEAST_SD = 0.3
-"""Channels are not scaled by more than 1 / this: espeak-ng's voices are cleaner than any room (s.d. 3.5-4.0 nepers against 1.5-3.4)."""
+"""Channels are not scaled by more than 1 / this: espeak-ng's voices are cleaner than any room (s.d. 3.5-4.0 nepers against
+1.5-3.4)."""
 NEPERS_PER_DB = np.log(10.0) / 10.0
 FLOOR_BELOW_PEAK_DB = 66.0
-"""Below the loudest band so far. ``speech.log_mel`` floors 60 dB below an utterance's 99.5th percentile, which lies 4-8 dB lower."""
+"""Below the loudest band so far; ``speech.log_mel`` floors 60 dB below the 99.5th percentile, which lies 4-8 dB lower."""
 QUIET_START_DB = 30.0
 """A stream's first loudest band is so much below the training set's: what is quieter than that is silence, not speech."""
 EIGENVALUE_POWER = -0.25
@@ -108,7 +109,7 @@ class SpeechInput(nn.Module):
     def projected(self, speech: NDArray[np.floating], peak: float | Array) -> Array:
         """Samples (F, W) in channels (F, C); log power is floored below ``peak``, one for all or (F, 1)."""
         if speech.ndim != 2 or speech.shape[1] != self.width:
-            raise SpaceError(f"speech features {speech.shape}: need (samples, {self.width}) (made for the other kind of encoder?)")
+            raise SpaceError(f"speech features {speech.shape}: need (samples, {self.width}) (of the other speech encoder?)")
         samples = np.asarray(speech, np.float64)
         if self.config.levelled:
             samples = np.maximum(samples, peak - FLOOR_BELOW_PEAK_DB * NEPERS_PER_DB)
@@ -121,7 +122,7 @@ class SpeechInput(nn.Module):
         return Statistics(channels.mean(axis=0), channels.std(axis=0), peak)
 
     def fit(self, utterances: list[NDArray[np.floating]]) -> None:
-        """Set the prior, and for features that are no bands of power the projection, from training utterances (F, W)."""
+        """Set the prior and, for features that are no bands of power, the projection from training utterances (F, W)."""
         if not self.config.levelled:
             self.projection.copy_(torch.from_numpy(half_whitened_components(utterances, self.n_channels)))
         found = [self.statistics_of(u) for u in utterances]
@@ -182,7 +183,9 @@ def speech_of(clip: TrackClip, encoder: str) -> NDArray[np.float32]:
     if encoder == LOG_MEL:
         return features_to_frames(clip.log_mel)
     if clip.states is None:
-        raise SpaceError(f"{clip.clip.clip_id}: no states of {encoder} (set features.speech_encoder: {encoder}, run stage `speech`)")
+        raise SpaceError(
+            f"{clip.clip.clip_id}: no states of {encoder} (set features.speech_encoder: {encoder}, run stage `speech`)"
+        )
     return clip.states.astype(np.float32)
 
 

@@ -47,7 +47,7 @@ def in_a_room(log_power: NDArray[np.float32], noise_below_peak_db: tuple[float, 
 
 
 def neutral_speech(clips: list[TrackClip], model: S2L) -> NDArray[np.float32]:
-    """15 s of normalised neutral utterances (samples, C), one per subject, in order of their ids; of any where none is neutral."""
+    """15 s of normalised neutral utterances (samples, C), one per subject in order of ids; of any where none is neutral."""
     calm = [c for c in clips if c.clip.emotion[EMOTIONS.index("neutral")] > 0] or clips
     one_each = {c.clip.subject: c for c in sorted(calm, key=lambda c: c.clip.clip_id, reverse=True)}
     pieces = []

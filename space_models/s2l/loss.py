@@ -43,8 +43,8 @@ def displacement_loss(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Loss of displacements ``out`` from ``face`` (B, 78, 3), both displacements (B, T, 78, 3), where ``mask`` (B, T) is 1.
 
-    The lids by absolute error, which makes them follow their median: blinks cannot be heard, and their mean would leave the eyes half
-    shut. Also returns the parts, unweighted.
+    The lids by absolute error, which makes them follow their median: blinks cannot be heard, and their mean would leave the eyes
+    half shut. Also returns the parts, unweighted.
     """
     weight = torch.ones(lm.N_LANDMARKS, 1, device=out.device)
     weight[lm.MOUTH], weight[LIDS], weight[lm.IRISES] = weights.mouth, 0.0, 0.0

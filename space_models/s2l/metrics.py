@@ -1,8 +1,8 @@
 """How well S2L's landmarks meet recorded ones. Distances in IOD, in normalised space.
 
-Every figure has its trivial opponents beside it: the portrait held still, the portrait with the training set's mean displacement,
-the same network fed with another clip's sound (``shuffled``). Closures above all: a mouth that shuts at random times for as long as
-a real one reaches a closure F1 of .45-.5.
+Every figure has its trivial opponents beside it: the portrait held still, the portrait with the training set's mean
+displacement, the same network fed with another clip's sound (``shuffled``). Closures above all: a mouth that shuts at random
+times for as long as a real one reaches a closure F1 of .45-.5.
 """
 
 from collections import defaultdict
@@ -136,9 +136,9 @@ def evaluate(
     """Figures of what ``animate`` shows, on held-out ``clips``.
 
     The portrait is the subject's resting face (``resting_faces``: from the subject's own clips, these among them), or, as in the
-    benchmark's videos, the clip's first frame, open mouth, grimace and all (``first_``). ``_still`` holds the portrait, ``_mean`` is
-    the portrait brought to rest + the training set's mean displacement, ``_mean_face`` the training set's mean face. Correlations,
-    amplitudes and closures are those of ``first``.
+    benchmark's videos, the clip's first frame, open mouth, grimace and all (``first_``). ``_still`` holds the portrait, ``_mean``
+    is the portrait brought to rest + the training set's mean displacement, ``_mean_face`` the training set's mean face.
+    Correlations, amplitudes and closures are those of ``first``.
     """
     rows: dict[str, list[float]] = defaultdict(list)
     figures, shuffled = LipFigures(), LipFigures()
@@ -166,7 +166,8 @@ def evaluate(
     found = {name: float(np.mean(values)) for name, values in rows.items()}
     lips = {name: value for name, value in figures.summary().items() if name not in ("lmd_mouth", "lvd_mouth")}
     emotions = {f"closure_f1_{name}": own.closures.f1 for name, own in by_emotion.items() if name}
-    return found | lips | emotions | {"closure_f1_shuffled": shuffled.closures.f1, "lip_gap_r_shuffled": shuffled.summary()["lip_gap_r"]}
+    chance = {"closure_f1_shuffled": shuffled.closures.f1, "lip_gap_r_shuffled": shuffled.summary()["lip_gap_r"]} if clips else {}
+    return found | lips | emotions | chance
 
 
 def watched(model: S2L, clip: TrackClip) -> dict[str, float]:

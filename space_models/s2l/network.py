@@ -1,12 +1,14 @@
 """The Speech2Landmarks network: causal convolutions, an LSTM, FiLM on the emotion (paper, section 3.1), and a linear filter.
 
-As far as the paper's design is known: short unidirectional temporal convolutions, an LSTM, FiLM conditioning on the emotion. Our
-choices (docs/departures.md): the output is a *displacement* from the portrait's resting face, which the network sees; and a linear
-temporal filter, trained on the same windows, is mixed in. Trained on espeak-ng, the deep branch knows its voices too well: on
-real speakers the filter follows the lips better, on espeak-ng much worse, and a mixture has most of either's strength (docs/s2l.md).
+As far as the paper's design is known: short unidirectional temporal convolutions, an LSTM, FiLM conditioning on the emotion.
+Our choices (docs/departures.md): the output is a *displacement* from the portrait's resting face, which the network sees; and a
+linear temporal filter, trained on the same windows, is mixed in. Trained on espeak-ng, the deep branch knows its voices too well:
+on real speakers the filter follows the lips better, on espeak-ng much worse, and a mixture has most of either's strength
+(docs/s2l.md).
 
-Shapes: B batch, n video frames, P samples of speech per frame, C channels of speech, N landmarks. The network sees no later than its
-own last frame: look-ahead is made by whoever calls it, who takes the answer of frame t + lookahead for frame t (``stream``, ``task``).
+Shapes: B batch, n video frames, P samples of speech per frame, C channels of speech, N landmarks. The network sees no later than
+its own last frame: look-ahead is made by whoever calls it, who takes the answer of frame t + lookahead for frame t (``stream``,
+``task``).
 """
 
 from dataclasses import dataclass

@@ -5,8 +5,8 @@ Measured on held-out people and real clips, each against doing without it (docs/
 * ``GapMap``: a network trained on squared error predicts averages, and averaged lips never meet. A monotone map, fitted on
   validation speech, gives the lip gap its distribution back: closed frames 2 % -> 18 % (truth 18 %), closure F1 .36 -> .75.
 * emotions that part the lips: the gap that an emotion adds is taken off before the map, and put back where the lips are open.
-* the network's own constant: what it adds to the portrait on average, under the emotion that the portrait wears, is half taken off.
-  The constant and the photo are both right on average, with independent errors.
+* the network's own constant: what it adds to the portrait on average, under the emotion that the portrait wears, is half taken
+  off. The constant and the photo are both right on average, with independent errors.
 * the fade: frame 0 is the photo; a fifth of a second later nothing of it is left but the identity.
 """
 
@@ -27,8 +27,8 @@ REST_GAP_IOD, REST_WIDTH_IOD = 0.01, 0.58
 """Mouth of a resting face, to which a portrait's open mouth is brought before it speaks."""
 N_QUANTILES = 41
 CONSTANT_SHARE = 0.5
-"""Of the network's constant that is taken off. Validation people: mouth distance from first frame / rest / another take at 0, .5, 1:
-.0259 .0248 .0287, .0229 .0245 .0287, .0219 .0249 .0303."""
+"""Of the network's constant that is taken off. Validation people's mouth distance from first frame, rest, another take: at 0
+.0259 .0248 .0287, at .5 .0229 .0245 .0287, at 1 .0219 .0249 .0303."""
 OPENING_SHARE = 0.5
 """Of the gap that an emotion adds and that is taken off before the map: at 0, .5, 1 'surprised' closes 8, 14, 22 % of 17."""
 OPEN_GAP_IOD = 0.05

@@ -82,10 +82,10 @@ def step(
     """
     n_frames, wanted = len(speech), (model.config.per_frame, model.config.speech_width)
     if speech.shape[1:] != wanted:
-        raise SpaceError(f"s2l: speech {speech.shape}, need (frames, {wanted[0]}, {wanted[1]}) as {model.config.encoder} gives it")
+        raise SpaceError(f"s2l: speech {speech.shape}, need (frames, {wanted[0]}, {wanted[1]}) of {model.config.encoder}")
     emotion = model.learnt(np.atleast_2d(emotion))
     if len(emotion) not in (1, n_frames):
-        raise SpaceError(f"s2l: emotions of {len(emotion)} frames for {n_frames} frames of speech, need one for each or one for all")
+        raise SpaceError(f"s2l: {len(emotion)} emotions for {n_frames} frames of speech, need one for each or one for all")
     if n_frames == 0:
         return state, np.zeros((0, N_LANDMARKS, 3), np.float32)
     heard, normalised = model.speech_input.step(state.speech, speech.reshape(-1, wanted[1]))

@@ -44,9 +44,9 @@ class S2LTask:
     def batch(self, rng: np.random.Generator, draw: int) -> dict[str, NDArray[np.float32]]:
         """One batch, B windows of T frames.
 
-        ``speech`` (B, F, W), whole utterances of up to F samples, of which ``length`` (B,) count; ``begin`` (B,), the window's first
-        sample; ``face`` (B, 78, 3); ``emotion`` (B, 9); ``target`` displacements (B, T, 78, 3); ``mask`` (B, T), 0 beyond the clip's
-        end and where the face was lost.
+        ``speech`` (B, F, W), whole utterances of up to F samples, of which ``length`` (B,) count; ``begin`` (B,), the window's
+        first sample; ``face`` (B, 78, 3); ``emotion`` (B, 9); ``target`` displacements (B, T, 78, 3); ``mask`` (B, T), 0 beyond
+        the clip's end and where the face was lost.
 
         The face shown is what ``animate`` would show, given any frame of the subject as portrait. It may wear an emotion already,
         which must be taken off; were it often the one to be put on, the label would count for less.

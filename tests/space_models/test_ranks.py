@@ -82,5 +82,5 @@ def test_rank_0_alone_writes(folder: Path) -> None:
         assert (folder / f"two-0.{kind}").exists() and not (folder / f"two-1.{kind}").exists()
     made = [{p.relative_to(folder / f"stage-{r}").parts[0] for p in (folder / f"stage-{r}").rglob("*")} for r in range(2)]
     assert made[0] - made[1] == {"models", "stages", ".cache", "dvclive"} and not made[1] - made[0]
-    card = json.loads((folder / "stage-0" / "models" / "posegen" / "card.json").read_text())
+    card = json.loads((folder / "stage-0" / "models" / "s2l" / "card.json").read_text())
     assert card["held_out"] == "1 clips of split test" and card["training"]["training"]["micro_batches"] == 2
