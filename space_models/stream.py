@@ -57,8 +57,26 @@ class ClipSource(Protocol):
     def kinds(self) -> tuple[str, ...]:
         """Those of ``video``, ``speech_only`` that there are, in this order."""
 
+    @property
+    def n_frames(self) -> int:
+        """Of all clips."""
+
+    @property
+    def emotions(self) -> NDArray[np.float32]:
+        """Of all clips, (clips, 9)."""
+
+    @property
+    def data_hash(self) -> str:
+        """Hash of all frames and labels."""
+
+    def __len__(self) -> int:
+        """Number of clips."""
+
     def block(self, kind: str, draw: int) -> Block:
         """Clips of a kind that micro-batch ``draw`` (``trainer.Task.batch``) is drawn from."""
+
+    def sample(self) -> list[TrackClip]:
+        """Clips for means and units of the set, in order of their ids: those of the first step's blocks; all, if that is one."""
 
 
 class InMemory:
@@ -67,8 +85,28 @@ class InMemory:
     def __init__(self, clips: Sequence[TrackClip]) -> None:
         ordered = sorted(clips, key=lambda c: c.clip.clip_id)
         by_kind = {kind: Block(tuple(c for c in ordered if c.clip.kind == kind)) for kind in KINDS}
+        self._clips = ordered
         self._blocks = {kind: block for kind, block in by_kind.items() if block.clips}
         self.kinds = tuple(self._blocks)
+        self.n_frames = sum(map(len, ordered))
+
+    def __len__(self) -> int:
+        """Number of clips."""
+        return len(self._clips)
+
+    @property
+    def emotions(self) -> NDArray[np.float32]:
+        """Of all clips, (clips, 9)."""
+        return np.stack([c.clip.emotion for c in self._clips])
+
+    @property
+    def data_hash(self) -> str:
+        """Hash of all frames and labels."""
+        return hash_of(self._clips)
+
+    def sample(self) -> list[TrackClip]:
+        """All of them."""
+        return list(self._clips)
 
     def block(self, kind: str, draw: int) -> Block:
         """Always the same."""
@@ -181,16 +219,16 @@ class ClipStream:
         return self._read[kind, micro_batch, now].result()
 
     def sample(self) -> list[TrackClip]:
-        """The clips of the first step's blocks: for means and units of the set; all of it, where it is one block."""
+        """The clips of the first step's blocks, in order of their ids; all, where they are one block."""
         blocks = {id(b): b for kind in self.kinds for b in (self.block(kind, v) for v in range(self._plan.micro_batches))}
-        return [clip for block in blocks.values() for clip in block.clips]
+        return sorted((clip for block in blocks.values() for clip in block.clips), key=lambda c: c.clip.clip_id)
 
     @property
     def data_hash(self) -> str:
         """Hash of frames and labels. Of a set in one block: of its clips, however they are sharded. Of a larger one: from the
         hashes that were stored when its shards were written, on which the order of its clips depends, too."""
         if self.is_whole:
-            return hash_of(sorted(self.sample(), key=lambda c: c.clip.clip_id))
+            return hash_of(self.sample())
         return hash_of([shard.sha256 for table in (self._frames, self._clips) for shard in shards_of(table)])
 
     def _groups_of(self, kind: str, draw: int) -> tuple[int, int, NDArray[np.int64]]:
