@@ -21,6 +21,7 @@ from space_models.s2l.model import S2L, config_of
 from space_models.s2l.network import S2LConfig
 from space_models.s2l.output import OutputSettings
 from space_models.s2l.task import S2LTask, TaskSettings
+from space_models.stream import InMemory
 
 STAGE, MODEL = "train_s2l", "s2l"
 
@@ -68,7 +69,7 @@ def run(params: Params, layout: Layout, overfit_one_clip: bool = False) -> None:
         model, task_of = S2L(config_for(settings, spec, learnt)), task_settings(settings)
         fit_input(model, learnt, task_of.augmentation, settings.seed)
         watched = spread(validation, stage.training.validation_clips)
-        if not stage.train(model, S2LTask(model, learnt, watched, task_of), data.data_hash):
+        if not stage.train(model, S2LTask(model, InMemory(learnt), watched, task_of), data.data_hash):
             return
         notes = f"{len(learnt)} clips, {sum(map(len, learnt))} frames of {params.data.raw}"
         if validation:
