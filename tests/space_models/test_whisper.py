@@ -17,7 +17,8 @@ from space_models.whisper import HEADS, MLP_RATIO, WIDTH, WhisperEncoder
 from space_models.whisper_weights import encoder_sha256, load_encoder_file
 
 WRITERS = {
-    "tiny.en.pt": write_openai, "own.safetensors": write_own, "model.safetensors": write_hugging_face, "model.bin": write_ctranslate2,
+    "tiny.en.pt": write_openai, "own.safetensors": write_own, "model.safetensors": write_hugging_face,
+    "model.bin": write_ctranslate2,
 }  # fmt: skip
 
 
