@@ -154,6 +154,10 @@ class Layout:
         """Where a model's training keeps its state for resuming, outside what DVC deletes."""
         return self.cache.local() / "train" / f"{name}.safetensors"
 
+    def live(self, name: str) -> Path:
+        """Where a model's curves are written while it learns, as DVCLive does: ``plots/metrics/*.tsv``, ``metrics.json``."""
+        return self.reports.local() / "dvclive" / name
+
     @property
     def synthesized(self) -> Path:
         """Folder of the systems' videos (synthesize): ``<system>/<clip>.mp4``."""
