@@ -136,6 +136,10 @@ def test_states_are_those_of_the_encoder_on_the_segments_sound(layout: Layout, w
     for clip_id, audio in wanted.items():
         assert found[clip_id].shape == (len(audio) // 640, 2, 384)
         np.testing.assert_array_equal(found[clip_id], encoder.encode(audio).astype(np.float16).astype(np.float32))
+    order = [table.column("clip_id").to_pylist() for table in (
+        read_arrow(layout.feature_split("val"), FeatureFrame), read_arrow(layout.speech / "states" / "split=val", SpeechFrame),
+    )]  # fmt: skip
+    assert order[0] == order[1], "a loader may read the same row group of both tables"
     fates = {(row.clip_id, row.status) for row in read_table(layout.ledger("speech"), LedgerRow)}
     assert fates == {(clip_id, KEPT) for clip_id in wanted}
 
