@@ -79,7 +79,8 @@ def verify(
     progress.setup(quiet=True)
     found = weights.states(names or list(weights.declared()), folder)
     for state in found:
-        if names or state.state != weights.ABSENT:
+        needed = state.name in names and not weights.is_complete(state.name, found)
+        if needed or state.state != weights.ABSENT:
             typer.echo(f"{state.state:<16} {state.name}: {state.file.file}{f' ({state.detail})' if state.detail else ''}")
     if not any(state.state != weights.ABSENT for state in found):
         typer.echo(f"{folder}: none of these weights are here")
