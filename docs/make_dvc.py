@@ -87,7 +87,8 @@ DVC = {
     ),
     "features": DvcStage(
         "normalised landmarks, pose, gaze, speech features, from stored tracks and sound",
-        ("data/ingest", "data/measure", "data/filter"), ("align.size_px", "features.min_frames", "features.max_lost_share"), ("data/features",),
+        ("data/ingest", "data/measure", "data/filter"), ("align.size_px", "features.min_frames", "features.max_lost_share"),
+        ("data/features",),
     ),
     "speech": DvcStage(
         "states of the speech encoder, where one is chosen", ("data/ingest", "data/features", WEIGHTS),

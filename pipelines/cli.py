@@ -53,6 +53,14 @@ class Renderer(StrEnum):
     compact = "compact"
 
 
+class Encoder(StrEnum):
+    """What hears the speech (``space_data.speech_encoder.SPEECH_ENCODERS``, and the best that is there)."""
+
+    auto = "auto"
+    log_mel = "log-mel"
+    whisper_tiny_en = "whisper-tiny.en"
+
+
 class Dataset(StrEnum):
     """Corpora that have a reader (``pipelines.readers.READERS``, which is not imported for the sake of a quick --help)."""
 
@@ -99,6 +107,9 @@ def animate(
     renderer: Annotated[
         Renderer, typer.Option(help="'warp' moves the photo's own pixels; 'compact' is a small network.")
     ] = Renderer.warp,
+    speech_encoder: Annotated[
+        Encoder | None, typer.Option(help="What hears the speech; auto: the best whose weights are here (`space weights list`).")
+    ] = None,
     audio_track: AudioTrack = None,
     tracks: Annotated[Path | None, typer.Option(help="Also write landmarks and pose per frame to this Parquet file.")] = None,
     params: ParamsFile = None,
@@ -113,9 +124,11 @@ def animate(
     progress.setup(quiet)
     from space_models.animate import animate as run
 
+    heard_by = [f"animate.speech_encoder={speech_encoder.value}"] if speech_encoder else []
     done = run(
-        image=image, audio=audio, audio_track=audio_track, out=out, params=load_params(params, changes), emotion=emotion,
-        portrait_emotion=portrait_emotion, calibration=calibration, seed=seed, pose=pose, renderer=renderer.value, tracks=tracks,
+        image=image, audio=audio, audio_track=audio_track, out=out, params=load_params(params, [*changes, *heard_by]),
+        emotion=emotion, portrait_emotion=portrait_emotion, calibration=calibration, seed=seed, pose=pose,
+        renderer=renderer.value, tracks=tracks,
     )  # fmt: skip
     if not quiet:
         progress.console.print(escape(str(done)), soft_wrap=True, highlight=False)

@@ -26,6 +26,6 @@ __all__ = [
     "EMOTIONS", "FAILED", "FIRST_VERSION", "KEPT", "REJECTED", "SPLITS", "STATUSES", "UNKNOWN", "Aggregate", "AlignedClip",
     "Box", "Clip", "ClipMeasure", "Decision", "EmotionVector", "FeatureClip", "FeatureFrame", "FixedSize", "FrameMel",
     "FrameMfcc", "FrameRow", "Landmarks", "LedgerRow", "Measure", "MelFrame", "PoseVector", "Score", "SegmentCrop",
-    "SegmentSync", "SoundRow", "SpeechFrame", "SyncNetScore", "SyncWindow", "SynthesizedClip", "SynthesizedFrame", "Thumbnail", "TraceFrame",
-    "TrackFrame", "Utterance", "UtteranceFrame", "arrow_schema", "emotion_known", "emotion_vector", "version_of",
+    "SegmentSync", "SoundRow", "SpeechFrame", "SyncNetScore", "SyncWindow", "SynthesizedClip", "SynthesizedFrame", "Thumbnail",
+    "TraceFrame", "TrackFrame", "Utterance", "UtteranceFrame", "arrow_schema", "emotion_known", "emotion_vector", "version_of",
 ]  # fmt: skip
