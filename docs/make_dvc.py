@@ -47,8 +47,8 @@ class DvcStage:
 def _model(name: str, desc: str, *deps: str, params: tuple[str, ...] = ()) -> DvcStage:
     folder = f"models/{name}"
     return DvcStage(
-        desc, deps, (name, *params), (f"{folder}/weights.safetensors", f"{folder}/card.json"), (f"{folder}/metrics.json",),
-        (Plot(f"{folder}/curves.csv", "step", "loss"),),
+        desc, deps, (name, "training", *params), (f"{folder}/weights.safetensors", f"{folder}/card.json"),
+        (f"{folder}/metrics.json",), (Plot(f"{folder}/curves.csv", "step", "loss"),),
     )  # fmt: skip
 
 
@@ -87,22 +87,31 @@ DVC = {
     ),
     "features": DvcStage(
         "normalised landmarks, pose, gaze, speech features, from stored tracks and sound",
-        ("data/ingest", "data/measure", "data/filter"), ("align.size_px", "features"), ("data/features",),
+        ("data/ingest", "data/measure", "data/filter"), ("align.size_px", "features.min_frames", "features.max_lost_share"), ("data/features",),
+    ),
+    "speech": DvcStage(
+        "states of the speech encoder, where one is chosen", ("data/ingest", "data/features", WEIGHTS),
+        ("features.speech_encoder", "features.weights"), ("data/speech",),
     ),
     "align": DvcStage(
         "segments as square 25 fps video and 16 kHz sound, of the splits whose pixels are used", ("data/ingest", "data/features"),
         ("align",), ("data/align",),
     ),
     "generator": DvcStage(
-        "the face generator, shipped and verified or newly trained", ("data/align", "data/features"), ("generator",),
+        "the face generator, shipped and verified or newly trained", ("data/align", "data/features"), ("generator", "training"),
         ("models/compact",), assets=("space_models/assets/compact",),
     ),
     "latents": DvcStage(
         "the generator's keypoints of every aligned frame", ("data/align", "data/features", "models/compact"), ("job.shards",),
         ("data/latents",),
     ),
-    "train_s2l": _model("s2l", "speech to landmarks", "data/features", params=("data.raw",)),
-    "train_posegen": replace(_model("posegen", "head pose from speech", "data/features"), plots=()),  # fitted at once: no curves
+    "train_s2l": _model(
+        "s2l", "speech to landmarks", "data/features", "data/speech",
+        params=("data.raw", "features.speech_encoder", "animate.articulation", "animate.fade_s"),
+    ),
+    "train_posegen": replace(  # fitted at once: no trainer, no curves
+        _model("posegen", "head pose from speech", "data/features"), params=("posegen",), plots=(),
+    ),
     "train_l2l": _model("l2l", "landmarks to the generator's keypoints", "data/align", "data/features", "data/latents"),
     "synthesize": DvcStage(
         "every system renders the test clips", ("data/align", "models/compact", "models/s2l", "models/posegen", "models/l2l"),

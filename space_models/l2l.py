@@ -9,7 +9,6 @@ a starting point: the portrait's keypoints moved as their landmark anchors move.
 Layer sizes are ours; the paper gives none.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,9 +157,10 @@ class L2L(nn.Module):
         filler = np.broadcast_to(source_keypoints, (len(landmarks_px), N_KEYPOINTS, 3))
         target = to_head_frame(landmarks_px, filler, self.config)
         arrays = (target.landmarks, log_mel, np.asarray(emotion, np.float32), source.landmarks[0], source.keypoints[0])
-        tensors = [torch.from_numpy(np.array(a, np.float32))[None] for a in arrays]
+        device = next(self.parameters()).device
+        tensors = [torch.from_numpy(np.array(a, np.float32))[None].to(device) for a in arrays]
         with torch.inference_mode():
-            return from_head_frame(self(*tensors)[0].numpy(), target.pose)
+            return from_head_frame(self(*tensors)[0].float().cpu().numpy(), target.pose)
 
 
 @dataclass(frozen=True)
@@ -180,15 +180,16 @@ class LatentClip:
 class L2LTask:
     """What the training loop learns: stretches of clips, each with a random frame of its clip as the portrait."""
 
+    criterion = "val_keypoint_error_px"
+
     def __init__(self, clips: Sequence[LatentClip], held_out: Sequence[LatentClip], batch: int, frames: int, config: L2LConfig):
         self._clips = [clip for clip in clips if len(clip) >= frames]
         if not self._clips:
             raise SpaceError(f"l2l: {len(clips)} training clips, none of {frames} frames or more (lower l2l.frames?)")
         self._frames = [to_head_frame(clip.landmarks_px, clip.keypoints, config) for clip in self._clips]
-        self._held_out, self._batch, self._length = held_out, batch, frames
-        self.fingerprint = data_hash([*clips, *held_out])
+        self.held_out, self._batch, self._length = held_out, batch, frames
 
-    def batch(self, rng: np.random.Generator) -> dict[str, Array]:
+    def batch(self, rng: np.random.Generator, draw: int) -> dict[str, Array]:
         """Arrays for `L2L.forward`, and ``wanted`` (B, T, K, 3)."""
         rows = []
         for index in rng.integers(len(self._clips), size=self._batch):
@@ -211,12 +212,10 @@ class L2LTask:
         loss = ((model(**inputs) - batch["wanted"]).abs() * weight).mean()
         return loss, {"keypoints": loss}
 
-    def validate(self, model: nn.Module) -> dict[str, float]:
-        """Error on held-out clips, pixels of the 512 crop."""
+    def validate(self, model: nn.Module, unit: LatentClip) -> dict[str, float]:
+        """Error on a held-out clip, pixels of the 512 crop."""
         assert isinstance(model, L2L)
-        if not self._held_out:
-            return {}
-        return {"val_keypoint_error_px": float(np.mean([_error_px(_redrawn(model, c), c) for c in self._held_out]))}
+        return {"val_keypoint_error_px": _error_px(_redrawn(model, unit), unit)}
 
 
 def _redrawn(model: L2L, clip: LatentClip) -> Array:
@@ -248,15 +247,6 @@ def evaluate(model: L2L, held_out: Sequence[LatentClip], training: Sequence[Late
         errors["keypoint_error_anchors_px"].append(_error_px(clip.keypoints[:1] + anchors - anchors[:1], clip))
         errors["keypoint_error_mean_px"].append(_error_px(from_head_frame(average, pose), clip))
     return {name: float(np.mean(values)) for name, values in errors.items()}
-
-
-def data_hash(clips: Sequence[LatentClip]) -> str:
-    """Hash of everything learnt from."""
-    digest = hashlib.sha256()
-    for clip in clips:
-        for array in (clip.landmarks_px, clip.sound, clip.emotion, clip.keypoints):
-            digest.update(np.ascontiguousarray(array, np.float32).tobytes())
-    return digest.hexdigest()
 
 
 def load_l2l(folder: Path) -> L2L:

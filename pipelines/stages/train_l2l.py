@@ -1,26 +1,24 @@
 """Stage ``train_l2l``: posed landmarks, speech and emotion to the generator's keypoints."""
 
-import numpy as np
-import torch
+from operator import itemgetter
 
-from pipelines.job.clock import stage_clock
-from pipelines.job.keys import module_version
+import numpy as np
+
 from pipelines.layout import Layout
 from pipelines.stages.latents import LatentFrame
+from pipelines.training import training_stage
 from space_data.crop import CROP_SIZE_PX
 from space_data.errors import SpaceError
 from space_data.landmarks import N_LANDMARKS, PoseTrack, posed
-from space_data.params import L2LStage, Params
+from space_data.params import Params
 from space_data.schema import AlignedClip, FeatureClip, FeatureFrame, emotion_known
 from space_data.speech import MEL_BANDS, mean_normalise
 from space_data.tables import by_clip, read_arrow, read_table, vectors
-from space_models.checkpoints import Card, save_model
+from space_models.dataset import hash_of, spread
 from space_models.generators.compact_nets import N_KEYPOINTS
-from space_models.l2l import L2L, MODEL, L2LConfig, L2LTask, LatentClip, data_hash, evaluate
-from space_models.trainer import Schedule, train, write_curves, write_metrics
+from space_models.l2l import L2L, MODEL, L2LConfig, L2LTask, LatentClip, evaluate
 
 STAGE = "train_l2l"
-WEIGHT_DECAY, RISE_SHARE, GRADIENT_CLIP, ROWS_OF_CURVES = 0.01, 0.2, 1.0, 10
 
 
 def read_latent_clips(layout: Layout) -> dict[str, list[LatentClip]]:
@@ -33,7 +31,7 @@ def read_latent_clips(layout: Layout) -> dict[str, list[LatentClip]]:
     about = {row.clip_id: row for row in read_table(layout.feature_clips, FeatureClip)}
     by_split: dict[str, list[LatentClip]] = {"train": [], "val": [], "test": []}
     columns = ["clip_id", "normalised", "pose", "log_mel"]
-    for clip_id, rows in by_clip(read_arrow(layout.feature_frames, FeatureFrame, columns)):
+    for clip_id, rows in sorted(by_clip(read_arrow(layout.feature_frames, FeatureFrame, columns)), key=itemgetter(0)):
         if clip_id not in keypoints:
             continue  # speech only, or its latents failed: the ledger says so
         found, row = keypoints[clip_id], about[clip_id]
@@ -46,36 +44,23 @@ def read_latent_clips(layout: Layout) -> dict[str, list[LatentClip]]:
     return by_split
 
 
-def schedule_of(settings: L2LStage) -> Schedule:
-    """The trainer's schedule of the section."""
-    interval_steps = max(1, settings.steps // ROWS_OF_CURVES)
-    return Schedule(
-        settings.steps, settings.learning_rate, WEIGHT_DECAY, RISE_SHARE, GRADIENT_CLIP, interval_steps, settings.seed
-    )
-
-
-def run(params: Params, layout: Layout) -> None:
+def run(params: Params, layout: Layout, overfit_one_clip: bool = False) -> None:
     """Train on the training identities; figures on the test identities (on validation ones where there are none)."""
     settings = params.l2l
-    with stage_clock(layout, STAGE) as clock:
+    with training_stage(STAGE, MODEL, settings, params, layout, overfit_one_clip) as stage:
         clips = read_latent_clips(layout)
-        held_out = clips["test"] or clips["val"]
-        known = [emotion_known(c.emotion) for c in clips["train"]]
+        learnt = stage.learnt(clips["train"], "filmed clip")
+        held_out = stage.held_out({split: clips[split] for split in ("test", "val")})
+        known = [emotion_known(c.emotion) for c in learnt]
         config = L2LConfig(
             settings.hidden, settings.use_audio, settings.use_landmarks, settings.normalise, any(known), not all(known)
         )
-        torch.manual_seed(settings.seed)
         model = L2L(config)
-        task = L2LTask(clips["train"], clips["val"], settings.batch, settings.frames, config)
-        state, code = layout.training_state(MODEL), module_version("space_models.l2l")
-        result = train(MODEL, model, task, schedule_of(settings), state, threads=params.job.processes, code=code)
-        metrics = evaluate(model, held_out, clips["train"]) if held_out else {}
-        folder = layout.model(MODEL)
-        notes = f"{len(clips['train'])} filmed clips"
-        command = "python -m pipelines.stages train_l2l"
-        save_model(folder, model, Card(MODEL, vars(config), data_hash(clips["train"]), command, metrics, notes))
-        write_curves(folder / "curves.csv", result.curves)
-        write_metrics(folder / "metrics.json", metrics)
-        clock.clips = sum(map(len, clips.values()))
-        clock.notes = {name: f"{value:.3f}" for name, value in metrics.items()}
-
+        watched = spread(clips["val"], stage.training.validation_clips)
+        task = L2LTask(learnt, watched, settings.batch, settings.frames, config)
+        if not stage.train(model, task, hash_of(learnt, watched)):
+            return
+        metrics = evaluate(model, held_out, learnt) if held_out else {}
+        stage.write(model, vars(config), metrics, f"{len(learnt)} filmed clips")
+        stage.clock.clips = sum(map(len, clips.values()))
+        stage.clock.notes = {name: f"{value:.3f}" for name, value in metrics.items()}

@@ -17,12 +17,12 @@ from space_data.speech import MEL_BANDS, mean_normalise
 from space_data.tables import read_table, stream_clips, vectors
 from space_data.timebase import frames_in
 from space_models.checkpoints import Card, save_model
+from space_models.curves import write_metrics
 from space_models.posegen.figures import SAMPLE_S, figures
 from space_models.posegen.fit import empty_moments, fit
 from space_models.posegen.moments import PersonMoments
 from space_models.posegen.pose import key_frames, pose_columns, to_keys
 from space_models.posegen.speech import loudness, rises
-from space_models.trainer import write_metrics
 
 STAGE, MODEL = "train_posegen", "posegen"
 

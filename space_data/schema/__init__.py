@@ -17,6 +17,7 @@ from space_data.schema.labels import EMOTIONS, SPLITS, UNKNOWN, emotion_known, e
 from space_data.schema.ledger import FAILED, KEPT, REJECTED, STATUSES, LedgerRow
 from space_data.schema.measure import ClipMeasure, FrameRow, MelFrame, SoundRow, Thumbnail
 from space_data.schema.segment import Measure
+from space_data.schema.speech import SpeechFrame
 from space_data.schema.sync import SegmentSync, SyncWindow
 from space_data.schema.syncnet import SyncNetScore
 from space_data.schema.synthesize import SynthesizedClip, SynthesizedFrame
@@ -25,6 +26,6 @@ __all__ = [
     "EMOTIONS", "FAILED", "FIRST_VERSION", "KEPT", "REJECTED", "SPLITS", "STATUSES", "UNKNOWN", "Aggregate", "AlignedClip",
     "Box", "Clip", "ClipMeasure", "Decision", "EmotionVector", "FeatureClip", "FeatureFrame", "FixedSize", "FrameMel",
     "FrameMfcc", "FrameRow", "Landmarks", "LedgerRow", "Measure", "MelFrame", "PoseVector", "Score", "SegmentCrop",
-    "SegmentSync", "SoundRow", "SyncNetScore", "SyncWindow", "SynthesizedClip", "SynthesizedFrame", "Thumbnail", "TraceFrame",
+    "SegmentSync", "SoundRow", "SpeechFrame", "SyncNetScore", "SyncWindow", "SynthesizedClip", "SynthesizedFrame", "Thumbnail", "TraceFrame",
     "TrackFrame", "Utterance", "UtteranceFrame", "arrow_schema", "emotion_known", "emotion_vector", "version_of",
 ]  # fmt: skip

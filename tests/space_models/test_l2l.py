@@ -85,7 +85,8 @@ def test_training_beats_still_mean_and_the_anchors(rng: np.random.Generator, tmp
     torch.manual_seed(0)
     model = L2L(FULL)
     before = evaluate(model.eval(), clips[4:], clips[:4])
-    train(MODEL, model, L2LTask(clips[:4], clips[4:], 4, 20, FULL), Schedule(250, 5e-3, 0.0, 0.2, 1.0, 250, 0), None)
+    task = L2LTask(clips[:4], clips[4:], 4, 20, FULL)
+    train(MODEL, model, task, Schedule(250, 5e-3, 0.0, 0.2, 1.0, 250, 0), settings={}, data_hash="")
     after = evaluate(model, clips[4:], clips[:4])
     assert after["keypoint_error_px"] < 0.6 * before["keypoint_error_px"]
     assert after["keypoint_error_px"] < 0.3 * min(after["keypoint_error_still_px"], after["keypoint_error_mean_px"])
@@ -103,7 +104,7 @@ def test_unlabelled_clips_make_null_not_neutral(rng: np.random.Generator) -> Non
     config = replace(FULL, unlabelled=True)
     model = L2L(config)
     task = L2LTask(clips, clips[1:2], 6, 20, config)
-    result = train(MODEL, model, task, Schedule(600, 1e-2, 0.0, 0.2, 1.0, 600, 0), None)
+    result = train(MODEL, model, task, Schedule(600, 1e-2, 0.0, 0.2, 1.0, 600, 0), settings={}, data_hash="")
     assert all(np.isfinite(list(row.values())).all() for row in result.curves), "no NaN in a loss or a figure"
     clip = clips[0]
     loud, start = clip.sound[:, 0], anchors_of(clip.landmarks_px, 512)[:, -1, 0]
