@@ -23,7 +23,7 @@ from pipelines.job.ledger import write_ledger
 from pipelines.layout import Layout
 from pipelines.stages import CURATION
 from pipelines.stages.filter import NAME as FILTER
-from pipelines.stages.filter import decide
+from pipelines.stages.filter import decide, rules_version
 from space_data.params import Params, load_params
 from space_data.schema import (
     EMOTIONS,
@@ -190,7 +190,7 @@ def main() -> None:
     began = stamp()
     measures = in_order(read_arrow(layout.measures, Measure), "clip_id")
     sync = read_arrow(layout.sync_segments, SegmentSync)
-    decisions, ledger = decide(measures, sync, params.filter)
+    decisions, ledger = decide(measures, sync, params.filter, rules_version())
     judged = stamp()
     put(layout.decisions, decisions, Decision)
     counts = write_ledger(layout, FILTER, measures.column("clip_id"), ledger)

@@ -16,7 +16,7 @@ from pipelines.deciding.rules import DOUBTS, FILTER_REASONS, RULES, evidence, li
 from pipelines.job.reasons import REASONS
 from pipelines.layout import Layout
 from pipelines.stages import filter
-from pipelines.stages.filter import decide
+from pipelines.stages.filter import decide, rules_version
 from space_data.errors import SpaceError
 from space_data.params import Bound, FilterStage, load_params
 from space_data.schema import KEPT, REJECTED, Decision, LedgerRow, Measure, SegmentSync, arrow_schema
@@ -32,7 +32,7 @@ def judged(
     measure: Measure, sync: SegmentSync | None = IN_SYNC, bounds: FilterStage = BOUNDS
 ) -> tuple[Decision, list[LedgerRow]]:
     """The decision on one segment and its ledger rows."""
-    decisions, ledger = decide(to_arrow([measure], Measure), to_arrow([sync] if sync else [], SegmentSync), bounds)
+    decisions, ledger = decide(to_arrow([measure], Measure), to_arrow([sync] if sync else [], SegmentSync), bounds, rules_version())
     (decision,) = from_arrow(decisions, Decision)
     return decision, from_arrow(ledger, LedgerRow)
 
@@ -319,7 +319,7 @@ def test_columns_decide_exactly_as_one_segment_at_a_time(rng: np.random.Generato
         "recording_threshold": 0.35, "recording_lead": np.maximum(0, rng.normal(0, 0.1, n)),
     }  # fmt: skip
     sync = full_table(SegmentSync, n, columns).take(pa.array(some))
-    decisions, ledger = decide(measures, sync, BOUNDS)
+    decisions, ledger = decide(measures, sync, BOUNDS, rules_version())
     by_id = {row.clip_id: row for row in from_arrow(sync, SegmentSync)}
     rows: dict[str, list[LedgerRow]] = {}
     for row in from_arrow(ledger, LedgerRow):
@@ -375,6 +375,6 @@ def test_the_stage_reads_tables_only(tmp_path: Path, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("column", ["face_width_px", "yaw_p95_deg", "luma_mean", "speech_share"])
 def test_what_was_not_measured_is_not_kept(column: str) -> None:
     measures = to_arrow([GOOD, dataclasses.replace(GOOD, clip_id="d", **{column: None})], Measure)
-    decisions, ledger = decide(measures, arrow_schema(SegmentSync).empty_table(), PARAMS.filter)
+    decisions, ledger = decide(measures, arrow_schema(SegmentSync).empty_table(), PARAMS.filter, rules_version())
     assert decisions.column("status").to_pylist() == [KEPT, REJECTED]
     assert ledger.column("reason").to_pylist() == ["", "not_measured"]
