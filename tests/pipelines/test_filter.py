@@ -32,7 +32,8 @@ def judged(
     measure: Measure, sync: SegmentSync | None = IN_SYNC, bounds: FilterStage = BOUNDS
 ) -> tuple[Decision, list[LedgerRow]]:
     """The decision on one segment and its ledger rows."""
-    decisions, ledger = decide(to_arrow([measure], Measure), to_arrow([sync] if sync else [], SegmentSync), bounds, rules_version())
+    syncs = to_arrow([sync] if sync else [], SegmentSync)
+    decisions, ledger = decide(to_arrow([measure], Measure), syncs, bounds, rules_version())
     (decision,) = from_arrow(decisions, Decision)
     return decision, from_arrow(ledger, LedgerRow)
 
