@@ -40,8 +40,8 @@ from space_data.schema import (
 )
 from space_data.tables import has_table, in_order, merge_shards, read_arrow, write_table
 
-SEGMENTS_PER_CLIP, SHARD_ROWS = 2200
-CLIPS_PER_SUBJECT = 2, 50
+SHARD_ROWS = 2200
+SEGMENTS_PER_CLIP, CLIPS_PER_SUBJECT = 2, 50
 LANGUAGES, NOISY = ("en", "fr", "hi", "zh"), 2
 DEFAULTS = {"string": "", "int64": 0, "double": 0.0, "bool": False}
 
