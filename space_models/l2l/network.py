@@ -179,9 +179,9 @@ class L2L(nn.Module):
         """The next frames of a stream: the new state, and their latents (T, D); any cut of a clip gives the same."""
         if len(landmarks) != len(log_mel):
             raise SpaceError(f"l2l: {len(landmarks)} frames of landmarks against speech for {len(log_mel)}, need the same")
-        arrays = geometry(landmarks, state.portrait), np.array(log_mel, np.float32), state.emotion
+        arrays = geometry(landmarks, state.portrait), np.asarray(log_mel, np.float32), state.emotion
         device = self.weight.device
-        tensors = [torch.from_numpy(a)[None].to(device) for a in arrays]
+        tensors = [torch.from_numpy(np.array(a))[None].to(device) for a in arrays]  # tables are read-only
         with torch.inference_mode():
             change, memory = self(*tensors, state.memory)
         latents = state.portrait_z + change[0].cpu().numpy()
