@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from space_data.errors import SpaceError
 from space_data.crop import CropBox
+from space_data.errors import SpaceError
 from space_data.landmarks import N_LANDMARKS, PoseTrack, normalise
 from space_data.params import CompactStage
 from space_models.generators.compact import CompactGenerator
