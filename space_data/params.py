@@ -293,6 +293,15 @@ class LatentsStage(Section):
     pose_frames: Annotated[int, Field(ge=100)]
 
 
+class LivePortraitSettings(Section):
+    """How the `liveportrait` generator runs."""
+
+    batch: Count
+    precision: Literal["fp32", "bf16", "fp16"]
+    compile: bool
+    stitching: bool
+
+
 class S2LStage(Section):
     """Speech2Landmarks."""
 
@@ -397,6 +406,7 @@ class Params(Section):
     animate: Animate
     generator: CompactStage
     latents: LatentsStage
+    liveportrait: LivePortraitSettings
     l2l: L2LStage
     synthesize: Synthesize
     evaluate: Evaluate

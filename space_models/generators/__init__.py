@@ -250,6 +250,18 @@ def _compact(folder: Path, params: Params, spec: LatentSpec | None) -> KeypointG
     return load_compact(folder, spec)
 
 
+def _liveportrait_sha256(folder: Path) -> str:
+    from space_models.generators.liveportrait.weights import weights_sha256
+
+    return weights_sha256(folder)
+
+
+def _liveportrait(folder: Path, params: Params, spec: LatentSpec | None) -> KeypointGenerator[Any]:
+    from space_models.generators.liveportrait.generator import load_liveportrait
+
+    return load_liveportrait(folder, params.liveportrait, chosen_device(params.latents.device), spec)
+
+
 def _warp(models: Path, params: Params) -> Renderer[Any]:
     from space_models.generators.renderers import WarpRenderer
 
@@ -267,6 +279,9 @@ def _behind_l2l(name: str) -> RendererEntry:
 
 GENERATORS: dict[str, GeneratorEntry] = {
     "compact": GeneratorEntry("warps and repaints the photo by a small network of our own", None, _compact_sha256, _compact),
+    "liveportrait": GeneratorEntry(
+        "draws with LivePortrait's networks; needs its published weights", "liveportrait", _liveportrait_sha256, _liveportrait
+    ),
 }
 """Keypoint generators by name."""
 RENDERERS: dict[str, RendererEntry] = {
@@ -287,6 +302,13 @@ def find(entries: dict[str, Any], name: str, kind: str) -> Any:
     if name not in entries:
         raise SpaceError(f"{kind} {name!r}: need one of {', '.join(entries)}")
     return entries[name]
+
+
+def chosen_device(name: str) -> str:
+    """A torch device by name; ``auto`` is the first GPU, or the CPU."""
+    import torch
+
+    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
 
 
 def settings_of(section: str | None, params: Params) -> dict[str, Any] | None:

@@ -1,4 +1,4 @@
-"""M, the motion extractor: a picture to canonical keypoints, expression and head pose. ConvNeXt V2 (arXiv 2301.00808) with heads."""
+"""M, the motion extractor: a picture to canonical keypoints, expression, head pose. ConvNeXt V2 (arXiv 2301.00808)."""
 
 from dataclasses import dataclass
 
@@ -84,9 +84,8 @@ class Detector(nn.Module):
         self.downsample_layers = nn.ModuleList([nn.Sequential(nn.Conv2d(3, widths[0], 4, 4), ChannelNorm(widths[0]))])
         for before, after in zip(widths, widths[1:], strict=False):
             self.downsample_layers.append(nn.Sequential(ChannelNorm(before), nn.Conv2d(before, after, 2, 2)))
-        self.stages = nn.ModuleList(
-            nn.Sequential(*(Block(width) for _ in range(depth))) for width, depth in zip(widths, config.motion_depths, strict=True)
-        )
+        stages = zip(widths, config.motion_depths, strict=True)
+        self.stages = nn.ModuleList(nn.Sequential(*(Block(width) for _ in range(depth))) for width, depth in stages)
         self.norm = nn.LayerNorm(widths[-1], EPSILON)
         self.fc_kp = nn.Linear(widths[-1], points)
         self.fc_scale = nn.Linear(widths[-1], 1)

@@ -38,7 +38,7 @@ class StitchingRetargeting(nn.Module):
         self.eye = Retargeting(points + 3, HIDDEN["eye"], points)
 
     def stitched(self, source: Tensor, driving: Tensor) -> Tensor:
-        """Driving keypoints (B, K, 3), moved so that the border of the frame fits the portrait's, whose keypoints are (B, K, 3)."""
+        """Driving keypoints (B, K, 3), moved so that the frame's border fits the portrait's, whose own are (B, K, 3)."""
         change = self.stitching(torch.cat([source.flatten(1), driving.flatten(1)], 1))
         own, common = change[:, :-2].unflatten(1, driving.shape[1:]), change[:, None, -2:]
         return driving + own + nn.functional.pad(common, (0, 1))
