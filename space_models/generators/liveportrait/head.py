@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from space_data.errors import SpaceError
 from space_data.landmarks import PoseTrack
 
-RIDGE = 1e-3
+RIDGE = 1e-5
 """On the origin, IOD^2 per frame, towards the middle of the eyes: its depth is not seen where no head turns."""
 LEAST_SPREAD_DEG = 0.5
 """Of one of our angles; with less its slope cannot be fitted, and is taken to be 1."""
