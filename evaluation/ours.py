@@ -63,7 +63,7 @@ class Ours:
         portrait = portrait_of_crop(assignment.portrait, assignment.clip_id)
         speech = speech_features(assignment.speech)
         motion = make_motion(
-            load_motion_models(folder), portrait, speech, assignment.emotion, assignment.seed, params.animate, params.warp
+            load_motion_models(folder, params), portrait, speech, assignment.emotion, assignment.seed, params.animate, params.warp
         )
         frames = render(self._renderer, portrait, motion, speech, assignment.emotion, params, folder)
         return Rendering(frames, motion.normalised, motion.pose, COMMENT)

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
 
-from pipelines.job.clock import stage_clock
-from pipelines.job.keys import module_version
+from pipelines.job.clock import StageClock, stage_clock
 from pipelines.layout import Layout
 from pipelines.stages.align import aligned_clips
+from pipelines.training import training_stage
 from space_data import progress
 from space_data.errors import SpaceError
 from space_data.landmarks import N_LANDMARKS, PoseTrack, posed
@@ -24,10 +25,11 @@ from space_data.schema import AlignedClip, FeatureFrame
 from space_data.store import local_file
 from space_data.tables import by_clip, read_arrow, vectors
 from space_models.checkpoints import Card, load_card, load_weights, save_model
+from space_models.curves import write_metrics
+from space_models.dataset import hash_of
 from space_models.generators.compact import MODEL
 from space_models.generators.compact_nets import CompactConfig, CompactNet, anchors_of
-from space_models.generators.compact_train import Footage, data_hash, train_compact
-from space_models.trainer import write_curves, write_metrics
+from space_models.generators.compact_train import CompactTask, Footage
 
 STAGE = "generator"
 SHIPPED = Path(str(files("space_models") / "assets" / MODEL))
@@ -78,25 +80,40 @@ def take_shipped(layout: Layout, settings: CompactStage, folder: Path = SHIPPED)
     return save_model(layout.model(MODEL), net, card)
 
 
-def train_new(layout: Layout, settings: CompactStage) -> Card:
-    """Train on the aligned clips of the training identities and write weights, card, curves and metrics."""
-    clips = read_footage(layout, settings)
-    held_out = clips["val"] or clips["test"]
-    code = module_version("space_models.generators.compact_train")
-    net, result = train_compact(clips["train"], held_out, settings, layout.training_state(MODEL), code)
-    metrics = {name: value for name, value in result.curves[-1].items() if name.startswith("val_")}
-    notes = f"{len(clips['train'])} aligned clips"
-    card = Card(MODEL, vars(net.config), data_hash(clips["train"]), "python -m pipelines.stages generator", metrics, notes)
-    write_curves(layout.model(MODEL) / "curves.csv", result.curves)
-    return save_model(layout.model(MODEL), net, card)
+def train_new(params: Params, layout: Layout, overfit_one_clip: bool = False) -> Card | None:
+    """Train on the aligned clips of the training identities and write weights, card, curves and metrics.
+
+    None on ranks that do not write, and after overfitting.
+    """
+    settings = params.generator
+    with training_stage(STAGE, MODEL, settings, params, layout, overfit_one_clip) as stage:
+        clips = read_footage(layout, settings)
+        learnt = stage.learnt(clips["train"], "aligned clip")
+        held_out = stage.held_out({split: clips[split] for split in ("val", "test")})
+        net = CompactNet(CompactConfig(settings.size_px, settings.width))
+        net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        task = CompactTask(learnt, held_out, settings)
+        if not stage.train(net, task, hash_of(learnt, held_out)):
+            return None
+        with torch.no_grad():
+            metrics = {name: value for pairs in task.held_out for name, value in task.validate(net, pairs).items()}
+        card = stage.write(net, vars(net.config), metrics, f"{len(learnt)} aligned clips")
+        _tell(stage.clock, settings, card)
+        return card
 
 
-def run(params: Params, layout: Layout) -> None:
+def run(params: Params, layout: Layout, overfit_one_clip: bool = False) -> None:
     """Write ``models/compact``."""
     settings = params.generator
+    if settings.source == "train" or overfit_one_clip:
+        train_new(params, layout, overfit_one_clip)
+        return
     with stage_clock(layout, STAGE) as clock:
-        card = take_shipped(layout, settings) if settings.source == "shipped" else train_new(layout, settings)
+        card = take_shipped(layout, settings)
         write_metrics(layout.model(MODEL) / "metrics.json", card.metrics)
-        clock.clips = 1
-        clock.notes = {"source": settings.source, "weights": card.weights_sha256[:12], "config": json.dumps(card.config)}
+        _tell(clock, settings, card)
 
+
+def _tell(clock: StageClock, settings: CompactStage, card: Card) -> None:
+    clock.clips = 1
+    clock.notes = {"source": settings.source, "weights": card.weights_sha256[:12], "config": json.dumps(card.config)}

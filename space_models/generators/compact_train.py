@@ -6,12 +6,9 @@ which takes the place of the equivariance and spread losses of unsupervised keyp
 download, and 2 cores must do.
 """
 
-import hashlib
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -25,13 +22,10 @@ from space_data.params import CompactStage
 from space_models.generators.compact_nets import (
     DETAIL_KEYPOINTS,
     KEYPOINT_LANDMARKS,
-    CompactConfig,
-    CompactNet,
     heat_maps,
     pixel_grid,
     resize,
 )
-from space_models.trainer import Result, Schedule, train
 
 PYRAMID_LEVELS = 3
 DETAIL_SIGMA = 0.10  # reach of the extra weight around eyes and mouth, in half pictures
@@ -43,9 +37,6 @@ ZOOM_RANGE = (0.8, 1.25)
 MAX_SHIFT = 0.12
 GAIN_RANGE = (0.75, 1.25)  # of the whole picture
 TINT = 0.08  # standard deviation of the gain per colour
-WEIGHT_DECAY = 1e-4
-RISE_SHARE = 0.1
-MAX_GRADIENT_NORM = 1.0
 VALIDATION_PAIRS = 32
 
 
@@ -56,6 +47,9 @@ class Footage:
     clip_id: str
     pictures: NDArray[np.uint8]
     anchors: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.pictures)
 
 
 def mirror_order() -> list[int]:
@@ -117,19 +111,19 @@ def picture_loss(drawn: Tensor, wanted: Tensor, weight: Tensor) -> Tensor:
 class CompactTask:
     """What the training loop (`space_models.trainer.Task`) learns: pairs of frames of the training clips."""
 
+    criterion = "val_l1"
+
     def __init__(self, clips: Sequence[Footage], held_out: Sequence[Footage], settings: CompactStage) -> None:
         self._clips = [clip for clip in clips if len(clip.pictures) >= 2]
-        self._held_out = [clip for clip in held_out if len(clip.pictures) >= 2]
+        watched = [clip for clip in held_out if len(clip.pictures) >= 2]
+        self.held_out = [draw_pairs(watched, VALIDATION_PAIRS, np.random.default_rng(0))] if watched else []
         if not self._clips:
             raise SpaceError(
                 f"generator: {len(clips)} clips, none of two frames or more (are there aligned clips in split train?)"
             )
         self._batch = settings.batch
-        self.fingerprint = hashlib.sha256(
-            json.dumps([data_hash([*clips, *held_out]), settings.model_dump(mode="json")]).encode()
-        ).hexdigest()
 
-    def batch(self, rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
+    def batch(self, rng: np.random.Generator, draw: int) -> dict[str, NDArray[np.float32]]:
         """See `draw_pairs`."""
         return draw_pairs(self._clips, self._batch, rng)
 
@@ -147,47 +141,12 @@ class CompactTask:
         }
         return torch.stack(list(parts.values())).sum(), parts
 
-    def validate(self, model: nn.Module) -> dict[str, float]:
+    def validate(self, model: nn.Module, unit: dict[str, NDArray[np.float32]]) -> dict[str, float]:
         """On fixed pairs of held-out clips: L1 of the drawing and of the still source."""
-        if not self._held_out:
-            return {}
         device = next(model.parameters()).device
-        pairs = draw_pairs(self._held_out, VALIDATION_PAIRS, np.random.default_rng(0))
-        tensors = {name: torch.from_numpy(array).to(device) for name, array in pairs.items()}
+        tensors = {name: torch.from_numpy(array).to(device) for name, array in unit.items()}
         _, picture, _ = model(**tensors)
         return {
             "val_l1": float((picture - tensors["driving"]).abs().mean()),
             "val_still_l1": float((tensors["source"] - tensors["driving"]).abs().mean()),
         }
-
-
-def data_hash(clips: Sequence[Footage]) -> str:
-    """Hash of the pictures and anchors trained on."""
-    digest = hashlib.sha256()
-    for clip in clips:
-        digest.update(clip.clip_id.encode() + clip.pictures.tobytes() + clip.anchors.tobytes())
-    return digest.hexdigest()
-
-
-def train_compact(
-    clips: Sequence[Footage], held_out: Sequence[Footage], settings: CompactStage, state_file: Path | None, code: str = ""
-) -> tuple[CompactNet, Result]:
-    """Train a generator on `clips`; the same clips and settings give the same weights on one machine.
-
-    Raises:
-        SpaceError: no clip of two frames or more.
-    """
-    torch.manual_seed(settings.seed)
-    net = CompactNet(CompactConfig(settings.size_px, settings.width))
-    net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    schedule = Schedule(
-        steps=settings.steps,
-        learning_rate=settings.learning_rate,
-        weight_decay=WEIGHT_DECAY,
-        rise_share=RISE_SHARE,
-        gradient_clip=MAX_GRADIENT_NORM,
-        interval_steps=settings.interval_steps,
-        seed=settings.seed,
-    )
-    result = train("compact", net, CompactTask(clips, held_out, settings), schedule, state_file, code=code)
-    return net, result

@@ -13,7 +13,7 @@ from pipelines.stages.generator import SHIPPED, footage, take_shipped, train_new
 from space_data.errors import SpaceError
 from space_data.landmarks import N_LANDMARKS
 from space_data.media.encode import write_video
-from space_data.params import CompactStage
+from space_data.params import CompactStage, load_params
 from space_data.schema import AlignedClip
 from space_data.tables import read_table, write_table
 from space_models.checkpoints import Card, save_model
@@ -21,7 +21,7 @@ from space_models.generators.compact import load_compact
 from space_models.generators.compact_nets import CompactConfig, CompactNet, anchors_of
 
 SETTINGS = CompactStage(
-    source="shipped", size_px=64, width=4, frames_per_clip=5, steps=1, interval_steps=1, batch=1, learning_rate=1e-3, seed=0
+    source="shipped", size_px=64, width=4, frames_per_clip=5, steps=1, batch=1, learning_rate=1e-3, seed=0, training={}
 )
 
 
@@ -60,7 +60,9 @@ def test_a_new_one_is_trained_on_the_aligned_clips(tmp_path: Path, rng: np.rando
     write_video(tmp_path / "out" / "clip.mp4", rng.integers(0, 255, (N_FRAMES, SIZE_PX, SIZE_PX, 3), dtype=np.uint8))
     clips = [dataclasses.replace(clip, video="clip.mp4") for clip in read_table(layout.aligned_clips, AlignedClip)]
     write_table(layout.aligned_clips, clips, AlignedClip)
-    card = train_new(layout, SETTINGS.model_copy(update={"source": "train"}))
+    params = load_params().model_copy(update={"generator": SETTINGS.model_copy(update={"source": "train"})})
+    card = train_new(params, layout)
+    assert card is not None and card.held_out == "1 clips of split val"
     assert card.config == {"size_px": SETTINGS.size_px, "width": SETTINGS.width} and card.notes == "1 aligned clips"
     load_compact(layout.model("compact"))
     assert card.metrics and all(np.isfinite(value) for value in card.metrics.values())

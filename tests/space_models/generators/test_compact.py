@@ -22,15 +22,23 @@ from space_models.generators.compact_nets import (
     resize_flow,
     warp,
 )
-from space_models.generators.compact_train import Footage, draw_pairs, mirror_order, train_compact
+from space_models.generators.compact_train import CompactTask, Footage, draw_pairs, mirror_order
 from space_models.portrait import Portrait
+from space_models.trainer import Result, Schedule, train
 
 TINY = CompactConfig(size_px=64, width=4)
 
 
 def settings(**changes: int) -> CompactStage:
-    values = {"source": "train", "size_px": 64, "width": 8, "frames_per_clip": 12, "steps": 40, "interval_steps": 40}
-    return CompactStage(**{**values, "batch": 4, "learning_rate": 3e-3, "seed": 0, **changes})
+    values = {"source": "train", "size_px": 64, "width": 8, "frames_per_clip": 12, "steps": 40, "batch": 4, "learning_rate": 3e-3}
+    return CompactStage(**{**values, "seed": 0, "training": {}, **changes})
+
+
+def trained(clip: Footage) -> tuple[CompactNet, Result]:
+    torch.manual_seed(0)
+    net, task = CompactNet(CompactConfig(64, 8)), CompactTask([clip], [clip], settings())
+    schedule = Schedule(40, 3e-3, 1e-4, 0.1, 1.0, 40, seed=0)
+    return net, train("compact", net, task, schedule, settings={}, data_hash="")
 
 
 def moving_square(rng: np.random.Generator, frames: int = 12, side: int = 64) -> Footage:
@@ -107,10 +115,10 @@ def test_pairs_keep_pictures_and_anchors_together(rng: np.random.Generator) -> N
 
 def test_overfits_one_clip(rng: np.random.Generator) -> None:
     clip = moving_square(rng)
-    net, result = train_compact([clip], [clip], settings(), None)
+    net, result = trained(clip)
     (row,) = result.curves
     assert row["val_l1"] < 0.5 * row["val_still_l1"]
-    again, _ = train_compact([clip], [clip], settings(), None)
+    again, _ = trained(clip)
     assert all(torch.equal(a, b) for a, b in zip(net.state_dict().values(), again.state_dict().values(), strict=True))
 
 
@@ -149,4 +157,4 @@ def test_bad_inputs_are_named(rng: np.random.Generator) -> None:
     with pytest.raises(SpaceError, match="landmarks"):
         generator.extract([face.rgb], np.zeros((2, N_LANDMARKS, 3), np.float32), face.pose)
     with pytest.raises(SpaceError, match="two frames"):
-        train_compact([], [], settings(), None)
+        CompactTask([], [], settings())
