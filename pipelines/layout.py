@@ -202,6 +202,11 @@ class Layout:
         return self.reports.local() / "benchmark"
 
     @property
+    def l2l_ablations(self) -> Path:
+        """Tables of ``benchmarks.l2l_ablations`` by generator, where it was run; the benchmark page shows them."""
+        return self.reports.local() / "l2l"
+
+    @property
     def audit(self) -> Place:
         """Folder of the audit page."""
         return self.reports / "audit"
