@@ -111,7 +111,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("name", choices=list(GENERATORS))
-    parser.add_argument("--folder", type=Path, help="of the weights (default: models/NAME)")
+    parser.add_argument("--folder", type=Path, help="of the weights (default: where params.yaml says)")
     parser.add_argument("--random", action="store_true", help="untrained networks of the published sizes")
     parser.add_argument("--frames", type=int, default=100)
     parser.add_argument("--device", default="auto")
@@ -119,7 +119,6 @@ def main() -> None:
     parser.add_argument("--reference", type=Path, help="a checkout of the reference implementation")
     arguments = parser.parse_args()
     device, base = chosen_device(arguments.device), load_params(None)
-    folder = arguments.folder or Path("models") / arguments.name
     columns = ("precision", "prepare ms", "extract ms/frame", "render ms/frame", "frames/s")
     table = Table(*columns, title=f"{arguments.name} on {device}")
     for precision in arguments.precision:
@@ -127,6 +126,7 @@ def main() -> None:
         changed |= {"latents": base.latents.model_copy(update={"device": device})}
         params = base.model_copy(update=changed)
         entry = find(GENERATORS, arguments.name, "generator")
+        folder = arguments.folder or entry.folder(arguments.name, Path("models"), params)
         generator = random_weights(params, device) if arguments.random else entry.load(folder, params, None)
         found = measure(generator, arguments.frames)
         figures = [f"{found[name]:.1f}" for name in ("prepare", "extract", "render")]

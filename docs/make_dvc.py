@@ -55,8 +55,9 @@ def _model(name: str, desc: str, *deps: str, params: tuple[str, ...] = ()) -> Dv
 
 
 WEIGHTS = "models/weights"
-IN_USE = load_params(ROOT / "params.yaml").latents.generators
-WEIGHTS_OF_GENERATORS = tuple(f"models/{name}" for name in IN_USE)
+PARAMS = load_params(ROOT / "params.yaml")
+IN_USE = PARAMS.latents.generators
+WEIGHTS_OF_GENERATORS = tuple(str(GENERATORS[name].folder(name, Path("models"), PARAMS)) for name in IN_USE)
 SECTIONS_OF_GENERATORS = tuple(section for name in IN_USE if (section := GENERATORS[name].section) is not None)
 L2L = tuple(f"models/l2l/{name}" for name in IN_USE)
 AUDIT_PLOTS = (

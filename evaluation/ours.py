@@ -41,7 +41,8 @@ class Models:
         parts: list[object] = [self.params.warp.model_dump(mode="json"), self.params.animate.model_dump(mode="json")]
         parts.append(settings_of(entry.section, self.params))
         if entry.generator is not None:
-            parts.append(GENERATORS[entry.generator].weights_sha256(self.folder / entry.generator))
+            generator = GENERATORS[entry.generator]
+            parts.append(generator.weights_sha256(generator.folder(entry.generator, self.folder, self.params)))
         for name in models_of(renderer):
             for file in (self.folder / name / CARD_FILE, self.folder / name / WEIGHTS_FILE):
                 if not file.is_file():

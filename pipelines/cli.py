@@ -99,6 +99,9 @@ def animate(
     ] = Renderer(DEFAULT_RENDERER),
     audio_track: AudioTrack = None,
     tracks: Annotated[Path | None, typer.Option(help="Also write landmarks and pose per frame to this Parquet file.")] = None,
+    models: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Trained models, e.g. the pipeline's `models` (default: the shipped ones).")
+    ] = None,
     params: ParamsFile = None,
     changes: Changes = [],  # noqa: B006
     quiet: Quiet = False,
@@ -109,11 +112,13 @@ def animate(
     (docs/responsible-use.md).
     """
     progress.setup(quiet)
+    from space_models.animate import ASSETS
     from space_models.animate import animate as run
 
     done = run(
         image=image, audio=audio, audio_track=audio_track, out=out, params=load_params(params, changes), emotion=emotion,
         portrait_emotion=portrait_emotion, calibration=calibration, seed=seed, pose=pose, renderer=renderer.value, tracks=tracks,
+        models=models or ASSETS,
     )  # fmt: skip
     if not quiet:
         progress.console.print(escape(str(done)), soft_wrap=True, highlight=False)

@@ -350,8 +350,9 @@ class LatentsStage(Section):
 
 
 class LivePortraitSettings(Section):
-    """How the `liveportrait` generator runs."""
+    """Where the `liveportrait` generator's weights are, and how it runs."""
 
+    weights: str
     batch: Count
     precision: Literal["fp32", "bf16", "fp16"]
     compile: bool

@@ -203,7 +203,8 @@ def training_curves(layout: Layout) -> dict[str, dict[str, list[float | None]]]:
         with path.open(newline="") as file:
             lines = list(csv.DictReader(file))
         names = lines[0].keys() if lines else ()
-        found[path.parent.relative_to(models).as_posix()] = {name: [float(line[name]) if line[name] else None for line in lines] for name in names}
+        model = path.parent.relative_to(models).as_posix()
+        found[model] = {name: [float(line[name]) if line[name] else None for line in lines] for name in names}
     return found
 
 

@@ -223,6 +223,12 @@ class GeneratorEntry:
     """(folder) → hash of the weights in it; SpaceError where there are none"""
     load: Callable[[Path, Params, LatentSpec | None], KeypointGenerator[Any]]
     """(folder with the weights, settings, measured spec or None for the declared one) → generator"""
+    published: Callable[[Params], Path] | None = None
+    """(settings) → folder of weights that are not ours; None: they lie in ``models/<name>``"""
+
+    def folder(self, name: str, models: Path, params: Params) -> Path:
+        """Where the weights lie of the generator of this ``name``."""
+        return models / name if self.published is None else self.published(params)
 
 
 @dataclass(frozen=True)
@@ -232,7 +238,7 @@ class RendererEntry:
     summary: str
     section: str | None
     generator: str | None
-    """the keypoint generator behind it, if there is one: then it needs ``models/<generator>`` and ``models/l2l/<generator>``"""
+    """the keypoint generator behind it, if there is one: then it needs that one's weights and ``models/l2l/<generator>``"""
     load: Callable[[Path, Params], Renderer[Any]]
     """(folder of the models, settings) → renderer"""
 
@@ -280,8 +286,9 @@ def _behind_l2l(name: str) -> RendererEntry:
 GENERATORS: dict[str, GeneratorEntry] = {
     "compact": GeneratorEntry("warps and repaints the photo by a small network of our own", None, _compact_sha256, _compact),
     "liveportrait": GeneratorEntry(
-        "draws with LivePortrait's networks; needs its published weights", "liveportrait", _liveportrait_sha256, _liveportrait
-    ),
+        "draws with LivePortrait's networks; needs its published weights", "liveportrait", _liveportrait_sha256, _liveportrait,
+        lambda params: Path(params.liveportrait.weights),
+    ),  # fmt: skip
 }
 """Keypoint generators by name."""
 RENDERERS: dict[str, RendererEntry] = {

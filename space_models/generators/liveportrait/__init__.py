@@ -2,5 +2,5 @@
 
 ``config`` sizes · ``appearance`` F · ``motion`` M · ``warping`` W · ``spade`` G · ``stitching`` S · ``weights`` files, hashes
 · ``head`` its pose and ours · ``generator`` the `KeypointGenerator`. Equal to the reference implementation to 1e-4
-(tests/space_models/generators/test_liveportrait_parity.py). Licence and origin of the weights: docs/weights.md.
+(tests/space_models/generators/test_liveportrait_parity.py). Licence and origin of the weights: docs/generators.md.
 """

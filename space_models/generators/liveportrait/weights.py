@@ -78,7 +78,7 @@ def files_in(folder: Path) -> dict[str, Path]:
     if missing:
         raise SpaceError(
             f"{folder}: no weights of liveportrait, need {', '.join(missing)} as .safetensors or .pth "
-            "(`space weights import liveportrait FOLDER`; docs/weights.md says where they are published)"
+            "(`space weights fetch liveportrait`, or `import liveportrait FOLDER`; docs/generators.md)"
         )
     return found
 

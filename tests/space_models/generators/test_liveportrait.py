@@ -76,7 +76,7 @@ def test_files_of_the_published_layout_load_and_draw_alike(tmp_path: Path) -> No
 
 
 def test_wrong_files_are_named(tmp_path: Path) -> None:
-    with pytest.raises(SpaceError, match=r"need appearance_feature_extractor, .*space weights import"):
+    with pytest.raises(SpaceError, match=r"need appearance_feature_extractor, .*space weights fetch"):
         load_networks(tmp_path)
     write_tiny(tmp_path)
     path = tmp_path / "base_models" / "motion_extractor.pth"
@@ -214,16 +214,18 @@ def test_a_tiny_one_goes_through_latents_training_animate_and_the_benchmark(
     layout = Layout.in_folder(tmp_path)
     layout.data.local().mkdir(parents=True, exist_ok=True)
     write_clips(layout, rng)
-    write_tiny(layout.model(NAME))
+    folder = tmp_path / "published"
+    write_tiny(folder)
     params = PARAMS.model_copy(
         update={
             "latents": PARAMS.latents.model_copy(update={"generators": [NAME], "device": "cpu"}),
+            "liveportrait": SETTINGS.model_copy(update={"weights": str(folder)}),
             "l2l": PARAMS.l2l.model_copy(update={"hidden": 8, "batch": 4, "frames": 20, "steps": 3, "s2l_share": 0.0}),
         }
     )
     latents.run(params, layout)
     spec = json.loads(layout.latent_spec(NAME).read_text())
-    assert spec["weights_sha256"] == GENERATORS[NAME].weights_sha256(layout.model(NAME)) and spec["size"] == 63
+    assert spec["weights_sha256"] == GENERATORS[NAME].weights_sha256(folder) and spec["size"] == 63
     assert len(spec["pose_map"]) == 9 and min(spec["sd"]) > 0
 
     train_l2l.run(params, layout)
@@ -247,6 +249,6 @@ def test_a_tiny_one_goes_through_latents_training_animate_and_the_benchmark(
     frames = list(system.render(clip).frames)
     assert system.name == f"ours_{NAME}" and len(frames) == 5 and frames[0].shape == (512, 512, 3)
 
-    write_tiny(layout.model(NAME), seed=1)
+    write_tiny(folder, seed=1)
     with pytest.raises(SpaceError, match=f"learnt the latents of {NAME}"):
         system.render(clip)
