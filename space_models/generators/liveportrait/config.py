@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from space_data.errors import SpaceError
 
@@ -68,7 +69,8 @@ def read_config(folder: Path) -> LivePortraitConfig:
     if not path.is_file():
         return LivePortraitConfig()
     try:
-        data = json.loads(path.read_text())
-        return LivePortraitConfig(**{key: tuple(value) if isinstance(value, list) else value for key, value in data.items()})
-    except (ValueError, TypeError) as error:
+        read = json.loads(path.read_text()).items()
+        sizes: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in read}
+        return LivePortraitConfig(**sizes)
+    except (ValueError, TypeError, AttributeError) as error:
         raise SpaceError(f"{path}: not sizes of LivePortrait's networks ({error})") from error

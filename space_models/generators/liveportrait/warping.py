@@ -110,10 +110,10 @@ class DenseMotion(nn.Module):
 
     def forward(self, volume: Tensor, source: Tensor, driving: Tensor) -> tuple[Tensor, Tensor]:
         """Volume (B, C, D, H, W), keypoints (B, K, 3) each: deformation (B, D, H, W, 3), occlusion (B, 1, H, W)."""
-        batch, shape = len(driving), volume.shape[2:]
+        batch = len(driving)
         # positions in full precision: in half of it a voxel's place is off by up to a thousandth of the volume
         with torch.autocast(driving.device.type, enabled=False):
-            grid = identity_grid(tuple(shape), driving.float())
+            grid = identity_grid((volume.shape[2], volume.shape[3], volume.shape[4]), driving.float())
             shift = (source - driving).float()[:, :, None, None, None]
             candidates = torch.cat([grid.expand(batch, 1, *grid.shape), grid + shift], 1)
             closer = heat(driving.float(), grid) - heat(source.float(), grid)
