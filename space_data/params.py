@@ -341,6 +341,24 @@ class CompactStage(TrainedStage):
     frames_per_clip: Annotated[int, Field(ge=2)]
 
 
+class LatentsStage(Section):
+    """Which keypoint generators L2L is trained for, and where their networks run."""
+
+    generators: list[str]
+    device: str
+    pose_frames: Annotated[int, Field(ge=100)]
+
+
+class LivePortraitSettings(Section):
+    """Where the `liveportrait` generator's weights are, and how it runs."""
+
+    weights: str
+    batch: Count
+    precision: Literal["fp32", "bf16", "fp16"]
+    compile: bool
+    stitching: bool
+
+
 class S2LLoss(Section):
     """Weights of the parts of S2L's loss."""
 
@@ -395,13 +413,19 @@ class Animate(Section):
 
 
 class L2LStage(TrainedStage):
-    """Landmarks to latents; the three switches are the paper's ablations."""
+    """Landmarks to latents; the first three switches are the paper's ablations."""
 
     use_audio: bool
     use_landmarks: bool
     normalise: bool
+    use_emotion: bool
+    s2l_share: Annotated[float, Field(ge=0, lt=1)]
+    other_take_share: Share
+    ridge_portraits: Count
     hidden: Count
     frames: Annotated[int, Field(ge=2)]
+    speech_decay: Annotated[float, Field(ge=0)]
+    emotion_decay: Annotated[float, Field(ge=0)]
 
 
 class Synthesize(Section):
@@ -449,6 +473,8 @@ class Params(Section):
     posegen: PoseGenStage
     animate: Animate
     generator: CompactStage
+    latents: LatentsStage
+    liveportrait: LivePortraitSettings
     l2l: L2LStage
     synthesize: Synthesize
     evaluate: Evaluate
