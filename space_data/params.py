@@ -271,18 +271,54 @@ class Warp(Section):
     max_roll_deg: Annotated[float, Field(gt=0, le=45)]
 
 
+class CompactLoss(Section):
+    """Weights of the loss of the `compact` generator."""
+
+    detail: Annotated[float, Field(ge=0)]
+    warped: Annotated[float, Field(ge=0)]
+    painted: Annotated[float, Field(ge=0)]
+    hidden: Annotated[float, Field(ge=0)]
+    landmarks: Annotated[float, Field(ge=0)]
+    landmarks_until: Annotated[float, Field(gt=0, le=1)]
+    lips: Annotated[float, Field(ge=0)]
+    rigid: Annotated[float, Field(ge=0)]
+    delta: Annotated[float, Field(ge=0)]
+
+
+class CompactSampling(Section):
+    """Which pairs of frames the `compact` generator learns from, and how they are changed."""
+
+    lips: Annotated[float, Field(ge=0)]
+    blinks: Annotated[float, Field(ge=0)]
+    turned: Share
+    gain: tuple[Positive, Positive]
+    tint: Annotated[float, Field(ge=0)]
+    view_tint: Annotated[float, Field(ge=0)]
+    view_turn_deg: Annotated[float, Field(ge=0)]
+    view_zoom: Annotated[float, Field(ge=0)]
+    view_shift: Annotated[float, Field(ge=0)]
+
+
 class CompactStage(Section):
     """The `compact` generator: which weights, and how new ones are trained."""
 
     source: Literal["shipped", "train"]
-    size_px: Annotated[int, Field(ge=32, multiple_of=32)]
-    width: Annotated[int, Field(ge=4)]
+    latent_size: Annotated[int, Field(ge=2)]
+    width: Annotated[int, Field(ge=8, multiple_of=8)]
     frames_per_clip: Annotated[int, Field(ge=2)]
+    encoder_steps: Count
+    encoder_batch: Count
+    encoder_learning_rate: Positive
     steps: Count
-    interval_steps: Count
     batch: Count
     learning_rate: Positive
+    weight_decay: Annotated[float, Field(ge=0)]
+    rise_share: Annotated[float, Field(gt=0, lt=1)]
+    gradient_clip: Positive
+    interval_steps: Count
     seed: int
+    loss: CompactLoss
+    sampling: CompactSampling
 
 
 class S2LStage(Section):

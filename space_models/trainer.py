@@ -67,8 +67,8 @@ class Task(Protocol):
     fingerprint: str
     """hash of data and configuration: a kept state goes on only where it is equal"""
 
-    def batch(self, rng: np.random.Generator) -> Batch:
-        """Draw one batch of named arrays; must depend on nothing but ``rng`` (runs in a thread, ahead of its use)."""
+    def batch(self, rng: np.random.Generator, step: int) -> Batch:
+        """Draw one batch of named arrays; must depend on nothing but its arguments (runs in a thread, ahead of its use)."""
 
     def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss to minimise and its named parts for the curves. Call ``model(...)`` itself: under DDP it is a wrapper."""
@@ -151,7 +151,7 @@ def _batches(task: Task, schedule: Schedule, rank: int, first: int) -> Iterator[
     """Batches from step ``first`` on, each drawn in a thread while the one before is learnt."""
 
     def draw(step: int) -> Batch:
-        return task.batch(generator_for(schedule.seed, rank, step))
+        return task.batch(generator_for(schedule.seed, rank, step), step)
 
     with ThreadPoolExecutor(1) as pool:
         ahead = pool.submit(draw, first) if first < schedule.steps else None
