@@ -16,6 +16,7 @@ from space_data.errors import SpaceError
 from space_data.files import lengths_in_words
 from space_data.params import load_params
 from space_data.schema import EMOTIONS, UNKNOWN
+from space_models.generators import DEFAULT_RENDERER, RENDERERS
 
 app = typer.Typer(
     help="Speech-driven portrait animation with controllable expression, and the curation of the video it learns from.",
@@ -44,11 +45,8 @@ ParamsFile = Annotated[
 Changes = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="A key that differs; may be repeated.")]
 
 
-class Renderer(StrEnum):
-    """What draws the pictures."""
-
-    warp = "warp"
-    compact = "compact"
+Renderer = StrEnum("Renderer", list(RENDERERS))  # type: ignore[misc]
+"""What draws the pictures."""
 
 
 class Dataset(StrEnum):
@@ -91,8 +89,8 @@ def animate(
         str, typer.Option(help="'generated' from the speech, 'still', or a Parquet file of a track written by --tracks.")
     ] = "generated",
     renderer: Annotated[
-        Renderer, typer.Option(help="'warp' moves the photo's own pixels; 'compact' is a small network.")
-    ] = Renderer.warp,
+        Renderer, typer.Option(help="; ".join(f"{name!r} {entry.summary}" for name, entry in RENDERERS.items()) + ".")
+    ] = Renderer(DEFAULT_RENDERER),
     audio_track: AudioTrack = None,
     tracks: Annotated[Path | None, typer.Option(help="Also write landmarks and pose per frame to this Parquet file.")] = None,
     params: ParamsFile = None,

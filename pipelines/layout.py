@@ -136,10 +136,13 @@ class Layout:
         """``SegmentCrop`` rows (features)."""
         return self.features / "crops"
 
-    @property
-    def latents(self) -> Place:
-        """``LatentFrame`` rows: keypoints per frame (latents)."""
-        return self.stage("latents") / "frames"
+    def latents(self, generator: str) -> Place:
+        """``LatentFrame`` rows of one generator (latents)."""
+        return self.stage("latents") / "frames" / f"generator={generator}"
+
+    def latent_spec(self, generator: str) -> Path:
+        """What its latents are: ``LatentSpec`` as JSON (latents)."""
+        return self.stage("latents").local() / f"{generator}.json"
 
     def model(self, name: str) -> Path:
         """Folder of a model: ``weights.safetensors``, ``card.json``, ``metrics.json``, ``curves.csv``; trained here, so local."""

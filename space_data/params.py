@@ -321,6 +321,14 @@ class CompactStage(Section):
     sampling: CompactSampling
 
 
+class LatentsStage(Section):
+    """Which keypoint generators L2L is trained for, and where their networks run."""
+
+    generators: list[str]
+    device: str
+    pose_frames: Annotated[int, Field(ge=100)]
+
+
 class S2LStage(Section):
     """Speech2Landmarks."""
 
@@ -360,16 +368,23 @@ class Animate(Section):
 
 
 class L2LStage(Section):
-    """Landmarks to latents; the three switches are the paper's ablations."""
+    """Landmarks to latents; the first three switches are the paper's ablations."""
 
     use_audio: bool
     use_landmarks: bool
     normalise: bool
+    use_emotion: bool
+    s2l_share: Annotated[float, Field(ge=0, lt=1)]
+    other_take_share: Share
+    ridge_portraits: Count
     hidden: Count
     steps: Count
     batch: Count
     frames: Annotated[int, Field(ge=2)]
     learning_rate: Positive
+    weight_decay: Annotated[float, Field(ge=0)]
+    speech_decay: Annotated[float, Field(ge=0)]
+    emotion_decay: Annotated[float, Field(ge=0)]
     seed: int
 
 
@@ -417,6 +432,7 @@ class Params(Section):
     posegen: PoseGenStage
     animate: Animate
     generator: CompactStage
+    latents: LatentsStage
     l2l: L2LStage
     synthesize: Synthesize
     evaluate: Evaluate

@@ -75,7 +75,8 @@ class LatentSpec:
     @staticmethod
     def from_json(data: dict[str, Any]) -> "LatentSpec":
         """Inverse of `to_json`; lists may stand for tuples."""
-        return LatentSpec(**{name: tuple(value) if isinstance(value, list) else value for name, value in data.items()})
+        plain: dict[str, Any] = {name: tuple(value) if isinstance(value, list) else value for name, value in data.items()}
+        return LatentSpec(**plain)
 
 
 @dataclass(frozen=True)

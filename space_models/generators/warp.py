@@ -20,7 +20,6 @@ from space_data.errors import SpaceError
 from space_data.facemesh import person_matte
 from space_data.landmarks import N_LANDMARKS, STABLE_78, angles_deg, rotation_matrix, similarity
 from space_data.params import Warp
-from space_models.generators import Needs
 from space_models.generators.warp_layers import (
     EyeLayer,
     MouthLayer,
@@ -88,11 +87,8 @@ class _Pose:
 
 
 class WarpGenerator:
-    """The `Generator` that warps the photo."""
+    """Warps the photo as posed landmarks say; see `renderers.WarpRenderer`."""
 
-    name = "warp"
-    needs: Needs = "landmarks"
-    keypoints: int | None = None
     size_px = CROP_SIZE_PX
 
     def __init__(self, params: Warp) -> None:

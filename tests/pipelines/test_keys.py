@@ -95,7 +95,7 @@ ROWS_USED_BY = {
     "corpus": {"features"}, "ingest": {"segment", "features"}, "measure": {"measure", "segment", "syncnet", "sync", "features"},
     "segment": {"segment", "sync", "filter"}, "syncnet": {"syncnet"}, "sync": {"sync", "filter"}, "filter": {"filter"},
     "features": {"features", "space_models.s2l"}, "align": set(), "synthesize": {"synthesize"}, "evaluate": {"evaluate"},
-    "animate": {"synthesize"}, "ledger": {"filter"},
+    "animate": {"synthesize"}, "ledger": {"filter"}, "latents": {"latents"},
 }  # fmt: skip
 """By file of ``space_data/schema``: the unit functions and trainings whose code names such rows."""
 

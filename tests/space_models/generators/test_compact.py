@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from space_data.errors import SpaceError
-from space_data.landmarks import N_LANDMARKS
+from space_data.crop import CropBox
+from space_data.landmarks import N_LANDMARKS, PoseTrack, normalise
 from space_data.params import CompactStage
 from space_models.generators.compact import CompactGenerator
 from space_models.generators.compact_nets import (
@@ -22,6 +23,7 @@ from space_models.generators.compact_nets import (
     warp,
 )
 from space_models.generators.compact_train import Footage, draw_pairs, mirror_order, train_compact
+from space_models.portrait import Portrait
 
 TINY = CompactConfig(size_px=64, width=4)
 
@@ -112,33 +114,39 @@ def test_overfits_one_clip(rng: np.random.Generator) -> None:
     assert all(torch.equal(a, b) for a, b in zip(net.state_dict().values(), again.state_dict().values(), strict=True))
 
 
+def portrait(size_px: int, rng: np.random.Generator) -> Portrait:
+    """A made-up face of ``size_px``; landmarks in the 512 crop."""
+    picture = rng.integers(0, 255, (size_px, size_px, 3)).astype(np.uint8)
+    landmarks = rng.uniform(100, 400, (N_LANDMARKS, 3)).astype(np.float32)
+    pose = PoseTrack.from_array(np.float32([[5, 0, 0, 100, 256, 240, 0]]))
+    own = normalise(landmarks[None], pose)[0]
+    return Portrait(picture, picture, np.zeros((478, 3), np.float32), landmarks, pose, own, CropBox(0, 0, size_px), ())
+
+
 def test_generator_renders_at_512_and_any_cut_gives_the_same(rng: np.random.Generator) -> None:
     torch.manual_seed(0)
     generator = CompactGenerator(CompactNet(TINY))
-    picture = rng.integers(0, 255, (96, 96, 3)).astype(np.uint8)
-    landmarks = rng.uniform(20, 76, (N_LANDMARKS, 3)).astype(np.float32)
-    state = generator.prepare_picture(picture, landmarks)
+    face = portrait(96, rng)
+    state = generator.prepare(face)
     driving = state.keypoints + rng.normal(0, 0.02, (3, N_KEYPOINTS, 3)).astype(np.float32)
     whole = list(generator.render(state, driving))
     assert whole[0].shape == (512, 512, 3)
     assert np.array_equal(whole[2], next(generator.render(state, driving[2:])))
-    track = np.repeat(landmarks[None], 11, 0)
-    found = generator.extract([picture] * 11, track)
-    assert found.shape == (11, N_KEYPOINTS, 3)
-    assert np.abs(found - state.keypoints).max() < 1e-5
+    pose = PoseTrack.from_array(np.repeat(face.pose.as_array(), 11, 0))
+    found = generator.extract([face.rgb] * 11, np.repeat(face.landmarks[None], 11, 0), pose)
+    assert found.z.shape == (11, N_KEYPOINTS * 3) and found.own_pose.shape == (11, 0)
+    assert np.abs(generator.compose(state, found.z, pose) - state.keypoints).max() < 1e-5
 
 
 def test_bad_inputs_are_named(rng: np.random.Generator) -> None:
     generator = CompactGenerator(CompactNet(TINY))
-    picture, landmarks = np.zeros((64, 64, 3), np.uint8), np.zeros((N_LANDMARKS, 3), np.float32)
-    state = generator.prepare_picture(picture, landmarks)
+    face = portrait(64, rng)
+    state = generator.prepare(face)
     with pytest.raises(SpaceError, match="shape"):
         next(generator.render(state, np.zeros((2, 5, 3), np.float32)))
     with pytest.raises(SpaceError, match="finite"):
         next(generator.render(state, np.full((2, N_KEYPOINTS, 3), np.nan, np.float32)))
-    with pytest.raises(SpaceError, match="square"):
-        generator.prepare_picture(np.zeros((64, 80, 3), np.uint8), landmarks)
     with pytest.raises(SpaceError, match="landmarks"):
-        generator.extract([picture], np.zeros((2, N_LANDMARKS, 3), np.float32))
+        generator.extract([face.rgb], np.zeros((2, N_LANDMARKS, 3), np.float32), face.pose)
     with pytest.raises(SpaceError, match="two frames"):
         train_compact([], [], settings(), None)
