@@ -279,6 +279,7 @@ class CompactLoss(Section):
     painted: Annotated[float, Field(ge=0)]
     hidden: Annotated[float, Field(ge=0)]
     landmarks: Annotated[float, Field(ge=0)]
+    absolute: Annotated[float, Field(ge=0)]
     landmarks_until: Annotated[float, Field(gt=0, le=1)]
     lips: Annotated[float, Field(ge=0)]
     rigid: Annotated[float, Field(ge=0)]
@@ -299,34 +300,16 @@ class CompactSampling(Section):
     view_shift: Annotated[float, Field(ge=0)]
 
 
-class CompactStage(Section):
+class CompactStage(TrainedStage):
     """The `compact` generator: which weights, and how new ones are trained."""
 
     source: Literal["shipped", "train"]
+    start: Annotated[str | None, Field(description="folder of weights that training starts from; null: none")]
     latent_size: Annotated[int, Field(ge=2)]
     width: Annotated[int, Field(ge=8, multiple_of=8)]
     frames_per_clip: Annotated[int, Field(ge=2)]
-    encoder_steps: Count
-    encoder_batch: Count
-    encoder_learning_rate: Positive
-    steps: Count
-    batch: Count
-    learning_rate: Positive
-    weight_decay: Annotated[float, Field(ge=0)]
-    rise_share: Annotated[float, Field(gt=0, lt=1)]
-    gradient_clip: Positive
-    interval_steps: Count
-    seed: int
     loss: CompactLoss
     sampling: CompactSampling
-
-
-class LatentsStage(Section):
-    """Which keypoint generators L2L is trained for, and where their networks run."""
-
-    generators: list[str]
-    device: str
-    pose_frames: Annotated[int, Field(ge=100)]
 
 
 class S2LStage(Section):

@@ -9,10 +9,11 @@ from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
+import torch
 
-from pipelines.job.clock import stage_clock
-from pipelines.job.keys import module_version
+from pipelines.job.clock import StageClock, stage_clock
 from pipelines.layout import Layout
+from pipelines.training import training_stage
 from space_data import progress
 from space_data.clip_media import Playhead, pictures
 from space_data.crop import CropBox
@@ -24,12 +25,12 @@ from space_data.store import Place, located
 from space_data.tables import by_clip, read_arrow, read_table, vectors
 from space_data.timebase import frame_centre_s
 from space_models.checkpoints import Card, load_card, load_weights, save_model
-from space_models.generators.compact import MODEL
+from space_models.curves import write_metrics
+from space_models.dataset import hash_of
 from space_models.generators.compact.canvas import sample_canvas
-from space_models.generators.compact.networks import CompactConfig, CompactNet
+from space_models.generators.compact.networks import MODEL, CompactConfig, CompactNet
 from space_models.generators.compact.sampling import Footage, frame_chances, group_means
-from space_models.generators.compact.training import data_hash, train_compact
-from space_models.trainer import write_curves, write_metrics
+from space_models.generators.compact.training import CompactTask, new_net
 
 STAGE = "generator"
 SHIPPED = Path(str(files("space_models") / "assets" / MODEL))
@@ -91,25 +92,41 @@ def take_shipped(layout: Layout, settings: CompactStage, folder: Path = SHIPPED)
     return save_model(layout.model(MODEL), net, card)
 
 
-def train_new(params: Params, layout: Layout) -> Card:
-    """Train on the clips of the training identities and write weights, card, curves and metrics."""
+def train_new(params: Params, layout: Layout, overfit_one_clip: bool = False) -> Card | None:
+    """Train on the clips of the training identities and write weights, card, curves and metrics.
+
+    None on ranks that do not write, and after overfitting.
+    """
     settings = params.generator
-    clips = read_footage(params, layout)
-    code = module_version("space_models.generators.compact.training")
-    net, result = train_compact(clips["train"], clips["val"], settings, layout.training_state(MODEL), code)
-    metrics = {name: value for name, value in result.curves[-1].items() if name.startswith("val_")}
-    heads = {split: len({clip.subject for clip in clips[split]}) for split in ("train", "val")}
-    notes = f"{len(clips['train'])} clips of {heads['train']} people; figures on {len(clips['val'])} of {heads['val']} others"
-    card = Card(MODEL, vars(net.config), data_hash(clips["train"]), "python -m pipelines.stages generator", metrics, notes)
-    write_curves(layout.model(MODEL) / "curves.csv", result.curves)
-    return save_model(layout.model(MODEL), net, card)
+    with training_stage(STAGE, MODEL, settings, params, layout, overfit_one_clip) as stage:
+        clips = read_footage(params, layout)
+        learnt = stage.learnt(clips["train"], "clip")
+        held_out = stage.held_out({split: clips[split] for split in ("val", "test")})
+        net = new_net(learnt, settings)
+        task = CompactTask(learnt, held_out, settings)
+        if not stage.train(net, task, hash_of(learnt, held_out)):
+            return None
+        with torch.no_grad():
+            figures = [task.validate(net, pairs) for pairs in task.held_out]
+        metrics = {name: float(np.mean([row[name] for row in figures])) for name in (figures[0] if figures else {})}
+        people = len({clip.subject for clip in learnt})
+        card = stage.write(net, vars(net.config), metrics, f"{len(learnt)} clips of {people} people")
+        _tell(stage.clock, settings, card)
+        return card
 
 
-def run(params: Params, layout: Layout) -> None:
+def run(params: Params, layout: Layout, overfit_one_clip: bool = False) -> None:
     """Write ``models/compact``."""
     settings = params.generator
+    if settings.source == "train" or overfit_one_clip:
+        train_new(params, layout, overfit_one_clip)
+        return
     with stage_clock(layout, STAGE) as clock:
-        card = take_shipped(layout, settings) if settings.source == "shipped" else train_new(params, layout)
+        card = take_shipped(layout, settings)
         write_metrics(layout.model(MODEL) / "metrics.json", card.metrics)
-        clock.clips = 1
-        clock.notes = {"source": settings.source, "weights": card.weights_sha256[:12], "config": json.dumps(card.config)}
+        _tell(clock, settings, card)
+
+
+def _tell(clock: StageClock, settings: CompactStage, card: Card) -> None:
+    clock.clips = 1
+    clock.notes = {"source": settings.source, "weights": card.weights_sha256[:12], "config": json.dumps(card.config)}

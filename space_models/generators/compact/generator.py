@@ -22,12 +22,11 @@ from space_models.checkpoints import load_card, load_weights
 from space_models.generators import Array, Extracted, Frame, LatentSpec, pose_at
 from space_models.generators.compact.canvas import sample_canvas
 from space_models.generators.compact.composite import CanvasFrame, composite
-from space_models.generators.compact.networks import N_KEYPOINTS, NAMES, CompactConfig, CompactNet, Face, Source
+from space_models.generators.compact.networks import MODEL, N_KEYPOINTS, NAMES, CompactConfig, CompactNet, Face, Source
 
 if TYPE_CHECKING:
     from space_models.portrait import Portrait
 
-MODEL = "compact"
 N_POINTS = N_KEYPOINTS + 4
 """K: keypoints of the face and the head's frame."""
 BATCH_FRAMES = 8

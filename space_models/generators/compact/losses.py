@@ -18,7 +18,6 @@ PYRAMID_LEVELS = 3
 GRADIENT_WEIGHT = 0.5
 WARP_FLOOR = 0.03
 """Share of the bare warp's loss that stays where paint covers it, so that the flow does not wander off."""
-ABSOLUTE_SHARE = 0.2
 DEPTH_SHARE = 0.3
 """The mesh guesses depth: its differences count less."""
 
@@ -43,7 +42,7 @@ def picture_loss(drawn: Tensor, target: Tensor, weight: Tensor) -> Tensor:
     return total
 
 
-def landmark_loss(own: Face, driving: Face, own_groups: Tensor, driving_groups: Tensor, spread: Tensor) -> Tensor:
+def landmark_errors(own: Face, driving: Face, own_groups: Tensor, driving_groups: Tensor, spread: Tensor) -> Tensor:
     """Keypoints (of faces) against landmark groups (B, K, 3): their differences, (B, K, 3), in standard deviations `spread` (K, 3)."""
     error = ((driving.delta - own.delta) - (driving_groups - own_groups)).abs() / spread
     return error * error.new_tensor([1.0, 1.0, DEPTH_SHARE])
@@ -67,11 +66,11 @@ def drawing_losses(drawn: Drawn, target: Tensor, spots: Tensor, weights: Compact
     }
 
 
-def latent_losses(own: Face, driving: Face, errors: Tensor, share: Tensor, weights: CompactLoss) -> dict[str, Tensor]:
-    """The terms that look at keypoints; `errors` (B, K, 3) of ``landmark_loss``, `share` of its weight that is left by now."""
+def latent_losses(own: Face, driving: Face, errors: Tensor, weights: CompactLoss) -> dict[str, Tensor]:
+    """The terms that look at keypoints; `errors` (B, K, 3) of ``landmark_errors``."""
     rigid = driving.delta[:, RIGID] - own.delta[:, RIGID]
     return {
-        "landmarks": weights.landmarks * share * errors.mean(),
+        "landmarks": weights.landmarks * errors.mean(),
         "lips": weights.lips * errors[:, LIPS].mean(),
         "rigid": weights.rigid * rigid.abs().sum((1, 2)).mean(),
         "delta": weights.delta * torch.stack([own.delta, driving.delta]).square().sum((2, 3)).mean(),

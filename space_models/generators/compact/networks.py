@@ -21,6 +21,7 @@ from torch.nn import functional as F
 
 from space_models.generators.compact.canvas import SIZE_PX, cells, fold, to_pixels, to_plane, unfold
 
+MODEL = "compact"
 KEYPOINT_LANDMARKS: dict[str, tuple[int, ...]] = {
     "jaw_left": (0,),
     "jaw_right": (16,),
@@ -401,7 +402,9 @@ class CompactNet(nn.Module):
         shown = 1 - gate * (1 - shown)
         return Drawn(shown * warped + (1 - shown) * painted, warped, painted, shown, displacement)
 
-    def forward(self, source: Tensor, source_view: Tensor, source_pose: Tensor, driving_view: Tensor, driving_pose: Tensor) -> tuple[Drawn, Face, Face, Tensor]:
+    def forward(
+        self, source: Tensor, source_view: Tensor, source_pose: Tensor, driving_view: Tensor, driving_pose: Tensor
+    ) -> tuple[Drawn, Face, Face]:
         """For training: draw `source` as the driving picture.
 
         Args:
@@ -410,13 +413,13 @@ class CompactNet(nn.Module):
             source_pose, driving_pose: (B, 7).
 
         Returns:
-            What was drawn, the source's and the driving face, and their latents (2 B, D).
+            What was drawn, the source's and the driving face.
         """
         z, offset = self.encoder(torch.cat([source_view, driving_view]))
         batch = len(source)
         own = self.face(z[:batch], offset[:batch], source_pose)
         driving = self.face(z[batch:], offset[:batch], driving_pose)
-        return self.draw(self.source(source, own), driving), own, driving, z
+        return self.draw(self.source(source, own), driving), own, driving
 
 
 def moved(source: Face, driving: Face) -> Tensor:

@@ -42,6 +42,9 @@ class Footage:
     groups: NDArray[np.float32]
     chance: NDArray[np.float64]
 
+    def __len__(self) -> int:
+        return len(self.canvases)
+
 
 def group_means(normalised: NDArray[np.float32]) -> NDArray[np.float32]:
     """Where the keypoints start, (T, K, 3), of normalised landmarks (T, 78, 3)."""
