@@ -30,7 +30,7 @@ from space_models.dataset import hash_of
 from space_models.generators.compact.canvas import sample_canvas
 from space_models.generators.compact.networks import MODEL, CompactConfig, CompactNet
 from space_models.generators.compact.sampling import Footage, frame_chances, group_means
-from space_models.generators.compact.training import CompactTask, new_net
+from space_models.generators.compact.training import CompactTask, fit_pose_share, new_net
 
 STAGE = "generator"
 SHIPPED = Path(str(files("space_models") / "assets" / MODEL))
@@ -106,6 +106,7 @@ def train_new(params: Params, layout: Layout, overfit_one_clip: bool = False) ->
         task = CompactTask(learnt, held_out, settings)
         if not stage.train(net, task, hash_of(learnt, held_out)):
             return None
+        fit_pose_share(net, learnt)
         with torch.no_grad():
             figures = [task.validate(net, pairs) for pairs in task.held_out]
         metrics = {name: float(np.mean([row[name] for row in figures])) for name in (figures[0] if figures else {})}

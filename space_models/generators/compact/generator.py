@@ -72,9 +72,10 @@ class CompactGenerator:
         with torch.inference_mode():
             canvas = self._canvases([sample_canvas(rgb, row)])
             z, offset = self._net.encoder(canvas)
-            face = self._net.face(z, offset, self._tensor(row[None]))
-            source = self._net.source(canvas, face)
-        return CompactState(rgb, z[0].cpu().numpy(), source, offset, row)
+            pose_row = self._tensor(row[None])
+            source = self._net.source(canvas, self._net.face(z, offset, pose_row))
+            own = z - self._net.pose_part(pose_row)
+        return CompactState(rgb, own[0].cpu().numpy(), source, offset, row)
 
     def extract(self, frames: Iterable[Frame], landmarks_px: Array, pose: PoseTrack) -> Extracted:
         """Latents (T, D) of cropped frames (square, any size, lazily read); the pose is taken as given, in pixels of the 512 crop.
@@ -90,12 +91,13 @@ class CompactGenerator:
                 raise SpaceError(f"compact: more frames than the {len(pose)} poses (of another clip?)")
             with torch.inference_mode():
                 canvas = self._canvases([sample_canvas(frame, row) for frame, row in zip(chunk, rows, strict=True)])
-                found.append(self._net.encoder(canvas)[0].cpu().numpy())
+                z = self._net.encoder(canvas)[0] - self._net.pose_part(self._tensor(rows))
+                found.append(z.cpu().numpy())
             count += len(chunk)
         if count != len(pose) or count != len(landmarks_px):
             raise SpaceError(f"compact: {count} frames, {len(pose)} poses, landmarks for {len(landmarks_px)}, need the same number")
-        z = np.concatenate(found) if found else np.zeros((0, self.spec.size), np.float32)
-        return Extracted(z, np.zeros((count, 0), np.float32))
+        latents = np.concatenate(found) if found else np.zeros((0, self.spec.size), np.float32)
+        return Extracted(latents, np.zeros((count, 0), np.float32))
 
     def fit_pose(self, own_pose: Array, pose: PoseTrack) -> tuple[float, ...]:
         """Nothing: the pose is used as it is."""
@@ -110,8 +112,8 @@ class CompactGenerator:
         if z.ndim != 2 or z.shape[1] != self.spec.size or len(z) != len(pose):
             raise SpaceError(f"compact: latents of shape {z.shape} for {len(pose)} poses, need ({len(pose)}, {self.spec.size})")
         with torch.inference_mode():
-            face = self._net.face(self._tensor(z), state.offset, self._tensor(pose.as_array()))
-            points = face.points.cpu().numpy()
+            rows = self._tensor(pose.as_array())
+            points = self._net.face(self._tensor(z) + self._net.pose_part(rows), state.offset, rows).points.cpu().numpy()
         return posed(np.concatenate([points, np.broadcast_to(_FRAME, (len(z), 4, 3))], 1), pose)
 
     def render(self, state: CompactState, keypoints: Array) -> Iterator[Frame]:

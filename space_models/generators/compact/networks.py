@@ -360,6 +360,8 @@ class Painter(nn.Module):
 
 
 CODE_INPUTS, CODE_SIZE = 6 * N_KEYPOINTS + 4, 96
+POSE_TERMS = 4
+"""yaw, pitch and their squares"""
 
 
 class CompactNet(nn.Module):
@@ -374,6 +376,17 @@ class CompactNet(nn.Module):
         self.code = nn.Sequential(nn.Linear(CODE_INPUTS, CODE_SIZE), nn.SiLU(), nn.Linear(CODE_SIZE, CODE_SIZE), nn.SiLU())
         self.motion = MotionField(config)
         self.painter = Painter(config)
+        self.register_buffer("pose_share", torch.zeros(POSE_TERMS, config.latent_size))
+
+    def pose_part(self, pose: Tensor) -> Tensor:
+        """What of the latents follows from poses (B, 7): (B, D). Latents are handed out without it, and composed with it again.
+
+        A picture of a turned head tells the encoder its direction whatever the losses say. The coefficients are fitted on the
+        training set within clips (``training.fit_pose_share``); with the same pose nothing that is drawn depends on them.
+        """
+        angles = pose[:, :2] / CODE_ANGLE_DEG
+        part: Tensor = torch.cat([angles, angles**2], 1) @ self.pose_share
+        return part
 
     def delta(self, z: Tensor) -> Tensor:
         """Expression (B, K, 3), IOD, of latents (B, D)."""

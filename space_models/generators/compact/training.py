@@ -21,7 +21,16 @@ from space_models.generators.compact.losses import (
     landmark_errors,
     latent_losses,
 )
-from space_models.generators.compact.networks import MODEL, N_KEYPOINTS, NAMES, CompactConfig, CompactNet, Drawn, Face
+from space_models.generators.compact.networks import (
+    CODE_ANGLE_DEG,
+    MODEL,
+    N_KEYPOINTS,
+    NAMES,
+    CompactConfig,
+    CompactNet,
+    Drawn,
+    Face,
+)
 from space_models.generators.compact.sampling import Batch, Footage, draw_pairs
 
 VALIDATION_UNITS, VALIDATION_PAIRS = 6, 16
@@ -30,6 +39,7 @@ LEAST_SPREAD = 0.006
 BASIS_LIDS = 2.0
 """How much more lids and irises count when the basis is first chosen: they are small, but eyes are looked at."""
 GREY_LEVELS = 255.0
+FIT_BATCH = 32
 PICTURES = ("source", "source_view", "source_pose", "driving_view", "driving_pose")
 
 
@@ -131,3 +141,18 @@ def start_basis(clips: Sequence[Footage], latent_size: int) -> np.ndarray:
     _, singular, rows = np.linalg.svd(flat, full_matrices=False)
     kept = rows[:latent_size] * (singular[:latent_size, None] / np.sqrt(len(flat)))
     return (kept / weight.ravel()).astype(np.float32)
+
+
+def fit_pose_share(net: CompactNet, clips: Sequence[Footage]) -> None:
+    """Set ``net.pose_share``: least squares of the latents' departures from their clip's mean on those of the pose's terms."""
+    latents, terms = [], []
+    with torch.no_grad():
+        for clip in clips:
+            canvases = torch.from_numpy(clip.canvases).permute(0, 3, 1, 2)
+            z = torch.cat([net.encoder(part.float() / GREY_LEVELS)[0] for part in canvases.split(FIT_BATCH)])
+            angles = torch.from_numpy(clip.poses[:, :2]) / CODE_ANGLE_DEG
+            inputs = torch.cat([angles, angles**2], 1)
+            latents.append(z - z.mean(0))
+            terms.append(inputs - inputs.mean(0))
+        found = torch.linalg.lstsq(torch.cat(terms).double(), torch.cat(latents).double(), driver="gelsd").solution
+        net.pose_share.copy_(found.float())

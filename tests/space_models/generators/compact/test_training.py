@@ -13,7 +13,7 @@ from space_models.checkpoints import Card, save_model
 from space_models.generators.compact.canvas import SIZE_PX
 from space_models.generators.compact.losses import detail, drawing_losses, landmark_errors, picture_loss
 from space_models.generators.compact.networks import N_KEYPOINTS, NAMES, Drawn, Face
-from space_models.generators.compact.training import CompactTask, group_spread, new_net, start_basis
+from space_models.generators.compact.training import CompactTask, fit_pose_share, group_spread, new_net, start_basis
 from space_models.trainer import Schedule, train
 
 
@@ -103,3 +103,23 @@ def test_training_can_start_from_weights(tmp_path: object) -> None:
     assert all(torch.equal(a, b) for a, b in zip(kept.state_dict().values(), again.state_dict().values(), strict=True))
     with pytest.raises(SpaceError, match="generator.start"):
         new_net([opening_mouth()], settings(start=str(folder), latent_size=4))
+
+
+def test_what_follows_from_the_pose_is_taken_out_of_the_latents() -> None:
+    """An encoder that sees nothing but the direction: all of its latents are the pose's part."""
+    clip = opening_mouth()
+    yaw = np.linspace(-12, 12, len(clip), dtype=np.float32)
+    poses = clip.poses.copy()
+    poses[:, 0] = yaw
+    clip = dataclasses.replace(clip, poses=poses)
+    net = new_net([clip], settings())
+
+    class Compass(torch.nn.Module):
+        def forward(self, canvas: torch.Tensor) -> tuple[torch.Tensor, None]:
+            z = torch.from_numpy(np.stack([yaw / 10, yaw**2 / 100, 1 - yaw / 20], 1))
+            return z[: len(canvas)], None
+
+    net.encoder = Compass()  # type: ignore[assignment]
+    fit_pose_share(net, [clip])
+    left = net.encoder(torch.zeros(len(clip), 1))[0] - net.pose_part(torch.from_numpy(poses))
+    assert left.std(0).max() < 1e-4
