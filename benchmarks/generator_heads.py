@@ -1,17 +1,19 @@
-"""How well `compact` draws people it has never seen, driven by the pixels of their own clip: eight held-out clips of rendered heads.
+"""How well a keypoint generator draws people it has never seen, driven by the pixels of their own clip: held-out rendered heads.
 
-    python -m benchmarks.generator_heads [--data data] [--model models/compact] [--sheet sheet.png]
+    python -m benchmarks.generator_heads [--generator compact] [--model models/compact] [--data data] [--sheet sheet.png]
 
-Each clip of split ``test`` (at least one per person) starts from its first frame; the other frames (at most 100) are described by the
-generator's own latents of their pixels and their head pose, and drawn. Pictures are compared with the recording, and the face mesh
-measures both again: lip gap, eye opening, gaze, yaw (correlation and slope against the recording), blinks found. Row ``still`` is the
-first frame itself. Below the table: which of the latents are alive, and how much of them the head's pose explains within a clip.
+Eight clips of split ``test``, at least one per person. Each starts from its first frame; the other frames (at most 100) are
+described by the generator's own latents of their pixels and their head pose, and drawn. Pictures are compared with the recording,
+and the face mesh measures both again: lip gap, eye opening, gaze, yaw (correlation and slope against the recording), blinks
+found. Row ``still`` is the first frame itself. Below the table: which latents are alive, and how much of them the head's pose
+explains within a clip.
 """
 
 import argparse
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -24,11 +26,13 @@ from pipelines.stages.align import aligned_clips
 from space_data import landmarks as lm
 from space_data.facemesh import track_faces
 from space_data.media.video import decode_video
+from space_data.params import load_params
 from space_data.progress import track
 from space_data.schema import AlignedClip, FeatureFrame
 from space_data.store import Place, local_file
 from space_data.tables import by_clip, read_arrow, vectors
-from space_models.generators.compact import CompactGenerator, load_compact
+from space_models.generators import GENERATORS, KeypointGenerator, find
+from space_models.portrait import portrait_of_crop
 
 CLIPS, FRAMES = 8, 101
 TURNED_DEG = 12.0
@@ -146,11 +150,11 @@ def scores(clip: Clip, drawn: Frames, truth: Seen, start: int = 1) -> dict[str, 
     return row
 
 
-def draw(generator: CompactGenerator, clip: Clip) -> tuple[Frames, NDArray[np.float32], float]:
+def draw(generator: KeypointGenerator[Any], clip: Clip) -> tuple[Frames, NDArray[np.float32], float]:
     """Frames drawn from the first one, the latents (T, D), and milliseconds per frame."""
     landmarks = lm.posed(clip.normalised, clip.pose)
     z = generator.extract(clip.frames, landmarks, clip.pose).z
-    state = generator.prepare_picture(clip.frames[0], clip.pose[:1])
+    state = generator.prepare(portrait_of_crop(clip.frames[0], clip.clip_id))
     begun = time.process_time()
     frames = list(generator.render(state, generator.compose(state, z, clip.pose)))
     return frames, z, 1000 * (time.process_time() - begun) / len(frames)
@@ -176,16 +180,8 @@ def sheet(clips: list[Clip], drawn: list[Frames], truths: list[Seen]) -> NDArray
     return np.vstack(rows)
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--data", type=Path, default=Path("data"), help="folder of a finished run, with align/ and features/")
-    parser.add_argument("--model", type=Path, default=Path("models/compact"))
-    parser.add_argument("--split", default="test", choices=("val", "test"))
-    parser.add_argument("--clips", type=int, default=CLIPS)
-    parser.add_argument("--sheet", type=Path, help="write a contact sheet (PNG)")
-    arguments = parser.parse_args()
-    generator = load_compact(arguments.model)
-    clips = read_clips(arguments.data, arguments.split, arguments.clips)
+def report(generator: KeypointGenerator[Any], clips: list[Clip], name: str, sheet_file: Path | None) -> None:
+    """Draw, score, print; write the sheet if one is wanted."""
     rows, still, drawings, truths, latents, times = [], [], [], [], [], []
     for clip in track(clips, "heads"):
         truth = look(clip.frames)
@@ -196,19 +192,36 @@ def main() -> None:
         truths.append(truth)
         latents.append(z)
         times.append(ms)
-    table = Table("", "still", "compact", title=f"{len(clips)} clips of {len({c.subject for c in clips})} people, {arguments.split}")
-    for name in rows[0]:
-        combine = np.nansum if "blinks" in name else np.nanmean
-        table.add_row(name, *(f"{combine([row[name] for row in source]):.4g}" for source in (still, rows)))
+    table = Table("", "still", name, title=f"{len(clips)} clips of {len({clip.subject for clip in clips})} people")
+    for figure in rows[0]:
+        combine = np.nansum if "blinks" in figure else np.nanmean
+        table.add_row(figure, *(f"{combine([row[figure] for row in source]):.4g}" for source in (still, rows)))
     console = Console()
     console.print(table)
-    effect = np.sqrt(generator.spec.weight) * np.sqrt(np.mean([z.var(0) for z in latents], 0))
+    variance = np.mean([z.var(0) for z in latents], 0)
+    effect = np.array(generator.spec.weight) * variance
     explained = pose_share(latents, [clip.pose for clip in clips])
-    weighted = float((explained * effect**2).sum() / (effect**2).sum())
-    console.print(f"render {np.mean(times):.0f} ms of CPU per frame; latents: weakest {effect.min() / effect.max():.3f} of the strongest")
-    console.print(f"pose explains {100 * weighted:.1f} % of them (largest of one: {100 * explained.max():.0f} %)")
-    if arguments.sheet:
-        cv2.imwrite(str(arguments.sheet), sheet(clips, drawings, truths)[..., ::-1])
+    weakest = np.sqrt(effect.min() / effect.max()), np.sqrt(variance.min() / variance.max())
+    console.print(f"{np.mean(times):.0f} ms of CPU per frame")
+    console.print(f"weakest latent: {weakest[0]:.3f} of the strongest in effect, {weakest[1]:.3f} in standard deviation")
+    share = float((explained * effect).sum() / effect.sum())
+    console.print(f"pose explains {100 * share:.1f} % of the latents' effect, {100 * explained.max():.0f} % of one of them")
+    if sheet_file:
+        cv2.imwrite(str(sheet_file), sheet(clips, drawings, truths)[..., ::-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--generator", default="compact", help=f"one of {', '.join(GENERATORS)}")
+    parser.add_argument("--model", type=Path, help="folder of its weights (default: models/<generator>)")
+    parser.add_argument("--data", type=Path, default=Path("data"), help="folder of a finished run, with align/ and features/")
+    parser.add_argument("--split", default="test", choices=("val", "test"))
+    parser.add_argument("--clips", type=int, default=CLIPS)
+    parser.add_argument("--sheet", type=Path, help="write a contact sheet (PNG)")
+    arguments = parser.parse_args()
+    name = arguments.generator
+    generator = find(GENERATORS, name, "generator").load(arguments.model or Path("models") / name, load_params(), None)
+    report(generator, read_clips(arguments.data, arguments.split, arguments.clips), name, arguments.sheet)
 
 
 if __name__ == "__main__":
