@@ -5,7 +5,7 @@ A stage depends on just those source files that its code reaches, by the same cl
 and is no dependency.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import yaml
@@ -49,14 +49,15 @@ class DvcStage:
 def _model(name: str, desc: str, *deps: str, params: tuple[str, ...] = ()) -> DvcStage:
     folder = f"models/{name}"
     return DvcStage(
-        desc, deps, (name, *params), (f"{folder}/weights.safetensors", f"{folder}/card.json"), (f"{folder}/metrics.json",),
-        (Plot(f"{folder}/curves.csv", "step", "loss"),),
+        desc, deps, (name, "training", *params), (f"{folder}/weights.safetensors", f"{folder}/card.json"),
+        (f"{folder}/metrics.json",), (Plot(f"{folder}/curves.csv", "step", "loss"),),
     )  # fmt: skip
 
 
 WEIGHTS = "models/weights"
-IN_USE = load_params(ROOT / "params.yaml").latents.generators
-WEIGHTS_OF_GENERATORS = tuple(f"models/{name}" for name in IN_USE)
+PARAMS = load_params(ROOT / "params.yaml")
+IN_USE = PARAMS.latents.generators
+WEIGHTS_OF_GENERATORS = tuple(str(GENERATORS[name].folder(name, Path("models"), PARAMS)) for name in IN_USE)
 SECTIONS_OF_GENERATORS = tuple(section for name in IN_USE if (section := GENERATORS[name].section) is not None)
 L2L = tuple(f"models/l2l/{name}" for name in IN_USE)
 AUDIT_PLOTS = (
@@ -93,27 +94,38 @@ DVC = {
     ),
     "features": DvcStage(
         "normalised landmarks, pose, gaze, speech features, from stored tracks and sound",
-        ("data/ingest", "data/measure", "data/filter"), ("align.size_px", "features"), ("data/features",),
+        ("data/ingest", "data/measure", "data/filter"), ("align.size_px", "features.min_frames", "features.max_lost_share"), ("data/features",),
+    ),
+    "speech": DvcStage(
+        "states of the speech encoder, where one is chosen", ("data/ingest", "data/features", WEIGHTS),
+        ("features.speech_encoder", "features.weights"), ("data/speech",),
     ),
     "align": DvcStage(
         "segments as square 25 fps video and 16 kHz sound, of the splits whose pixels are used", ("data/ingest", "data/features"),
         ("align",), ("data/align",),
     ),
     "generator": DvcStage(
-        "the face generator, shipped and verified or newly trained", ("data/align", "data/features"), ("generator",),
+        "the face generator, shipped and verified or newly trained", ("data/align", "data/features"), ("generator", "training"),
         ("models/compact",), assets=("space_models/assets/compact",),
     ),
     "latents": DvcStage(
         "the latents of every aligned frame, of each generator", ("data/align", "data/features", *WEIGHTS_OF_GENERATORS),
         ("job.shards", "latents", *SECTIONS_OF_GENERATORS), ("data/latents",),
     ),
-    "train_s2l": _model("s2l", "speech to landmarks", "data/features", params=("data.raw",)),
-    "train_posegen": _model("posegen", "head pose from speech", "data/features"),
+    "train_s2l": _model(
+        "s2l", "speech to landmarks", "data/features", "data/speech",
+        params=("data.raw", "features.speech_encoder", "animate.articulation", "animate.fade_s"),
+    ),
+    "train_posegen": replace(  # fitted at once: no trainer, no curves
+        _model("posegen", "head pose from speech", "data/features"), params=("posegen",), plots=(),
+    ),
     "train_l2l": DvcStage(
-        "landmarks to the latents of each generator", ("data/align", "data/features", "data/latents", "models/s2l"),
-        ("l2l", "latents.generators"),
+        "landmarks to the latents of each generator",
+        ("data/align", "data/features", "data/speech", "data/latents", "models/s2l"),
+        ("l2l", "latents.generators", "training", "features.speech_encoder", "animate.articulation", "animate.fade_s"),
         tuple(f"{folder}/{file}" for folder in L2L for file in ("weights.safetensors", "card.json")),
-        ("models/l2l/metrics.json",), tuple(Plot(f"{folder}/curves.csv", "step", "loss") for folder in L2L),
+        tuple(f"{folder}/metrics.json" for folder in L2L),
+        tuple(Plot(f"{folder}/curves.csv", "step", "loss") for folder in L2L),
     ),
     "synthesize": DvcStage(
         "every system renders the test clips",

@@ -41,7 +41,8 @@ class Models:
         parts: list[object] = [self.params.warp.model_dump(mode="json"), self.params.animate.model_dump(mode="json")]
         parts.append(settings_of(entry.section, self.params))
         if entry.generator is not None:
-            parts.append(GENERATORS[entry.generator].weights_sha256(self.folder / entry.generator))
+            generator = GENERATORS[entry.generator]
+            parts.append(generator.weights_sha256(generator.folder(entry.generator, self.folder, self.params)))
         for name in models_of(renderer):
             for file in (self.folder / name / CARD_FILE, self.folder / name / WEIGHTS_FILE):
                 if not file.is_file():
@@ -63,7 +64,7 @@ class Ours:
         portrait = portrait_of_crop(assignment.portrait, assignment.clip_id)
         speech = speech_features(assignment.speech)
         motion = make_motion(
-            load_motion_models(folder), portrait, speech, assignment.emotion, assignment.seed, params.animate, params.warp
+            load_motion_models(folder, params), portrait, speech, assignment.emotion, assignment.seed, params.animate, params.warp
         )
         frames = render(self._renderer, portrait, motion, speech, assignment.emotion, params, folder)
         return Rendering(frames, motion.normalised, motion.pose, COMMENT)

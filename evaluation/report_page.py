@@ -1,6 +1,7 @@
 """The benchmark page, assembled from `BenchmarkData`: pure, so that equal tables give equal bytes."""
 
 from evaluation import metrics
+from evaluation.ablations import ablation_table
 from evaluation.blocks import Figures, Gallery, Media, MediaGrid, MediaRow, Note, Stat, Strips, Tone
 from evaluation.html import Page, Provenance
 from evaluation.report_data import BenchmarkData
@@ -41,6 +42,9 @@ def benchmark_page(data: BenchmarkData, settings: Report, provenance: Provenance
     _side_by_side(page, data, samples)
     _lips(page, data, samples)
     _clips(page, data, settings)
+    if data.ablations:
+        said = "What Landmarks2Latents owes to each of its inputs (`python -m benchmarks.l2l_ablations`)."
+        page.section("Ablations", said).add(*(ablation_table(name, rows) for name, rows in data.ablations.items()))
     curves = training_curves(data)
     if curves:
         page.section("Training", "Losses of the models that made these videos.").add(Figures(curves))

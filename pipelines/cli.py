@@ -11,6 +11,7 @@ import typer
 from rich.markup import escape
 
 from pipelines.cluster.cli import app as cluster
+from pipelines.weights import app as weights
 from space_data import progress
 from space_data.errors import SpaceError
 from space_data.files import lengths_in_words
@@ -30,6 +31,7 @@ app.add_typer(data, name="data")
 audits = typer.Typer(help="Compare what two runs kept; list what other bounds would keep.", no_args_is_help=True)
 app.add_typer(audits, name="audit")
 app.add_typer(cluster, name="cluster")
+app.add_typer(weights, name="weights")
 
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress bars, warnings only.")]
 AudioTrack = Annotated[
@@ -84,6 +86,10 @@ def animate(
             "by itself: as the unlabelled clips speak from which a model has learnt."
         ),
     ] = "neutral",
+    portrait_emotion: Annotated[
+        str, typer.Option(help="What the photo shows already, written as --emotion is; half of it is taken off.")
+    ] = "neutral",
+    calibration: Annotated[Path | None, typer.Option(help="A file of `space calibrate`: lips as in one's own clips.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Head motion, blinks and gaze: same seed, same video.")] = 0,
     pose: Annotated[
         str, typer.Option(help="'generated' from the speech, 'still', or a Parquet file of a track written by --tracks.")
@@ -93,6 +99,9 @@ def animate(
     ] = Renderer(DEFAULT_RENDERER),
     audio_track: AudioTrack = None,
     tracks: Annotated[Path | None, typer.Option(help="Also write landmarks and pose per frame to this Parquet file.")] = None,
+    models: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Trained models, e.g. the pipeline's `models` (default: the shipped ones).")
+    ] = None,
     params: ParamsFile = None,
     changes: Changes = [],  # noqa: B006
     quiet: Quiet = False,
@@ -103,14 +112,36 @@ def animate(
     (docs/responsible-use.md).
     """
     progress.setup(quiet)
+    from space_models.animate import ASSETS
     from space_models.animate import animate as run
 
     done = run(
         image=image, audio=audio, audio_track=audio_track, out=out, params=load_params(params, changes), emotion=emotion,
-        seed=seed, pose=pose, renderer=renderer.value, tracks=tracks,
+        portrait_emotion=portrait_emotion, calibration=calibration, seed=seed, pose=pose, renderer=renderer.value, tracks=tracks,
+        models=models or ASSETS,
     )  # fmt: skip
     if not quiet:
         progress.console.print(escape(str(done)), soft_wrap=True, highlight=False)
+
+
+@app.command(
+    epilog="Example: `space calibrate my-clips --out me.safetensors`, then `space animate ... --calibration me.safetensors`. "
+    "Some ten seconds of speech are enough for the lip gap; a minute or more, in several clips, for the shape of the mouth."
+)
+def calibrate(
+    source: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of videos of one person, or of one kind of footage.")],
+    out: Annotated[Path, typer.Option(help="The .safetensors file to make, for `space animate --calibration`.")],
+    params: ParamsFile = None,
+    changes: Changes = [],  # noqa: B006
+    quiet: Quiet = False,
+) -> None:
+    """Fit the lips to one's own clips, and say on clips that were left out what that is worth."""
+    progress.setup(quiet)
+    from pipelines.calibrate import calibrate_folder, table_of
+
+    calibration = calibrate_folder(source, out, load_params(params, changes))
+    if not quiet:
+        progress.console.print(table_of(calibration))
 
 
 @data.command()

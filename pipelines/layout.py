@@ -132,6 +132,11 @@ class Layout:
         return self.features / "clips"
 
     @property
+    def speech(self) -> Place:
+        """Folder of the stage speech: ``SpeechFrame`` rows in ``states/split=<split>``; ``space_data.speech_states`` reads them."""
+        return self.stage("speech")
+
+    @property
     def segment_crops(self) -> Place:
         """``SegmentCrop`` rows (features)."""
         return self.features / "crops"
@@ -151,6 +156,10 @@ class Layout:
     def training_state(self, name: str) -> Path:
         """Where a model's training keeps its state for resuming, outside what DVC deletes."""
         return self.cache.local() / "train" / f"{name}.safetensors"
+
+    def live(self, name: str) -> Path:
+        """Where a model's curves are written while it learns, as DVCLive does: ``plots/metrics/*.tsv``, ``metrics.json``."""
+        return self.reports.local() / "dvclive" / name
 
     @property
     def synthesized(self) -> Path:
@@ -191,6 +200,11 @@ class Layout:
     def benchmark(self) -> Path:
         """Folder of the benchmark: ``metrics.json`` and ``plots/`` (evaluate), ``index.html`` and ``media/`` (report)."""
         return self.reports.local() / "benchmark"
+
+    @property
+    def l2l_ablations(self) -> Path:
+        """Tables of ``benchmarks.l2l_ablations`` by generator, where it was run; the benchmark page shows them."""
+        return self.reports.local() / "l2l"
 
     @property
     def audit(self) -> Place:

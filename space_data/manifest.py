@@ -151,6 +151,12 @@ def shard_places(table: Place) -> list[Place] | None:
     return [_checked(folder, shard) for shard in shards]
 
 
+def shards_of(table: Place) -> list[Shard]:
+    """What the manifest above a table says of its shards, hashes and all; [] if there is no manifest."""
+    found = _manifest_above(table)
+    return [] if found is None else found[1].shards(found[2])
+
+
 def is_named(table: Place) -> bool:
     """Whether a manifest above it names the table; its shards may be damaged or gone all the same."""
     found = _manifest_above(table)

@@ -30,6 +30,7 @@ from space_data.errors import SpaceError
 
 Fraction01 = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
+Weight = Annotated[float, Field(ge=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 Count = Annotated[int, Field(ge=1)]
 
@@ -255,11 +256,23 @@ class AlignStage(Section):
     splits: list[Literal["train", "val", "test"]]
 
 
-class FeaturesStage(Section):
+class FeatureRules(Section):
     """What ``features`` accepts."""
 
     min_frames: Count
     max_lost_share: Annotated[float, Field(ge=0, lt=1)]
+
+
+class FeaturesStage(FeatureRules):
+    """What models see and hear: ``features`` accepts it, ``speech`` lets an encoder hear it."""
+
+    speech_encoder: Literal["log-mel", "whisper-tiny.en"]
+    weights: str
+
+    @property
+    def rules(self) -> FeatureRules:
+        """The part that ``features`` reads: its kept results depend on nothing else."""
+        return FeatureRules(min_frames=self.min_frames, max_lost_share=self.max_lost_share)
 
 
 class Warp(Section):
@@ -269,6 +282,54 @@ class Warp(Section):
     max_yaw_deg: Annotated[float, Field(gt=0, le=45)]
     max_pitch_deg: Annotated[float, Field(gt=0, le=30)]
     max_roll_deg: Annotated[float, Field(gt=0, le=45)]
+
+
+class Training(Section):
+    """How the models are trained; a model's own ``training`` may say otherwise, key by key."""
+
+    device: Literal["auto", "cpu", "cuda"]
+    devices: Count
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"]
+    micro_batches: Count
+    weight_decay: Annotated[float, Field(ge=0)]
+    rise_share: Annotated[float, Field(gt=0, lt=1)]
+    gradient_clip: Positive
+    ema_decay: Annotated[float, Field(ge=0, lt=1)]
+    keep: Literal["last", "best"]
+    patience: Annotated[int, Field(ge=0)]
+    curve_rows: Count
+    validation_clips: Count
+    stream_groups: Count
+    stream_draws: Count
+
+
+TrainingOverride = create_model(
+    "TrainingOverride",
+    __base__=Section,
+    **{name: (annotation, None) for name, annotation in Training.__annotations__.items()},  # type: ignore[call-overload]
+)
+"""What one model's training does differently: any of the keys of ``Training``."""
+
+
+class TrainedStage(Section):
+    """A model that is trained: the keys that every such section has."""
+
+    steps: Count
+    batch: Count
+    learning_rate: Positive
+    seed: int
+    training: TrainingOverride  # type: ignore[valid-type]
+
+    def trained_with(self, shared: Training) -> Training:
+        """The shared settings with this model's own in their place."""
+        return shared.model_copy(update=self._own())
+
+    def _own(self) -> dict[str, Any]:
+        return {name: getattr(self.training, name) for name in self.training.model_fields_set}  # type: ignore[attr-defined]
+
+    @field_serializer("training")
+    def _as_written(self, training: Section) -> dict[str, Any]:
+        return training.model_dump(mode="json", exclude_unset=True)
 
 
 class CompactLoss(Section):
@@ -312,45 +373,78 @@ class CompactStage(TrainedStage):
     sampling: CompactSampling
 
 
-class S2LStage(Section):
+class LatentsStage(Section):
+    """Which keypoint generators L2L is trained for, and where their networks run."""
+
+    generators: list[str]
+    device: str
+    pose_frames: Annotated[int, Field(ge=100)]
+
+
+class LivePortraitSettings(Section):
+    """Where the `liveportrait` generator's weights are, and how it runs."""
+
+    weights: str
+    batch: Count
+    precision: Literal["fp32", "bf16", "fp16"]
+    compile: bool
+    stitching: bool
+
+
+class S2LLoss(Section):
+    """Weights of the parts of S2L's loss."""
+
+    mouth: Weight
+    velocity: Weight
+    lips: Weight
+    lids: Weight
+    irises: Weight
+    contact: Weight
+    contact_gap_iod: Positive
+
+
+class S2LStage(TrainedStage):
     """Speech2Landmarks."""
 
+    speech_components: Count
     channels: Count
     hidden: Count
     lookahead_frames: Annotated[int, Field(ge=0, le=10)]
+    linear_share: Fraction01
     dropout: Annotated[float, Field(ge=0, lt=1)]
     filmed_share: Annotated[float, Field(ge=0, le=1)]
-    batch: Count
     frames: Annotated[int, Field(ge=25)]
-    steps: Count
-    learning_rate: Positive
-    weight_decay: Annotated[float, Field(ge=0)]
     noise_below_peak_db: tuple[float, float]
+    component_noise: Weight
+    component_dropout: Annotated[float, Field(ge=0, lt=1)]
+    loss: S2LLoss
     seed: int
 
 
 class PoseGenStage(Section):
     """Head pose from speech."""
 
-    hidden: Count
-    batch: Count
-    keys: Annotated[int, Field(ge=3)]
-    steps: Count
-    learning_rate: Positive
-    weight_decay: Annotated[float, Field(ge=0)]
+    lookahead_frames: Annotated[int, Field(ge=0, le=10)]
+    memory_frames: Annotated[int, Field(ge=2, le=50)]
+    fit_lag_s: Annotated[float, Field(ge=0.4, le=5)]
+    independent_s: Annotated[float, Field(ge=1, le=10)]
+    max_pole: Annotated[float, Field(gt=0, lt=1)]
+    ridge: Positive
     seed: int
 
 
 class Animate(Section):
     """Defaults of ``space animate`` that are taste rather than learnt."""
 
-    mouth_gain: Annotated[float, Field(ge=0.5, le=3)]
+    speech_encoder: Literal["auto", "log-mel", "whisper-tiny.en"]
+    articulation: Annotated[float, Field(ge=0, le=1.5)]
+    fade_s: Annotated[float, Field(ge=0, le=2)]
     blinks_per_min: Annotated[float, Field(ge=0, le=60)]
     at_camera_share: Fraction01
     pose_strength: Annotated[float, Field(ge=0, le=1.5)]
 
 
-class L2LStage(Section):
+class L2LStage(TrainedStage):
     """Landmarks to latents; the first three switches are the paper's ablations."""
 
     use_audio: bool
@@ -361,14 +455,9 @@ class L2LStage(Section):
     other_take_share: Share
     ridge_portraits: Count
     hidden: Count
-    steps: Count
-    batch: Count
     frames: Annotated[int, Field(ge=2)]
-    learning_rate: Positive
-    weight_decay: Annotated[float, Field(ge=0)]
     speech_decay: Annotated[float, Field(ge=0)]
     emotion_decay: Annotated[float, Field(ge=0)]
-    seed: int
 
 
 class Synthesize(Section):
@@ -411,11 +500,13 @@ class Params(Section):
     align: AlignStage
     features: FeaturesStage
     warp: Warp
+    training: Training
     s2l: S2LStage
     posegen: PoseGenStage
     animate: Animate
     generator: CompactStage
     latents: LatentsStage
+    liveportrait: LivePortraitSettings
     l2l: L2LStage
     synthesize: Synthesize
     evaluate: Evaluate

@@ -86,8 +86,8 @@ def load_scorer(path: Path) -> PhotoScorer:
     """Read what ``benchmarks.photo_fit`` wrote. Raises SpaceError when arrays are missing."""
     with np.load(path) as arrays:
         count = sum(name.startswith("weight_") for name in arrays.files)
-        wanted = {"unit", "offset", "strides"} | {f"{part}_{i}" for i in range(count) for part in ("weight", "bias")}
-        if missing := sorted(wanted - set(arrays.files)) or count == 0:
+        wanted = {"unit", "offset", "strides"} | {f"{part}_{i}" for i in range(max(count, 1)) for part in ("weight", "bias")}
+        if missing := sorted(wanted - set(arrays.files)):
             raise SpaceError(f"{path}: not a photo scorer, lacks {missing} (fit one with python -m benchmarks.photo_fit)")
         layers = tuple(
             Layer(

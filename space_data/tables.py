@@ -337,6 +337,31 @@ def stream_clips(
                 yield from by_clip(_readable(file, lambda _, group=group: parquet.read_row_group(group, columns)))  # type: ignore[misc]
 
 
+def row_groups(path: Place | Path | str, row_class: type) -> Iterator[tuple[Place, int, list[tuple[str, int]]]]:
+    """File, number in it, and (clip_id, number of rows) of the clips of every row group; of the disk only ids are read.
+
+    Raises:
+        SpaceError: as ``read_arrow``.
+    """
+    for file in table_files(path):
+        _check(file, row_class)
+        with pq.ParquetFile(file.path, filesystem=file.filesystem, page_checksum_verification=True) as parquet:
+            for group in range(parquet.num_row_groups):
+                ids = _readable(file, lambda _, group=group: parquet.read_row_group(group, ["clip_id"], use_threads=False))  # type: ignore[misc]
+                yield file, group, [(clip_id, len(rows)) for clip_id, rows in by_clip(ids)]
+
+
+def read_groups(file: Place, groups: Sequence[int], columns: list[str]) -> Iterator[pa.Table]:
+    """Some row groups of a shard, one after the other, by this thread alone.
+
+    Raises:
+        SpaceError: the file is damaged.
+    """
+    with pq.ParquetFile(file.path, filesystem=file.filesystem, page_checksum_verification=True) as parquet:
+        for group in groups:
+            yield _readable(file, lambda _, group=group: parquet.read_row_group(group, columns, use_threads=False))  # type: ignore[misc]
+
+
 def _may_hold(parquet: pq.ParquetFile, group: int, wanted: Sequence[str]) -> bool:
     """Whether one of the sorted ids ``wanted`` lies between the least and the greatest of a row group."""
     statistics = parquet.metadata.row_group(group).column(parquet.schema.names.index("clip_id")).statistics
@@ -364,7 +389,8 @@ def read_table(path: Place | Path | str, row_class: type[Row]) -> list[Row]:
 
 def by_clip(table: pa.Table) -> Iterator[tuple[str, pa.Table]]:
     """Split a frame-level table into (clip_id, its rows); a clip's rows are contiguous, as the writer leaves them."""
-    ids = table.column("clip_id").combine_chunks().dictionary_encode()
+    # By dictionary, not as text, which more than 2 GB of would not fit into one array (65 million rows).
+    ids = table.column("clip_id").dictionary_encode().unify_dictionaries().combine_chunks()
     codes = np.asarray(ids.indices)
     if not len(codes):
         return

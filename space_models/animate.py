@@ -1,6 +1,6 @@
 """`space animate`: one portrait and speech in, a talking video out. The benchmark's own systems run the same functions.
 
-    speech -> S2L -> normalised landmarks -> controls (mouth gain, blinks, gaze), PoseGen -> tracks -> renderer
+    speech -> S2L -> normalised landmarks -> controls (blinks, gaze), PoseGen -> tracks -> renderer
 
 A renderer draws the landmarks itself, or is a keypoint generator behind Landmarks2Latents (`space_models.generators`).
 """
@@ -23,14 +23,22 @@ from space_data.media.sound import decode_audio, decode_sound
 from space_data.params import Animate, Params, Warp
 from space_data.schema import TrackFrame
 from space_data.speech import log_mel, loudness_db, mean_normalise, seconds_of, speech_mask
+from space_data.speech_encoder import SpeechEncoder
 from space_data.tables import read_table, write_table
 from space_data.timebase import AUDIO_HZ, fit_samples, frame_start_s, samples_to_frames
 from space_models import controls
+from space_models.checkpoints import CARD_FILE, load_card
 from space_models.dataset import by_frame
 from space_models.generators import DEFAULT_RENDERER, RENDERERS, Tracks, find
 from space_models.portrait import Portrait, load_portrait
-from space_models.posegen import PoseGen, apply_pose, load_posegen, relative_pose
-from space_models.s2l import S2L, load_s2l, relaxed
+from space_models.posegen.model import PoseGen, load_posegen
+from space_models.posegen.pose import apply_pose, relative_pose
+from space_models.posegen.stream import generate
+from space_models.s2l import stream
+from space_models.s2l.calibrate import calibrated, load_calibration
+from space_models.s2l.model import S2L, load_s2l
+from space_models.s2l.output import OutputSettings
+from space_models.speech_encoders import AUTO, chosen_encoder
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +71,8 @@ class MotionModels:
 
     s2l: S2L
     posegen: PoseGen
+    encoder: SpeechEncoder
+    """what S2L hears with"""
 
 
 @dataclass(frozen=True)
@@ -117,9 +127,37 @@ def original_sound(path: Path, track: int | None = None) -> tuple[NDArray[np.flo
     return decode_sound(path, rate_hz, track=track).samples, rate_hz
 
 
-def load_motion_models(folder: Path = ASSETS) -> MotionModels:
-    """S2L and PoseGen from ``folder`` (``models`` of the pipeline, or the shipped ones)."""
-    return MotionModels(load_s2l(folder / "s2l"), load_posegen(folder / "posegen"))
+def load_motion_models(folder: Path, params: Params, calibration: Path | None = None) -> MotionModels:
+    """S2L, with the speech encoder it learnt with, and PoseGen from ``folder`` (``models`` of the pipeline, or the shipped ones).
+
+    Of several S2L the one for ``animate.speech_encoder`` is taken. ``calibration``: a file of ``space calibrate``, made for it.
+
+    Raises:
+        SpaceError: a model or the encoder's weights are missing or damaged, or one was made for another.
+    """
+    trained = s2l_folders(folder)
+    weights, wanted = Path(params.features.weights), params.animate.speech_encoder
+    only = next(iter(trained)) if len(trained) == 1 and wanted == AUTO else wanted
+    encoder = chosen_encoder(only, trained, weights)
+    s2l = load_s2l(trained[encoder.spec.name])
+    if s2l.config.encoder_sha256 != encoder.spec.weights_sha256:
+        raise SpaceError(
+            f"{trained[encoder.spec.name]}: learnt with {encoder.spec.name} {s2l.config.encoder_sha256[:12]}, its weights in "
+            f"{weights} are {encoder.spec.weights_sha256[:12]} (another release of them? train S2L anew)"
+        )
+    if calibration is not None:
+        s2l = calibrated(s2l, load_calibration(calibration), str(calibration))
+    return MotionModels(s2l, load_posegen(folder / "posegen"), encoder)
+
+
+def s2l_folders(folder: Path) -> dict[str, Path]:
+    """By speech encoder the folders in ``folder`` that hold an S2L.
+
+    Raises:
+        SpaceError: none does.
+    """
+    there = [path for path in (folder / "s2l", *sorted(folder.glob("s2l-*"))) if (path / CARD_FILE).is_file()]
+    return {str(load_card(path, "s2l").config["encoder"]): path for path in there or [folder / "s2l"]}
 
 
 def make_motion(
@@ -131,15 +169,17 @@ def make_motion(
     taste: Animate,
     limits: Warp,
     pose: str = "generated",
+    portrait_emotion: NDArray[np.float32] = stream.NEUTRAL,
 ) -> Motion:
-    """Motion of ``portrait`` speaking ``speech`` with ``emotion`` (9,).
+    """Motion of ``portrait`` speaking ``speech`` with ``emotion``, (9,) or one per frame (T, 9).
 
-    ``pose``: ``generated``, ``still``, or a file written by ``write_tracks`` whose head motion is used.
-    Sub-seeds keep the parts independent: without head motion the blinks stay where they were.
+    ``pose``: ``generated``, ``still``, or a file written by ``write_tracks`` whose head motion is used. ``portrait_emotion``
+    (9,): what the photo shows already. Sub-seeds keep the parts independent: without head motion the blinks stay where they were.
     """
     n_frames = len(speech)
-    rest = relaxed(portrait.normalised)
-    face = controls.with_mouth_gain(models.s2l.predict(speech.features, rest, emotion), rest, taste.mouth_gain)
+    heard = models.encoder.encode(speech.audio)
+    shown = OutputSettings(taste.articulation, taste.fade_s)
+    face = stream.predict(models.s2l, heard, portrait.normalised, emotion, portrait_emotion, shown)
     closure = controls.blink_track(n_frames, np.random.default_rng([seed, 1]), taste.blinks_per_min)
     gaze = controls.gaze_track(n_frames, np.random.default_rng([seed, 2]), taste.at_camera_share)
     face = controls.with_gaze(controls.with_blinks(face, closure), gaze)
@@ -157,7 +197,7 @@ def head_track(
     bounds = np.array(
         [limits.max_yaw_deg, limits.max_pitch_deg, limits.max_roll_deg, TRAVEL_LIMIT_IOD, TRAVEL_LIMIT_IOD, SCALE_LIMIT]
     )
-    offsets = posegen.generate(speech.features, np.random.default_rng([seed, 0]), bounds, taste.pose_strength)
+    offsets = generate(posegen, speech.features, np.random.default_rng([seed, 0]), bounds, taste.pose_strength)
     return apply_pose(offsets, portrait.pose)
 
 
@@ -218,6 +258,8 @@ def animate(
     params: Params,
     audio_track: int | None = None,
     emotion: str = "neutral",
+    portrait_emotion: str = "neutral",
+    calibration: Path | None = None,
     seed: int = 0,
     pose: str = "generated",
     renderer: str = DEFAULT_RENDERER,
@@ -229,7 +271,7 @@ def animate(
     Raises:
         SpaceError: anything wrong with the inputs, the options or the output folder, before the work begins.
     """
-    mixture = controls.parse_emotion(emotion)
+    mixture, worn = controls.parse_emotion(emotion), controls.parse_emotion(portrait_emotion)
     for path, suffix in ((out, ".mp4"), (tracks, ".parquet")):
         if path is not None:
             check_output(path, suffix)
@@ -241,7 +283,8 @@ def animate(
     for path in (out, tracks):
         if path is not None:
             make_folder(path.parent)
-    motion = make_motion(load_motion_models(models), portrait, speech, mixture, seed, params.animate, params.warp, pose)
+    loaded = load_motion_models(models, params, calibration)
+    motion = make_motion(loaded, portrait, speech, mixture, seed, params.animate, params.warp, pose, worn)
     frames = render(renderer, portrait, motion, speech, mixture, params, models)
     with progress.stopwatch() as elapsed_s:
         write_video(

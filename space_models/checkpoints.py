@@ -33,7 +33,7 @@ class Card:
     config: dict[str, Any]
     """constructor arguments of the model, as JSON"""
     data_hash: str
-    """of the training data (``FrameStore.data_hash``)"""
+    """of all data that training was given, labels and held-out clips included (``dataset.hash_of``)"""
     command: str
     """what made it, e.g. ``python -m pipelines.stages train_s2l``"""
     metrics: dict[str, float] = field(default_factory=dict)
@@ -41,6 +41,10 @@ class Card:
     """what the data were, in words; licence where it is not the repository's"""
     git_revision: str = ""
     weights_sha256: str = ""
+    training: dict[str, Any] = field(default_factory=dict)
+    """the section of ``params.yaml`` that it was trained with"""
+    held_out: str = ""
+    """what the figures were measured on, in words"""
     version: int = CARD_VERSION
 
 

@@ -1,4 +1,4 @@
-"""The controls of `animate`: emotion mixtures, blinks, gaze, mouth gain. All of them edit normalised landmarks (T, 78, 3).
+"""The controls of `animate`: emotion mixtures, blinks, gaze. All of them edit normalised landmarks (T, 78, 3).
 
 SPACE edits landmarks between its stages (paper, section 3; project page: pose, blinks, gaze). Rates follow the one product that
 descends from it: about 15 blinks a minute, glances away every few seconds.
@@ -25,8 +25,6 @@ GLANCE = (0.07, 0.03)
 """Spread of glances away from the camera, horizontal and vertical, eye widths."""
 UPPER_LIDS = ((37, 41), (38, 40), (43, 47), (44, 46))
 """(upper, lower below it)"""
-LARGEST_GAP_IOD = 0.42
-"""Wider openings than this are not speech."""
 
 
 def parse_emotion(text: str) -> NDArray[np.float32]:
@@ -103,22 +101,4 @@ def with_gaze(points: Points, gaze: NDArray[np.float32]) -> Points:
     for eye, iris in ((lm.EYE_LEFT, lm.IRIS_LEFT), (lm.EYE_RIGHT, lm.IRIS_RIGHT)):
         width = np.linalg.norm(points[:, eye[3], :2] - points[:, eye[0], :2], axis=-1)
         edited[:, iris, :2] += (gaze * width[:, None])[:, None]
-    return edited
-
-
-def with_mouth_gain(points: Points, rest: NDArray[np.float32], gain: float) -> Points:
-    """Enlarge the mouth's and jaw's departure from ``rest`` (78, 3) by ``gain``; lips never cross nor open wider than speech.
-
-    A network trained on squared error predicts averages and moves too little (0.5-0.7 of the real spread on real speech).
-    """
-    edited = points.copy()
-    moving = np.concatenate([lm.JAW[3:14], lm.MOUTH])
-    edited[:, moving] = rest[moving] + gain * (points[:, moving] - rest[moving])
-    rest_gap = float(lm.lip_gap(rest))
-    gap = lm.lip_gap(edited)
-    wanted = np.clip(gap, min(0.0, rest_gap), max(LARGEST_GAP_IOD, rest_gap))
-    excess = (gap - wanted)[:, None]
-    upper, lower = (np.array(side) for side in zip(*lm.INNER_LIP_PAIRS, strict=True))
-    edited[:, upper, 1] += excess / 2
-    edited[:, lower, 1] -= excess / 2
     return edited

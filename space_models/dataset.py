@@ -1,11 +1,15 @@
 """The feature tables in memory, as clips that the models learn from."""
 
+import dataclasses
 import hashlib
+import itertools
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from space_data.errors import SpaceError
@@ -18,69 +22,136 @@ from space_data.timebase import FEATURES_PER_FRAME
 from space_models.retarget import neutral_of
 
 SHORTEST_FRAMES = 25
+FRAME_COLUMNS = ["clip_id", "normalised", "pose", "log_mel", "interpolated", "speech"]
+"""Of the frame table: what a ``TrackClip`` is made of."""
 
 
 @dataclass(frozen=True)
 class TrackClip:
-    """One clip: ``normalised`` (T, 78, 3), ``pose`` (T, 7), ``log_mel`` (4 T, 40) without normalisation, ``speech`` (T,)."""
+    """One clip: ``normalised`` (T, 78, 3), ``pose`` (T, 7), ``log_mel`` (4 T, 40) without normalisation, ``interpolated`` (T,),
+    ``speaking`` (T,), and ``states`` (T, P, W) of a speech encoder, half precision, where they were asked for.
+
+    Where the face was lost, landmarks and pose are interpolated: no truth to learn.
+    """
 
     clip: FeatureClip
     normalised: NDArray[np.float32]
     pose: NDArray[np.float32]
     log_mel: NDArray[np.float32]
-    speech: NDArray[np.bool_]
+    interpolated: NDArray[np.bool_]
+    speaking: NDArray[np.bool_]
+    states: NDArray[np.float16] | None = None
 
     def __len__(self) -> int:
         return len(self.normalised)
 
+    @property
+    def subject(self) -> str:
+        """Who speaks."""
+        return self.clip.subject
+
+
+def track_clip(row: FeatureClip, frames: pa.Table, states: NDArray[np.float16] | None = None) -> TrackClip:
+    """A clip from its line in the table of clips and its rows (``FRAME_COLUMNS``) in that of frames."""
+    flags = (frames.column(name).combine_chunks().to_numpy(zero_copy_only=False) for name in ("interpolated", "speech"))
+    interpolated, speaking = (np.asarray(flag, bool) for flag in flags)
+    normalised = vectors(frames, "normalised").reshape(-1, N_LANDMARKS, 3)
+    log_mel = vectors(frames, "log_mel").reshape(-1, MEL_BANDS)
+    return TrackClip(row, normalised, vectors(frames, "pose"), log_mel, interpolated, speaking, states)
+
 
 @dataclass(frozen=True)
 class Features:
-    """All clips of the feature tables, with a hash of what they hold."""
+    """All clips of the feature tables, in order of their ids, with a hash of what they hold."""
 
     clips: tuple[TrackClip, ...]
     data_hash: str
 
     @staticmethod
-    def read(frames: Place, clips: Place) -> "Features":
+    def read(frames: Place, clips: Place, speech: Iterable[tuple[str, NDArray[np.float32]]] = ()) -> "Features":
         """Read the tables of stage ``features``; clips under a second are left out.
+
+        Args:
+            frames: folder of the frame table.
+            clips: the clip table.
+            speech: states of a speech encoder by clip id (``speech_states.stream_speech``), (T, P, W) each.
 
         Raises:
             SpaceError: a table is missing, or holds no clip long enough.
         """
+        states = {clip_id: each.astype(np.float16) for clip_id, each in speech}
         rows = {row.clip_id: row for row in read_table(clips, FeatureClip)}
-        columns = ["clip_id", "normalised", "pose", "log_mel", "speech"]
-        found = []
-        digest = hashlib.sha256()
-        for clip_id, table in by_clip(read_arrow(frames, FeatureFrame, columns)):
-            if len(table) < SHORTEST_FRAMES:
-                continue
-            normalised = vectors(table, "normalised").reshape(-1, N_LANDMARKS, 3)
-            log_mel = vectors(table, "log_mel").reshape(-1, MEL_BANDS)
-            speech = np.asarray(table.column("speech").combine_chunks().to_numpy(zero_copy_only=False), bool)
-            found.append(TrackClip(rows[clip_id], normalised, vectors(table, "pose"), log_mel, speech))
-            emotion = rows[clip_id].emotion.tobytes()
-            for part in (clip_id.encode(), emotion, np.round(normalised, 4).tobytes(), np.round(log_mel, 3).tobytes()):
-                digest.update(part)
+        found = [
+            track_clip(rows[clip_id], table, states.get(clip_id))
+            for clip_id, table in by_clip(read_arrow(frames, FeatureFrame, FRAME_COLUMNS))
+            if len(table) >= SHORTEST_FRAMES
+        ]
         if not found:
             raise SpaceError(f"{clips}: no clip of at least {SHORTEST_FRAMES} frames to learn from")
-        return Features(tuple(sorted(found, key=lambda c: c.clip.clip_id)), digest.hexdigest())
+        found.sort(key=lambda c: c.clip.clip_id)
+        return Features(tuple(found), hash_of(found))
 
     def of_split(self, split: str, kind: str | None = None) -> list[TrackClip]:
         """Clips of one split, optionally of one kind (``video``, ``speech_only``)."""
         return [c for c in self.clips if c.clip.split == split and kind in (None, c.clip.kind)]
 
-    def held_out(self) -> list[TrackClip]:
-        """Filmed clips of test identities; of validation ones, then of any, in sets too small to have those."""
-        return self.of_split("test", "video") or self.of_split("val", "video") or list(self.clips)
+
+def hash_of(*parts: Any) -> str:
+    """Hash of all that a task is given: arrays, numbers, texts, and dataclasses, lists and mappings of them, in their order.
+
+    Every field of a clip counts, labels, subject, split and pose as well as frames: no author of a task can forget one.
+    """
+    digest = hashlib.sha256()
+
+    def add(part: Any) -> None:
+        if dataclasses.is_dataclass(part):
+            part = {each.name: getattr(part, each.name) for each in dataclasses.fields(part)}
+        if isinstance(part, np.ndarray):
+            digest.update(f"{part.dtype.str}{part.shape}".encode())
+            digest.update(np.ascontiguousarray(part).data)
+        elif isinstance(part, Mapping):
+            add(list(part.items()))
+        elif isinstance(part, list | tuple):
+            digest.update(f"{len(part)} items".encode())
+            for each in part:
+                add(each)
+        elif part is None or isinstance(part, str | bool | int | float):
+            digest.update(f"{type(part).__name__} {part!r}".encode())
+        else:
+            raise TypeError(f"cannot hash a {type(part).__name__}")
+
+    add(parts)
+    return digest.hexdigest()
 
 
-def by_subject(clips: Iterable[TrackClip]) -> dict[str, list[TrackClip]]:
+class OfSubject(Protocol):
+    """A clip of somebody."""
+
+    @property
+    def subject(self) -> str:
+        """Who that is."""
+
+
+Clip = TypeVar("Clip", bound=OfSubject)
+
+
+def by_subject(clips: Iterable[Clip]) -> dict[str, list[Clip]]:
     """Clips of each subject, in order."""
-    grouped: dict[str, list[TrackClip]] = defaultdict(list)
+    grouped: dict[str, list[Clip]] = defaultdict(list)
     for clip in clips:
-        grouped[clip.clip.subject].append(clip)
+        grouped[clip.subject].append(clip)
     return grouped
+
+
+def spread(clips: Iterable[Clip], most: int) -> list[Clip]:
+    """Up to ``most`` of the clips, as evenly from each subject as can be.
+
+    Subjects come in the order of a hash of their names: corpora number people by sex, accent or recording session.
+    """
+    grouped = by_subject(clips)
+    subjects = sorted(grouped, key=lambda subject: hashlib.sha256(subject.encode()).digest())
+    rounds = itertools.zip_longest(*(grouped[subject] for subject in subjects))
+    return [clip for clips in rounds for clip in clips if clip is not None][:most]
 
 
 def resting_faces(clips: Iterable[TrackClip]) -> dict[str, NDArray[np.float32]]:

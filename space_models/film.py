@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from space_data.schema import UNKNOWN, emotion_known, emotion_vector
+from space_data.schema import UNKNOWN, emotion_vector
 
 logger = logging.getLogger(__name__)
 
@@ -27,13 +27,21 @@ class FiLM(nn.Module):
         nn.init.normal_(self.linear.weight, std=0.02)
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
-        """(batch, channels, time) modulated by condition (batch, n)."""
-        gain, shift = self.linear(condition).chunk(2, -1)
-        return x * (1 + gain[..., None]) + shift[..., None]
+        """(batch, channels, time) modulated by condition (batch, n), or by one that changes over time, (batch, steps, n).
+
+        ``time`` is a multiple of ``steps``: a layer may run faster than its condition, each step of which then holds for a while.
+        """
+        if condition.dim() == 2:
+            condition = condition[:, None]
+        gain, shift = self.linear(condition).transpose(1, 2).chunk(2, 1)
+        if gain.shape[-1] not in (1, x.shape[-1]):
+            hold = x.shape[-1] // gain.shape[-1]
+            gain, shift = gain.repeat_interleave(hold, -1), shift.repeat_interleave(hold, -1)
+        return x * (1 + gain) + shift
 
 
 def condition_of(emotion: Tensor, unlabelled: bool) -> Tensor:
-    """The condition for mixtures (batch, 9): these, and for a model that knows ``unlabelled`` clips a tenth entry, null.
+    """The condition for mixtures (..., 9): these, and for a model that knows ``unlabelled`` clips a tenth entry, null.
 
     An unknown mixture becomes zeros and null 1, a known one stays, with null 0. Without null an unknown one stays NaN: training
     on it stops there, and ``learnt_emotion`` has replaced it for predictions.
@@ -45,16 +53,18 @@ def condition_of(emotion: Tensor, unlabelled: bool) -> Tensor:
 
 
 def learnt_emotion(emotion: NDArray[np.floating], labelled: bool, unlabelled: bool, model: str) -> NDArray[np.floating]:
-    """The mixture (9,) with which to drive ``model``, which learnt from ``labelled`` clips, from ``unlabelled`` ones, or both.
+    """The mixture (9,), or one per frame (T, 9), with which to drive ``model``.
 
-    What it has not learnt becomes what it has: unknown neutral, or any emotion unknown. A warning says so, once per process.
+    It learnt from ``labelled`` clips, from ``unlabelled`` ones, or both. What it has not learnt becomes what it has: unknown neutral,
+    or any emotion unknown. A warning says so, once per process.
     """
-    if emotion_known(emotion) and not labelled:
+    known = ~np.isnan(emotion).any(axis=-1)
+    if known.any() and not labelled:
         _warn_once(f"{model}: learnt from unlabelled clips only, every emotion (neutral too) is driven as {UNKNOWN}")
-        return emotion_vector(UNKNOWN, 0.0)
-    if not emotion_known(emotion) and not unlabelled:
+        return np.broadcast_to(emotion_vector(UNKNOWN, 0.0), emotion.shape).copy()
+    if not known.all() and not unlabelled:
         _warn_once(f"{model}: learnt from labelled clips only, emotion {UNKNOWN} is driven as neutral")
-        return emotion_vector("neutral", 1.0)
+        return np.where(known[..., None], emotion, emotion_vector("neutral", 1.0))
     return emotion
 
 

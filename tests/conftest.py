@@ -3,6 +3,7 @@
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,6 +27,28 @@ def shared_cases() -> Path:
     if not (folder / "README.md").is_file():
         pytest.skip("cases from life are absent (../shared/cases/README.md)")
     return folder
+
+
+@pytest.fixture(scope="session")
+def whisper_parity() -> dict[str, np.ndarray]:
+    """Sound, Whisper's log-mel of it and the published encoder's states of every layer; tests skip where they are absent."""
+    file = REPOSITORY.parent / "shared" / "parity" / "whisper.npz"
+    if not file.is_file():
+        pytest.skip("the reference's states are absent (../shared/parity/whisper.npz)")
+    with np.load(file) as content:
+        return dict(content)
+
+
+@pytest.fixture(scope="session")
+def published_encoder() -> Any:
+    """Whisper tiny.en's encoder with the published weights; tests skip where nobody has put these into ``models/weights``."""
+    from space_data import weights
+    from space_models.whisper_weights import load_encoder_file
+
+    file = weights.find(weights.WHISPER, REPOSITORY / "models" / "weights")
+    if file is None:
+        pytest.skip("published weights are absent (`space weights fetch whisper-tiny.en`)")
+    return load_encoder_file(file)
 
 
 @pytest.fixture(scope="session")

@@ -34,7 +34,7 @@ from pipelines.job.shards import UNTRUSTED, Report, cache_of, counted, plan, wri
 from pipelines.job.stage import Context, Stage
 from pipelines.job.unit import FunctionName, Outcome, Unit, UnitFunction, content_hash, plain
 from pipelines.layout import Layout
-from pipelines.stages import STAGES
+from pipelines.stages import STAGES, TRAINING
 from space_data import progress
 from space_data.errors import SpaceError
 from space_data.files import lengths_in_words
@@ -295,14 +295,21 @@ def stage_main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--params", type=Path, help="configuration (default: params.yaml; the package's own for what it lacks)")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress bars, warnings only")
     parser.add_argument("-v", "--verbose", action="store_true", help="Beam's own log, too")
+    parser.add_argument(
+        "--overfit-one-clip", action="store_true",
+        help=f"{', '.join(TRAINING)}: learn one batch of one clip by heart, which any sound model can; nothing is written",
+    )  # fmt: skip
     arguments = parser.parse_args(argv)
+    if arguments.overfit_one_clip and arguments.stage not in TRAINING:
+        parser.error(f"--overfit-one-clip: {arguments.stage} trains nothing (these do: {', '.join(TRAINING)})")
     progress.setup(arguments.quiet, verbose=arguments.verbose)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         with lengths_in_words():
             module = importlib.import_module(f"pipelines.stages.{arguments.stage}")
             params = load_params(arguments.params)
-            module.run(params, Layout.of(params.job))
+            options = {"overfit_one_clip": True} if arguments.overfit_one_clip else {}
+            module.run(params, Layout.of(params.job), **options)
     except SpaceError as error:
         raise SystemExit(f"error: {error}") from None
     except KeyboardInterrupt:

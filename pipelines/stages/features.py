@@ -29,7 +29,7 @@ from pipelines.stages.segment_features import (
 from space_data.features import FaceTrack, canonical_pose, feature_rows, speech_track
 from space_data.landmarks import N_LANDMARKS
 from space_data.media.sound import decode_audio
-from space_data.params import FeaturesStage, Params
+from space_data.params import FeatureRules, Params
 from space_data.schema import (
     KEPT,
     REJECTED,
@@ -62,7 +62,7 @@ class Spoken:
     size_px: int
 
 
-def features_of(value: Source | Spoken, settings: FeaturesStage, folder: Path) -> None:
+def features_of(value: Source | Spoken, settings: FeatureRules, folder: Path) -> None:
     """Unit function: write ``frames.arrow`` of a filmed clip's segments or of an utterance."""
     if isinstance(value, Source):
         features_of_segments(value, settings, folder)
@@ -132,7 +132,7 @@ def finish(unit: Unit, files: Files, context: Context) -> Made:
 
 
 STAGE = Stage(
-    NAME, features_of, {"frames": FeatureFrame}, items, ("filter", "ingest", "measure"), lambda params: params.features,
+    NAME, features_of, {"frames": FeatureFrame}, items, ("filter", "ingest", "measure"), lambda params: params.features.rules,
     continues="filter", derived={"clips": FeatureClip, "crops": SegmentCrop}, finish=finish,
     partitions={"frames": tuple(f"split={split}" for split in SPLITS)}, outputs="crops",
 )  # fmt: skip

@@ -69,7 +69,8 @@ def landmarks_of(table: pa.Table) -> tuple[NDArray[np.float32], PoseTrack]:
 def units_of(layout: Layout, params: Params) -> list[Unit]:
     """One unit per generator and aligned clip that has features."""
     videos = {clip.clip_id: clip for clip in aligned_clips(layout)}
-    weights = {name: weights_of(name, layout) for name in params.latents.generators}
+    folders = {name: folder_of(name, layout, params) for name in params.latents.generators}
+    weights = {name: GENERATORS[name].weights_sha256(folder) for name, folder in folders.items()}
     params_json, units = params.model_dump_json(), []
     for shard in table_files(layout.feature_frames):
         for clip_id, table in stream_clips(shard, FeatureFrame, COLUMNS):
@@ -78,17 +79,16 @@ def units_of(layout: Layout, params: Params) -> list[Unit]:
                 continue
             seen = hashlib.sha256(landmarks_of(table)[0].tobytes()).hexdigest()
             for name, sha256 in weights.items():
-                folder = str(layout.model(name))
-                value = LatentUnit(name, clip_id, clip.video, clip.size_px, shard.uri, folder, params_json)
+                value = LatentUnit(name, clip_id, clip.video, clip.size_px, shard.uri, str(folders[name]), params_json)
                 content = content_hash(clip.video_sha256, seen, name, sha256, settings_of(GENERATORS[name].section, params))
                 units.append(Unit(f"{name}/{clip_id}", content, value, ((clip.video, clip.video_sha256),)))
     return units
 
 
-def weights_of(name: str, layout: Layout) -> str:
-    """Hash of a generator's weights in ``models/<name>``."""
-    sha256: str = find(GENERATORS, name, "generator").weights_sha256(layout.model(name))
-    return sha256
+def folder_of(name: str, layout: Layout, params: Params) -> Path:
+    """Where a generator's weights lie."""
+    folder: Path = find(GENERATORS, name, "generator").folder(name, layout.models.local(), params)
+    return folder
 
 
 def latents_of(unit: LatentUnit, settings: None, folder: Path) -> None:
@@ -109,7 +109,7 @@ def measured_spec(name: str, layout: Layout, params: Params) -> LatentSpec:
     Raises:
         SpaceError: no training clip has latents.
     """
-    generator = find(GENERATORS, name, "generator").load(layout.model(name), params, None)
+    generator = GENERATORS[name].load(folder_of(name, layout, params), params, None)
     clips = {clip.clip_id: clip for clip in aligned_clips(layout) if clip.split == "train"}
     latents = {i: rows for i, rows in by_clip(read_arrow(layout.latents(name), LatentFrame)) if i in clips}
     if not latents:

@@ -21,7 +21,7 @@ from space_data.errors import SpaceError
 from space_data.facemesh import track_faces
 from space_data.features import FaceTrack, feature_rows, speech_track, track_of_meshes
 from space_data.media.encode import as_16_bit
-from space_data.params import FeaturesStage
+from space_data.params import FeatureRules
 from space_data.schema import Clip, Decision, FeatureFrame, FrameRow, SegmentCrop
 from space_data.segments import Piece, Segment, common_piece, piece_sound, segment_crop
 from space_data.store import Place
@@ -57,7 +57,7 @@ class Fate:
     threshold: float | None = None
 
 
-def features_of_segments(source: Source, settings: FeaturesStage, folder: Path) -> None:
+def features_of_segments(source: Source, settings: FeatureRules, folder: Path) -> None:
     """Write ``frames.arrow`` of all segments of ``source``, and ``segments.json``: a ``Fate`` for each.
 
     Raises:
@@ -88,7 +88,7 @@ def read_fates(content: bytes) -> list[Fate]:
     return [Fate(**(fact | {"piece": Piece(**fact["piece"])})) for fact in facts]
 
 
-def _fate(piece: Piece, track: SourceTrack, settings: FeaturesStage) -> Fate:
+def _fate(piece: Piece, track: SourceTrack, settings: FeatureRules) -> Fate:
     n_frames = piece.n_frames
     if n_frames < settings.min_frames:
         detail = f"{n_frames} frames hold both sound and picture"

@@ -1,60 +1,87 @@
 """Stage ``train_s2l``: Speech2Landmarks, learnt from filmed clips and from speech with exact landmark tracks."""
 
-import torch
+from collections.abc import Iterable
 
-from pipelines.job.clock import stage_clock
-from pipelines.job.keys import module_version
-from pipelines.job.unit import content_hash
+import numpy as np
+from numpy.typing import NDArray
+
 from pipelines.layout import Layout
-from space_data.errors import SpaceError
-from space_data.params import Params
+from pipelines.training import training_stage
+from space_data.params import Params, S2LStage
 from space_data.schema import emotion_known
-from space_models import s2l
-from space_models.checkpoints import Card, save_model
-from space_models.dataset import Features
-from space_models.s2l import S2L, S2LConfig, S2LTask
-from space_models.trainer import Schedule, train, write_curves, write_metrics
+from space_data.speech_encoder import LOG_MEL, SpeechSpec, spec_of
+from space_data.speech_states import cached_spec, stream_speech
+from space_models.dataset import Features, TrackClip, spread
+from space_models.s2l.augment import Augmentation
+from space_models.s2l.features import N_BAND_GROUPS
+from space_models.s2l.fit import fit_gap, fit_input
+from space_models.s2l.loss import LossWeights
+from space_models.s2l.metrics import Baseline, evaluate
+from space_models.s2l.model import S2L, config_of
+from space_models.s2l.network import S2LConfig
+from space_models.s2l.output import OutputSettings
+from space_models.s2l.task import S2LTask, TaskSettings
 
 STAGE, MODEL = "train_s2l", "s2l"
-RISE_SHARE, GRADIENT_CLIP, ROWS_OF_CURVES, VALIDATION_CLIPS = 0.3, 1.0, 10, 8
 
 
-def run(params: Params, layout: Layout) -> None:
-    """Train on the training identities; figures on the test identities."""
+def heard_by(encoder: str, layout: Layout) -> tuple[SpeechSpec, Iterable[tuple[str, NDArray[np.float32]]]]:
+    """What the named speech encoder gives, and its states by clip; none for log-mel, which is in the tables of ``features``.
+
+    Raises:
+        SpaceError: stage ``speech`` has not run with it.
+    """
+    if encoder == LOG_MEL:
+        return spec_of(encoder), ()
+    return cached_spec(layout.speech), stream_speech(encoder, layout.feature_frames, layout.speech)
+
+
+def config_for(settings: S2LStage, spec: SpeechSpec, learnt: list[TrackClip]) -> S2LConfig:
+    """The network for these speech features and training clips."""
+    known = [emotion_known(c.clip.emotion) for c in learnt]
+    return S2LConfig(
+        spec.name, spec.weights_sha256, spec.per_frame, spec.width,
+        N_BAND_GROUPS if spec.name == LOG_MEL else settings.speech_components,
+        settings.channels, settings.hidden, settings.lookahead_frames, settings.dropout, settings.linear_share,
+        any(known), not all(known),
+    )  # fmt: skip
+
+
+def task_settings(settings: S2LStage) -> TaskSettings:
+    """What a batch holds."""
+    nearest, furthest = settings.noise_below_peak_db
+    augmentation = Augmentation((nearest, furthest), settings.component_noise, settings.component_dropout)
+    return TaskSettings(
+        settings.batch, settings.frames, settings.filmed_share, settings.lookahead_frames, augmentation,
+        LossWeights(**settings.loss.model_dump()),
+    )  # fmt: skip
+
+
+def run(params: Params, layout: Layout, overfit_one_clip: bool = False) -> None:
+    """Train on the training identities, fit the gap map on the validation ones; figures on the test identities."""
     settings = params.s2l
-    with stage_clock(layout, STAGE) as clock:
-        data = Features.read(layout.feature_frames, layout.feature_clips)
-        learnt = data.of_split("train")
-        if not learnt:
-            raise SpaceError(f"{layout.feature_clips}: no clip of a training identity (see data.splits)")
-        known = [emotion_known(c.clip.emotion) for c in learnt]
-        config = S2LConfig(
-            settings.channels, settings.hidden, settings.lookahead_frames, settings.dropout, any(known), not all(known)
-        )
-        torch.manual_seed(settings.seed)
-        model = S2L(config)
-        fingerprint = content_hash(data.data_hash, settings.model_dump())
-        noise_db = (settings.noise_below_peak_db[0], settings.noise_below_peak_db[1])
-        watched = data.of_split("val", "video")[:VALIDATION_CLIPS]
-        task = S2LTask(
-            learnt, watched, settings.batch, settings.frames, noise_db, settings.filmed_share, fingerprint
-        )
-        schedule = Schedule(
-            settings.steps, settings.learning_rate, settings.weight_decay, RISE_SHARE, GRADIENT_CLIP,
-            max(1, settings.steps // ROWS_OF_CURVES), settings.seed,
-        )  # fmt: skip
-        state, code = layout.training_state(MODEL), module_version("space_models.s2l")
-        result = train(MODEL, model, task, schedule, state, threads=params.job.processes, code=code)
-        metrics = s2l.evaluate(model, data.held_out(), s2l.Means.of(learnt))
-        for name in ("still", "mean", "mean_face"):
-            metrics[f"better_than_{name}"] = 1 - metrics["lmd_mouth"] / metrics[f"lmd_mouth_{name}"]
-        folder = layout.model(MODEL)
+    with training_stage(STAGE, MODEL, settings, params, layout, overfit_one_clip) as stage:
+        spec, states = heard_by(params.features.speech_encoder, layout)
+        data = Features.read(layout.feature_frames, layout.feature_clips, states)
+        learnt, validation = stage.learnt(data.of_split("train"), "clip"), data.of_split("val", "video")
+        held_out = stage.held_out({"test": data.of_split("test", "video"), "val": validation})
+        model, task_of = S2L(config_for(settings, spec, learnt)), task_settings(settings)
+        fit_input(model, learnt, task_of.augmentation, settings.seed)
+        watched = spread(validation, stage.training.validation_clips)
+        if not stage.train(model, S2LTask(model, learnt, watched, task_of), data.data_hash):
+            return
         notes = f"{len(learnt)} clips, {sum(map(len, learnt))} frames of {params.data.raw}"
-        card = Card(MODEL, s2l.config_of(model), data.data_hash, "python -m pipelines.stages train_s2l", metrics, notes)
-        save_model(folder, model, card)
-        write_curves(folder / "curves.csv", result.curves)
-        write_metrics(folder / "metrics.json", metrics)
-        clock.clips = len(data.clips)
-        shown = ("lmd_mouth", "better_than_still", "better_than_mean", "better_than_mean_face", "lip_gap_r")
-        clock.notes = {name: f"{metrics[name]:.3f}" for name in shown}
-
+        if validation:
+            fit_gap(model, validation)
+        else:
+            notes += "; no validation clip: lip gaps are not mapped"
+        shown = OutputSettings(params.animate.articulation, params.animate.fade_s)
+        metrics = evaluate(model, held_out, Baseline.of(learnt), shown) if held_out else {}
+        for name in ("still", "mean", "mean_face") if metrics else ():
+            metrics[f"better_than_{name}"] = 1 - metrics["lmd_mouth"] / metrics[f"lmd_mouth_{name}"]
+        if metrics:
+            metrics["first_better_than_still"] = 1 - metrics["first_lmd_mouth"] / metrics["first_lmd_mouth_still"]
+        stage.write(model, config_of(model), metrics, notes)
+        stage.clock.clips = len(data.clips)
+        names = ("lmd_mouth", "better_than_still", "first_better_than_still", "lip_gap_r", "closure_f1")
+        stage.clock.notes = {name: f"{metrics[name]:.3f}" for name in names if name in metrics}

@@ -18,6 +18,7 @@ from space_data.schema.latents import LatentFrame
 from space_data.schema.ledger import FAILED, KEPT, REJECTED, STATUSES, LedgerRow
 from space_data.schema.measure import ClipMeasure, FrameRow, MelFrame, SoundRow, Thumbnail
 from space_data.schema.segment import Measure
+from space_data.schema.speech import SpeechFrame
 from space_data.schema.sync import SegmentSync, SyncWindow
 from space_data.schema.syncnet import SyncNetScore
 from space_data.schema.synthesize import SynthesizedClip, SynthesizedFrame
@@ -26,7 +27,7 @@ __all__ = [
     "EMOTIONS", "FAILED", "FIRST_VERSION", "KEPT", "REJECTED", "SPLITS", "STATUSES", "UNKNOWN", "Aggregate", "AlignedClip",
     "AnySize", "Box", "Clip", "ClipMeasure", "Decision", "EmotionVector", "FeatureClip", "FeatureFrame", "FixedSize",
     "FrameMel", "FrameMfcc", "FrameRow", "Landmarks", "LatentFrame", "LedgerRow", "Measure", "MelFrame", "PoseVector",
-    "Score", "SegmentCrop", "SegmentSync", "SoundRow", "SyncNetScore", "SyncWindow", "SynthesizedClip", "SynthesizedFrame",
-    "Thumbnail", "TraceFrame", "TrackFrame", "Utterance", "UtteranceFrame", "arrow_schema", "emotion_known", "emotion_vector",
-    "version_of",
+    "Score", "SegmentCrop", "SegmentSync", "SoundRow", "SpeechFrame", "SyncNetScore", "SyncWindow", "SynthesizedClip",
+    "SynthesizedFrame", "Thumbnail", "TraceFrame", "TrackFrame", "Utterance", "UtteranceFrame", "arrow_schema",
+    "emotion_known", "emotion_vector", "version_of",
 ]  # fmt: skip

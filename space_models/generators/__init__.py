@@ -223,6 +223,12 @@ class GeneratorEntry:
     """(folder) → hash of the weights in it; SpaceError where there are none"""
     load: Callable[[Path, Params, LatentSpec | None], KeypointGenerator[Any]]
     """(folder with the weights, settings, measured spec or None for the declared one) → generator"""
+    published: Callable[[Params], Path] | None = None
+    """(settings) → folder of weights that are not ours; None: they lie in ``models/<name>``"""
+
+    def folder(self, name: str, models: Path, params: Params) -> Path:
+        """Where the weights lie of the generator of this ``name``."""
+        return models / name if self.published is None else self.published(params)
 
 
 @dataclass(frozen=True)
@@ -232,7 +238,7 @@ class RendererEntry:
     summary: str
     section: str | None
     generator: str | None
-    """the keypoint generator behind it, if there is one: then it needs ``models/<generator>`` and ``models/l2l/<generator>``"""
+    """the keypoint generator behind it, if there is one: then it needs that one's weights and ``models/l2l/<generator>``"""
     load: Callable[[Path, Params], Renderer[Any]]
     """(folder of the models, settings) → renderer"""
 
@@ -248,6 +254,18 @@ def _compact(folder: Path, params: Params, spec: LatentSpec | None) -> KeypointG
     from space_models.generators.compact import load_compact
 
     return load_compact(folder, spec)
+
+
+def _liveportrait_sha256(folder: Path) -> str:
+    from space_models.generators.liveportrait.weights import weights_sha256
+
+    return weights_sha256(folder)
+
+
+def _liveportrait(folder: Path, params: Params, spec: LatentSpec | None) -> KeypointGenerator[Any]:
+    from space_models.generators.liveportrait.generator import load_liveportrait
+
+    return load_liveportrait(folder, params.liveportrait, chosen_device(params.latents.device), spec)
 
 
 def _warp(models: Path, params: Params) -> Renderer[Any]:
@@ -267,6 +285,10 @@ def _behind_l2l(name: str) -> RendererEntry:
 
 GENERATORS: dict[str, GeneratorEntry] = {
     "compact": GeneratorEntry("warps and repaints the photo by a small network of our own", None, _compact_sha256, _compact),
+    "liveportrait": GeneratorEntry(
+        "draws with LivePortrait's networks; needs its published weights", "liveportrait", _liveportrait_sha256, _liveportrait,
+        lambda params: Path(params.liveportrait.weights),
+    ),  # fmt: skip
 }
 """Keypoint generators by name."""
 RENDERERS: dict[str, RendererEntry] = {
@@ -287,6 +309,13 @@ def find(entries: dict[str, Any], name: str, kind: str) -> Any:
     if name not in entries:
         raise SpaceError(f"{kind} {name!r}: need one of {', '.join(entries)}")
     return entries[name]
+
+
+def chosen_device(name: str) -> str:
+    """A torch device by name; ``auto`` is the first GPU, or the CPU."""
+    import torch
+
+    return ("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name
 
 
 def settings_of(section: str | None, params: Params) -> dict[str, Any] | None:

@@ -64,18 +64,17 @@ class KeypointRenderer:
 
 
 def load_keypoint_renderer(name: str, models: Path, params: Params) -> KeypointRenderer:
-    """The generator ``models/<name>`` behind ``models/l2l/<name>``.
+    """The generator ``name`` behind ``models/l2l/<name>``.
 
     Raises:
         SpaceError: either is missing, or the L2L was trained with other weights of the generator.
     """
     entry = find(GENERATORS, name, "generator")
-    folder = models / "l2l" / name
-    l2l = load_l2l(folder)
-    found = entry.weights_sha256(models / name)
+    folder, weights = models / "l2l" / name, entry.folder(name, models, params)
+    found, l2l = entry.weights_sha256(weights), load_l2l(folder)
     if found != l2l.spec.weights_sha256:
         raise SpaceError(
-            f"{folder}: learnt the latents of {name} with weights {l2l.spec.weights_sha256[:12]}, {models / name} has "
+            f"{folder}: learnt the latents of {name} with weights {l2l.spec.weights_sha256[:12]}, {weights} has "
             f"{found[:12]} (run `dvc repro train_l2l`)"
         )
-    return KeypointRenderer(entry.load(models / name, params, l2l.spec), l2l)
+    return KeypointRenderer(entry.load(weights, params, l2l.spec), l2l)

@@ -1,6 +1,5 @@
 """The clips that L2L learns from, and the portraits that each may be seen from."""
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -73,16 +72,3 @@ class Portraits:
 def _other_takes(clip: LatentClip, takes: Sequence[LatentClip]) -> list[LatentClip]:
     others = [take for take in takes if take.clip_id != clip.clip_id]
     return [take for take in others if not np.array_equal(take.emotion, clip.emotion, equal_nan=True)] or others
-
-
-def data_hash(clips: Sequence[LatentClip]) -> str:
-    """Hash of everything learnt from."""
-    digest = hashlib.sha256()
-    for clip in clips:
-        digest.update(f"{clip.clip_id}\0{clip.subject}\0".encode())
-        arrays = [clip.landmarks, clip.sound, clip.emotion, clip.z]
-        for take in clip.takes:
-            arrays += [take.landmarks, take.portrait, take.portrait_z]
-        for array in arrays:
-            digest.update(np.ascontiguousarray(array, np.float32).tobytes())
-    return digest.hexdigest()

@@ -83,17 +83,10 @@ class Residual(nn.Module):
         if self.config.use_audio:
             x = x + self.speech_proj(SOUND_GAIN * sound)
         if self.config.use_emotion:
-            x = _modulated(self.film, x, condition)
+            x = self.film(x.transpose(1, 2), condition).transpose(1, 2)
         x = torch.relu(x)
         remembered, memory = self.lstm(x, memory)
         return self.out_proj(torch.cat([x, remembered], -1)), memory
-
-
-def _modulated(film: FiLM, x: Tensor, condition: Tensor) -> Tensor:
-    """FiLM on (B, T, H) by a condition per clip (B, E) or per frame (B, T, E)."""
-    if condition.ndim == 2:
-        return film(x.transpose(1, 2), condition).transpose(1, 2)
-    return film(x.flatten(0, 1)[..., None], condition.flatten(0, 1))[..., 0].unflatten(0, x.shape[:2])
 
 
 class L2L(nn.Module):
@@ -171,9 +164,8 @@ class L2L(nn.Module):
     def start(self, emotion: NDArray[np.floating], portrait: Array, portrait_z: Array) -> "L2LState":
         """The state before the first frame; ``emotion`` is (9,), or (T, 9) for one call of `step` with all T frames."""
         config = self.config
-        if emotion.ndim == 1:
-            emotion = learnt_emotion(emotion, config.labelled, config.unlabelled, MODEL)
-        return L2LState(portrait, portrait_z, np.asarray(emotion, np.float32), None)
+        learnt = learnt_emotion(emotion, config.labelled, config.unlabelled, MODEL)
+        return L2LState(portrait, portrait_z, np.asarray(learnt, np.float32), None)
 
     def step(self, state: "L2LState", landmarks: Array, log_mel: Array) -> tuple["L2LState", Array]:
         """The next frames of a stream: the new state, and their latents (T, D); any cut of a clip gives the same."""
@@ -184,7 +176,7 @@ class L2L(nn.Module):
         tensors = [torch.from_numpy(np.array(a))[None].to(device) for a in arrays]  # tables are read-only
         with torch.inference_mode():
             change, memory = self(*tensors, state.memory)
-        latents = state.portrait_z + change[0].cpu().numpy()
+        latents = state.portrait_z + change[0].float().cpu().numpy()
         return L2LState(state.portrait, state.portrait_z, state.emotion, memory), latents.astype(np.float32)
 
 
@@ -204,7 +196,7 @@ def load_l2l(folder: Path) -> L2L:
     Raises:
         SpaceError: nothing there, another model, or weights that are not those the card describes.
     """
-    card = load_card(folder, MODEL)
+    card = load_card(folder, f"{MODEL}/{folder.name}")
     model = L2L(L2LConfig.from_json(card.config))
     load_weights(folder, card, model)
     return model.eval()

@@ -1,6 +1,5 @@
 """What L2L learns, where it starts, and its loss."""
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -12,7 +11,7 @@ from torch import Tensor, nn
 from space_data.errors import SpaceError
 from space_data.params import L2LStage
 from space_models.generators import LatentSpec
-from space_models.l2l.clips import LatentClip, Portraits, data_hash, importance
+from space_models.l2l.clips import LatentClip, Portraits, importance
 from space_models.l2l.inputs import geometry
 from space_models.l2l.metrics import means, model_errors
 from space_models.l2l.network import L2L
@@ -44,18 +43,17 @@ def fit_start(clips: Sequence[LatentClip], settings: L2LStage) -> tuple[Ridge, N
 class L2LTask:
     """What the training loop learns: stretches of clips seen from a portrait, landmarks tracked or predicted by S2L."""
 
+    criterion = "val_latent_error_tracked"
+
     def __init__(self, clips: Sequence[LatentClip], held_out: Sequence[LatentClip], settings: L2LStage, spec: LatentSpec) -> None:
         self._clips = [clip for clip in clips if len(clip) >= settings.frames]
         if not self._clips:
             raise SpaceError(f"l2l: {len(clips)} training clips, none of {settings.frames} frames or more (lower l2l.frames?)")
         self._portraits, self._settings, self._spec = Portraits(clips), settings, spec
         self._importance = torch.from_numpy(importance(spec)).float()
-        self._held_out = list(held_out)
-        self.fingerprint = hashlib.sha256(
-            (data_hash([*clips, *held_out]) + settings.model_dump_json() + repr(spec)).encode()
-        ).hexdigest()
+        self.held_out = list(held_out)
 
-    def batch(self, rng: np.random.Generator) -> dict[str, Array]:
+    def batch(self, rng: np.random.Generator, draw: int) -> dict[str, Array]:
         """Arrays for `L2L.forward`, and ``wanted`` (B, T, D), the changes of z."""
         rows = [self._window(self._clips[index], rng) for index in rng.integers(len(self._clips), size=self._settings.batch)]
         names = ("shape", "sound", "emotion", "wanted")
@@ -87,7 +85,7 @@ class L2LTask:
         }
         return torch.stack(list(parts.values())).sum(), parts
 
-    def validate(self, model: nn.Module) -> dict[str, float]:
-        """Latent errors on held-out clips, on whatever device the model is."""
+    def validate(self, model: nn.Module, unit: LatentClip) -> dict[str, float]:
+        """Latent errors on a held-out clip, on whatever device the model is."""
         assert isinstance(model, L2L)
-        return {f"val_{name}": value for name, value in means(model_errors(model, self._held_out)).items()}
+        return {f"val_{name}": value for name, value in means(model_errors(model, [unit])).items()}

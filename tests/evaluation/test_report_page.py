@@ -9,9 +9,9 @@ from evaluation import metrics, report_tables
 from evaluation.html import provenance
 from evaluation.report_page import benchmark_page
 from evaluation.report_tables import MAIN, OURS, STILL, TRUTH
-from space_models.generators import DEFAULT_RENDERER
 from space_data.params import Report
 from space_data.schema import UNKNOWN
+from space_models.generators import DEFAULT_RENDERER
 
 SETTINGS = Report(sample_clips=2, worst_clips=3)
 

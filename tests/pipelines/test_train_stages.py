@@ -18,8 +18,8 @@ from space_data.schema import EMOTIONS, UNKNOWN
 from space_models.checkpoints import Card, save_model
 from space_models.generators.renderers import load_keypoint_renderer
 from space_models.l2l import load_l2l
-from space_models.posegen import load_posegen
-from space_models.s2l import load_s2l
+from space_models.posegen.model import load_posegen
+from space_models.s2l.model import load_s2l
 
 PARAMS = load_params(Path(__file__).resolve().parents[2] / "params.yaml")
 SMALL = {"hidden": 8, "batch": 4, "frames": 30, "steps": 3}
@@ -37,11 +37,10 @@ def test_the_card_says_which_conditions_were_learnt(
     layout = Layout.in_folder(tmp_path)
     write_features(layout, {"train": learnt, "val": (tested,), "test": (tested,)}, rng)
     stage.run(PARAMS.model_copy(update=S2L | L2L), layout)
-    folder = layout.model(stage.MODEL)
-    config = load(folder / GENERATOR if stage is train_l2l else folder).config
+    folder = layout.model(f"l2l/{GENERATOR}" if stage is train_l2l else stage.MODEL)
+    config = load(folder).config
     assert config.labelled == bool(set(learnt) & set(EMOTIONS)) and config.unlabelled == (UNKNOWN in learnt)
-    metrics = json.loads((folder / "metrics.json").read_text())
-    assert all(math.isfinite(value) for value in (metrics[GENERATOR] if stage is train_l2l else metrics).values())
+    assert all(math.isfinite(value) for value in json.loads((folder / "metrics.json").read_text()).values())
 
 
 def test_l2l_learns_from_the_landmarks_of_s2l_too(tmp_path: Path, rng: np.random.Generator) -> None:
@@ -50,7 +49,7 @@ def test_l2l_learns_from_the_landmarks_of_s2l_too(tmp_path: Path, rng: np.random
     train_s2l.run(PARAMS.model_copy(update=S2L), layout)
     settings = PARAMS.l2l.model_copy(update=SMALL | {"s2l_share": 0.5})
     train_l2l.run(PARAMS.model_copy(update={"l2l": settings}), layout)
-    figures = json.loads((layout.model("l2l") / "metrics.json").read_text())[GENERATOR]
+    figures = json.loads((layout.model(f"l2l/{GENERATOR}") / "metrics.json").read_text())
     for condition in ("tracked", "on_s2l"):
         assert {f"latent_error_{condition}{system}" for system in ("", "_ridge", "_still")} <= set(figures)
     assert figures["latent_error_tracked"] < figures["latent_error_tracked_still"], "latents are linear in landmarks here"
@@ -68,8 +67,26 @@ def test_latents_of_other_weights_are_not_driven(tmp_path: Path, rng: np.random.
 def test_head_motion_is_learnt_from_the_same_tables(tmp_path: Path, rng: np.random.Generator) -> None:
     layout = Layout.in_folder(tmp_path)
     write_features(layout, {"train": ("neutral", "happy"), "val": ("happy",), "test": ("happy",)}, rng)
-    small = PARAMS.posegen.model_copy(update={"hidden": 8, "batch": 2, "keys": 4, "steps": 3})
-    train_posegen.run(PARAMS.model_copy(update={"posegen": small}), layout)
+    train_posegen.run(PARAMS, layout)
     folder = layout.model(train_posegen.MODEL)
-    assert load_posegen(folder).config.hidden == 8
-    assert all(math.isfinite(value) for value in json.loads((folder / "metrics.json").read_text()).values())
+    assert load_posegen(folder).config.memory_frames == PARAMS.posegen.memory_frames
+    metrics, card = (json.loads((folder / name).read_text()) for name in ("metrics.json", "card.json"))
+    assert metrics["nll"] < metrics["nll_mean_predictor"] and all(math.isfinite(value) for value in metrics.values())
+    assert "2 people" in card["notes"] and "left out" in card["notes"]  # two people are too few to believe in speech
+
+
+def test_head_motion_without_held_out_people_has_no_figures(tmp_path: Path, rng: np.random.Generator) -> None:
+    layout = Layout.in_folder(tmp_path)
+    write_features(layout, {"train": ("neutral",), "val": (), "test": ()}, rng)
+    train_posegen.run(PARAMS, layout)
+    assert json.loads((layout.model(train_posegen.MODEL) / "metrics.json").read_text()) == {}
+
+
+def test_the_data_hash_of_head_motion_knows_people_and_poses_not_shards(tmp_path: Path, rng: np.random.Generator) -> None:
+    def data_hash(folder: str, seed: int) -> str:
+        layout = Layout.in_folder(tmp_path / folder)
+        write_features(layout, {"train": ("neutral", "happy"), "val": (), "test": ()}, np.random.default_rng(seed))
+        train_posegen.run(PARAMS, layout)
+        return str(json.loads((layout.model(train_posegen.MODEL) / "card.json").read_text())["data_hash"])
+
+    assert data_hash("a", 1) == data_hash("b", 1) != data_hash("c", 2)

@@ -20,7 +20,7 @@ from space_data.schema import TrackFrame
 from space_data.tables import read_table
 from space_models.animate import animate, load_speech
 from space_models.checkpoints import Card, save_model
-from space_models.posegen import PoseGen, PoseGenConfig
+from space_models.posegen.model import PoseGen, PoseGenConfig
 from space_models.s2l import S2L, S2LConfig, config_of
 
 PARAMS = load_params(Path(__file__).resolve().parents[2] / "params.yaml")
@@ -34,8 +34,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     s2l = S2L(S2LConfig(channels=8, hidden=8, lookahead_frames=2, dropout=0.25))
     save_model(folder / "s2l", s2l, Card("s2l", config_of(s2l), "", "test"))
-    config = {"hidden": 8, "pose_sd": (4.0, 3.0, 2.0, 0.03, 0.03, 0.01), "step_sd": (1.0, 1.0, 1.0, 0.01, 0.01, 0.005)}
+    config = {"lookahead_frames": 2, "memory_frames": 4}
     posegen = PoseGen(PoseGenConfig(**config))
+    posegen.noise += torch.diag(torch.tensor([1.0, 1.0, 1.0, 0.01, 0.01, 0.005], dtype=torch.float64))
     save_model(folder / "posegen", posegen, Card("posegen", config, "", "test"))
     return folder
 

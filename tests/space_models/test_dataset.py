@@ -38,7 +38,6 @@ def test_clips_come_back_with_their_shapes_and_splits(tmp_path: Path, rng: np.ra
     clip = data.of_split("train")[0]
     assert clip.normalised.shape == (30, 78, 3) and clip.log_mel.shape == (120, 40) and clip.pose.shape == (30, 7)
     assert by_frame(clip.log_mel).shape == (30, 160)
-    assert [c.clip.clip_id for c in data.held_out()] == ["test/ben/happy"]
     again = Features.read(tmp_path / "frames", tmp_path / "clips")
     assert again.data_hash == data.data_hash
 

@@ -1,0 +1,13 @@
+"""Rows of stage ``speech``."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class SpeechFrame:
+    """``speech``: what the speech encoder says of one frame of ``features``; empty with ``log-mel``, which is in that table."""
+
+    clip_id: str
+    frame: int
+    states: bytes
+    """the encoder's vectors of this frame in half precision, little endian: for whisper-tiny.en 2 x 384, oldest first"""

@@ -1,0 +1,28 @@
+"""Where training runs: the processes and devices behind one Lightning Fabric."""
+
+import os
+
+import torch
+from lightning_fabric import Fabric
+from torch.distributed import is_torchelastic_launched
+
+
+def launch(device: str, devices: int, precision: str, threads: int = 1) -> Fabric:
+    """The Fabric of this run, with its other processes started; call it before any data are read.
+
+    Args:
+        device: ``auto``, ``cpu`` or ``cuda``.
+        devices: processes on this machine. Fabric starts the others itself, by running this program's command line again; under
+            ``torchrun`` all are there already, and its number counts.
+        precision: ``32-true``, ``bf16-mixed`` or ``16-mixed``.
+        threads: of torch's on the CPU, over all processes of this machine. Another number may change the last bits of a result.
+    """
+    nodes = 1
+    if is_torchelastic_launched():  # torchrun says by these variables what it has started
+        devices = int(os.environ["LOCAL_WORLD_SIZE"])
+        nodes = int(os.environ["WORLD_SIZE"]) // devices
+    torch.set_num_threads(max(1, threads // devices))
+    strategy = "ddp" if devices * nodes > 1 else "auto"
+    fabric = Fabric(accelerator=device, devices=devices, num_nodes=nodes, strategy=strategy, precision=precision)  # type: ignore[arg-type]
+    fabric.launch()
+    return fabric

@@ -1,0 +1,235 @@
+"""Training clips of a set of any size, with a few row groups of it in memory.
+
+    plan = BlockPlan(groups=32, draws=64, micro_batches=8, seed=1)
+    stream = ClipStream(layout.feature_split("train"), layout.feature_clips, plan)
+    block = stream.block("video", draw)     # its clips; windows are then drawn with the micro-batch's own generator
+
+Which row groups are in memory is a pure function of (seed, number of the micro-batch): a run that goes on reads one block and
+nothing of what came before, and 1, 2, 4 or 8 ranks, who share a step's micro-batches, learn from the same clips. Row groups hold
+whole clips (``tables.merge_shards``); shards are chosen by a hash, so that with many shards a group holds many people.
+
+A set of no more than ``groups`` row groups is one block that stays: all that fits is learnt from as if there were no stream.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from space_data.errors import SpaceError
+from space_data.manifest import shards_of
+from space_data.schema import FeatureClip, FeatureFrame
+from space_data.store import Place
+from space_data.tables import by_clip, from_arrow, read_arrow, read_groups, row_groups, vectors
+from space_models.dataset import FRAME_COLUMNS, SHORTEST_FRAMES, TrackClip, by_subject, hash_of, track_clip
+
+logger = logging.getLogger(__name__)
+
+KINDS = ("video", "speech_only")
+FEW_PEOPLE = 16
+
+
+@dataclass(frozen=True)
+class Block:
+    """What is in memory of one kind: clips in order of their ids, and those of each subject among them."""
+
+    clips: tuple[TrackClip, ...]
+
+    @cached_property
+    def of_subject(self) -> Mapping[str, Sequence[TrackClip]]:
+        """A portrait of somebody is taken from these."""
+        return by_subject(self.clips)
+
+
+class ClipSource(Protocol):
+    """Where a task takes clips from."""
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Those of ``video``, ``speech_only`` that there are, in this order."""
+
+    def block(self, kind: str, draw: int) -> Block:
+        """Clips of a kind that micro-batch ``draw`` (``trainer.Task.batch``) is drawn from."""
+
+
+class InMemory:
+    """Clips that are all at hand (``ClipSource``)."""
+
+    def __init__(self, clips: Sequence[TrackClip]) -> None:
+        ordered = sorted(clips, key=lambda c: c.clip.clip_id)
+        by_kind = {kind: Block(tuple(c for c in ordered if c.clip.kind == kind)) for kind in KINDS}
+        self._blocks = {kind: block for kind, block in by_kind.items() if block.clips}
+        self.kinds = tuple(self._blocks)
+
+    def block(self, kind: str, draw: int) -> Block:
+        """Always the same."""
+        return self._blocks[kind]
+
+
+@dataclass(frozen=True)
+class BlockPlan:
+    """How much is in memory, and for how long."""
+
+    groups: int
+    """row groups in a block, shared out to the kinds and to the micro-batches of a step; two blocks are in memory"""
+    draws: int
+    """micro-batches that are drawn while a block stays"""
+    micro_batches: int
+    """of a step; each has a part of the groups to itself"""
+    seed: int
+
+    @property
+    def stay(self) -> int:
+        """Micro-batches that are drawn while a block stays: ``draws``, in whole steps."""
+        return self.micro_batches * max(1, self.draws // self.micro_batches)
+
+    def groups_of(self, draw: int, pool: int, pools: int, n_groups: int) -> tuple[int, int, NDArray[np.int64]]:
+        """Micro-batch within its step, number of its block, and which of a kind's ``n_groups`` row groups are in it.
+
+        Every epoch takes the groups in a new order; each micro-batch of a step has every ``micro_batches``-th of them. What is
+        left over at an epoch's end is left out of that epoch.
+        """
+        share = self.groups // pools
+        if n_groups <= share:
+            return 0, 0, np.arange(n_groups)
+        micro_batch = draw % self.micro_batches
+        number = draw // self.stay
+        each = share // self.micro_batches
+        epoch, place = divmod(number, n_groups // (each * self.micro_batches))
+        order = np.random.default_rng([self.seed, pool, epoch]).permutation(n_groups)
+        own = order[micro_batch :: self.micro_batches]
+        return micro_batch, number, own[place * each : (place + 1) * each]
+
+
+@dataclass(frozen=True)
+class _Group:
+    """A row group: file, number in it, and the lines of its usable clips in the table of clips."""
+
+    file: Place
+    number: int
+    lines: NDArray[np.int32]
+
+
+class ClipStream:
+    """Blocks of clips of one split (``ClipSource``); the next block is read by a thread while this one is drawn from."""
+
+    def __init__(self, frames: Place, clips: Place, plan: BlockPlan) -> None:
+        """Look up which clips lie where; no frames are read yet.
+
+        Args:
+            frames: folder of one split's ``FeatureFrame`` shards.
+            clips: ``FeatureClip`` rows; clips under a second are left out.
+            plan: see ``BlockPlan``.
+
+        Raises:
+            SpaceError: a table is missing, holds no clip long enough, or cuts clips in two; the plan has too few groups.
+        """
+        self._frames, self._clips, self._plan = frames, clips, plan
+        self._about = read_arrow(clips, FeatureClip)
+        groups = _groups(frames, self._about)
+        of_kind = {name: pc.equal(self._about.column("kind"), name).to_numpy() for name in KINDS}
+        pools = {name: [g for g in groups if of_kind[name][g.lines].any()] for name in KINDS}
+        self._pools = {name: own for name, own in pools.items() if own}
+        self.kinds = tuple(self._pools)
+        if not self.kinds:
+            raise SpaceError(f"{frames}: no clip of at least {SHORTEST_FRAMES} frames to learn from")
+        if plan.groups // len(self.kinds) < plan.micro_batches:
+            raise SpaceError(
+                f"training.stream_groups = {plan.groups}: {plan.micro_batches} micro-batches of {len(self.kinds)} kinds of clips "
+                f"need at least one each (set it to {plan.micro_batches * len(self.kinds)} or more)"
+            )
+        self._lines = np.concatenate([g.lines for g in groups])
+        self.is_whole = all(len(own) <= plan.groups // len(self.kinds) for own in self._pools.values())
+        self._reader = ThreadPoolExecutor(1, thread_name_prefix="clips")
+        self._read: dict[tuple[str, int, int], Future[Block]] = {}
+        if not self.is_whole:
+            self._tell()
+
+    def __len__(self) -> int:
+        """Number of clips."""
+        return len(self._lines)
+
+    @property
+    def n_frames(self) -> int:
+        """Of all clips."""
+        return int(self._about.column("n_frames").to_numpy()[self._lines].sum())
+
+    @property
+    def emotions(self) -> NDArray[np.float32]:
+        """Of all clips, (clips, 9), without reading frames."""
+        return vectors(self._about, "emotion")[self._lines]
+
+    def block(self, kind: str, draw: int) -> Block:
+        """Clips of a kind that micro-batch ``draw`` is drawn from; begins to read those that come after them."""
+        now, after = ((kind, *self._groups_of(kind, each)) for each in (draw, draw + self._plan.stay))
+        for key in [key for key in self._read if key[:2] == now[:2] and key[2] not in (now[2], after[2])]:
+            del self._read[key]
+        for *key, numbers in (now, after):
+            if tuple(key) not in self._read:
+                self._read[tuple(key)] = self._reader.submit(self._block_of, kind, numbers)  # type: ignore[index]
+        return self._read[now[:3]].result()
+
+    def sample(self) -> list[TrackClip]:
+        """The clips of the first step's blocks: for means and units of the set; all of it, where it is one block."""
+        blocks = {id(b): b for kind in self.kinds for b in (self.block(kind, v) for v in range(self._plan.micro_batches))}
+        return [clip for block in blocks.values() for clip in block.clips]
+
+    @property
+    def data_hash(self) -> str:
+        """Hash of frames and labels. Of a set in one block: of its clips, however they are sharded. Of a larger one: from the
+        hashes that were stored when its shards were written, on which the order of its clips depends, too."""
+        if self.is_whole:
+            return hash_of(sorted(self.sample(), key=lambda c: c.clip.clip_id))
+        return hash_of([shard.sha256 for table in (self._frames, self._clips) for shard in shards_of(table)])
+
+    def _groups_of(self, kind: str, draw: int) -> tuple[int, int, NDArray[np.int64]]:
+        return self._plan.groups_of(draw, KINDS.index(kind), len(self.kinds), len(self._pools[kind]))
+
+    def _block_of(self, kind: str, numbers: NDArray[np.int64]) -> Block:
+        groups = sorted((self._pools[kind][i] for i in numbers), key=lambda g: (g.file.uri, g.number))
+        lines = np.concatenate([g.lines for g in groups])
+        rows = {row.clip_id: row for row in from_arrow(self._about.take(lines), FeatureClip) if row.kind == kind}
+        found = []
+        for file in dict.fromkeys(g.file for g in groups):
+            for table in read_groups(file, [g.number for g in groups if g.file == file], FRAME_COLUMNS):
+                found += [track_clip(rows[clip_id], own) for clip_id, own in by_clip(table) if clip_id in rows]
+        return Block(tuple(sorted(found, key=lambda c: c.clip.clip_id)))
+
+    def _tell(self) -> None:
+        """How the set is streamed; a warning if people hardly mix."""
+        first = self.sample()
+        people = len({clip.subject for clip in first})
+        logger.info(
+            "%s: %d clips, %d frames, streamed; %d clips of %d people at a time",
+            self._frames, len(self), self.n_frames, len(first), people,
+        )  # fmt: skip
+        if people < FEW_PEOPLE:
+            logger.warning("only %d people at a time: more shards (job.shards) would mix them", people)
+
+
+def _groups(frames: Place, about: pa.Table) -> list[_Group]:
+    """The row groups of a split that hold usable clips."""
+    line_of = {clip_id: line for line, clip_id in enumerate(about.column("clip_id").to_pylist())}
+    n_frames = about.column("n_frames").to_numpy()
+    groups = []
+    for file, number, clips in row_groups(frames, FeatureFrame):
+        lines = []
+        for clip_id, rows in clips:
+            if clip_id not in line_of or n_frames[line_of[clip_id]] != rows:
+                known = f"{n_frames[line_of[clip_id]]} frames" if clip_id in line_of else "no such clip"
+                raise SpaceError(
+                    f"{file}: {rows} rows of clip {clip_id} in row group {number}, the table of clips has {known} (tables of "
+                    "different runs, or written with groups that cut clips? run `dvc repro features`)"
+                )
+            if rows >= SHORTEST_FRAMES:
+                lines.append(line_of[clip_id])
+        if lines:
+            groups.append(_Group(file, number, np.asarray(lines, np.int32)))
+    return groups

@@ -1,0 +1,137 @@
+"""Blocks of clips: nothing lost, nothing twice, the same at any step and for any number of ranks, and little in memory."""
+
+import dataclasses
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_up_clips import write_clips
+
+from pipelines.layout import Layout
+from space_data.errors import SpaceError
+from space_data.schema import FeatureClip, emotion_vector
+from space_data.tables import read_table, write_table
+from space_models import stream as streams
+from space_models.dataset import Features
+from space_models.stream import BlockPlan, ClipStream, InMemory
+
+PLAN = BlockPlan(groups=8, draws=16, micro_batches=4, seed=5)
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    return Layout.in_folder(tmp_path)
+
+
+def opened(layout: Layout, plan: BlockPlan = PLAN) -> ClipStream:
+    return ClipStream(layout.feature_split("train"), layout.feature_clips, plan)
+
+
+def ids(stream: ClipStream, draw: int, kind: str = "video") -> list[str]:
+    return [clip.clip.clip_id for clip in stream.block(kind, draw).clips]
+
+
+def test_a_small_set_is_one_block_and_equals_the_set_in_memory(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_clips(layout, monkeypatch, 7, 5)
+    stream = opened(layout, dataclasses.replace(PLAN, groups=100))
+    everything = Features.read(layout.feature_frames, layout.feature_clips)
+    memory = InMemory(everything.clips)
+    assert stream.is_whole and stream.kinds == memory.kinds == ("video", "speech_only")
+    for kind in stream.kinds:
+        for draw in (0, 3, 1000):
+            ours, theirs = stream.block(kind, draw), memory.block(kind, draw)
+            assert ours.clips and [c.clip.clip_id for c in ours.clips] == [c.clip.clip_id for c in theirs.clips]
+            for a, b in zip(ours.clips, theirs.clips, strict=True):
+                for name in ("normalised", "pose", "log_mel", "interpolated", "speaking"):
+                    assert np.array_equal(getattr(a, name), getattr(b, name)), name
+            assert list(ours.of_subject) == list(theirs.of_subject)
+    assert len(stream.sample()) == len(stream) == 12 and stream.n_frames == sum(len(c) for c in everything.clips)
+
+
+def test_an_epoch_has_every_clip_once_and_micro_batches_share_none(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = write_clips(layout, monkeypatch, 96)
+    stream = opened(layout)
+    n_groups = len(stream._pools["video"])
+    blocks = n_groups // PLAN.groups
+    assert not stream.is_whole and blocks >= 2
+    for epoch in (0, 1):
+        draws = (16 * block + v for block in range(epoch * blocks, (epoch + 1) * blocks) for v in range(4))
+        seen = Counter(clip for draw in draws for clip in ids(stream, draw))
+        left_over = n_groups - blocks * PLAN.groups
+        assert set(seen.values()) == {1} and len(seen) >= len(rows) - 5 * left_over
+    assert [ids(stream, v) for v in range(4)] != [ids(stream, 16 * blocks + v) for v in range(4)], "another order in each epoch"
+
+
+def test_any_draw_is_found_without_what_came_before_and_for_any_number_of_ranks(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_clips(layout, monkeypatch, 96)
+    plan = dataclasses.replace(PLAN, micro_batches=8)
+    whole = opened(layout, plan)
+    wanted = {draw: ids(whole, draw) for draw in range(160)}
+    for ranks in (2, 4, 8):
+        streams_of_ranks = [opened(layout, plan) for _ in range(ranks)]
+        assert all(ids(streams_of_ranks[draw % 8 % ranks], draw) == wanted[draw] for draw in wanted)
+    assert ids(opened(layout, plan), 133) == wanted[133], "resumed"
+    assert {draw: ids(opened(layout, dataclasses.replace(plan, seed=6)), draw) for draw in range(8)} != {
+        draw: wanted[draw] for draw in range(8)
+    }
+
+
+def test_no_more_than_two_blocks_are_in_memory(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_clips(layout, monkeypatch, 96, 96)
+    stream, most = opened(layout), 0
+    for draw in range(100):
+        for kind in stream.kinds:
+            held = stream.block(kind, draw)
+            assert {clip.clip.kind for clip in held.clips} == {kind}
+        clips = [len(each.result().clips) for each in stream._read.values()]
+        most = max(most, sum(clips))
+    assert most <= 2 * PLAN.groups * 5  # of at least 30 frames, in groups of 150
+
+
+def test_the_hash_knows_labels_and_does_not_read_a_large_set(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_clips(layout, monkeypatch, 96)
+    stream = opened(layout)
+    monkeypatch.setattr(streams, "read_groups", None)
+    before = stream.data_hash
+    assert before == opened_quietly(layout, monkeypatch).data_hash
+    rows = read_table(layout.feature_clips, FeatureClip)
+    write_table(layout.feature_clips, [dataclasses.replace(rows[0], emotion=emotion_vector("sad", 0.5)), *rows[1:]], FeatureClip)
+    assert opened_quietly(layout, monkeypatch).data_hash != before
+
+
+def opened_quietly(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> ClipStream:
+    monkeypatch.setattr(ClipStream, "_tell", lambda self: None)  # which reads the first blocks
+    return opened(layout)
+
+
+@pytest.mark.parametrize("column", ["emotion", "subject", "language"])
+def test_a_small_set_has_a_hash_of_labels_not_of_shards(column: str, layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = dataclasses.replace(PLAN, groups=100)
+    hashes = []
+    for shards in (1, 4):
+        write_clips(layout, monkeypatch, 9, shards=shards)
+        hashes.append(opened(layout, small).data_hash)
+    assert hashes[0] == hashes[1]
+    rows = read_table(layout.feature_clips, FeatureClip)
+    other = {"emotion": emotion_vector("sad", 0.5), "subject": "somebody", "language": "fr"}
+    write_table(layout.feature_clips, [dataclasses.replace(rows[0], **{column: other[column]}), *rows[1:]], FeatureClip)
+    assert opened(layout, small).data_hash != hashes[0]
+
+
+def test_tables_that_do_not_belong_together_are_refused(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = write_clips(layout, monkeypatch, 6)
+    write_table(layout.feature_clips, [dataclasses.replace(rows[0], n_frames=31), *rows[1:]], FeatureClip)
+    with pytest.raises(SpaceError, match=r"30 rows of clip set/video/0000 .* has 31 frames"):
+        opened(layout)
+    write_table(layout.feature_clips, rows[1:], FeatureClip)
+    with pytest.raises(SpaceError, match="no such clip"):
+        opened(layout)
+
+
+def test_too_few_groups_for_the_micro_batches_are_refused(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_clips(layout, monkeypatch, 6, 6)
+    with pytest.raises(SpaceError, match="stream_groups = 7: 4 micro-batches of 2 kinds .* 8 or more"):
+        opened(layout, dataclasses.replace(PLAN, groups=7))
