@@ -4,7 +4,7 @@ import numpy as np
 
 from space_data.params import CompactStage, load_params
 from space_models.generators.compact.canvas import CENTRE, CURVE, POWER, SIZE_PX, SLOPE
-from space_models.generators.compact.networks import N_KEYPOINTS, NAMES
+from space_models.generators.compact.keypoints import N_KEYPOINTS, NAMES
 from space_models.generators.compact.sampling import Footage
 
 

@@ -4,8 +4,8 @@ A point ``p`` of the picture, in pixels, is brought into the head's frame *in th
 
     q = R2(-roll) (p - t_xy) / s            IOD; roll, scale s and translation t of ``PoseTrack``
 
-Yaw and pitch stay in the picture. The canvas axis ``u`` in [-1, 1] (from edge to edge, pixel centres at ``(i + .5) 2 / S - 1``) is
-bent, the same for both axes:
+Yaw and pitch stay in the picture. The canvas axis ``u`` in [-1, 1] (from edge to edge, pixel centres at ``(i + .5) 2 / S - 1``)
+is bent, the same for both axes:
 
     q - CENTRE = SLOPE u + CURVE u^POWER
 

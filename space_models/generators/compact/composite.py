@@ -1,7 +1,7 @@
 """The full-size picture: the photo itself moved as the canvas says, painted over only where the canvas says that it must be.
 
-The network works on 128 px; what it hands over is a *displacement* (smooth, so that little is lost) and, at mouth and eyes, paint.
-Stillness is exact: a displacement of zero leaves the photo's pixels as they are, however much the head's canvas has moved.
+The network works on 128 px; what it hands over is a *displacement* (smooth, so that little is lost) and, at mouth and eyes,
+paint. Stillness is exact: a displacement of zero leaves the photo's pixels as they are, however much the head's canvas has moved.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """`compact` as a generator to plug in: latents from pixels, exact pose, the photo moved at full size.
 
-Keypoints are in pixels of the portrait's 512 crop, depth in the same unit: the ``N_KEYPOINTS`` of the face, then the head's own frame as
-four points (its origin and the ends of its axes, one IOD long), from which `render` reads the exact pose.
+Keypoints are in pixels of the portrait's 512 crop, depth in the same unit: the ``N_KEYPOINTS`` of the face, then the head's own
+frame as four points (its origin and the ends of its axes, one IOD long), from which `render` reads the exact pose.
 """
 
 from collections.abc import Iterable, Iterator
@@ -22,7 +22,8 @@ from space_models.checkpoints import load_card, load_weights
 from space_models.generators import Array, Extracted, Frame, LatentSpec, pose_at
 from space_models.generators.compact.canvas import sample_canvas
 from space_models.generators.compact.composite import CanvasFrame, composite
-from space_models.generators.compact.networks import MODEL, N_KEYPOINTS, NAMES, CompactConfig, CompactNet, Face, Source
+from space_models.generators.compact.keypoints import N_KEYPOINTS, NAMES, Face
+from space_models.generators.compact.networks import MODEL, CompactConfig, CompactNet, Source
 
 if TYPE_CHECKING:
     from space_models.portrait import Portrait
@@ -31,13 +32,13 @@ N_POINTS = N_KEYPOINTS + 4
 """K: keypoints of the face and the head's frame."""
 BATCH_FRAMES = 8
 EFFECT_LIDS = 4.0
-"""How much more lids and irises count in `LatentSpec.weight`, as squares: they move a third as far as lips and are looked at as much."""
+"""How much more lids and irises count in `LatentSpec.weight`, as squares: they move less than lips, and eyes are looked at."""
 _FRAME = np.concatenate([np.zeros((1, 3)), np.eye(3)]).astype(np.float32)
 
 
 @dataclass(frozen=True)
 class CompactState:
-    """What depends on the portrait only: the photo (512, 512, 3), its latents `z` (D,), what the networks need of it, its pose (7,)."""
+    """What depends on the portrait only: the photo (512, 512, 3), its latents `z` (D,), what the networks need, its pose (7,)."""
 
     photo: NDArray[np.uint8]
     z: Array
@@ -78,7 +79,7 @@ class CompactGenerator:
         return CompactState(rgb, own[0].cpu().numpy(), source, offset, row)
 
     def extract(self, frames: Iterable[Frame], landmarks_px: Array, pose: PoseTrack) -> Extracted:
-        """Latents (T, D) of cropped frames (square, any size, lazily read); the pose is taken as given, in pixels of the 512 crop.
+        """Latents (T, D) of cropped frames (square, any size, lazily read); the pose is taken as given, in pixels of the 512.
 
         Raises:
             SpaceError: not as many frames as poses.
@@ -95,7 +96,8 @@ class CompactGenerator:
                 found.append(z.cpu().numpy())
             count += len(chunk)
         if count != len(pose) or count != len(landmarks_px):
-            raise SpaceError(f"compact: {count} frames, {len(pose)} poses, landmarks for {len(landmarks_px)}, need the same number")
+            given = f"{count} frames, {len(pose)} poses, landmarks for {len(landmarks_px)}"
+            raise SpaceError(f"compact: {given}, need the same number of each")
         latents = np.concatenate(found) if found else np.zeros((0, self.spec.size), np.float32)
         return Extracted(latents, np.zeros((count, 0), np.float32))
 

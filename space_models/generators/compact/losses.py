@@ -10,7 +10,8 @@ from torch.nn import functional as F
 
 from space_data.params import CompactLoss
 from space_models.generators.compact.canvas import SIZE_PX, cells, unfold
-from space_models.generators.compact.networks import LIPS, RIGID, Drawn, Face
+from space_models.generators.compact.keypoints import LIPS, RIGID, Face
+from space_models.generators.compact.networks import Drawn
 
 DETAIL = ((0.0, 0.88, 0.27, 0.20), (-0.35, 0.05, 0.16, 0.12), (0.35, 0.05, 0.16, 0.12))
 """Gaussians at mouth and eyes: centre x, y and s.d. x, y in the head's plane, IOD."""
@@ -43,7 +44,7 @@ def picture_loss(drawn: Tensor, target: Tensor, weight: Tensor) -> Tensor:
 
 
 def landmark_errors(own: Face, driving: Face, own_groups: Tensor, driving_groups: Tensor, spread: Tensor) -> Tensor:
-    """Keypoints (of faces) against landmark groups (B, K, 3): their differences, (B, K, 3), in standard deviations `spread` (K, 3)."""
+    """How differently expressions and landmark groups (B, K, 3) change between two frames, in s.d. `spread` (K, 3): (B, K, 3)."""
     error = ((driving.delta - own.delta) - (driving_groups - own_groups)).abs() / spread
     return error * error.new_tensor([1.0, 1.0, DEPTH_SHARE])
 

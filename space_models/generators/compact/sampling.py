@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from space_data.landmarks import eye_aspect_ratio, lip_gap
 from space_data.params import CompactSampling
 from space_models.generators.compact.canvas import SIZE_PX, cells, mirrored_pose
-from space_models.generators.compact.networks import KEYPOINT_LANDMARKS, NAMES
+from space_models.generators.compact.keypoints import KEYPOINT_LANDMARKS, NAMES
 
 OUTER_LIPS = (0.2, 0.8)
 """Quantiles of the clip's lip gap beyond which lips count as closed or open wide."""
@@ -29,9 +29,9 @@ Batch = dict[str, NDArray[np.float32]]
 
 @dataclass(frozen=True)
 class Footage:
-    """One clip: `canvases` uint8 (T, S, S, 3), `poses` (T, 7) in pixels of a picture `side_px` wide, `groups` (T, K, 3) and weights.
+    """One clip: `canvases` uint8 (T, S, S, 3), `poses` (T, 7) in pixels of a picture `side_px` wide, `groups` and weights.
 
-    `groups` are the means of ``KEYPOINT_LANDMARKS`` in the head frame, IOD; `chance` (T,) sums to 1.
+    `groups` (T, K, 3) are the means of ``KEYPOINT_LANDMARKS`` in the head frame, IOD; `chance` (T,) sums to 1.
     """
 
     clip_id: str
@@ -70,12 +70,12 @@ def draw_pairs(clips: Sequence[Footage], batch: int, rng: np.random.Generator, s
     """Two frames each of `batch` random clips.
 
     Args:
-        shake: mirror and tint the pairs, and let the encoder see views with a tint and a small shift of their own; a shift as large
-            as the signal (a pixel) costs the gaze. Without it the views equal the pictures.
+        shake: mirror and tint the pairs, and let the encoder see views with a tint and a small shift of their own; a shift as
+            large as the signal (a pixel) costs the gaze. Without it the views equal the pictures.
 
     Returns:
-        `source`, `driving` and the encoder's `source_view`, `driving_view` (B, 3, S, S) in [0, 1]; `source_pose`, `driving_pose` (B, 7);
-        `source_groups`, `driving_groups` (B, K, 3).
+        `source`, `driving` and the encoder's `source_view`, `driving_view` (B, 3, S, S) in [0, 1]; `source_pose`, `driving_pose`
+        (B, 7); `source_groups`, `driving_groups` (B, K, 3).
     """
     chosen = [clips[i] for i in rng.integers(len(clips), size=batch)]
     frames = np.stack([_two_frames(clip, rng, settings) for clip in chosen])
@@ -102,7 +102,7 @@ def draw_pairs(clips: Sequence[Footage], batch: int, rng: np.random.Generator, s
 
 
 def _two_frames(clip: Footage, rng: np.random.Generator, settings: CompactSampling) -> NDArray[np.int64]:
-    """Source and driving frame: the driving one and half of the sources by `chance`, the other sources evenly; some turned away."""
+    """Source and driving frame: driving ones and half of the sources by `chance`, other sources evenly; some turned away."""
     count = len(clip.canvases)
     driving = rng.choice(count, p=clip.chance)
     candidates = rng.integers(count, size=YAW_CANDIDATES)

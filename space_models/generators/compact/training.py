@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from space_data.errors import SpaceError
 from space_data.params import CompactStage
 from space_models.checkpoints import load_card, load_weights
+from space_models.generators.compact.keypoints import N_KEYPOINTS, NAMES, Face, pose_terms
 from space_models.generators.compact.losses import (
     absolute_loss,
     detail,
@@ -21,16 +22,7 @@ from space_models.generators.compact.losses import (
     landmark_errors,
     latent_losses,
 )
-from space_models.generators.compact.networks import (
-    CODE_ANGLE_DEG,
-    MODEL,
-    N_KEYPOINTS,
-    NAMES,
-    CompactConfig,
-    CompactNet,
-    Drawn,
-    Face,
-)
+from space_models.generators.compact.networks import MODEL, CompactConfig, CompactNet, Drawn
 from space_models.generators.compact.sampling import Batch, Footage, draw_pairs
 
 VALIDATION_UNITS, VALIDATION_PAIRS = 6, 16
@@ -84,15 +76,16 @@ class CompactTask:
         return torch.stack(list(parts.values())).sum(), parts
 
     def validate(self, model: nn.Module, unit: Batch) -> dict[str, float]:
-        """On fixed pairs of held-out people: L1 (of 255) of the drawing and of the still source, everywhere, at mouth and eyes; how much
-        of the photo is shown; how far keypoints move between the frames, IOD (0: the latents have collapsed)."""
+        """On fixed pairs of held-out people: L1 (of 255) of the drawing and of the still source, everywhere, at mouth and eyes;
+        how much of the photo is shown; how far keypoints move between the frames, IOD (0: the latents have collapsed)."""
         device = next(model.parameters()).device
         spots = detail(device)
         mouth = spots * (torch.arange(spots.shape[-2], device=device) >= spots.shape[-2] // 2)[:, None]
         areas = {"": torch.ones_like(spots), "_mouth": mouth, "_eyes": spots - mouth}
         pairs = {name: torch.from_numpy(values).to(device) for name, values in unit.items()}
         drawn, own, driving = _drawn(model, pairs)
-        figures = {"val_shown": drawn.shown.float().mean(), "val_moved": (driving.delta - own.delta).float().square().mean().sqrt()}
+        change = (driving.delta - own.delta).float()
+        figures = {"val_shown": drawn.shown.float().mean(), "val_moved": change.square().mean().sqrt()}
         for area, weight in areas.items():
             for name, picture in (("", drawn.picture.float()), ("_still", pairs["source"])):
                 error = ((picture - pairs["driving"]).abs() * weight).mean() / weight.mean()
@@ -150,8 +143,7 @@ def fit_pose_share(net: CompactNet, clips: Sequence[Footage]) -> None:
         for clip in clips:
             canvases = torch.from_numpy(clip.canvases).permute(0, 3, 1, 2)
             z = torch.cat([net.encoder(part.float() / GREY_LEVELS)[0] for part in canvases.split(FIT_BATCH)])
-            angles = torch.from_numpy(clip.poses[:, :2]) / CODE_ANGLE_DEG
-            inputs = torch.cat([angles, angles**2], 1)
+            inputs = pose_terms(torch.from_numpy(clip.poses))
             latents.append(z - z.mean(0))
             terms.append(inputs - inputs.mean(0))
         found = torch.linalg.lstsq(torch.cat(terms).double(), torch.cat(latents).double(), driver="gelsd").solution

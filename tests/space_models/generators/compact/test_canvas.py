@@ -17,6 +17,7 @@ from space_models.generators.compact.canvas import (
     to_plane,
     unfold,
 )
+from space_models.generators.compact.keypoints import turn
 
 POSE = np.float32([12, -5, 8, 150, 260, 250, 3])
 
@@ -42,8 +43,6 @@ def test_fold_has_the_gradient_of_the_inverse() -> None:
 
 def test_plane_and_pixels_agree_with_the_pose_of_landmarks(rng: np.random.Generator) -> None:
     """In the head's plane a point of the head frame is x, y of Ry Rx n: `posed` brings it to the same pixel."""
-    from space_models.generators.compact.networks import turn
-
     points = rng.normal(size=(1, 9, 3)).astype(np.float32)
     wanted = posed(points, PoseTrack.from_array(POSE[None]))[..., :2]
     pose = torch.from_numpy(POSE[None])

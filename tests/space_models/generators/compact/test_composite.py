@@ -5,7 +5,7 @@ import pytest
 
 from space_models.generators.compact.canvas import SIZE_PX
 from space_models.generators.compact.composite import CanvasFrame, composite
-from space_models.generators.compact.networks import FLOW_SIDE
+from space_models.generators.compact.motion import FLOW_SIDE
 
 POSE = np.float32([10, -5, 7, 150, 250, 240, 0])
 OTHER = np.float32([-10, 5, -3, 160, 270, 250, 0])

@@ -4,22 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from space_data.landmarks import N_LANDMARKS
+from space_data.landmarks import N_LANDMARKS, rotation_matrix
 from space_models.generators.compact.canvas import SIZE_PX, cells, fold, unfold
-from space_models.generators.compact.networks import (
-    FLOW_SIDE,
-    KEYPOINT_LANDMARKS,
-    N_KEYPOINTS,
-    CompactConfig,
-    CompactNet,
-    Face,
-    MotionField,
-    heat_maps,
-    look_up,
-    moved,
-    still_motion,
-    turn,
-)
+from space_models.generators.compact.keypoints import KEYPOINT_LANDMARKS, N_KEYPOINTS, Face, moved, still_motion, turn
+from space_models.generators.compact.layers import heat_maps, look_up
+from space_models.generators.compact.motion import FLOW_SIDE, MotionField
+from space_models.generators.compact.networks import CODE_SIZE, CompactConfig, CompactNet
 
 TINY = CompactConfig(latent_size=3, width=8)
 POSE = torch.tensor([[5.0, 3.0, 2.0, 150.0, 256.0, 260.0, 0.0]])
@@ -62,13 +52,13 @@ def test_driving_equal_to_source_shows_the_source(net: CompactNet) -> None:
 def test_what_stands_still_is_looked_up_at_the_same_pixel() -> None:
     plane = unfold(cells(FLOW_SIDE))[None]
     assert torch.allclose(still_motion(plane, POSE, POSE), plane, atol=1e-5)
-    moved_px = torch.tensor([[0.0, 0.0, 0.0, 0.0, 15.0, -30.0, 0.0]])
-    assert torch.allclose(still_motion(plane, POSE * torch.tensor([1, 1, 0, 1, 1, 1, 1]), POSE * torch.tensor([1, 1, 0, 1, 1, 1, 1]) + moved_px),
-                          plane + torch.tensor([0.1, -0.2]), atol=1e-5)  # fmt: skip
+    upright = POSE * torch.tensor([1, 1, 0, 1, 1, 1, 1])
+    shifted = upright + torch.tensor([0.0, 0.0, 0.0, 0.0, 15.0, -30.0, 0.0])
+    assert torch.allclose(still_motion(plane, upright, shifted), plane + torch.tensor([0.1, -0.2]), atol=1e-5)
 
 
 def test_far_background_does_not_follow_the_head(net: CompactNet) -> None:
-    """A pure change of pose: at the canvas' corners the flow is T_source^-1 T_driving but for the little that the softmax leaves."""
+    """A pure change of pose: at the canvas' corners the flow is T_source^-1 T_driving, but for what the softmax leaves."""
     torch.manual_seed(1)
     fresh = CompactNet(TINY).eval()
     face, turned = (fresh.face(torch.zeros(1, 3), torch.zeros(1, N_KEYPOINTS, 3), pose) for pose in (POSE, OTHER))
@@ -79,7 +69,7 @@ def test_far_background_does_not_follow_the_head(net: CompactNet) -> None:
 
 def test_the_ellipsoid_turns_as_a_rigid_body() -> None:
     """Points of its near side are carried to where the two poses put them."""
-    motion = MotionField(TINY)
+    motion = MotionField(TINY.width, CODE_SIZE)
     angle, height = torch.linspace(-1.0, 1.0, 7), torch.linspace(-0.8, 0.8, 7)
     direction = torch.stack([angle.sin() * height.cos(), height.sin(), -angle.cos() * height.cos()], -1)
     points = (motion.head_centre + direction * motion.head_log_radii.exp())[None].detach()
@@ -130,6 +120,4 @@ def test_half_precision_stays_finite(net: CompactNet) -> None:
 
 
 def test_turns_are_those_of_the_pose_track() -> None:
-    from space_data.landmarks import rotation_matrix
-
     assert np.allclose(turn(POSE)[0].numpy(), rotation_matrix(*np.array([5.0, 3.0, 0.0])), atol=1e-6)

@@ -6,7 +6,7 @@ import numpy as np
 from made_up_canvas import opening_mouth, settings
 
 from space_data.landmarks import INNER_LIP_PAIRS, MESH_TO_78, template_mesh
-from space_models.generators.compact.networks import N_KEYPOINTS, NAMES
+from space_models.generators.compact.keypoints import N_KEYPOINTS, NAMES
 from space_models.generators.compact.sampling import draw_pairs, frame_chances, group_means, mirror_order
 
 
@@ -39,7 +39,7 @@ def test_draws_repeat_and_stay_in_range() -> None:
     first, again = (draw_pairs([opening_mouth()], 6, np.random.default_rng(3), sampling, shake=True) for _ in range(2))
     assert all(np.array_equal(first[name], again[name]) for name in first)
     assert first["driving"].shape == (6, 3, 128, 128) and first["driving_pose"].shape == (6, 7)
-    assert all(0 <= first[name].min() and first[name].max() <= 1 for name in ("source", "driving_view"))
+    assert all(first[name].min() >= 0 and first[name].max() <= 1 for name in ("source", "driving_view"))
     assert not np.array_equal(first["driving"], first["driving_view"])
 
 

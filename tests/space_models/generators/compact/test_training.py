@@ -1,6 +1,7 @@
 """Losses by hand; the basis spans what moves; a tiny network learns a clip; weights can be started from."""
 
 import dataclasses
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ from space_data.errors import SpaceError
 from space_data.params import CompactStage
 from space_models.checkpoints import Card, save_model
 from space_models.generators.compact.canvas import SIZE_PX
+from space_models.generators.compact.keypoints import N_KEYPOINTS, NAMES, Face
 from space_models.generators.compact.losses import detail, drawing_losses, landmark_errors, picture_loss
-from space_models.generators.compact.networks import N_KEYPOINTS, NAMES, Drawn, Face
+from space_models.generators.compact.networks import Drawn
 from space_models.generators.compact.training import CompactTask, fit_pose_share, group_spread, new_net, start_basis
 from space_models.trainer import Schedule, train
 
@@ -92,10 +94,8 @@ def test_nothing_to_learn_from_is_named() -> None:
     assert CompactTask([opening_mouth()], [], settings()).held_out == []
 
 
-def test_training_can_start_from_weights(tmp_path: object) -> None:
-    from pathlib import Path
-
-    folder = Path(str(tmp_path))
+def test_training_can_start_from_weights(tmp_path: Path) -> None:
+    folder = tmp_path
     torch.manual_seed(1)
     kept = new_net([opening_mouth()], settings())
     save_model(folder, kept, Card("compact", vars(kept.config), "", "test"))
