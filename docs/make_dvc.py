@@ -106,8 +106,8 @@ DVC = {
         ("align",), ("data/align",),
     ),
     "generator": DvcStage(
-        "the face generator, shipped and verified or newly trained", ("data/align", "data/features"), ("generator", "training"),
-        ("models/compact",), assets=("space_models/assets/compact",),
+        "the face generator, shipped and verified or newly trained", ("data/features", "data/ingest"),
+        ("data.raw", "generator", "training"), ("models/compact",), assets=("space_models/assets/compact",),
     ),
     "latents": DvcStage(
         "the latents of every aligned frame, of each generator", ("data/align", "data/features", *WEIGHTS_OF_GENERATORS),
