@@ -25,8 +25,6 @@ from space_models.s2l.output import OutputSettings
 from space_models.s2l.task import S2LTask, TaskSettings
 
 STAGE, MODEL = "train_s2l", "s2l"
-
-
 HELD_OUT = ("test", "val")
 
 
@@ -50,6 +48,11 @@ class Heard:
         """Of all clips that are not learnt from."""
         for split in HELD_OUT:
             yield from self._of(split, None)
+
+    def of_all(self) -> Iterator[tuple[str, NDArray[np.float32]]]:
+        """Of every clip."""
+        yield from self._of("train", None)
+        yield from self.of_held_out()
 
     def _of(self, split: str, clip_ids: Sequence[str] | None) -> Iterator[tuple[str, NDArray[np.float32]]]:
         if self.encoder != LOG_MEL and has_table(self.layout.feature_split(split)):
