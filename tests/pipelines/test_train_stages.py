@@ -15,7 +15,7 @@ from space_data.params import load_params
 from space_data.schema import EMOTIONS, UNKNOWN
 from space_models.l2l import load_l2l
 from space_models.posegen import load_posegen
-from space_models.s2l import load_s2l
+from space_models.s2l.model import load_s2l
 
 PARAMS = load_params(Path(__file__).resolve().parents[2] / "params.yaml")
 SMALL = {"hidden": 8, "batch": 4, "frames": 30, "steps": 3}
