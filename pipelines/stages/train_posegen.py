@@ -1,47 +1,82 @@
-"""Stage ``train_posegen``: head pose from speech, learnt from the pose tracks of the features."""
+"""Stage ``train_posegen``: head pose from speech, fitted to the pose tracks of the features in one pass."""
 
-from operator import itemgetter
+import hashlib
+from dataclasses import asdict, dataclass, field
 
+import numpy as np
+from numpy.typing import NDArray
+
+from pipelines.job.clock import stage_clock
+from pipelines.job.unit import content_hash
 from pipelines.layout import Layout
-from pipelines.training import training_stage
-from space_data.params import Params
+from space_data.errors import SpaceError
+from space_data.landmarks import PoseTrack
+from space_data.params import Params, PoseGenStage
 from space_data.schema import FeatureClip, FeatureFrame
 from space_data.speech import MEL_BANDS, mean_normalise
-from space_data.tables import by_clip, read_arrow, read_table, vectors
-from space_models import posegen
-from space_models.dataset import hash_of, spread
-from space_models.posegen import PoseClip, PoseGen, PoseGenConfig, PoseTask
+from space_data.tables import read_table, stream_clips, vectors
+from space_data.timebase import frames_in
+from space_models.checkpoints import Card, save_model
+from space_models.curves import write_metrics
+from space_models.posegen.figures import SAMPLE_S, figures
+from space_models.posegen.fit import empty_moments, fit
+from space_models.posegen.moments import PersonMoments
+from space_models.posegen.pose import key_frames, pose_columns, to_keys
+from space_models.posegen.speech import loudness, rises
 
 STAGE, MODEL = "train_posegen", "posegen"
 
 
-def read_pose_clips(layout: Layout) -> dict[str, list[PoseClip]]:
-    """Pose and sound of the filmed clips, by split (speech-only utterances have no pose of their own)."""
+@dataclass
+class SplitMoments:
+    """What one split says: sums by person, a hash per clip, and enough sound to speak ``SAMPLE_S``."""
+
+    people: dict[str, PersonMoments] = field(default_factory=dict)
+    hashes: list[str] = field(default_factory=list)
+    speech: list[NDArray[np.float32]] = field(default_factory=list)
+
+    def add(self, subject: str, pose: PoseTrack, log_mel: NDArray[np.float32], settings: PoseGenStage) -> None:
+        """Take in a clip: T poses, and its mean-normalised log-mel features by frame (T, 160)."""
+        keys = to_keys(pose_columns(pose))
+        sound = rises(loudness(log_mel), key_frames(len(keys)), settings.lookahead_frames, settings.memory_frames)
+        self.people.setdefault(subject, empty_moments(settings)).add(keys, sound)
+        seen = np.concatenate([keys, sound], 1).round(4) + 0.0  # no -0
+        self.hashes.append(hashlib.sha256(subject.encode() + seen.tobytes()).hexdigest())
+        if sum(map(len, self.speech)) < frames_in(SAMPLE_S):
+            self.speech.append(log_mel)
+
+
+def read_moments(layout: Layout, settings: PoseGenStage) -> dict[str, SplitMoments]:
+    """Sums over the filmed clips, by split; one row group in memory at a time. Utterances that are only heard have no pose."""
     filmed = {row.clip_id: row for row in read_table(layout.feature_clips, FeatureClip) if row.kind == "video"}
-    by_split: dict[str, list[PoseClip]] = {"train": [], "val": [], "test": []}
-    columns = ["clip_id", "pose", "log_mel"]
-    for clip_id, rows in sorted(by_clip(read_arrow(layout.feature_frames, FeatureFrame, columns)), key=itemgetter(0)):
-        if clip_id in filmed and len(rows) >= 3 * posegen.FRAMES_PER_KEY:
+    by_split = {"train": SplitMoments(), "val": SplitMoments(), "test": SplitMoments()}
+    for clip_id, rows in stream_clips(layout.feature_frames, FeatureFrame, ["clip_id", "pose", "log_mel"]):
+        if clip_id in filmed:
             sound = mean_normalise(vectors(rows, "log_mel").reshape(-1, MEL_BANDS)).reshape(len(rows), -1)
             row = filmed[clip_id]
-            by_split[row.split].append(posegen.pose_clip(row.subject, vectors(rows, "pose"), sound))
+            by_split[row.split].add(row.subject, PoseTrack.from_array(vectors(rows, "pose")), sound, settings)
     return by_split
 
 
-def run(params: Params, layout: Layout, overfit_one_clip: bool = False) -> None:
-    """Train on the training identities; figures on the test identities (on validation ones where there are none)."""
+def run(params: Params, layout: Layout) -> None:
+    """Fit on the training identities; figures on the test identities (on validation ones where there are none, else none)."""
     settings = params.posegen
-    with training_stage(STAGE, MODEL, settings, params, layout, overfit_one_clip) as stage:
-        clips = read_pose_clips(layout)
-        learnt = stage.learnt(clips["train"], "filmed clip")
-        held_out = stage.held_out({split: clips[split] for split in ("test", "val")})
-        config = PoseGenConfig(settings.hidden, *posegen.units_of(learnt))
-        model = PoseGen(config)
-        watched = spread(clips["val"], stage.training.validation_clips)
-        task = PoseTask(learnt, watched, settings.batch, settings.keys)
-        if not stage.train(model, task, hash_of(learnt, watched)):
-            return
-        metrics = posegen.evaluate(model, held_out, settings.seed) if held_out else {}
-        stage.write(model, vars(config), metrics, f"{len(learnt)} filmed clips")
-        stage.clock.clips = sum(map(len, clips.values()))
-        stage.clock.notes = {name: f"{value:.3f}" for name, value in metrics.items()}
+    with stage_clock(layout, STAGE) as clock:
+        splits = read_moments(layout, settings)
+        train = list(splits["train"].people.values())
+        if not train:
+            raise SpaceError(f"{layout.feature_clips}: no filmed clip of a training identity (see data.splits)")
+        fitted = fit(train, settings)
+        held_out = splits["test"] if splits["test"].people else splits["val"]
+        metrics = figures(fitted, train, list(held_out.people.values()), held_out.speech, settings)
+        folder, data_hash = layout.model(MODEL), content_hash(sorted(splits["train"].hashes))
+        notes = f"{len(splits['train'].hashes)} filmed clips of {len(train)} people; speech {_words(fitted.model.hears)}"
+        card = Card(MODEL, asdict(fitted.model.config), data_hash, "python -m pipelines.stages train_posegen", metrics, notes)
+        save_model(folder, fitted.model, card)
+        write_metrics(folder / "metrics.json", metrics)
+        clock.clips = sum(len(split.hashes) for split in splits.values())
+        clock.notes = {name: f"{value:.3f}" for name, value in metrics.items()}
+
+
+def _words(hears: bool) -> str:
+    return "moves the head" if hears else "was left out: it did not help on people left out"

@@ -27,6 +27,7 @@ NOISE_SEED = 1
 """Of espeak-ng's breath and fricative noise."""
 STRESS_AND_LENGTH = "',_:;%=|^-~\"!* "
 """Marks in espeak-ng's phoneme mnemonics that are not part of the sound's identity."""
+MAIN_STRESS = "'"
 
 
 class EspeakError(SpaceError):
@@ -51,11 +52,13 @@ class Voice:
 
 @dataclass(frozen=True)
 class Phoneme:
-    """One sound: espeak-ng mnemonic without stress and length marks (empty: a pause), and when it begins and ends, seconds."""
+    """One sound: espeak-ng mnemonic without stress and length marks (empty: a pause), when it begins and ends, seconds, and
+    whether it bears the main stress of a word."""
 
     symbol: str
     start_s: float
     end_s: float
+    stressed: bool = False
 
 
 @dataclass(frozen=True)
@@ -162,7 +165,7 @@ def speak(text: str, voice: Voice) -> Utterance:
     audio = resample_poly(samples.astype(np.float32) / 32768.0, AUDIO_HZ // common, rate_hz // common)
     starts_s = [sample / rate_hz for sample, _ in events] + [len(samples) / rate_hz]
     phonemes = tuple(
-        Phoneme(bare_symbol(mnemonic), start_s, max(start_s, end_s))
+        Phoneme(bare_symbol(mnemonic), start_s, max(start_s, end_s), mnemonic.startswith(MAIN_STRESS))
         for (_, mnemonic), start_s, end_s in zip(events, starts_s[:-1], starts_s[1:], strict=True)
     )
     return Utterance(audio.astype(np.float32), phonemes)

@@ -1,7 +1,8 @@
 """Head motion, blinks and gaze of a synthetic speaker at 25 fps, from a generator that is passed in.
 
-Figures after our study of synthetic heads: smoothed noise of sd 8 / 3 / 3 degrees (yaw / pitch / roll) with speech-gated
-nods, blinks of seven frames at exponential gaps, gaze in fixations that mostly stay on the camera.
+Figures after our study of synthetic heads: smoothed noise of sd 8 / 3 / 3 degrees (yaw / pitch / roll), of which the rhythm of
+the speech makes a part (``rhythm``: nods at stressed syllables, a contour and a direction per phrase), blinks of seven frames at
+exponential gaps, gaze in fixations that mostly stay on the camera.
 """
 
 from dataclasses import dataclass
@@ -10,16 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
+from space_data.synthetic.rhythm import Rhythm, nodding, turning
 from space_data.timebase import VIDEO_FPS, frame_start_s
 
 Track = NDArray[np.float64]
 
-POSE_SD_DEG = (8.0, 3.0, 3.0)
-"""Slow drift: yaw, pitch, roll."""
+POSE_SD_DEG = (7.4, 2.8, 3.0)
+"""Slow drift: yaw, pitch, roll; with what the rhythm adds, 8 / 3.2 / 3.2 in all."""
 POSE_LIMIT_DEG = (28.0, 12.0, 12.0)
 POSE_SMOOTHING_S = 0.7
-NOD_SD_DEG = (1.2, 1.4, 1.2)
-"""Faster, only while speaking."""
+NOD_SD_DEG = (1.2, 0.5, 1.2)
+"""Faster, only while speaking; the nods of pitch follow the stresses."""
 NOD_SMOOTHING_S = 0.16
 SHIFT_SD_CM = (0.35, 0.2)
 BLINK_PROFILE = (0.35, 0.85, 1.0, 0.95, 0.7, 0.35, 0.1)
@@ -94,17 +96,20 @@ def _fixations(rng: np.random.Generator, n_frames: int) -> Track:
     return gaussian_filter1d(target, SACCADE_SMOOTHING_S * VIDEO_FPS, axis=0, mode="nearest")
 
 
-def draw_motion(rng: np.random.Generator, speaking: Track, blinking: bool = True) -> Motion:
+def draw_motion(rng: np.random.Generator, speaking: Track, rhythm: Rhythm, blinking: bool = True) -> Motion:
     """Motion for a clip.
 
     Args:
         rng: the only source of randomness.
         speaking: (T,) 0..1, how much speech there is in each frame.
+        rhythm: of that speech, in the clip's time.
     """
     n_frames = len(speaking)
     drift = _smooth_noise(rng, n_frames, POSE_SMOOTHING_S, 3) * POSE_SD_DEG
     gate = gaussian_filter1d(speaking, NOD_SMOOTHING_S * VIDEO_FPS, mode="nearest")[:, None]
     angles = drift + gate * _smooth_noise(rng, n_frames, NOD_SMOOTHING_S, 3) * NOD_SD_DEG
+    angles[:, 0] += turning(rng, rhythm, n_frames)
+    angles[:, 1] += nodding(rng, rhythm, n_frames)
     limit = np.array(POSE_LIMIT_DEG)
     angles = limit * np.tanh(angles / limit)  # soft stop: a hard clip would freeze the head there
     shift = _smooth_noise(rng, n_frames, POSE_SMOOTHING_S, 2) * SHIFT_SD_CM

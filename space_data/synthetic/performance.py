@@ -23,6 +23,7 @@ from space_data.synthetic.emotions import VOICE, add_emotion
 from space_data.synthetic.espeak import Phoneme, Utterance, Voice, speak
 from space_data.synthetic.head import HeadRenderer, Identity, Scene, draw_identities, draw_scene, landmark_track
 from space_data.synthetic.motion import Motion, draw_motion
+from space_data.synthetic.rhythm import rhythm_of
 from space_data.synthetic.sentences import LANGUAGES, SENTENCES, utterance_text
 from space_data.synthetic.visemes import MouthGains, MouthTrack, mouth_controls, mouth_track
 from space_data.timebase import fit_samples, frames_in, samples_to_seconds, seconds_to_samples
@@ -191,9 +192,9 @@ def perform(
     audio *= LEVEL_RMS / max(float(np.sqrt((audio**2).mean())), 1e-6)
     audio = np.clip(audio + rng.normal(0, ROOM_NOISE_RMS, len(audio)), -0.99, 0.99).astype(np.float32)
     offset_s = samples_to_seconds(lead)
-    phonemes = tuple(Phoneme(p.symbol, p.start_s + offset_s, p.end_s + offset_s) for p in said.phonemes)
+    phonemes = tuple(replace(p, start_s=p.start_s + offset_s, end_s=p.end_s + offset_s) for p in said.phonemes)
     mouth = mouth_track(phonemes, n_frames)
-    motion = draw_motion(rng, mouth.speaking)
+    motion = draw_motion(rng, mouth.speaking, rhythm_of(phonemes))
     speech = mouth_controls(mouth, mouth_gains(person.identity))
     strength = 0.0 if emotion == "neutral" else intensity
     moved = {**speech, **motion.controls()}

@@ -9,7 +9,7 @@ eyeglasses bend with lids and brows; stretched near cheek past the limits; drawn
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -17,10 +17,20 @@ from numpy.typing import NDArray
 
 from space_data.crop import CROP_SIZE_PX
 from space_data.errors import SpaceError
-from space_data.facemesh import person_matte
-from space_data.landmarks import N_LANDMARKS, STABLE_78, angles_deg, rotation_matrix, similarity
+from space_data.facemesh import person_matte, track_faces
+from space_data.features import track_of_meshes
+from space_data.landmarks import (
+    N_LANDMARKS,
+    STABLE_78,
+    PoseTrack,
+    angles_deg,
+    lip_gap,
+    posed,
+    rotation_matrix,
+    similarity,
+)
 from space_data.params import Warp
-from space_models.generators import Needs
+from space_models.generators.warp_background import hold_still, near_person
 from space_models.generators.warp_layers import (
     EyeLayer,
     MouthLayer,
@@ -31,6 +41,7 @@ from space_models.generators.warp_layers import (
     paint_mouth,
     skull_inverse,
 )
+from space_models.generators.warp_lips import GapCorrection, lip_source, open_share, shut_rows, with_wanted_gap
 from space_models.generators.warp_mesh import (
     CHIN,
     FACE_OVAL,
@@ -45,6 +56,7 @@ from space_models.generators.warp_mesh import (
 )
 from space_models.generators.warp_raster import FAR, rasterise, sharpen_moved, smooth_seams
 from space_models.portrait import Portrait
+from space_models.retarget import relaxed, with_lip_gap
 
 SEAM_JUMP_PX = 3.0
 SHARPEN_SIGMA_PX = 1.0
@@ -52,6 +64,7 @@ SHARPEN_FULL_AT_PX = 0.5
 TYPICAL_SHIFT_PX = 0.125  # half way to the worst phase of the doubled photo
 TURNED_PHOTO_DEG = (20.0, 50.0)  # yaw of the photo over which the yaw limit shrinks ...
 LEAST_YAW_SHARE = 0.2  # ... to this share
+LOOKS = 2  # at each trial frame: the tracker smooths over time
 SOFT_CLIP_KNEE = 0.75  # of a limit: angles below pass unchanged
 
 
@@ -59,17 +72,22 @@ SOFT_CLIP_KNEE = 0.75  # of a limit: angles below pass unchanged
 class WarpState:
     """Everything that depends on the portrait only.
 
+    `iod_px` is the photo's inter-ocular distance; `lips` says what gap to draw for a gap that is wanted.
     `photo2x` is the photo at twice its size; `pivot` (3,), photo pixels, the middle of the head at ear depth, about which angles
     are held back to within `limits_deg` (yaw, pitch, roll); `sharpen` the unsharp amount that makes up for resampling this photo.
     """
 
     photo2x: NDArray[np.uint8]
     mesh: WarpMesh
+    photo: NDArray[np.uint8]
+    near_person: NDArray[np.float32]
     mouth: MouthLayer
     eyes: tuple[EyeLayer, EyeLayer]
     pivot: NDArray[np.float64]
     limits_deg: tuple[float, float, float]
     sharpen: float
+    iod_px: float
+    lips: GapCorrection
 
 
 @dataclass(frozen=True)
@@ -88,24 +106,24 @@ class _Pose:
 
 
 class WarpGenerator:
-    """The `Generator` that warps the photo."""
+    """Warps the photo as posed landmarks say; see `renderers.WarpRenderer`."""
 
-    name = "warp"
-    needs: Needs = "landmarks"
-    keypoints: int | None = None
     size_px = CROP_SIZE_PX
 
     def __init__(self, params: Warp) -> None:
         self._params = params
 
     def prepare(self, portrait: Portrait) -> WarpState:
-        """Build mesh and layers of a portrait (0.1-0.3 s)."""
-        mesh = build_mesh(portrait.mesh, person_matte(portrait.rgb), self.size_px)
+        """Build mesh and layers of a portrait, and try its mouth out (0.5-1 s)."""
+        matte = person_matte(portrait.rgb)
+        mesh = build_mesh(portrait.mesh, matte, self.size_px)
         oval = mesh.vertices[FACE_OVAL]
         photo2x = upsample_aligned(portrait.rgb)
-        return WarpState(
+        state = WarpState(
             photo2x=photo2x,
             mesh=mesh,
+            photo=portrait.rgb,
+            near_person=near_person(matte),
             mouth=build_mouth(mesh.vertices, portrait.rgb),
             eyes=build_eyes(mesh.vertices, mesh.landmarks),
             pivot=np.append(oval[:, :2].mean(axis=0), oval[:, 2].max()),
@@ -115,7 +133,21 @@ class WarpGenerator:
                 self._params.max_roll_deg,
             ),
             sharpen=lost_sharpness(portrait.rgb, photo2x, self._params.sharpen),
+            iod_px=float(portrait.pose.scale[0]),
+            lips=GapCorrection.none(),
         )
+        own_gap = float(lip_gap(portrait.normalised))
+        lips = GapCorrection.measure(own_gap, lambda told: self._gaps_read(state, portrait, told))
+        return replace(state, lips=lips)
+
+    def _gaps_read(self, state: WarpState, portrait: Portrait, told: NDArray[np.float64]) -> NDArray[np.floating]:
+        """Lip gaps (N,) that the landmark tracker finds in frames that were told gaps (N,); NaN where it finds no face."""
+        resting = relaxed(portrait.normalised)
+        faces = with_lip_gap(np.repeat(resting[None], len(told), 0), told)
+        pose = PoseTrack.from_array(np.repeat(portrait.pose.as_array(), len(told), 0))
+        frames = (frame for frame in self.render(state, posed(faces, pose)) for _ in range(LOOKS))
+        meshes = track_faces(frames)[LOOKS - 1 :: LOOKS]
+        return np.asarray(lip_gap(track_of_meshes(meshes).normalised))
 
     def render(self, state: WarpState, driving: NDArray[np.float32]) -> Iterator[NDArray[np.uint8]]:
         """Frames (512, 512, 3) for posed landmarks (T, 78, 3) in pixels of the portrait's crop.
@@ -140,16 +172,19 @@ class WarpGenerator:
         mesh = state.mesh
         scale, rotation, translation = similarity(mesh.landmarks[STABLE_78], target[None, STABLE_78])
         seen = _Pose(float(scale[0]), rotation[0], translation[0])
-        unposed = seen.remove(target)
+        unposed = with_wanted_gap(seen.remove(target), state.lips, state.iod_px, mesh.down)
         pose = _limited(seen, state.pivot, state.limits_deg)
 
         controls = clamp_controls(unposed, mesh.landmarks, mesh.down)
         shaped = mesh.vertices + mesh.operator @ (controls - mesh.landmarks)[:68]
+        lips_open = open_share(unposed, mesh.landmarks, mesh.down)
+        shut_rows(shaped, mesh.vertices, mesh.down, lips_open)
         clamp_rows(shaped, mesh.down)
         moved = shaped + mesh.head_weight[:, None] * (pose.apply(shaped) - shaped)
 
-        _source_map(mesh, moved.astype(np.float32), map_xy, depth)
+        _source_map(mesh, moved.astype(np.float32), lip_source(mesh.vertices, lips_open), map_xy, depth)
         frame = _sample(state.photo2x, map_xy)
+        hold_still(frame, state.photo, state.near_person, map_xy)
         smooth_seams(frame, map_xy, SEAM_JUMP_PX)
         self._paint_layers(frame, state, unposed, moved, pose)
         if state.sharpen > 0:
@@ -187,13 +222,16 @@ def _limited(pose: _Pose, pivot: NDArray[np.float64], limits_deg: tuple[float, f
 
 
 def _source_map(
-    mesh: WarpMesh, moved: NDArray[np.float32], map_xy: NDArray[np.float32], depth: NDArray[np.float32]
+    mesh: WarpMesh,
+    moved: NDArray[np.float32],
+    source: NDArray[np.float32],
+    map_xy: NDArray[np.float32],
+    depth: NDArray[np.float32],
 ) -> None:
     """Fill `map_xy`: hair and background first, then the face over it whatever their depths.
 
     One common depth buffer instead gives a saw-tooth edge between cheek and hair.
     """
-    source = mesh.vertices[:, :2].astype(np.float32)
     centres = np.arange(map_xy.shape[0], dtype=np.float32) + np.float32(0.5)
     map_xy[..., 0], map_xy[..., 1] = centres[None, :], centres[:, None]
     for triangles in (mesh.ring_triangles, mesh.face_triangles):

@@ -24,7 +24,7 @@ from space_data.tables import read_table
 from space_models.animate import animate, load_motion_models, load_speech
 from space_models.checkpoints import Card, save_model
 from space_models.portrait import load_portrait
-from space_models.posegen import PoseGen, PoseGenConfig
+from space_models.posegen.model import PoseGen, PoseGenConfig
 from space_models.s2l.calibrate import Calibration, save_calibration
 from space_models.s2l.model import config_of, load_s2l
 from space_models.s2l.network import FILTER_RANK
@@ -40,8 +40,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     s2l = loud_network(config())
     save_model(folder / "s2l", s2l, Card("s2l", config_of(s2l), "", "test"))
-    sizes = {"hidden": 8, "pose_sd": (4.0, 3.0, 2.0, 0.03, 0.03, 0.01), "step_sd": (1.0, 1.0, 1.0, 0.01, 0.01, 0.005)}
+    sizes = {"lookahead_frames": 2, "memory_frames": 4}
     posegen = PoseGen(PoseGenConfig(**sizes))
+    posegen.noise += torch.diag(torch.tensor([1.0, 1.0, 1.0, 0.01, 0.01, 0.005], dtype=torch.float64))
     save_model(folder / "posegen", posegen, Card("posegen", sizes, "", "test"))
     return folder
 

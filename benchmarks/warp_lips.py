@@ -1,0 +1,87 @@
+"""Whether `warp` draws the lips that it is told: real people's own landmarks on a frame of theirs, drawn, tracked again.
+
+    python -m benchmarks.warp_lips ../shared/media [--frames 100]
+
+Portraits are the first frame of each clip of one face and the frame of the widest mouth, which is the hardest. Columns: lip gap
+of the portrait; frames told to shut (gap < 0.02 IOD) and the share of them that the tracker reads as shut; slope and correlation
+of the gap read against the one told (clips whose lips hardly move have none).
+"""
+
+import argparse
+import csv
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from space_data import landmarks as lm
+from space_data.errors import SpaceError
+from space_data.facemesh import track_faces
+from space_data.features import track_of_meshes
+from space_data.landmarks import PoseTrack, posed
+from space_data.media.video import decode_video
+from space_data.params import load_params
+from space_data.progress import track
+from space_models.generators.warp import WarpGenerator
+from space_models.portrait import load_portrait
+from space_models.retarget import neutral_of, retarget
+
+SHUT_IOD = 0.02
+MOST_FRAMES = 150
+LEAST_MOTION_IOD = 0.01
+
+
+def read(path: Path) -> tuple[list[NDArray[np.uint8]], NDArray[np.float32]]:
+    """Up to ``MOST_FRAMES`` frames and their normalised landmarks (T, 78, 3), those without a face left out."""
+    frames: list[NDArray[np.uint8]] = []
+    for frame in decode_video(path):
+        frames.append(frame.rgb)
+        if len(frames) == MOST_FRAMES:
+            break
+    normalised = track_of_meshes(track_faces(iter(frames))).normalised
+    seen = np.isfinite(normalised).all(axis=(1, 2))
+    return [frame for frame, there in zip(frames, seen, strict=True) if there], normalised[seen]
+
+
+def drawn(warp: WarpGenerator, rgb: NDArray[np.uint8], landmarks: NDArray[np.float32], n_frames: int) -> list[str]:
+    """One row of the table for a portrait ``rgb`` that does what ``landmarks`` (T, 78, 3) do."""
+    portrait = load_portrait(rgb)
+    told = retarget(landmarks[:n_frames], neutral_of(landmarks), portrait)
+    pose = PoseTrack.from_array(np.repeat(portrait.pose.as_array(), len(told), 0))
+    frames = warp.render(warp.prepare(portrait), posed(told, pose))
+    wanted, found = lm.lip_gap(told), lm.lip_gap(track_of_meshes(track_faces(frames)).normalised)
+    shut = wanted < SHUT_IOD
+    reached = f"{(found[shut] < SHUT_IOD).mean():.2f}" if shut.any() else "-"
+    moves = wanted.std() > LEAST_MOTION_IOD
+    slope = f"{np.polyfit(wanted, found, 1)[0]:.2f}" if moves else "-"
+    r = f"{np.corrcoef(wanted, found)[0, 1]:.2f}" if moves else "-"
+    return [f"{float(lm.lip_gap(portrait.normalised)):.3f}", str(int(shut.sum())), reached, slope, r]
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--frames", type=int, default=100)
+    arguments = parser.parse_args()
+    with (arguments.folder / "MANIFEST.csv").open() as file:
+        names = [row["file"] for row in csv.DictReader(file) if row["kind"] == "video" and row["n_faces"] == "1"]
+    warp = WarpGenerator(load_params().warp)
+    table = Table("clip", "portrait", "its gap", "told to shut", "reached", "slope", "r")
+    for name in track(names, "clips"):
+        frames, landmarks = read(arguments.folder / name)
+        if not frames:
+            table.add_row(name, "no face", *["-"] * 5)
+            continue
+        for portrait, number in (("first", 0), ("widest", int(np.argmax(lm.lip_gap(landmarks))))):
+            try:
+                table.add_row(name, portrait, *drawn(warp, frames[number], landmarks, arguments.frames))
+            except SpaceError as error:
+                table.add_row(name, portrait, f"refused: {str(error)[:60]}", *["-"] * 4)
+    Console().print(table)
+
+
+if __name__ == "__main__":
+    main()
