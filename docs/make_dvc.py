@@ -94,7 +94,8 @@ DVC = {
     ),
     "features": DvcStage(
         "normalised landmarks, pose, gaze, speech features, from stored tracks and sound",
-        ("data/ingest", "data/measure", "data/filter"), ("align.size_px", "features.min_frames", "features.max_lost_share"), ("data/features",),
+        ("data/ingest", "data/measure", "data/filter"), ("align.size_px", "features.min_frames", "features.max_lost_share"),
+        ("data/features",),
     ),
     "speech": DvcStage(
         "states of the speech encoder, where one is chosen", ("data/ingest", "data/features", WEIGHTS),
@@ -105,8 +106,8 @@ DVC = {
         ("align",), ("data/align",),
     ),
     "generator": DvcStage(
-        "the face generator, shipped and verified or newly trained", ("data/align", "data/features"), ("generator", "training"),
-        ("models/compact",), assets=("space_models/assets/compact",),
+        "the face generator, shipped and verified or newly trained", ("data/features", "data/ingest"),
+        ("data.raw", "generator", "training"), ("models/compact",), assets=("space_models/assets/compact",),
     ),
     "latents": DvcStage(
         "the latents of every aligned frame, of each generator", ("data/align", "data/features", *WEIGHTS_OF_GENERATORS),

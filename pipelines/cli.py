@@ -51,6 +51,14 @@ Renderer = StrEnum("Renderer", list(RENDERERS))  # type: ignore[misc]
 """What draws the pictures."""
 
 
+class Encoder(StrEnum):
+    """What hears the speech (``space_data.speech_encoder.SPEECH_ENCODERS``, and the best that is there)."""
+
+    auto = "auto"
+    log_mel = "log-mel"
+    whisper_tiny_en = "whisper-tiny.en"
+
+
 class Dataset(StrEnum):
     """Corpora that have a reader (``pipelines.readers.READERS``, which is not imported for the sake of a quick --help)."""
 
@@ -97,6 +105,9 @@ def animate(
     renderer: Annotated[
         Renderer, typer.Option(help="; ".join(f"{name!r} {entry.summary}" for name, entry in RENDERERS.items()) + ".")
     ] = Renderer(DEFAULT_RENDERER),
+    speech_encoder: Annotated[
+        Encoder | None, typer.Option(help="What hears the speech; auto: the best whose weights are here (`space weights list`).")
+    ] = None,
     audio_track: AudioTrack = None,
     tracks: Annotated[Path | None, typer.Option(help="Also write landmarks and pose per frame to this Parquet file.")] = None,
     models: Annotated[
@@ -115,10 +126,11 @@ def animate(
     from space_models.animate import ASSETS
     from space_models.animate import animate as run
 
+    heard_by = [f"animate.speech_encoder={speech_encoder.value}"] if speech_encoder else []
     done = run(
-        image=image, audio=audio, audio_track=audio_track, out=out, params=load_params(params, changes), emotion=emotion,
-        portrait_emotion=portrait_emotion, calibration=calibration, seed=seed, pose=pose, renderer=renderer.value, tracks=tracks,
-        models=models or ASSETS,
+        image=image, audio=audio, audio_track=audio_track, out=out, params=load_params(params, [*changes, *heard_by]),
+        emotion=emotion, portrait_emotion=portrait_emotion, calibration=calibration, seed=seed, pose=pose,
+        renderer=renderer.value, tracks=tracks, models=models or ASSETS,
     )  # fmt: skip
     if not quiet:
         progress.console.print(escape(str(done)), soft_wrap=True, highlight=False)

@@ -133,7 +133,7 @@ class Layout:
 
     @property
     def speech(self) -> Place:
-        """Folder of the stage speech: ``SpeechFrame`` rows in ``states/split=<split>``; ``space_data.speech_states`` reads them."""
+        """Folder of the stage speech: ``SpeechFrame`` rows, a folder per split; ``space_data.speech_states`` reads them."""
         return self.stage("speech")
 
     @property

@@ -8,7 +8,7 @@ import typer
 from space_data import progress, weights
 
 app = typer.Typer(
-    help="Published weights that are not shipped: where they are from, whether they are here, and whether they are what they should be.",
+    help="Published weights that are not shipped: where they are from, whether they are here, whether they are the right ones.",
     no_args_is_help=True,
 )
 Folder = Annotated[Path, typer.Option(help="Where the weights lie (params.yaml names the same folder).")]
@@ -55,7 +55,7 @@ def fetch(
 @app.command("import", epilog="Example: `space weights import whisper-tiny.en ~/Downloads/tiny.en.pt`.")
 def import_(
     name: Name,
-    source: Annotated[Path, typer.Argument(metavar="PATH", help="A file, or a folder that holds the files at any depth (only read).")],
+    source: Annotated[Path, typer.Argument(metavar="PATH", help="A file, or a folder with the files at any depth (only read).")],
     folder: Folder = DEFAULT_FOLDER,
 ) -> None:
     """Take over weights that are on this machine: copied, and hashed as they are read."""
@@ -79,7 +79,8 @@ def verify(
     progress.setup(quiet=True)
     found = weights.states(names or list(weights.declared()), folder)
     for state in found:
-        if names or state.state != weights.ABSENT:
+        needed = state.name in names and not weights.is_complete(state.name, found)
+        if needed or state.state != weights.ABSENT:
             typer.echo(f"{state.state:<16} {state.name}: {state.file.file}{f' ({state.detail})' if state.detail else ''}")
     if not any(state.state != weights.ABSENT for state in found):
         typer.echo(f"{folder}: none of these weights are here")

@@ -13,7 +13,7 @@ import math
 import struct
 from collections.abc import Collection
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,9 @@ from space_data.errors import SpaceError
 
 BINARY_VERSION = 6
 MOST_TENSORS, MOST_RANK = 100_000, 8
-TYPES = {0: np.dtype("<f4"), 1: np.dtype("i1"), 2: np.dtype("<i2"), 3: np.dtype("<i4"), 4: np.dtype("<f2"), 5: np.dtype("<u2")}
+TYPES: dict[int, np.dtype[Any]] = {
+    0: np.dtype("<f4"), 1: np.dtype("i1"), 2: np.dtype("<i2"), 3: np.dtype("<i4"), 4: np.dtype("<f2"), 5: np.dtype("<u2"),
+}  # fmt: skip
 """By number; 5 is bfloat16, which NumPy does not have."""
 FLOATS = (0, 4)
 
@@ -63,7 +65,8 @@ class _Reader:
 
     def take(self, n_bytes: int) -> bytes:
         if n_bytes > self._left:
-            raise SpaceError(f"{self._path}: ends too early: {n_bytes:,} bytes to come, {self._left:,} there (cut off, or another format?)")
+            found = f"{n_bytes:,} bytes to come, {self._left:,} there"
+            raise SpaceError(f"{self._path}: ends too early: {found} (cut off, or another format?)")
         self._left -= n_bytes
         content = self._file.read(n_bytes)
         if len(content) < n_bytes:
@@ -99,5 +102,6 @@ class _Reader:
         shape = tuple(self.number("I") for _ in range(rank))
         kind, n_bytes = self.number("B"), self.number("I")
         if kind not in TYPES or n_bytes != math.prod(shape) * TYPES[kind].itemsize:
-            raise SpaceError(f"{self._path}: {name}: {n_bytes:,} bytes for shape {shape} of type {kind} (damaged, or another format?)")
+            found = f"{n_bytes:,} bytes for shape {shape} of type {kind}"
+            raise SpaceError(f"{self._path}: {name}: {found} (damaged, or another format?)")
         return name, shape, kind, n_bytes

@@ -33,8 +33,8 @@ def download(url: str, path: Path, n_bytes: int | None, title: str, check: Calla
         check: raises SpaceError if a file is not the right one; what it has refused is deleted.
 
     Raises:
-        SpaceError: it cannot be had within the limits, is longer than it should be, is refused by ``check``, or another process is
-            fetching it.
+        SpaceError: it cannot be had within the limits, is longer than it should be, is refused by ``check``, or another process
+            is fetching it.
     """
     make_folder(path.parent)
     part = path.with_name(fitting_name(f".{path.name}", ".download"))

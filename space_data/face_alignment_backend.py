@@ -47,7 +47,7 @@ def weight_files(folder: Path) -> tuple[Path, Path, Path]:
         files = ", ".join(weights.declaration(name).file for name in missing)
         raise SpaceError(
             f"landmark backend face_alignment: weights {', '.join(missing)} are not in {folder}: "
-            f"run `python -m space_data.weights {' '.join(missing)} --folder {folder}`, or put {files} there, "
+            f"run `space weights fetch {' '.join(missing)} --folder {folder}`, or put {files} there, "
             "or set measure.landmarks: mediapipe"
         )
     detector, points, depth = (path for path in found.values() if path is not None)

@@ -332,13 +332,45 @@ class TrainedStage(Section):
         return training.model_dump(mode="json", exclude_unset=True)
 
 
+class CompactLoss(Section):
+    """Weights of the loss of the `compact` generator."""
+
+    detail: Annotated[float, Field(ge=0)]
+    warped: Annotated[float, Field(ge=0)]
+    painted: Annotated[float, Field(ge=0)]
+    hidden: Annotated[float, Field(ge=0)]
+    landmarks: Annotated[float, Field(ge=0)]
+    absolute: Annotated[float, Field(ge=0)]
+    landmarks_until: Annotated[float, Field(gt=0, le=1)]
+    lips: Annotated[float, Field(ge=0)]
+    rigid: Annotated[float, Field(ge=0)]
+    delta: Annotated[float, Field(ge=0)]
+
+
+class CompactSampling(Section):
+    """Which pairs of frames the `compact` generator learns from, and how they are changed."""
+
+    lips: Annotated[float, Field(ge=0)]
+    blinks: Annotated[float, Field(ge=0)]
+    turned: Share
+    gain: tuple[Positive, Positive]
+    tint: Annotated[float, Field(ge=0)]
+    view_tint: Annotated[float, Field(ge=0)]
+    view_turn_deg: Annotated[float, Field(ge=0)]
+    view_zoom: Annotated[float, Field(ge=0)]
+    view_shift: Annotated[float, Field(ge=0)]
+
+
 class CompactStage(TrainedStage):
     """The `compact` generator: which weights, and how new ones are trained."""
 
     source: Literal["shipped", "train"]
-    size_px: Annotated[int, Field(ge=32, multiple_of=32)]
-    width: Annotated[int, Field(ge=4)]
+    start: Annotated[str | None, Field(description="folder of weights that training starts from; null: none")]
+    latent_size: Annotated[int, Field(ge=2)]
+    width: Annotated[int, Field(ge=8, multiple_of=8)]
     frames_per_clip: Annotated[int, Field(ge=2)]
+    loss: CompactLoss
+    sampling: CompactSampling
 
 
 class LatentsStage(Section):

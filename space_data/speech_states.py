@@ -1,4 +1,4 @@
-"""What models hear of the clips in the tables: log-mel from ``features``, or an encoder's states from ``speech``; one function for both.
+"""What models hear of the clips in the tables: log-mel from ``features`` or an encoder's states from ``speech``, by one function.
 
 Which encoder the table of states is of stands in its stage's manifest.
 """
@@ -17,6 +17,7 @@ from space_data.store import Place
 from space_data.tables import stream_clips, vectors
 
 HALF = np.dtype("<f2")
+LOG_MEL_COLUMNS = ["clip_id", "log_mel"]
 ENCODER_FACT, WEIGHTS_FACT = "speech_encoder", "weights_sha256"
 """In the manifest's ``made_with``."""
 
@@ -52,17 +53,21 @@ def stream_speech(
     Raises:
         SpaceError: the states are not there, or are of another encoder.
     """
-    part = "" if split is None else f"/split={split}"
     if name == LOG_MEL:
         spec = spec_of(name)
-        for clip_id, rows in stream_clips(feature_frames / part if part else feature_frames, FeatureFrame, ["clip_id", "log_mel"], clip_ids):
+        for clip_id, rows in stream_clips(_of_split(feature_frames, split), FeatureFrame, LOG_MEL_COLUMNS, clip_ids):
             yield clip_id, vectors(rows, "log_mel").reshape(-1, spec.per_frame, spec.width)
         return
     spec = cached_spec(stage)
     if spec.name != name:
-        raise SpaceError(f"{stage}: holds states of {spec.name}, need {name} (set features.speech_encoder: {name}, run stage `speech`)")
-    for clip_id, rows in stream_clips(stage / f"states{part}", SpeechFrame, None, clip_ids):
+        remedy = f"set features.speech_encoder: {name}, and run stage `speech`"
+        raise SpaceError(f"{stage}: holds states of {spec.name}, need {name} ({remedy})")
+    for clip_id, rows in stream_clips(_of_split(stage / "states", split), SpeechFrame, None, clip_ids):
         yield clip_id, states_of(rows, spec)
+
+
+def _of_split(table: Place, split: str | None) -> Place:
+    return table if split is None else table / f"split={split}"
 
 
 def states_of(rows: pa.Table, spec: SpeechSpec) -> NDArray[np.float32]:
@@ -74,5 +79,6 @@ def states_of(rows: pa.Table, spec: SpeechSpec) -> NDArray[np.float32]:
     content = b"".join(rows.column("states").to_pylist())
     wanted = len(rows) * spec.per_frame * spec.width * HALF.itemsize
     if len(content) != wanted:
-        raise SpaceError(f"speech states: {len(content):,} bytes in {len(rows)} frames, {spec.name} has {wanted:,} (stale? `dvc repro`)")
+        found = f"{len(content):,} bytes in {len(rows)} frames"
+        raise SpaceError(f"speech states: {found}, {spec.name} has {wanted:,} (stale? `dvc repro`)")
     return np.frombuffer(content, HALF).astype(np.float32).reshape(len(rows), spec.per_frame, spec.width)

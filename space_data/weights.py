@@ -1,15 +1,16 @@
 """Published weights: declared in ``assets/weights.yaml``, verified before every use, fetched or imported only on request.
 
-Command: ``space weights list | fetch NAME | import NAME PATH | verify [NAME]``. A name has one file, several that are all needed, or
-several of which any one will do.
+Command: ``space weights list | fetch NAME | import NAME PATH | verify [NAME]``. A name has one file, several that are all needed,
+or several of which any one will do.
 """
 
 import logging
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
+from itertools import islice
 from pathlib import Path
 from typing import Literal
 
@@ -171,7 +172,7 @@ def fetch(name: str, folder: Path) -> Path:
             check(name, file, path)
             continue
         try:
-            download(file.url, path, file.bytes, f"{name}: {file.name}", lambda part, file=file: check(name, file, part))
+            download(file.url, path, file.bytes, f"{name}: {file.name}", partial(check, name, file))
         except SpaceError as error:
             if wanted.need == "all":
                 raise
@@ -202,19 +203,20 @@ class Imported:
 def import_weights(name: str, source: Path, folder: Path) -> list[Imported]:
     """Copy weights from ``source``, a file or a folder, into ``folder``, verified as they are read; returns what was taken.
 
-    In a folder, files are looked for by their name at any depth, and all that are needed must be there. A single file may have any
-    name, and be one of several. Of several of which one will do, the first that is there is taken.
+    In a folder, files are looked for by their name at any depth, and all that are needed must be there. A single file may have
+    any name, and be one of several. Of several of which one will do, the first that is there is taken.
 
     Raises:
-        SpaceError: nothing there, a needed file is missing, or none has the declared size and hash (the message gives the hashes).
+        SpaceError: nothing there, a needed file is missing, or none has the declared size and hash (the message gives them).
     """
     wanted = declaration(name)
     if not source.exists():
         raise SpaceError(f"{source}: no such file or folder (need {' or '.join(file.name for file in wanted.files)})")
+    there = _files_below(source) if source.is_dir() else []
     taken: list[Imported] = []
     wrong: list[str] = []
     for file in wanted.files:
-        for candidate in _candidates(source, file):
+        for candidate in [path for path in there if path.name == file.name] if source.is_dir() else [source]:
             try:
                 taken.append(_take(name, file, candidate, folder))
                 break
@@ -230,16 +232,12 @@ def import_weights(name: str, source: Path, folder: Path) -> list[Imported]:
     return taken
 
 
-def _candidates(source: Path, file: WeightsFile) -> Iterator[Path]:
-    """Files that may be ``file``; a folder must not be the whole disk."""
-    if source.is_file():
-        yield source
-        return
-    for number, path in enumerate(sorted(source.rglob("*"))):
-        if number == MOST_ENTRIES:
-            raise SpaceError(f"{source}: more than {MOST_ENTRIES:,} entries (name a folder nearer to the files)")
-        if path.name == file.name and path.is_file():
-            yield path
+def _files_below(source: Path) -> list[Path]:
+    """All files of a folder, in order; it must not be the whole disk."""
+    entries = list(islice(source.rglob("*"), MOST_ENTRIES + 1))
+    if len(entries) > MOST_ENTRIES:
+        raise SpaceError(f"{source}: more than {MOST_ENTRIES:,} entries (name a folder nearer to the files)")
+    return sorted(path for path in entries if path.is_file())
 
 
 def _take(name: str, file: WeightsFile, source: Path, folder: Path) -> Imported:

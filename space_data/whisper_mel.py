@@ -50,7 +50,8 @@ def whisper_log_mel(audio: NDArray[np.float32]) -> NDArray[np.float32]:
     if len(audio) <= half:
         raise SpaceError(f"Whisper's log-mel: {len(audio)} samples at 16 kHz, need more than {half}")
     padded = np.pad(np.asarray(audio, np.float32), half, mode="reflect")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, FFT_SIZE)[::SAMPLES_PER_FEATURE][: len(audio) // SAMPLES_PER_FEATURE]
+    n_features = len(audio) // SAMPLES_PER_FEATURE
+    windows = np.lib.stride_tricks.sliding_window_view(padded, FFT_SIZE)[::SAMPLES_PER_FEATURE][:n_features]
     taper = np.hanning(FFT_SIZE + 1)[:-1].astype(np.float32)
     spectrum = rfft(windows * taper, axis=1)
     power = spectrum.real**2 + spectrum.imag**2

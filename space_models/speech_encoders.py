@@ -87,7 +87,8 @@ class SlidingWhisper:
         hop_frames: int = HOP_FRAMES,
     ) -> None:  # fmt: skip
         if past_frames < 0 or lookahead_frames < 0 or hop_frames < 1:
-            raise SpaceError(f"stream: past {past_frames}, look-ahead {lookahead_frames}, hop {hop_frames} frames; need >= 0, 0, 1")
+            found = f"past {past_frames}, look-ahead {lookahead_frames}, hop {hop_frames} frames"
+            raise SpaceError(f"stream of Whisper's states: {found}; need at least 0, 0 and 1")
         self.states, self.past, self.lookahead, self.hop = states, past_frames, lookahead_frames, hop_frames
 
     @property

@@ -3,8 +3,8 @@
     log-mel (80, 2 n) -> conv k3 -> conv k3 stride 2 -> + sinusoids -> 4 x (attention, MLP) -> layer norm -> (n, 384)
 
 Source: Radford et al. 2022, "Robust Speech Recognition via Large-Scale Weak Supervision", §2.2; parameters are named as in
-openai/whisper (MIT), so that its checkpoint fits as it is. Departures: any length up to 30 s instead of exactly 30 s; the states of
-every layer can be had; the last layer computes only the states that are asked for.
+openai/whisper (MIT), so that its checkpoint fits as it is. Departures: any length up to 30 s instead of exactly 30 s; the states
+of every layer can be had; the last layer computes only the states that are asked for; positions are computed, not loaded.
 """
 
 import math
@@ -23,7 +23,10 @@ LONGEST_PERIOD = 10_000.0
 
 
 def sinusoids(length: int, width: int) -> Tensor:
-    """Position encodings (length, width): sines in the first half, cosines in the second, in the half precision of OpenAI's file."""
+    """Position encodings (length, width): sines, then cosines, rounded to half precision as in the published files.
+
+    One in 70 is rounded to the other neighbour there: sines of angles up to 1500 differ in their last bits between libraries.
+    """
     steps = math.log(LONGEST_PERIOD) / (width // 2 - 1)
     rates = torch.exp(-steps * torch.arange(width // 2, dtype=torch.float32))
     angles = torch.arange(length, dtype=torch.float32)[:, None] * rates

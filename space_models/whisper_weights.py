@@ -1,6 +1,6 @@
 """Whisper tiny.en's encoder from the files it is published in: OpenAI's ``tiny.en.pt``, safetensors, CTranslate2's ``model.bin``.
 
-All hold the same half-precision numbers, so that ``encoder_sha256``, taken over the tensors, tells one encoder from another whatever
+All hold the same half-precision numbers, so that ``encoder_sha256``, over the tensors, tells one encoder from another whatever
 file it came in. Only the encoder's tensors are read (of safetensors and ``model.bin`` also from the disk).
 """
 
@@ -20,13 +20,14 @@ from space_models.whisper import WhisperEncoder
 
 OPENAI_PREFIX, HUGGING_FACE_PREFIX = "encoder.", "model.encoder."
 HUGGING_FACE = {
-    "attn.query": "self_attn.q_proj", "attn.key": "self_attn.k_proj", "attn.value": "self_attn.v_proj", "attn.out": "self_attn.out_proj",
-    "attn_ln": "self_attn_layer_norm", "mlp.0": "fc1", "mlp.2": "fc2", "mlp_ln": "final_layer_norm",
+    "attn.query": "self_attn.q_proj", "attn.key": "self_attn.k_proj", "attn.value": "self_attn.v_proj",
+    "attn.out": "self_attn.out_proj", "attn_ln": "self_attn_layer_norm", "mlp.0": "fc1", "mlp.2": "fc2",
+    "mlp_ln": "final_layer_norm",
 }  # fmt: skip
 """Parts of a block: OpenAI's names (and ours) → Hugging Face's."""
 CTRANSLATE2 = {
-    "attn.out": "self_attention/linear_1", "attn_ln": "self_attention/layer_norm", "mlp.0": "ffn/linear_0", "mlp.2": "ffn/linear_1",
-    "mlp_ln": "ffn/layer_norm",
+    "attn.out": "self_attention/linear_1", "attn_ln": "self_attention/layer_norm", "mlp.0": "ffn/linear_0",
+    "mlp.2": "ffn/linear_1", "mlp_ln": "ffn/layer_norm",
 }  # fmt: skip
 """The same → CTranslate2's; query, key and value are one matrix there."""
 FUSED = ("attn.query", "attn.key", "attn.value")

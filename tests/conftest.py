@@ -11,6 +11,11 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--weights FOLDER``: where published weights may lie."""
+    parser.addoption("--weights", default=str(REPOSITORY / "models" / "weights"), help="folder of published weights")
+
+
 @pytest.fixture(scope="session")
 def shared_media() -> Path:
     """Folder of real clips, portraits and speech beside the repository; tests that use it skip where it is absent."""
@@ -40,12 +45,12 @@ def whisper_parity() -> dict[str, np.ndarray]:
 
 
 @pytest.fixture(scope="session")
-def published_encoder() -> Any:
-    """Whisper tiny.en's encoder with the published weights; tests skip where nobody has put these into ``models/weights``."""
+def published_encoder(request: pytest.FixtureRequest) -> Any:
+    """Whisper tiny.en's encoder with the published weights; tests skip where nobody has put these into ``--weights``."""
     from space_data import weights
     from space_models.whisper_weights import load_encoder_file
 
-    file = weights.find(weights.WHISPER, REPOSITORY / "models" / "weights")
+    file = weights.find(weights.WHISPER, Path(request.config.getoption("--weights")))
     if file is None:
         pytest.skip("published weights are absent (`space weights fetch whisper-tiny.en`)")
     return load_encoder_file(file)

@@ -2,8 +2,8 @@
 
     python -m pipelines.stages speech       # crops, utterances, raw sound -> data/speech
 
-``log-mel`` is in the tables of ``features`` already: then the table here is empty, and nothing else changes. States are kept under
-a key that holds the hash of the encoder's weights. What the encoder hears is what ``features`` made its log-mel of, to the sample.
+``log-mel`` is in the tables of ``features`` already: then the table here is empty, and nothing else changes. States are kept
+under a key that holds the hash of the encoder's weights. The encoder hears what ``features`` made its log-mel of, to the sample.
 """
 
 from collections import defaultdict
@@ -103,7 +103,8 @@ def items(context: Context, part: int) -> Iterator[Unit]:
         heard = [(row.clip_id, row.start_s, row.n_frames, row.offset_frames) for row in rows]
         content = content_hash(clip.sha256, clip.part_start_s, clip.part_end_s, clip.audio_track, heard, encoder.weights_sha256)
         cost_s, members = START_S + STATES_PER_S * clip.duration_s, tuple(row.clip_id for row in rows)
-        yield Unit(clip_id, content, Filmed(clip, rows, encoder), inputs_of(clip), cost_s, members, partition=f"split={clip.split}")
+        value, partition = Filmed(clip, rows, encoder), f"split={clip.split}"
+        yield Unit(clip_id, content, value, inputs_of(clip), cost_s, members, partition=partition)
     yield from _utterances(context, part, encoder)
 
 
@@ -120,8 +121,8 @@ def _utterances(context: Context, part: int, encoder: Encoder) -> Iterator[Unit]
 
 
 STAGE = Stage(
-    NAME, encode_unit, {"states": SpeechFrame}, items, ("features", "ingest"), lambda params: params.features.speech_encoder, prepare,
-    partitions={"states": tuple(f"split={split}" for split in SPLITS)},
+    NAME, encode_unit, {"states": SpeechFrame}, items, ("features", "ingest"), lambda params: params.features.speech_encoder,
+    prepare, partitions={"states": tuple(f"split={split}" for split in SPLITS)},
 )  # fmt: skip
 
 

@@ -49,9 +49,9 @@ def write_states(value: Any, folder: Path) -> None:
 
 
 def _segments(value: "Filmed") -> Iterator[tuple[str, NDArray[np.float32]]]:
-    """Id and sound of every segment, as ``features`` hears it."""
+    """Id and sound of every segment, as ``features`` hears it, in the order of its table: both have the same row groups."""
     audio = sound(value.clip).samples
-    for row in value.crops:
+    for row in sorted(value.crops, key=lambda row: row.clip_id):
         yield row.clip_id, as_16_bit(piece_sound(audio, Piece(row.clip_id, row.start_s, row.n_frames), row.offset_frames))
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from pipelines.layout import Layout
 from pipelines.stages.latents import read_spec
-from pipelines.stages.train_s2l import heard_by
+from pipelines.stages.train_s2l import Heard
 from pipelines.training import TrainingStage, training_stage
 from space_data.crop import CROP_SIZE_PX
 from space_data.errors import SpaceError
@@ -53,7 +53,7 @@ class Filmed:
 def read_filmed(layout: Layout, speaker: Speaker | None) -> Filmed:
     """All clips that were aligned, with the states that S2L hears."""
     sizes = {clip.clip_id: clip.size_px for clip in read_table(layout.aligned_clips, AlignedClip)}
-    states = heard_by(speaker.s2l.config.encoder, layout)[1] if speaker else ()
+    states = Heard(speaker.s2l.config.encoder, layout).of_all() if speaker else ()
     features = Features.read(layout.feature_frames, layout.feature_clips, states)
     return Filmed([clip for clip in features.clips if clip.clip.clip_id in sizes], sizes)
 

@@ -5,7 +5,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class SpeechFrame:
-    """``speech``: what the speech encoder says of one frame of ``features``; empty with ``log-mel``, which is in that table."""
+    """``speech``: what the speech encoder says of one frame of ``features``; same rows, order and row groups as that table.
+
+    Empty with ``log-mel``, which is in that table.
+    """
 
     clip_id: str
     frame: int

@@ -59,7 +59,7 @@ def test_absent_weights_choose_the_stand_in_and_say_so(tmp_path, caplog):
     with caplog.at_level("INFO"):
         chosen = frame_features.choose(tmp_path)
     assert not chosen.is_fid and isinstance(chosen, DctColour)
-    assert "inception-2015-12-05" in caplog.text and "python -m space_data.weights" in caplog.text
+    assert "inception-2015-12-05" in caplog.text and "space weights fetch" in caplog.text
 
 
 def test_a_false_file_is_refused(tmp_path):

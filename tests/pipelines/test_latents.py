@@ -19,7 +19,7 @@ from space_data.schema import AlignedClip, FeatureFrame, LatentFrame
 from space_data.tables import by_clip, read_arrow, vectors, write_sharded, write_table
 from space_models.checkpoints import Card, save_model
 from space_models.generators import GENERATORS, pose_at
-from space_models.generators.compact_nets import CompactConfig, CompactNet
+from space_models.generators.compact.networks import CompactConfig, CompactNet
 
 FRAMES, SIZE_PX = 10, 64
 NAME = next(iter(GENERATORS))
@@ -30,7 +30,7 @@ PARAMS = load_params(Path(__file__).resolve().parents[2] / "params.yaml")
 def layout(tmp_path: Path, rng: np.random.Generator) -> Layout:
     """Three aligned clips of noise, one not for training, and a tiny generator."""
     layout = Layout.in_folder(tmp_path)
-    config = CompactConfig(64, 4)
+    config = CompactConfig(3, 8)
     save_model(layout.model(NAME), CompactNet(config), Card(NAME, vars(config), "", "test"))
     aligned, rows = [], []
     for clip_id, split in (("a", "train"), ("b", "train"), ("c", "test")):
@@ -74,7 +74,7 @@ def test_what_is_stored_is_what_the_generator_says(layout: Layout) -> None:
 def test_other_weights_are_other_units(layout: Layout) -> None:
     before = {unit.unit_id: unit.content for unit in units_of(layout, PARAMS)}
     assert set(before) == {f"{NAME}/{clip_id}" for clip_id in "abc"}
-    config = CompactConfig(64, 8)
+    config = CompactConfig(4, 8)
     save_model(layout.model(NAME), CompactNet(config), Card(NAME, vars(config), "", "test"))
     assert not set(before.values()) & {unit.content for unit in units_of(layout, PARAMS)}
 

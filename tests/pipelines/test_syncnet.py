@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from declared_weights import declared_as, declared_file
 from seeded import rng, seed_network
 from tiny_clips import drifting, folder_params
 
@@ -97,9 +98,7 @@ def seeded_weights(params: Params, monkeypatch: pytest.MonkeyPatch) -> syncnet.S
     path = Path(params.syncnet.weights) / "seeded.model"
     path.parent.mkdir()
     torch.save(net.state_dict(), path)
-    entry = weights.declaration(weights.SYNCNET)
-    entry = entry.model_copy(update={"file": path.name, "bytes": path.stat().st_size, "sha256": sha256_of(path)})
-    monkeypatch.setattr(weights, "declared", lambda: {weights.SYNCNET: entry})
+    monkeypatch.setattr(weights, "declared", lambda: {weights.SYNCNET: declared_as(declared_file(path))})
     return net
 
 
@@ -144,7 +143,7 @@ def test_rows_equal_direct_computation(layout: Layout, params: Params, seeded_we
 def test_without_weights_the_table_is_empty(layout: Layout, params: Params, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         stage.run(params, layout)
-    assert "python -m space_data.weights syncnet-v2 --folder" in caplog.text and "syncnet_v2.model" in caplog.text
+    assert "space weights fetch syncnet-v2 --folder" in caplog.text and "syncnet_v2.model" in caplog.text
     assert read_table(layout.syncnet, SyncNetScore) == [] and read_table(layout.ledger("syncnet"), LedgerRow) == []
 
 

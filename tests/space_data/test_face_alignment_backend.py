@@ -12,6 +12,7 @@ import numba
 import numpy as np
 import pytest
 import torch
+from declared_weights import declared_as, declared_file
 from seeded import rng, seed_network
 from torch import nn
 
@@ -19,7 +20,6 @@ from space_data import face_alignment_backend as backend
 from space_data import weights
 from space_data.errors import SpaceError
 from space_data.face_alignment_backend import FaceAlignmentBackend, choose_face
-from space_data.files import sha256_of
 from space_data.landmarks import EYES, IRISES, PoseTrack, estimate_pose, estimate_pose_68, mesh_to_landmarks, posed, template_mesh
 from space_data.media.container import MediaError
 
@@ -40,7 +40,7 @@ def test_missing_weights_are_named_with_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(SpaceError) as error:
         FaceAlignmentBackend(tmp_path)
     names = "face-alignment-s3fd face-alignment-3dfan4 face-alignment-depth"
-    assert f"python -m space_data.weights {names} --folder {tmp_path}" in str(error.value)
+    assert f"space weights fetch {names} --folder {tmp_path}" in str(error.value)
     assert "s3fd-619a316812.pth, 3DFAN4-7835d9f11d.pth.tar, depth-2a464da4ea.pth.tar" in str(error.value)
     (tmp_path / "s3fd-619a316812.pth").write_bytes(b"<html>not found</html>")
     with pytest.raises(SpaceError, match="22 bytes, weights face-alignment-s3fd have 89843225"):
@@ -127,10 +127,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, picture: np.ndarray) -> Ite
 def declared(folder: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, weights.Declaration]:
     """The seeded files, declared in place of the published ones; any download is an error."""
     files = dict(zip(backend.NETWORKS, ("s3fd.pth", "fan.pth.tar", "depth.pth.tar"), strict=True))
-    known = {
-        name: weights.declaration(name).model_copy(update={"file": file, "bytes": None, "sha256": sha256_of(folder / file)})
-        for name, file in files.items()
-    }
+    known = {name: declared_as(declared_file(folder / file)) for name, file in files.items()}
     monkeypatch.setattr(weights, "declared", lambda: known)
     monkeypatch.setattr(torch.hub, "download_url_to_file", lambda *_, **__: pytest.fail("the library downloads"))
     return known
@@ -199,7 +196,7 @@ def test_other_files_are_refused(folder: Path, declared: dict, tmp_path: Path, m
     torch.save({"conv1.weight": torch.zeros(3)}, tmp_path / "fan.pth.tar")
     with pytest.raises(SpaceError, match="another file of that name"):
         FaceAlignmentBackend(tmp_path)
-    fan = declared[weights.FAN_3D].model_copy(update={"sha256": sha256_of(tmp_path / "fan.pth.tar")})
+    fan = declared_as(declared_file(tmp_path / "fan.pth.tar"))
     monkeypatch.setattr(weights, "declared", lambda: declared | {weights.FAN_3D: fan})
     with pytest.raises(SpaceError, match="do not fit face-alignment 1.5"):
         FaceAlignmentBackend(tmp_path)

@@ -51,5 +51,5 @@ def test_angles_and_lost_frames() -> None:
 def test_without_weights_it_says_what_is_missing(tmp_path: Path, shared_media: Path) -> None:
     command = [sys.executable, "-m", "benchmarks.landmark_backends", "--weights", str(tmp_path), "--frames", "2"]
     done = subprocess.run([*command, str(shared_media / "clean_f_512.mp4")], capture_output=True, text=True, timeout=120)
-    assert done.returncode == 1 and "python -m space_data.weights face-alignment-s3fd" in done.stderr
+    assert done.returncode == 1 and "space weights fetch face-alignment-s3fd" in done.stderr
     assert "Traceback" not in done.stderr and not done.stdout

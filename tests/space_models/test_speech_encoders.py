@@ -4,12 +4,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from declared_weights import declared_as, declared_file
 from numpy.typing import NDArray
 from whisper_files import seeded_encoder, write_ctranslate2
 
 from space_data import weights
 from space_data.errors import SpaceError
-from space_data.files import sha256_of
 from space_data.speech import log_mel
 from space_data.speech_encoder import SPEECH_ENCODERS, LogMel, spec_of
 from space_data.timebase import VIDEO_FPS, fit_samples, frames_to_samples
@@ -41,7 +41,8 @@ def test_log_mel_is_the_one_of_the_tables() -> None:
 @pytest.mark.parametrize("n_frames", [0, 1, 2, 38])
 def test_two_states_per_frame_of_any_length(whisper: WhisperStates, n_frames: int) -> None:
     found = whisper.encode(noise(n_frames))
-    assert found.shape == (n_frames, *SPEECH_ENCODERS["whisper-tiny.en"]) and found.dtype == np.float32 and np.isfinite(found).all()
+    assert found.shape == (n_frames, *SPEECH_ENCODERS["whisper-tiny.en"]) and found.dtype == np.float32
+    assert np.isfinite(found).all()
     assert whisper.spec.per_frame == 2 and len(whisper.spec.weights_sha256) == 64
 
 
@@ -100,9 +101,7 @@ def test_senseless_streams_are_refused(whisper: WhisperStates) -> None:
 def seeded_weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with seeded weights, which the table declares for the time of the test."""
     path = write_ctranslate2(tmp_path / "model.bin", seeded_encoder())
-    file = weights.WeightsFile(file=path.name, url="https://example.org", bytes=path.stat().st_size, sha256=sha256_of(path))
-    entry = weights.Declaration(licence="none", used_for="tests", need="one", files=(file,))
-    monkeypatch.setattr(weights, "declared", lambda: {weights.WHISPER: entry})
+    monkeypatch.setattr(weights, "declared", lambda: {weights.WHISPER: declared_as(declared_file(path), need="one")})
     return tmp_path
 
 

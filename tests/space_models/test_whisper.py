@@ -12,12 +12,13 @@ from torch.nn import functional as F
 from whisper_files import seeded_encoder, write_ctranslate2, write_hugging_face, write_openai, write_own
 
 from space_data.errors import SpaceError
-from space_data.whisper_mel import N_MELS
+from space_data.whisper_mel import N_MELS, whisper_log_mel
 from space_models.whisper import HEADS, MLP_RATIO, WIDTH, WhisperEncoder
 from space_models.whisper_weights import encoder_sha256, load_encoder_file
 
 WRITERS = {
-    "tiny.en.pt": write_openai, "own.safetensors": write_own, "model.safetensors": write_hugging_face, "model.bin": write_ctranslate2,
+    "tiny.en.pt": write_openai, "own.safetensors": write_own, "model.safetensors": write_hugging_face,
+    "model.bin": write_ctranslate2,
 }  # fmt: skip
 
 
@@ -127,6 +128,28 @@ def test_other_models_are_refused_by_their_tensors(tmp_path: Path, encoder: Whis
             load_encoder_file(tmp_path / name)
     with pytest.raises(SpaceError, match="name ends in '.onnx'"):
         load_encoder_file(tmp_path / "encoder.onnx")
+
+
+BY_CTRANSLATE2 = {
+    (0, 0): -1.4114, (10, 100): -0.0095, (25, 7): -0.2257, (50, 200): 1.1301, (50, 383): -0.2747, (73, 42): 0.4895,
+    (99, 300): 0.7012,
+}  # fmt: skip
+"""(state, dimension): value for ``sweeps``, by CTranslate2 4 in float32 with the published weights."""
+
+
+def sweeps() -> np.ndarray:
+    """Two seconds of a rising and a falling tone."""
+    t = np.arange(32_000) / 16_000
+    rising = 0.3 * np.sin(2 * np.pi * (150 * t + 200 * t * t)) * (1 + np.sin(2 * np.pi * 3 * t))
+    return (rising + 0.1 * np.sin(2 * np.pi * (2500 - 400 * t) * t)).astype(np.float32)
+
+
+def test_equals_another_implementation_with_the_published_weights(published_encoder: WhisperEncoder) -> None:
+    with torch.inference_mode():
+        found = published_encoder(torch.from_numpy(whisper_log_mel(sweeps()))[None])[0].numpy()
+    for place, value in BY_CTRANSLATE2.items():
+        assert found[place] == pytest.approx(value, abs=2e-3)
+    assert found.std() == pytest.approx(1.1102, abs=1e-3)
 
 
 def test_equals_the_published_encoder(whisper_parity: dict, published_encoder: WhisperEncoder) -> None:

@@ -21,7 +21,8 @@ def seeded_encoder(seed: int = 1) -> WhisperEncoder:
     with torch.no_grad():
         for name, tensor in encoder.state_dict().items():
             spread = 1.0 / np.sqrt(np.prod(tensor.shape[1:])) if tensor.ndim > 1 else 0.1
-            values = rng.standard_normal(tuple(tensor.shape)) * spread + (1.0 if "ln" in name and name.endswith("weight") else 0.0)
+            mean = 1.0 if "ln" in name and name.endswith("weight") else 0.0
+            values = mean + spread * rng.standard_normal(tuple(tensor.shape))
             tensor.copy_(torch.from_numpy(values.astype(np.float16).astype(np.float32)))
     return encoder.eval().requires_grad_(False)
 
@@ -73,7 +74,8 @@ def tensor_bytes(name: str, array: NDArray[np.generic], kind: int) -> bytes:
 def model_bytes(tensors: list[bytes], spec: str = "WhisperSpec", version: int = 6) -> bytes:
     """A whole ``model.bin``, with one alias at its end."""
     head = struct.pack("<I", version) + string(spec) + struct.pack("<II", 3, len(tensors))
-    return head + b"".join(tensors) + struct.pack("<I", 1) + string("decoder/projection/weight") + string("decoder/embeddings/weight")
+    aliases = struct.pack("<I", 1) + string("decoder/projection/weight") + string("decoder/embeddings/weight")
+    return head + b"".join(tensors) + aliases
 
 
 def write_ctranslate2(path: Path, encoder: WhisperEncoder) -> Path:
