@@ -30,7 +30,7 @@ RESULT = "BASH_JAVA_UTILS_EXEC_RESULT:"
 HEARTBEAT_MS = {"interval": 2000, "timeout": 10_000}
 """A lost task manager is noticed after 10 s, not after Flink's 50."""
 PATIENCE = {"startup-timeout": "90 s", "ask": {"timeout": "60 s"}}
-"""On a machine at a load of 25 the parts of Flink did not answer each other within its 10 s, and a new task manager ended at once."""
+"""At a load of 25 the parts of Flink did not answer each other within its 10 s, and a new task manager ended at once."""
 UNSENT = "gradle/wrapper"
 """Beam's job server hands all its jars to the engine with each job, but for those in such a folder (`PipelineResources`)."""
 RESTARTS = {
