@@ -19,6 +19,7 @@ import numpy as np
 
 from pipelines.layout import Layout
 from space_data.manifest import MANIFEST, Manifest, Shard, read_manifest
+from space_data.params import load_params
 from space_data.schema import FeatureClip, FeatureFrame, emotion_vector
 from space_data.tables import columns_to_arrow, merge_shards, to_arrow, write_arrow
 from space_models.stream import BlockPlan, ClipStream
@@ -100,7 +101,8 @@ def main() -> None:
     os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[0]})
     print(f"before: {memory_gb():.2f} GB")
     began, cpu = time.perf_counter(), time.process_time()
-    plan = BlockPlan(groups=32, draws=64, micro_batches=arguments.micro_batches, seed=1)
+    training = load_params().training
+    plan = BlockPlan(training.stream_groups, training.stream_draws, arguments.micro_batches, seed=1)
     stream = ClipStream(layout.feature_split("train"), layout.feature_clips, plan)
     opened_s, opened_cpu_s = time.perf_counter() - began, time.process_time() - cpu
     began = time.perf_counter()
