@@ -106,7 +106,7 @@ def trains(stage: ModuleType, params: Params, layout: Layout, caplog: pytest.Log
 
 def small(**changes: int) -> Params:
     """Params of little training."""
-    sections = {name: getattr(PARAMS, name).model_copy(update={**SMALL, **changes}) for name in ("s2l", "l2l")}
+    sections = {name: section.model_copy(update=changes) for name, section in (S2L | L2L).items()}
     return PARAMS.model_copy(update=sections)
 
 
@@ -176,7 +176,7 @@ def test_without_a_clip_that_is_held_out_there_are_no_figures(
     layout = Layout.in_folder(tmp_path)
     write_features(layout, {"train": ("neutral", "happy")}, rng)
     stage.run(small(steps=1), layout)
-    folder = layout.model(stage.MODEL)
+    folder = layout.model(f"l2l/{GENERATOR}" if stage is train_l2l else stage.MODEL)
     assert json.loads((folder / "metrics.json").read_text()) == {}
     card = json.loads((folder / "card.json").read_text())
     assert card["metrics"] == {} and card["held_out"] == "none: no figures"
