@@ -40,7 +40,8 @@ from space_data.schema import TrackFrame
 from space_data.speech import log_mel, runs
 from space_data.tables import read_table
 from space_data.timebase import frames_to_seconds, samples_to_seconds
-from space_models.animate import RENDERERS, animate, load_speech
+from space_models.animate import animate, load_speech
+from space_models.generators import DEFAULT_RENDERER, RENDERERS
 from space_models.generators.warp import WarpGenerator
 from space_models.portrait import Portrait, load_portrait
 
@@ -200,7 +201,7 @@ def main() -> int:
     parser.add_argument("--speech-per-portrait", type=int, default=2)
     parser.add_argument("--emotion", default="neutral")
     parser.add_argument("--pose", default="generated")
-    parser.add_argument("--renderer", choices=RENDERERS, default="warp")
+    parser.add_argument("--renderer", choices=list(RENDERERS), default=DEFAULT_RENDERER)
     parser.add_argument("--keep", type=Path, help="leave the videos and tracks there")
     arguments = parser.parse_args()
     setup(quiet=True)

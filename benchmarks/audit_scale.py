@@ -9,6 +9,7 @@ language is noisier than the others, which the page must notice.
 import argparse
 import resource
 import time
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -23,7 +24,7 @@ from pipelines.job.ledger import write_ledger
 from pipelines.layout import Layout
 from pipelines.stages import CURATION
 from pipelines.stages.filter import NAME as FILTER
-from pipelines.stages.filter import decide
+from pipelines.stages.filter import decide, rules_version
 from space_data.params import Params, load_params
 from space_data.schema import (
     EMOTIONS,
@@ -39,6 +40,7 @@ from space_data.schema import (
 )
 from space_data.tables import has_table, in_order, merge_shards, read_arrow, write_table
 
+SHARD_ROWS = 2200
 SEGMENTS_PER_CLIP, CLIPS_PER_SUBJECT = 2, 50
 LANGUAGES, NOISY = ("en", "fr", "hi", "zh"), 2
 DEFAULTS = {"string": "", "int64": 0, "double": 0.0, "bool": False}
@@ -103,8 +105,9 @@ def made_up_measures(n: int, rng: np.random.Generator, ids: pa.Array, clips: pa.
 
 
 def put(folder: Path, table: pa.Table, row_class: type) -> None:
-    """Write ``table`` as a table of one shard."""
-    merge_shards(folder, {"all": lambda: table}, row_class, 1)
+    """Write ``table`` in shards, as a stage leaves it: sorted in each, not across them."""
+    groups = {f"{first:09d}": partial(table.slice, first, SHARD_ROWS) for first in range(0, table.num_rows, SHARD_ROWS)}
+    merge_shards(folder, groups, row_class, max(1, len(groups)))
 
 
 def made_up_run(layout: Layout, n: int, seed: int = 1) -> None:
@@ -177,20 +180,12 @@ def spent(seconds: np.ndarray) -> str:
     return f"{seconds[0]:.1f} s ({seconds[1]:.1f} s of a core)"
 
 
-def main() -> None:
-    """Make the tables, then time the stage's two parts."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--segments", type=int, default=1_000_000)
-    parser.add_argument("--out", type=Path, required=True, help="empty folder for the tables and the page")
-    arguments = parser.parse_args()
-    params, layout = load_params(), Layout.in_folder(arguments.out)
-    if not has_table(layout.measures):
-        made_up_run(layout, arguments.segments)
-        print(f"tables made; peak {peak_gb():.2f} GB so far (run again for the memory of filter and audit alone)")
+def decide_all(params: Params, layout: Layout) -> None:
+    """What the filter's workers do, in one process: the decisions on all segments, and the pictures that the page will show."""
     began = stamp()
     measures = in_order(read_arrow(layout.measures, Measure), "clip_id")
     sync = read_arrow(layout.sync_segments, SegmentSync)
-    decisions, ledger = decide(measures, sync, params.filter)
+    decisions, ledger = decide(measures, sync, params.filter, rules_version())
     judged = stamp()
     put(layout.decisions, decisions, Decision)
     counts = write_ledger(layout, FILTER, measures.column("clip_id"), ledger)
@@ -203,9 +198,24 @@ def main() -> None:
     del measures, sync, decisions, ledger
     if not has_table(layout.thumbnails):
         made_up_pictures(layout, params)
+
+
+def main() -> None:
+    """Make the tables, then time the stage's two parts."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--segments", type=int, default=1_000_000)
+    parser.add_argument("--page-only", action="store_true", help="of tables that are there: what the stage's driver holds")
+    parser.add_argument("--out", type=Path, required=True, help="empty folder for the tables and the page")
+    arguments = parser.parse_args()
+    params, layout = load_params(), Layout.in_folder(arguments.out)
+    if not has_table(layout.measures):
+        made_up_run(layout, arguments.segments)
+        print(f"tables made; peak {peak_gb():.2f} GB so far (run again for the memory of filter and audit alone)")
+    if not arguments.page_only:
+        decide_all(params, layout)
     began = stamp()
     write_audit(params, layout, CURATION[: CURATION.index(FILTER) + 1])
-    size = (layout.audit / "index.html").stat().st_size
+    size = (layout.audit / "index.html").size()
     print(f"audit page: {size / 1e6:.2f} MB in {spent(stamp() - began)}, peak {peak_gb():.2f} GB")
 
 

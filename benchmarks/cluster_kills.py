@@ -9,6 +9,8 @@ process of a job outlived it.
 """
 
 import argparse
+import contextlib
+import difflib
 import json
 import os
 import random
@@ -18,6 +20,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from pipelines.cluster.keeper import KEEPER
 from pipelines.cluster.local import LocalCluster
 from pipelines.stages import CURATION
 from space_data.manifest import MANIFEST
@@ -43,6 +46,26 @@ def manifests(out: Place) -> dict[str, bytes]:
 def packs_in(out: Place) -> dict[str, int | None]:
     """Everything that is kept, with the time at which it was put."""
     return {pack.uri: pack.info().mtime_ns for pack in (out / ".cache").files(".pack", below=True)}
+
+
+def differences(stage: str, expected: bytes, found: bytes) -> list[str]:
+    """Lines of a manifest that are not as expected."""
+    both = (content.decode().splitlines() for content in (expected, found))
+    return [f"{stage}: {line}" for line in difflib.unified_diff(*both, "local", "cluster", n=0, lineterm="")]
+
+
+def of_jobs(cluster: LocalCluster) -> list[str]:
+    """What jobs have started and is still there: all processes of the cluster but its own parts."""
+    keeper = int((cluster.folder / KEEPER).read_text().split()[0])
+    parts = {keeper, *(status.pid for status in cluster.processes.statuses())}
+    found = []
+    for pid in cluster.processes.survivors():
+        with contextlib.suppress(OSError):  # it has ended meanwhile
+            if pid not in parts:
+                process = Path(f"/proc/{pid}")
+                parent, command = (process / "stat").read_text().rpartition(")")[2].split()[1], (process / "cmdline").read_text()
+                found.append(f"  {pid}, child of {parent}: {command.replace(chr(0), ' ')}")
+    return found
 
 
 class Kills:
@@ -79,7 +102,8 @@ class Kills:
         self.left -= 1
         time.sleep(1.0)  # its workers are gone: what is kept now, they have not to do again
         self._look(out)
-        print(f"killed task manager {number}, {len(self.seen)} packs are kept", flush=True)
+        stages = [stage for stage in CURATION if (out / stage / MANIFEST).is_file()]
+        print(f"killed task manager {number}, {len(self.seen)} packs are kept, stages committed: {len(stages)}", flush=True)
         self.alive.append(self.cluster.start_task_manager())
 
     def _look(self, out: Place) -> None:
@@ -106,19 +130,20 @@ def main() -> None:
         source, out = Place.of("s3://raw/clips"), Place.of("s3://out/curated")
         for clip in arguments.clips.iterdir():
             (source / clip.name).put(clip)
-        parts = len(cluster.processes.survivors())
         began_s = time.monotonic()
         kills = Kills(cluster, arguments.kills, tuple(arguments.pause_s), arguments.seed)
         kills.run(source, out)
         seconds = time.monotonic() - began_s
         deadline_s = time.monotonic() + END_S
-        while (left := len(cluster.processes.survivors()) - parts) > 0 and time.monotonic() < deadline_s:
+        while (left := of_jobs(cluster)) and time.monotonic() < deadline_s:
             time.sleep(0.5)
-        same = manifests(out) == manifests(Place.of(f"{folder}/out"))
+        found, expected = manifests(out), manifests(Place.of(f"{folder}/out"))
+        other = [line for stage in expected for line in differences(stage, expected[stage], found[stage])]
     print(f"{arguments.kills - kills.left} kills in {seconds:.0f} s; {len(kills.errors)} runs ended with an error and went on")
-    print(f"same bytes: {same}; {len(kills.seen)} packs, put again though they were there: {len(kills.rewritten)}")
-    print(f"processes left: {max(left, 0)}")
-    raise SystemExit(not same or bool(kills.rewritten) or left > 0)
+    print(f"{len(kills.seen)} packs, put again though they were there: {len(kills.rewritten)}")
+    print("\n".join(["manifests that differ from the local run's:" if other else "manifests: as the local run's", *other]))
+    print("\n".join([f"processes of jobs that are left: {len(left)}", *left]))
+    raise SystemExit(bool(other or kills.rewritten or left))
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.measure import bare_loop, cpu_seconds
-from pipelines.job.pool import ONE_THREAD
+from pipelines.job.worker import ONE_THREAD
 from pipelines.layout import Layout
 from space_data.media.encode import write_video
 from space_data.media.probe import probe

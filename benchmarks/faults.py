@@ -17,12 +17,13 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from pipelines.cluster.keeper import children_of
 from space_data.manifest import MANIFEST, read_manifest
 from space_data.schema import KEPT
 from space_data.store import Place
@@ -213,12 +214,29 @@ def workers_killed(drill: Drill) -> tuple[int, str]:
     """Every worker process is killed as soon as it is at work, as by a kernel that is out of memory."""
     run = drill.start("job.patience_s=5")
     while run.poll() is None:
-        for process, command in processes_of(run.pid).items() if drill.is_at("*") else []:
-            if "--multiprocessing-fork" in command:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(process, signal.SIGKILL)
+        kill_all(process for server in forkservers(run) for process in children_of(server) if drill.is_at("*"))
         time.sleep(0.1)
     return ended(run)
+
+
+def forkserver_killed(drill: Drill) -> tuple[int, str]:
+    """The process that workers are forked from is killed, and they with it, once they measure."""
+    run = drill.start()
+    drill.wait_for(run, "measure")
+    kill_all(forkservers(run))
+    return ended(run)
+
+
+def forkservers(run: "subprocess.Popen[str]") -> list[int]:
+    """The run's process that forks workers, once it is there."""
+    return [process for process in children_of(run.pid) if "pipelines.job.forkserver" in processes_of(run.pid).get(process, "")]
+
+
+def kill_all(processes: Iterable[int]) -> None:
+    """SIGKILL."""
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
 
 
 def damaged(drill: Drill, pattern: str, damage: Callable[[Path], object], lost: str = "") -> tuple[int, str]:
@@ -298,6 +316,7 @@ FAULTS: dict[str, Callable[[Drill], tuple[int, str]]] = {
     "two runs": two_runs,
     "out of memory": out_of_memory,
     "workers killed": workers_killed,
+    "fork server killed": forkserver_killed,
     "workers cannot start": no_workers,
     "SIGTERM": lambda drill: stopped(drill, signal.SIGTERM),
     "Ctrl-C": lambda drill: stopped(drill, signal.SIGINT),

@@ -18,7 +18,9 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from pipelines.job.pool import Answer, Died, FunctionName, IsolatedPool, Raised, Returned, TimedOut
+from pipelines.job.pool import Answer, Died, IsolatedPool, TimedOut
+from pipelines.job.unit import FunctionName
+from pipelines.job.worker import Raised, Returned
 from space_data import progress
 from space_data.media.container import MediaError
 from space_data.media.probe import probe

@@ -21,7 +21,7 @@ import av
 import cv2
 from mediapipe.python.solutions.face_mesh import FaceMesh
 
-from pipelines.job.pool import ONE_THREAD
+from pipelines.job.worker import ONE_THREAD
 from pipelines.readers import Source
 from pipelines.stages.ingest import clip_row, read_facts, task_of
 from pipelines.stages.measure import measure_clip

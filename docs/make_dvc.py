@@ -13,6 +13,8 @@ import yaml
 from pipelines.job.keys import ROOT, closure, files_of
 from pipelines.stages import STAGES
 from pipelines.stages.evaluate import PLOTTED, plot_name
+from space_data.params import load_params
+from space_models.generators import GENERATORS
 
 PAGE = ROOT / "dvc.yaml"
 HEAD = """# The pipeline in reading order: `dvc repro` runs what changed. Docs: docs/reproduce.md. Configuration: params.yaml.
@@ -53,6 +55,11 @@ def _model(name: str, desc: str, *deps: str, params: tuple[str, ...] = ()) -> Dv
 
 
 WEIGHTS = "models/weights"
+PARAMS = load_params(ROOT / "params.yaml")
+IN_USE = PARAMS.latents.generators
+WEIGHTS_OF_GENERATORS = tuple(str(GENERATORS[name].folder(name, Path("models"), PARAMS)) for name in IN_USE)
+SECTIONS_OF_GENERATORS = tuple(section for name in IN_USE if (section := GENERATORS[name].section) is not None)
+L2L = tuple(f"models/l2l/{name}" for name in IN_USE)
 AUDIT_PLOTS = (
     Plot("reports/audit/plots/reasons.csv", "units", "reason", "bar_horizontal_sorted"),
     Plot("reports/audit/plots/offsets.csv", "offset_frames", "segments"),
@@ -99,12 +106,12 @@ DVC = {
         ("align",), ("data/align",),
     ),
     "generator": DvcStage(
-        "the face generator, shipped and verified or newly trained", ("data/align", "data/features"), ("generator", "training"),
-        ("models/compact",), assets=("space_models/assets/compact",),
+        "the face generator, shipped and verified or newly trained", ("data/features", "data/ingest"),
+        ("data.raw", "generator", "training"), ("models/compact",), assets=("space_models/assets/compact",),
     ),
     "latents": DvcStage(
-        "the generator's keypoints of every aligned frame", ("data/align", "data/features", "models/compact"), ("job.shards",),
-        ("data/latents",),
+        "the latents of every aligned frame, of each generator", ("data/align", "data/features", *WEIGHTS_OF_GENERATORS),
+        ("job.shards", "latents", *SECTIONS_OF_GENERATORS), ("data/latents",),
     ),
     "train_s2l": _model(
         "s2l", "speech to landmarks", "data/features", "data/speech",
@@ -113,10 +120,18 @@ DVC = {
     "train_posegen": replace(  # fitted at once: no trainer, no curves
         _model("posegen", "head pose from speech", "data/features"), params=("posegen",), plots=(),
     ),
-    "train_l2l": _model("l2l", "landmarks to the generator's keypoints", "data/align", "data/features", "data/latents"),
+    "train_l2l": DvcStage(
+        "landmarks to the latents of each generator",
+        ("data/align", "data/features", "data/speech", "data/latents", "models/s2l"),
+        ("l2l", "latents.generators", "training", "features.speech_encoder", "animate.articulation", "animate.fade_s"),
+        tuple(f"{folder}/{file}" for folder in L2L for file in ("weights.safetensors", "card.json")),
+        tuple(f"{folder}/metrics.json" for folder in L2L),
+        tuple(Plot(f"{folder}/curves.csv", "step", "loss") for folder in L2L),
+    ),
     "synthesize": DvcStage(
-        "every system renders the test clips", ("data/align", "models/compact", "models/s2l", "models/posegen", "models/l2l"),
-        ("synthesize", "animate", "warp"), ("data/synthesize",),
+        "every system renders the test clips",
+        ("data/align", "models/s2l", "models/posegen", *WEIGHTS_OF_GENERATORS, *L2L),
+        ("synthesize", "animate", "warp", "latents", *SECTIONS_OF_GENERATORS), ("data/synthesize",),
     ),
     "evaluate": DvcStage(
         "score every video against its recording", ("data/features", "data/synthesize", WEIGHTS), ("evaluate",),
@@ -124,7 +139,7 @@ DVC = {
     ),
     "report": DvcStage(
         "the benchmark page",
-        ("data/evaluate", "data/synthesize", "models/s2l", "models/posegen", "models/l2l"), ("report", "evaluate", "data"),
+        ("data/evaluate", "data/synthesize", "models/s2l", "models/posegen", *L2L), ("report", "evaluate", "data"),
         ("reports/benchmark/index.html", "reports/benchmark/media"),
     ),
 }

@@ -28,8 +28,8 @@ def type_name(annotation: ast.expr, hint: object) -> str:
     optional = text.endswith(" | None")
     base = text.removesuffix(" | None")
     if base not in NAMES:
-        size = typing.get_args(hint)[1].size
-        return f"float[{size}]"
+        size = typing.get_args(hint)[1]
+        return f"float[{size.size}]" if isinstance(size, schema.FixedSize) else "float[]"
     return NAMES[base] + ("?" if optional else "")
 
 
@@ -69,7 +69,7 @@ def page() -> str:
     notes = {name: note for module in modules for name, note in alias_notes(module).items()}
     parts = [HEAD]
     for node in (node for module in modules for node in module.body):
-        if not isinstance(node, ast.ClassDef) or node.name == "FixedSize":
+        if not isinstance(node, ast.ClassDef) or node.name in ("FixedSize", "AnySize"):
             continue
         hints = typing.get_type_hints(getattr(schema, node.name), include_extras=True)
         text = " ".join((ast.get_docstring(node) or "").split())

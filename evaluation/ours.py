@@ -5,17 +5,22 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from evaluation.systems import Assignment, Rendering
+from evaluation.systems import Assignment, Rendering, system_of
 from space_data.errors import SpaceError
 from space_data.files import sha256_of
 from space_data.params import Params
 from space_models.animate import COMMENT, load_motion_models, make_motion, render, speech_features
 from space_models.checkpoints import CARD_FILE, WEIGHTS_FILE
+from space_models.generators import GENERATORS, RENDERERS, find, settings_of
 from space_models.portrait import portrait_of_crop
 
-MODEL_NAMES = {"warp": ("s2l", "posegen"), "compact": ("s2l", "posegen", "l2l", "compact")}
-"""Models that each renderer's system needs."""
-RENDERERS = {"ours_warp": "warp", "ours_compact": "compact"}
+MOTION_MODELS = ("s2l", "posegen")
+
+
+def models_of(renderer: str) -> tuple[str, ...]:
+    """Folders of the trained models, with cards, that a renderer's system needs; its generator's own weights apart."""
+    generator = RENDERERS[renderer].generator
+    return MOTION_MODELS if generator is None else (*MOTION_MODELS, f"l2l/{generator}")
 
 
 @dataclass(frozen=True)
@@ -31,8 +36,14 @@ class Models:
         Raises:
             SpaceError: a model is missing.
         """
+        entry = find(RENDERERS, renderer, "renderer")
+        # The limits of the head's motion stand among the settings of `warp` (`animate.head_track`).
         parts: list[object] = [self.params.warp.model_dump(mode="json"), self.params.animate.model_dump(mode="json")]
-        for name in MODEL_NAMES[renderer]:
+        parts.append(settings_of(entry.section, self.params))
+        if entry.generator is not None:
+            generator = GENERATORS[entry.generator]
+            parts.append(generator.weights_sha256(generator.folder(entry.generator, self.folder, self.params)))
+        for name in models_of(renderer):
             for file in (self.folder / name / CARD_FILE, self.folder / name / WEIGHTS_FILE):
                 if not file.is_file():
                     raise SpaceError(f"{file}: no such file, system {renderer} needs model {name} (run `dvc repro`)")
@@ -43,9 +54,9 @@ class Models:
 class Ours:
     """Speech and portrait to motion, motion to frames."""
 
-    def __init__(self, name: str, models: Models) -> None:
-        self.name = name
-        self._models = models
+    def __init__(self, renderer: str, models: Models) -> None:
+        self.name = system_of(renderer)
+        self._renderer, self._models = renderer, models
 
     def render(self, assignment: Assignment) -> Rendering:
         """Head motion, blinks and gaze are generated from the assignment's seed, never taken from the recording."""
@@ -55,5 +66,5 @@ class Ours:
         motion = make_motion(
             load_motion_models(folder, params), portrait, speech, assignment.emotion, assignment.seed, params.animate, params.warp
         )
-        frames = render(RENDERERS[self.name], portrait, motion, speech, assignment.emotion, params, folder)
+        frames = render(self._renderer, portrait, motion, speech, assignment.emotion, params, folder)
         return Rendering(frames, motion.normalised, motion.pose, COMMENT)

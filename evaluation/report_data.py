@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.ablations import Row
 from evaluation.aggregate import by_column
 from evaluation.metrics import Metric
 from evaluation.systems import ENTRIES, Entry
@@ -19,7 +20,7 @@ class BenchmarkData:
 
     `meant_gaps` holds the lip openings (T,) that a system predicted, by (system, clip); `videos` and `posters` addresses of a
     sample video and of a still of it; `sheets` and `mouths` strips of frames by clip, each as (system's title, address);
-    `curves` the training curves by model, a column of numbers per name.
+    `curves` the training curves by model, a column of numbers per name; `ablations` of L2L by generator, where they were made.
     """
 
     clips: Sequence[SynthesizedClip]
@@ -38,6 +39,7 @@ class BenchmarkData:
     curves: Mapping[str, Mapping[str, Sequence[float | None]]] = field(default_factory=dict)
     stages: Sequence[Mapping[str, object]] = ()
     absences: Sequence[str] = ()
+    ablations: Mapping[str, Sequence[Row]] = field(default_factory=dict)
 
     @cached_property
     def systems(self) -> list[Entry]:

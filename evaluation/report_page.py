@@ -1,16 +1,17 @@
 """The benchmark page, assembled from `BenchmarkData`: pure, so that equal tables give equal bytes."""
 
 from evaluation import metrics
+from evaluation.ablations import ablation_table
 from evaluation.blocks import Figures, Gallery, Media, MediaGrid, MediaRow, Note, Stat, Strips, Tone
 from evaluation.html import Page, Provenance
 from evaluation.report_data import BenchmarkData
 from evaluation.report_plots import against, lip_traces, strips, training_curves
 from evaluation.report_tables import (
     HEADLINE,
+    MAIN,
     SHUFFLED,
     STILL,
     TRUTH,
-    WARP,
     clip_table,
     comparison_table,
     emotion_label,
@@ -41,6 +42,9 @@ def benchmark_page(data: BenchmarkData, settings: Report, provenance: Provenance
     _side_by_side(page, data, samples)
     _lips(page, data, samples)
     _clips(page, data, settings)
+    if data.ablations:
+        said = "What Landmarks2Latents owes to each of its inputs (`python -m benchmarks.l2l_ablations`)."
+        page.section("Ablations", said).add(*(ablation_table(name, rows) for name, rows in data.ablations.items()))
     curves = training_curves(data)
     if curves:
         page.section("Training", "Losses of the models that made these videos.").add(Figures(curves))
@@ -57,15 +61,15 @@ def _stats(data: BenchmarkData) -> list[Stat]:
     clips = {clip.clip_id: clip for clip in data.clips}
     seconds = frame_start_s(sum(clip.n_frames for clip in clips.values()))
     stats = [Stat("test clips", str(len(clips)), f"{seconds:.0f} s, {len({c.subject for c in clips.values()})} identities")]
-    ours, still = data.mean(WARP, metrics.LMD_MOUTH), data.mean(STILL, metrics.LMD_MOUTH)
+    ours, still = data.mean(MAIN, metrics.LMD_MOUTH), data.mean(STILL, metrics.LMD_MOUTH)
     if ours is not None and still:
         gain = 1 - ours / still
         stats.append(
             Stat(
-                "mouth distance against still", f"{-gain:+.0%}".replace("-", "−"), "ours, warp; lower is better", _tone(gain > 0)
+                "mouth distance against still", f"{-gain:+.0%}".replace("-", "−"), "ours; lower is better", _tone(gain > 0)
             )
         )
-    correlation, wrong = data.mean(WARP, metrics.LIP_CORRELATION), data.mean(SHUFFLED, metrics.LIP_CORRELATION)
+    correlation, wrong = data.mean(MAIN, metrics.LIP_CORRELATION), data.mean(SHUFFLED, metrics.LIP_CORRELATION)
     if correlation is not None:
         stats.append(
             Stat(
@@ -75,7 +79,7 @@ def _stats(data: BenchmarkData) -> list[Stat]:
                 _tone(correlation > (wrong or 0)),
             )
         )
-    sync, truth = data.mean(WARP, metrics.AV_AT_ZERO), data.mean(TRUTH, metrics.AV_AT_ZERO)
+    sync, truth = data.mean(MAIN, metrics.AV_AT_ZERO), data.mean(TRUTH, metrics.AV_AT_ZERO)
     if sync is not None:
         stats.append(Stat("A/V score at lag 0", number(sync, 2), f"ground truth: {number(truth, 2)}"))
     held = [ok for _, ok, _ in expectations(data)]
@@ -156,18 +160,18 @@ def _lips(page: Page, data: BenchmarkData, samples: list[str]) -> None:
 def _clips(page: Page, data: BenchmarkData, settings: Report) -> None:
     section = page.section("Clips", "Every clip of every system; nothing is left out of a mean without a row under failures.")
     section.add(clip_table(data))
-    worst = data.worst(WARP, metrics.LMD_MOUTH, settings.worst_clips)
+    worst = data.worst(MAIN, metrics.LMD_MOUTH, settings.worst_clips)
     media = [
         Media(
-            data.posters.get((WARP, clip_id), ""), clip_id,
-            [f"mouth distance {number(data.value(WARP, clip_id, metrics.LMD_MOUTH), metrics.LMD_MOUTH.digits)}",
-             f"lip-gap correlation {number(data.value(WARP, clip_id, metrics.LIP_CORRELATION), 2)}"],
+            data.posters.get((MAIN, clip_id), ""), clip_id,
+            [f"mouth distance {number(data.value(MAIN, clip_id, metrics.LMD_MOUTH), metrics.LMD_MOUTH.digits)}",
+             f"lip-gap correlation {number(data.value(MAIN, clip_id, metrics.LIP_CORRELATION), 2)}"],
             f"#{rank}", "warn",
         )
-        for rank, clip_id in enumerate(worst, start=1) if (WARP, clip_id) in data.posters
+        for rank, clip_id in enumerate(worst, start=1) if (MAIN, clip_id) in data.posters
     ]  # fmt: skip
     if media:
-        section.add(Gallery(media, title="Furthest from the recording (ours, warp; mouth distance)"))
+        section.add(Gallery(media, title="Furthest from the recording (ours; mouth distance)"))
     failures = failure_table(data)
     section.add(failures if failures else Note("No failures: every system has a value for every clip and metric.", "good"))
 

@@ -10,13 +10,16 @@ from evaluation.blocks import Figure
 from evaluation.html import SERIES
 from evaluation.metrics import Metric
 from evaluation.report_data import BenchmarkData
-from evaluation.report_tables import COMPACT, SHUFFLED, STILL, TRUTH, WARP
+from evaluation.report_tables import MAIN, SHUFFLED, STILL, TRUTH
 from evaluation.score_clip import REFERENCE
+from evaluation.systems import OURS, system_of
 from space_data.timebase import frame_start_s
+from space_models.generators import RENDERERS
 
-COLOURS = {WARP: SERIES[0], COMPACT: SERIES[3], SHUFFLED: SERIES[1], STILL: SERIES[7], TRUTH: SERIES[2]}
+COLOURS = {SHUFFLED: SERIES[1], STILL: SERIES[7], TRUTH: SERIES[2]}
+COLOURS |= {system: (SERIES[0], *SERIES[3:7])[i] for i, system in enumerate(OURS)}
 TRUTH_LINE = SERIES[2]
-SHORT_NAMES = {TRUTH: "truth", WARP: "warp", COMPACT: "compact", SHUFFLED: "shuffled", STILL: "still"}
+SHORT_NAMES = {TRUTH: "truth", SHUFFLED: "shuffled", STILL: "still"} | {system_of(name): name for name in RENDERERS}
 LEGEND = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
 ROOM_FOR_LEGEND = {"l": 52, "r": 16, "t": 40, "b": 44}
 
@@ -27,18 +30,18 @@ def lip_traces(data: BenchmarkData, clip_ids: Sequence[str]) -> list[Figure]:
     for clip_id in clip_ids:
         lines = [
             ("recording", data.gaps.get((REFERENCE, clip_id)), {"color": TRUTH_LINE, "width": 2.5}),
-            ("ours, meant", data.meant_gaps.get((WARP, clip_id)), {"color": COLOURS[WARP], "width": 2}),
+            ("ours, meant", data.meant_gaps.get((MAIN, clip_id)), {"color": COLOURS[MAIN], "width": 2}),
             (
                 "ours, seen",
-                data.gaps.get((WARP, clip_id)),
-                {"color": COLOURS[WARP], "width": 1.5, "dash": "dot"},
+                data.gaps.get((MAIN, clip_id)),
+                {"color": COLOURS[MAIN], "width": 1.5, "dash": "dot"},
             ),
         ]
         figure = go.Figure()
         for name, gap, line in lines:
             if gap is not None:
                 figure.add_trace(go.Scatter(x=[frame_start_s(i) for i in range(len(gap))], y=gap, name=name, line=line))
-        correlation = data.value(WARP, clip_id, metrics.LIP_CORRELATION)
+        correlation = data.value(MAIN, clip_id, metrics.LIP_CORRELATION)
         figure.update_layout(
             showlegend=True, legend=LEGEND, margin=ROOM_FOR_LEGEND, xaxis_title="seconds", yaxis_title="lip gap (IOD)"
         )
@@ -52,7 +55,7 @@ def against(data: BenchmarkData, metric: Metric, baseline: str) -> Figure:
     figure = go.Figure()
     titles = {entry.name: entry.title for entry in data.systems}
     values: list[float] = []
-    for ours in (WARP, COMPACT):
+    for ours in OURS:
         pairs = [(data.value(baseline, c, metric), data.value(ours, c, metric), c) for c in data.clip_ids]
         known = [(x, y, c) for x, y, c in pairs if x is not None and y is not None]
         if known:

@@ -18,6 +18,8 @@ from space_data.errors import SpaceError
 from space_data.landmarks import PoseTrack
 from space_data.media.container import MediaError
 from space_data.media.video import decode_video
+from space_data.params import Params
+from space_models.generators import RENDERERS, RendererEntry, in_use
 
 RgbImage = NDArray[np.uint8]
 
@@ -76,16 +78,33 @@ class Entry:
     description: str
 
 
+def system_of(renderer: str) -> str:
+    """The benchmark's name of our motion drawn by a renderer."""
+    return f"ours_{renderer}"
+
+
+def _ours(renderer: str, entry: RendererEntry) -> Entry:
+    path = "" if entry.generator is None else " through L2L"
+    return Entry(system_of(renderer), f"Ours, {renderer}", f"S2L, PoseGen and blinks{path}; {renderer} {entry.summary}.")
+
+
+OURS = tuple(system_of(renderer) for renderer in RENDERERS)
+"""Our systems, one per renderer; the default first."""
 ENTRIES = (
     Entry("ground_truth", "Ground truth", "The recording, encoded again: the floor that detector jitter and coding set."),
-    Entry("ours_warp", "Ours, warp", "S2L, PoseGen and blinks; the photo is warped. Equals `space animate`."),
-    Entry("ours_compact", "Ours, compact", "The same motion through L2L and the compact network."),
-    Entry("shuffled_audio", "Shuffled audio", "Ours (warp) hearing another clip's speech, scored against this clip's."),
+    *(_ours(renderer, entry) for renderer, entry in RENDERERS.items()),
+    Entry("shuffled_audio", "Shuffled audio", "Our first system hearing another clip's speech, scored against this clip's."),
     Entry("still", "Still portrait", "The first frame for the whole clip."),
 )
 """Systems in the order of the tables."""
 
 SYSTEM_NAMES = tuple(entry.name for entry in ENTRIES)
+
+
+def systems_in_use(params: Params) -> list[str]:
+    """Systems of the benchmark under these settings: not those of generators that no latents are made for."""
+    absent = set(OURS) - {system_of(renderer) for renderer in in_use(params)}
+    return [name for name in SYSTEM_NAMES if name not in absent]
 
 
 def first_frame(video: Path) -> RgbImage:

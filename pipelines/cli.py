@@ -17,6 +17,7 @@ from space_data.errors import SpaceError
 from space_data.files import lengths_in_words
 from space_data.params import load_params
 from space_data.schema import EMOTIONS, UNKNOWN
+from space_models.generators import DEFAULT_RENDERER, RENDERERS
 
 app = typer.Typer(
     help="Speech-driven portrait animation with controllable expression, and the curation of the video it learns from.",
@@ -46,11 +47,8 @@ ParamsFile = Annotated[
 Changes = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="A key that differs; may be repeated.")]
 
 
-class Renderer(StrEnum):
-    """What draws the pictures."""
-
-    warp = "warp"
-    compact = "compact"
+Renderer = StrEnum("Renderer", list(RENDERERS))  # type: ignore[misc]
+"""What draws the pictures."""
 
 
 class Encoder(StrEnum):
@@ -105,13 +103,16 @@ def animate(
         str, typer.Option(help="'generated' from the speech, 'still', or a Parquet file of a track written by --tracks.")
     ] = "generated",
     renderer: Annotated[
-        Renderer, typer.Option(help="'warp' moves the photo's own pixels; 'compact' is a small network.")
-    ] = Renderer.warp,
+        Renderer, typer.Option(help="; ".join(f"{name!r} {entry.summary}" for name, entry in RENDERERS.items()) + ".")
+    ] = Renderer(DEFAULT_RENDERER),
     speech_encoder: Annotated[
         Encoder | None, typer.Option(help="What hears the speech; auto: the best whose weights are here (`space weights list`).")
     ] = None,
     audio_track: AudioTrack = None,
     tracks: Annotated[Path | None, typer.Option(help="Also write landmarks and pose per frame to this Parquet file.")] = None,
+    models: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Trained models, e.g. the pipeline's `models` (default: the shipped ones).")
+    ] = None,
     params: ParamsFile = None,
     changes: Changes = [],  # noqa: B006
     quiet: Quiet = False,
@@ -122,13 +123,14 @@ def animate(
     (docs/responsible-use.md).
     """
     progress.setup(quiet)
+    from space_models.animate import ASSETS
     from space_models.animate import animate as run
 
     heard_by = [f"animate.speech_encoder={speech_encoder.value}"] if speech_encoder else []
     done = run(
         image=image, audio=audio, audio_track=audio_track, out=out, params=load_params(params, [*changes, *heard_by]),
         emotion=emotion, portrait_emotion=portrait_emotion, calibration=calibration, seed=seed, pose=pose,
-        renderer=renderer.value, tracks=tracks,
+        renderer=renderer.value, tracks=tracks, models=models or ASSETS,
     )  # fmt: skip
     if not quiet:
         progress.console.print(escape(str(done)), soft_wrap=True, highlight=False)

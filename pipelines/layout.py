@@ -141,10 +141,13 @@ class Layout:
         """``SegmentCrop`` rows (features)."""
         return self.features / "crops"
 
-    @property
-    def latents(self) -> Place:
-        """``LatentFrame`` rows: keypoints per frame (latents)."""
-        return self.stage("latents") / "frames"
+    def latents(self, generator: str) -> Place:
+        """``LatentFrame`` rows of one generator (latents)."""
+        return self.stage("latents") / "frames" / f"generator={generator}"
+
+    def latent_spec(self, generator: str) -> Path:
+        """What its latents are: ``LatentSpec`` as JSON (latents)."""
+        return self.stage("latents").local() / f"{generator}.json"
 
     def model(self, name: str) -> Path:
         """Folder of a model: ``weights.safetensors``, ``card.json``, ``metrics.json``, ``curves.csv``; trained here, so local."""
@@ -197,6 +200,11 @@ class Layout:
     def benchmark(self) -> Path:
         """Folder of the benchmark: ``metrics.json`` and ``plots/`` (evaluate), ``index.html`` and ``media/`` (report)."""
         return self.reports.local() / "benchmark"
+
+    @property
+    def l2l_ablations(self) -> Path:
+        """Tables of ``benchmarks.l2l_ablations`` by generator, where it was run; the benchmark page shows them."""
+        return self.reports.local() / "l2l"
 
     @property
     def audit(self) -> Place:

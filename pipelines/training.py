@@ -30,6 +30,7 @@ from space_data.params import Params, TrainedStage, Training
 from space_models.checkpoints import Card, save_model
 from space_models.curves import write_curves, write_metrics
 from space_models.devices import launch
+from space_models.stream import BlockPlan, ClipSource, ClipStream, InMemory, StatesOf
 from space_models.trainer import Batch, Result, Row, Schedule, Task, generator_for, train
 
 logger = logging.getLogger(__name__)
@@ -105,6 +106,19 @@ class TrainingStage:
             raise SpaceError(f"{self.layout.feature_clips}: no {what} of a training identity (see data.splits)")
         return [max(clips, key=len)] if self.overfit_one_clip else list(clips)
 
+    def stream(self, states: StatesOf | None = None) -> ClipSource:
+        """The training clips, a few row groups in memory (``training.stream_groups``); all of them, where they are no more; one
+        clip, where one is to be overfitted.
+
+        Args:
+            states: gives a speech encoder's states of clips, where the model hears those.
+        """
+        plan = BlockPlan(
+            self.training.stream_groups, self.training.stream_draws, self.training.micro_batches, self.section.seed
+        )
+        stream = ClipStream(self.layout.feature_split("train"), self.layout.feature_clips, plan, states)
+        return InMemory(self.learnt(stream.sample(), "clip")) if self.overfit_one_clip else stream
+
     def held_out(self, by_split: Mapping[str, Sequence[Clip]]) -> list[Clip]:
         """Clips for the figures: of the first split that has any, in the order given; none of a training identity."""
         for split, clips in by_split.items():
@@ -127,9 +141,11 @@ class TrainingStage:
             self._overfit(model, task, schedule)
             return False
         self.data_hash = data_hash
+        # ``training`` reaches the fingerprint by the schedule, without what only says where to run.
+        settings = self.section.model_dump(mode="json", exclude={"training"}) | {"config": repr(getattr(model, "config", None))}
         code = [module_version(module) for module in (type(model).__module__, type(task).__module__, LOOP)]
         self.result = train(
-            self.model_name, model, task, schedule, settings=self.section.model_dump(mode="json"), data_hash=data_hash,
+            self.model_name, model, task, schedule, settings=settings, data_hash=data_hash,
             code=" ".join(code), state_file=self.layout.training_state(self.model_name), live=self.layout.live(self.model_name),
             fabric=self.fabric,
         )  # fmt: skip

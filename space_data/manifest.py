@@ -189,5 +189,5 @@ def is_intact(place: Place, shard: Shard) -> bool:
     of its own stage again only if they were, and then replaces them."""
     intact = place.sha256() == shard.sha256
     if not intact:
-        place.touch()
+        place.mark_changed()
     return intact

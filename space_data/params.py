@@ -332,13 +332,63 @@ class TrainedStage(Section):
         return training.model_dump(mode="json", exclude_unset=True)
 
 
+class CompactLoss(Section):
+    """Weights of the loss of the `compact` generator."""
+
+    detail: Annotated[float, Field(ge=0)]
+    warped: Annotated[float, Field(ge=0)]
+    painted: Annotated[float, Field(ge=0)]
+    hidden: Annotated[float, Field(ge=0)]
+    landmarks: Annotated[float, Field(ge=0)]
+    absolute: Annotated[float, Field(ge=0)]
+    landmarks_until: Annotated[float, Field(gt=0, le=1)]
+    lips: Annotated[float, Field(ge=0)]
+    rigid: Annotated[float, Field(ge=0)]
+    delta: Annotated[float, Field(ge=0)]
+
+
+class CompactSampling(Section):
+    """Which pairs of frames the `compact` generator learns from, and how they are changed."""
+
+    lips: Annotated[float, Field(ge=0)]
+    blinks: Annotated[float, Field(ge=0)]
+    turned: Share
+    gain: tuple[Positive, Positive]
+    tint: Annotated[float, Field(ge=0)]
+    view_tint: Annotated[float, Field(ge=0)]
+    view_turn_deg: Annotated[float, Field(ge=0)]
+    view_zoom: Annotated[float, Field(ge=0)]
+    view_shift: Annotated[float, Field(ge=0)]
+
+
 class CompactStage(TrainedStage):
     """The `compact` generator: which weights, and how new ones are trained."""
 
     source: Literal["shipped", "train"]
-    size_px: Annotated[int, Field(ge=32, multiple_of=32)]
-    width: Annotated[int, Field(ge=4)]
+    start: Annotated[str | None, Field(description="folder of weights that training starts from; null: none")]
+    latent_size: Annotated[int, Field(ge=2)]
+    width: Annotated[int, Field(ge=8, multiple_of=8)]
     frames_per_clip: Annotated[int, Field(ge=2)]
+    loss: CompactLoss
+    sampling: CompactSampling
+
+
+class LatentsStage(Section):
+    """Which keypoint generators L2L is trained for, and where their networks run."""
+
+    generators: list[str]
+    device: str
+    pose_frames: Annotated[int, Field(ge=100)]
+
+
+class LivePortraitSettings(Section):
+    """Where the `liveportrait` generator's weights are, and how it runs."""
+
+    weights: str
+    batch: Count
+    precision: Literal["fp32", "bf16", "fp16"]
+    compile: bool
+    stitching: bool
 
 
 class S2LLoss(Section):
@@ -395,13 +445,19 @@ class Animate(Section):
 
 
 class L2LStage(TrainedStage):
-    """Landmarks to latents; the three switches are the paper's ablations."""
+    """Landmarks to latents; the first three switches are the paper's ablations."""
 
     use_audio: bool
     use_landmarks: bool
     normalise: bool
+    use_emotion: bool
+    s2l_share: Annotated[float, Field(ge=0, lt=1)]
+    other_take_share: Share
+    ridge_portraits: Count
     hidden: Count
     frames: Annotated[int, Field(ge=2)]
+    speech_decay: Annotated[float, Field(ge=0)]
+    emotion_decay: Annotated[float, Field(ge=0)]
 
 
 class Synthesize(Section):
@@ -449,6 +505,8 @@ class Params(Section):
     posegen: PoseGenStage
     animate: Animate
     generator: CompactStage
+    latents: LatentsStage
+    liveportrait: LivePortraitSettings
     l2l: L2LStage
     synthesize: Synthesize
     evaluate: Evaluate

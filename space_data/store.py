@@ -215,6 +215,13 @@ class Place:
             with contextlib.suppress(OSError):
                 os.utime(self.uri)
 
+    def mark_changed(self) -> None:
+        """Give the file the present as its time of change; in a bucket only a new object has one, so its bytes are put again."""
+        if self.is_remote:
+            self.put(self.read())
+        else:
+            self.touch()
+
     def files(self, suffix: str = "", below: bool = False) -> list["Place"]:
         """The files in this folder whose names end in ``suffix``, sorted; with ``below`` those of its folders, too.
 
@@ -276,8 +283,14 @@ def located(row: Row, root: Place, *fields: str) -> Row:
     """``row`` with the paths in ``fields``, which tables hold relative to ``root``, as URIs.
 
     Those that are whole already, since they lie elsewhere, and empty ones stay as they are.
+
+    Raises:
+        SpaceError: a path is whole though it lies below ``root``: once the corpus has been moved it would point nowhere.
     """
     paths = {name: getattr(row, name) for name in fields}
+    for name, path in paths.items():
+        if (os.path.isabs(path) or Place(path).is_remote) and (relative := below(path, root)) != path:
+            raise SpaceError(f"{name} {path}: a whole path in a table, need {relative}, relative to {root}")
     whole = {name: (root / path).uri for name, path in paths.items() if path and not Place(path).is_remote}
     return dataclasses.replace(row, **whole)  # type: ignore[type-var]
 

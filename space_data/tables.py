@@ -46,9 +46,9 @@ def columns_to_arrow(columns: Mapping[str, Any], row_class: type) -> pa.Table:
     arrays = []
     for field in schema:
         values = columns[field.name]
-        if pa.types.is_fixed_size_list(field.type):
-            flat = pa.array(np.ascontiguousarray(values, np.float32).reshape(-1))
-            arrays.append(pa.FixedSizeListArray.from_arrays(flat, type=field.type))
+        if is_vector(field.type):
+            flat = np.ascontiguousarray(values, np.float32)
+            arrays.append(_lists(flat.reshape(-1), [flat.shape[-1]] * len(flat), field.type))
         else:
             arrays.append(pa.array([values] * n if isinstance(values, str) else values, field.type))
     return pa.Table.from_arrays(arrays, schema=schema)
@@ -60,9 +60,9 @@ def to_arrow(rows: Sequence[Any], row_class: type) -> pa.Table:
     columns = []
     for field in schema:
         values = [getattr(row, field.name) for row in rows]
-        if pa.types.is_fixed_size_list(field.type):
+        if is_vector(field.type):
             flat = np.concatenate([np.asarray(v, np.float32).ravel() for v in values]) if values else np.zeros(0, np.float32)
-            columns.append(pa.FixedSizeListArray.from_arrays(pa.array(flat), type=field.type))
+            columns.append(_lists(flat, [np.size(v) for v in values], field.type))
         else:
             columns.append(pa.array(values, field.type))
     return pa.Table.from_arrays(columns, schema=schema)
@@ -73,7 +73,7 @@ def from_arrow(table: pa.Table, row_class: type[Row]) -> list[Row]:
     columns = {}
     for field in arrow_schema(row_class):  # type: ignore[arg-type]
         column = table.column(field.name)
-        if pa.types.is_fixed_size_list(field.type):
+        if is_vector(field.type):
             columns[field.name] = vectors(table, field.name)
         else:
             columns[field.name] = column.to_pylist()
@@ -82,10 +82,32 @@ def from_arrow(table: pa.Table, row_class: type[Row]) -> list[Row]:
 
 
 def vectors(table: pa.Table, column: str) -> np.ndarray:
-    """A fixed-size list column as one float32 array (rows, size), without a Python object per row."""
-    size = table.schema.field(column).type.list_size
-    flat = table.column(column).combine_chunks().flatten()
-    return np.asarray(flat, np.float32).reshape(-1, size)
+    """A column of vectors as one float32 array (rows, size), without a Python object per row.
+
+    Raises:
+        SpaceError: the vectors are of several sizes.
+    """
+    values = table.column(column).combine_chunks()
+    flat = np.asarray(values.flatten(), np.float32)
+    if pa.types.is_fixed_size_list(values.type):
+        return flat.reshape(-1, values.type.list_size)
+    sizes = pc.unique(pc.list_value_length(values)).to_pylist()
+    if len(sizes) > 1:
+        raise SpaceError(f"column {column}: vectors of {sorted(sizes)} numbers, need one size (tables of two generators mixed?)")
+    return flat.reshape(len(values), sizes[0] if sizes else 0)
+
+
+def is_vector(arrow_type: pa.DataType) -> bool:
+    """Whether a column holds lists of float32, of a fixed size or not."""
+    return pa.types.is_fixed_size_list(arrow_type) or pa.types.is_list(arrow_type)
+
+
+def _lists(flat: np.ndarray, sizes: Sequence[int], arrow_type: pa.DataType) -> pa.Array:
+    """An array of lists of these sizes, one after the other in ``flat``."""
+    if pa.types.is_fixed_size_list(arrow_type):
+        return pa.FixedSizeListArray.from_arrays(pa.array(flat), type=arrow_type)
+    offsets = pa.array(np.concatenate([[0], np.cumsum(sizes, dtype=np.int64)]), pa.int32())
+    return pa.ListArray.from_arrays(offsets, pa.array(flat, pa.float32()), type=arrow_type)
 
 
 def in_order(table: pa.Table, *columns: str) -> pa.Table:

@@ -1,7 +1,8 @@
 """`space animate`: one portrait and speech in, a talking video out. The benchmark's own systems run the same functions.
 
-    speech -> S2L -> normalised landmarks -> controls (blinks, gaze) -> PoseGen -> posed landmarks -> generator
-                                                                                    └ L2L -> keypoints (compact) ┘
+    speech -> S2L -> normalised landmarks -> controls (blinks, gaze), PoseGen -> tracks -> renderer
+
+A renderer draws the landmarks itself, or is a keypoint generator behind Landmarks2Latents (`space_models.generators`).
 """
 
 import logging
@@ -28,7 +29,7 @@ from space_data.timebase import AUDIO_HZ, fit_samples, frame_start_s, samples_to
 from space_models import controls
 from space_models.checkpoints import CARD_FILE, load_card
 from space_models.dataset import by_frame
-from space_models.generators.warp import WarpGenerator
+from space_models.generators import DEFAULT_RENDERER, RENDERERS, Tracks, find
 from space_models.portrait import Portrait, load_portrait
 from space_models.posegen.model import PoseGen, load_posegen
 from space_models.posegen.pose import apply_pose, relative_pose
@@ -46,7 +47,6 @@ SILENCE_DB = -60.0
 LEAST_SPEECH_S = 0.2
 TRAVEL_LIMIT_IOD, SCALE_LIMIT = 0.15, 0.06
 """How far generated motion may move the head: a portrait has nothing to show where the head leaves."""
-RENDERERS = ("warp", "compact")
 SOUND_HZ = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 """Rates at which players expect AAC; other sound goes into the video at the last one."""
 PICTURE_CRF = 12
@@ -226,18 +226,8 @@ def render(
     Raises:
         SpaceError: no such renderer.
     """
-    if renderer == "warp":
-        warp = WarpGenerator(params.warp)
-        return warp.render(warp.prepare(portrait), motion.posed)
-    if renderer == "compact":
-        from space_models.generators.compact import load_compact
-        from space_models.l2l import load_l2l
-
-        compact = load_compact(models / "compact")
-        state = compact.prepare(portrait)
-        l2l = load_l2l(models / "l2l")
-        return compact.render(state, l2l.predict(motion.posed, speech.features, emotion, portrait, state.keypoints))
-    raise SpaceError(f"renderer {renderer!r}: need one of {', '.join(RENDERERS)}")
+    drawing = find(RENDERERS, renderer, "renderer").load(models, params)
+    return drawing.render(drawing.prepare(portrait), Tracks(motion.normalised, motion.pose, speech.features, emotion))
 
 
 def write_tracks(path: Path, motion: Motion) -> None:
@@ -272,7 +262,7 @@ def animate(
     calibration: Path | None = None,
     seed: int = 0,
     pose: str = "generated",
-    renderer: str = "warp",
+    renderer: str = DEFAULT_RENDERER,
     tracks: Path | None = None,
     models: Path = ASSETS,
 ) -> str:

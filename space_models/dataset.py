@@ -4,12 +4,13 @@ import dataclasses
 import hashlib
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from space_data.errors import SpaceError
@@ -17,7 +18,7 @@ from space_data.landmarks import N_LANDMARKS
 from space_data.schema import EMOTIONS, FeatureClip, FeatureFrame, emotion_known
 from space_data.speech import MEL_BANDS
 from space_data.store import Place
-from space_data.tables import by_clip, read_arrow, read_table, vectors
+from space_data.tables import by_clip, from_arrow, has_table, read_arrow, vectors
 from space_data.timebase import FEATURES_PER_FRAME
 from space_models.retarget import neutral_of
 
@@ -68,25 +69,33 @@ class Features:
     data_hash: str
 
     @staticmethod
-    def read(frames: Place, clips: Place, speech: Iterable[tuple[str, NDArray[np.float32]]] = ()) -> "Features":
+    def read(
+        frames: Place, clips: Place, speech: Iterable[tuple[str, NDArray[np.float32]]] = (), splits: Sequence[str] | None = None
+    ) -> "Features":
         """Read the tables of stage ``features``; clips under a second are left out.
 
         Args:
             frames: folder of the frame table.
             clips: the clip table.
             speech: states of a speech encoder by clip id (``speech_states.stream_speech``), (T, P, W) each.
+            splits: read no others; there may be no clips of these.
 
         Raises:
-            SpaceError: a table is missing, or holds no clip long enough.
+            SpaceError: a table is missing, or all of it holds no clip long enough.
         """
         states = {clip_id: each.astype(np.float16) for clip_id, each in speech}
-        rows = {row.clip_id: row for row in read_table(clips, FeatureClip)}
+        about = read_arrow(clips, FeatureClip)
+        if splits is not None:
+            about = about.filter(pc.field("split").isin(list(splits)))
+        rows = {row.clip_id: row for row in from_arrow(about, FeatureClip)}
+        parts = [frames] if splits is None else [part for split in splits if has_table(part := frames / f"split={split}")]
         found = [
             track_clip(rows[clip_id], table, states.get(clip_id))
-            for clip_id, table in by_clip(read_arrow(frames, FeatureFrame, FRAME_COLUMNS))
+            for part in parts
+            for clip_id, table in by_clip(read_arrow(part, FeatureFrame, FRAME_COLUMNS))
             if len(table) >= SHORTEST_FRAMES
         ]
-        if not found:
+        if not found and splits is None:
             raise SpaceError(f"{clips}: no clip of at least {SHORTEST_FRAMES} frames to learn from")
         found.sort(key=lambda c: c.clip.clip_id)
         return Features(tuple(found), hash_of(found))

@@ -12,7 +12,7 @@ A set of no more than ``groups`` row groups is one block that stays: all that fi
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
@@ -32,6 +32,8 @@ from space_models.dataset import FRAME_COLUMNS, SHORTEST_FRAMES, TrackClip, by_s
 
 logger = logging.getLogger(__name__)
 
+StatesOf = Callable[[Sequence[str]], Iterable[tuple[str, NDArray[np.float32]]]]
+"""Clip ids → (clip id, states (T, P, W)) of these and perhaps of others (``speech_states.stream_speech``)."""
 KINDS = ("video", "speech_only")
 FEW_PEOPLE = 16
 
@@ -55,8 +57,26 @@ class ClipSource(Protocol):
     def kinds(self) -> tuple[str, ...]:
         """Those of ``video``, ``speech_only`` that there are, in this order."""
 
+    @property
+    def n_frames(self) -> int:
+        """Of all clips."""
+
+    @property
+    def emotions(self) -> NDArray[np.float32]:
+        """Of all clips, (clips, 9)."""
+
+    @property
+    def data_hash(self) -> str:
+        """Hash of all frames and labels."""
+
+    def __len__(self) -> int:
+        """Number of clips."""
+
     def block(self, kind: str, draw: int) -> Block:
         """Clips of a kind that micro-batch ``draw`` (``trainer.Task.batch``) is drawn from."""
+
+    def sample(self) -> list[TrackClip]:
+        """Clips for means and units of the set, in order of their ids: those of the first step's blocks; all, if that is one."""
 
 
 class InMemory:
@@ -65,8 +85,28 @@ class InMemory:
     def __init__(self, clips: Sequence[TrackClip]) -> None:
         ordered = sorted(clips, key=lambda c: c.clip.clip_id)
         by_kind = {kind: Block(tuple(c for c in ordered if c.clip.kind == kind)) for kind in KINDS}
+        self._clips = ordered
         self._blocks = {kind: block for kind, block in by_kind.items() if block.clips}
         self.kinds = tuple(self._blocks)
+        self.n_frames = sum(map(len, ordered))
+
+    def __len__(self) -> int:
+        """Number of clips."""
+        return len(self._clips)
+
+    @property
+    def emotions(self) -> NDArray[np.float32]:
+        """Of all clips, (clips, 9)."""
+        return np.stack([c.clip.emotion for c in self._clips])
+
+    @property
+    def data_hash(self) -> str:
+        """Hash of all frames and labels."""
+        return hash_of(self._clips)
+
+    def sample(self) -> list[TrackClip]:
+        """All of them."""
+        return list(self._clips)
 
     def block(self, kind: str, draw: int) -> Block:
         """Always the same."""
@@ -120,18 +160,19 @@ class _Group:
 class ClipStream:
     """Blocks of clips of one split (``ClipSource``); the next block is read by a thread while this one is drawn from."""
 
-    def __init__(self, frames: Place, clips: Place, plan: BlockPlan) -> None:
+    def __init__(self, frames: Place, clips: Place, plan: BlockPlan, states: StatesOf | None = None) -> None:
         """Look up which clips lie where; no frames are read yet.
 
         Args:
             frames: folder of one split's ``FeatureFrame`` shards.
             clips: ``FeatureClip`` rows; clips under a second are left out.
             plan: see ``BlockPlan``.
+            states: gives a speech encoder's states of clips, where models hear those.
 
         Raises:
             SpaceError: a table is missing, holds no clip long enough, or cuts clips in two; the plan has too few groups.
         """
-        self._frames, self._clips, self._plan = frames, clips, plan
+        self._frames, self._clips, self._plan, self._states = frames, clips, plan, states
         self._about = read_arrow(clips, FeatureClip)
         groups = _groups(frames, self._about)
         of_kind = {name: pc.equal(self._about.column("kind"), name).to_numpy() for name in KINDS}
@@ -168,25 +209,26 @@ class ClipStream:
 
     def block(self, kind: str, draw: int) -> Block:
         """Clips of a kind that micro-batch ``draw`` is drawn from; begins to read those that come after them."""
-        now, after = ((kind, *self._groups_of(kind, each)) for each in (draw, draw + self._plan.stay))
-        for key in [key for key in self._read if key[:2] == now[:2] and key[2] not in (now[2], after[2])]:
+        micro_batch, now, groups_now = self._groups_of(kind, draw)
+        _, after, groups_after = self._groups_of(kind, draw + self._plan.stay)
+        for key in [key for key in self._read if key[:2] == (kind, micro_batch) and key[2] not in (now, after)]:
             del self._read[key]
-        for *key, numbers in (now, after):
-            if tuple(key) not in self._read:
-                self._read[tuple(key)] = self._reader.submit(self._block_of, kind, numbers)  # type: ignore[index]
-        return self._read[now[:3]].result()
+        for number, groups in ((now, groups_now), (after, groups_after)):
+            if (kind, micro_batch, number) not in self._read:
+                self._read[kind, micro_batch, number] = self._reader.submit(self._block_of, kind, groups)
+        return self._read[kind, micro_batch, now].result()
 
     def sample(self) -> list[TrackClip]:
-        """The clips of the first step's blocks: for means and units of the set; all of it, where it is one block."""
+        """The clips of the first step's blocks, in order of their ids; all, where they are one block."""
         blocks = {id(b): b for kind in self.kinds for b in (self.block(kind, v) for v in range(self._plan.micro_batches))}
-        return [clip for block in blocks.values() for clip in block.clips]
+        return sorted((clip for block in blocks.values() for clip in block.clips), key=lambda c: c.clip.clip_id)
 
     @property
     def data_hash(self) -> str:
         """Hash of frames and labels. Of a set in one block: of its clips, however they are sharded. Of a larger one: from the
         hashes that were stored when its shards were written, on which the order of its clips depends, too."""
         if self.is_whole:
-            return hash_of(sorted(self.sample(), key=lambda c: c.clip.clip_id))
+            return hash_of(self.sample())
         return hash_of([shard.sha256 for table in (self._frames, self._clips) for shard in shards_of(table)])
 
     def _groups_of(self, kind: str, draw: int) -> tuple[int, int, NDArray[np.int64]]:
@@ -196,10 +238,12 @@ class ClipStream:
         groups = sorted((self._pools[kind][i] for i in numbers), key=lambda g: (g.file.uri, g.number))
         lines = np.concatenate([g.lines for g in groups])
         rows = {row.clip_id: row for row in from_arrow(self._about.take(lines), FeatureClip) if row.kind == kind}
+        states = {} if self._states is None else {name: each.astype(np.float16) for name, each in self._states(list(rows))}
         found = []
         for file in dict.fromkeys(g.file for g in groups):
             for table in read_groups(file, [g.number for g in groups if g.file == file], FRAME_COLUMNS):
-                found += [track_clip(rows[clip_id], own) for clip_id, own in by_clip(table) if clip_id in rows]
+                own = ((clip_id, part) for clip_id, part in by_clip(table) if clip_id in rows)
+                found += [track_clip(rows[clip_id], part, states.get(clip_id)) for clip_id, part in own]
         return Block(tuple(sorted(found, key=lambda c: c.clip.clip_id)))
 
     def _tell(self) -> None:

@@ -11,6 +11,7 @@ import yaml
 from docs.make_dvc import DVC, code_of, page
 from pipelines.job.keys import FIRST_PARTY
 from space_data.params import Params, Section, load_params
+from space_models.generators import GENERATORS, RENDERERS
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted(path for package in FIRST_PARTY for path in (ROOT / package).rglob("*.py"))
@@ -83,6 +84,27 @@ def test_errors_are_never_swallowed(path: Path) -> None:
 
 def test_dvc_yaml_is_what_the_code_reaches() -> None:
     assert (ROOT / "dvc.yaml").read_text() == page(), "run `python -m docs.make_dvc`"
+
+
+GENERATORS_OWN = ("space_models/generators/", "pipelines/stages/generator.py")
+"""Where a renderer may be named: its package, and the stage that trains the one that is ours."""
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_only_the_registry_names_a_renderer(path: Path) -> None:
+    if str(path.relative_to(ROOT)).startswith(GENERATORS_OWN):
+        return
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            assert node.value.removeprefix("ours_") not in RENDERERS, f"line {node.lineno}: take {node.value!r} from the registry"
+        if isinstance(node, ast.ImportFrom) and node.module and node.module.startswith("space_models.generators."):
+            raise AssertionError(f"line {node.lineno}: {node.module} is imported outside its package (use the registry)")
+
+
+def test_every_generator_says_what_it_is() -> None:
+    assert set(GENERATORS) == {entry.generator for entry in RENDERERS.values() if entry.generator}
+    for name, entry in RENDERERS.items():
+        assert entry.summary and entry.section in {None, *Params.model_fields}, name
 
 
 OF_RAW_FILES = {"features": {"corpus"}}

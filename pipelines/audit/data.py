@@ -1,7 +1,7 @@
 """What the audit page is made from: the tables of a run as columns, never as a Python object per segment."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,17 +10,27 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from pipelines.deciding.rules import Judgement, Mask, Values, evidence, judge
+from pipelines.deciding.rules import RECORDING, RULES, Evidence, Judgement, Mask, Values, evidence, judge
 from pipelines.layout import Layout
 from space_data.errors import SpaceError
 from space_data.params import Params
 from space_data.schema import FAILED, KEPT, STATUSES, Clip, Decision, LedgerRow, Measure, SegmentSync, SyncNetScore, arrow_schema
 from space_data.store import Place
-from space_data.tables import has_table, in_order, read_arrow
+from space_data.tables import has_table, in_order, read_arrow, table_files
 
 HOUR_S = 3600.0
 LABELS = ("dataset", "subject", "emotion", "language", "sex")
 CLIP_COLUMNS = ["clip_id", *LABELS, "duration_s", "annotated_offset_frames"]
+SEGMENT_COLUMNS = ["clip_id", "source_clip_id", "first_frame", "end_frame", "start_s", "end_s"]
+JUDGED_COLUMNS = [
+    name for name in Measure.__dataclass_fields__
+    if name in {rule.column for rule in RULES} | {
+        *SEGMENT_COLUMNS, "dataset", "screened", "has_audio", "audio_s", "video_s", "length_s", "width_px", "height_px",
+    }
+]  # fmt: skip
+"""Columns of ``Measure`` that the rules, and the page, look at."""
+SYNC_COLUMNS = ["clip_id", "scorer", "offset_frames", "zero_frames", "confidence", "threshold", *RECORDING]
+ROWS_AT_ONCE = 100_000
 LEDGER_COLUMNS = ["clip_id", "status", "reason", "value", "threshold", "detail"]
 UNLABELLED = "(not labelled)"
 
@@ -56,14 +66,13 @@ class Audit:
         Raises:
             SpaceError: the decisions on the disk are not those that ``params.filter`` gives.
         """
-        measures = in_order(read_arrow(layout.measures, Measure), "clip_id")
-        sync = table_if_there(layout.sync_segments, SegmentSync)
-        judgement = judge(evidence(measures, sync), params.filter)
+        sync = table_if_there(layout.sync_segments, SegmentSync, SYNC_COLUMNS)
+        found, segments = joined([(evidence(some, sync), some.select(SEGMENT_COLUMNS)) for some in _measures(layout)])
+        judgement = judge(found, params.filter)
         status = in_order(read_arrow(layout.decisions, Decision, ["clip_id", "status"]), "clip_id").column("status")
         if not np.array_equal(np.asarray(pc.equal(status, KEPT)), judgement.kept):
             raise SpaceError(f"{layout.decisions}: decided under other bounds (run `python -m pipelines.stages filter`)")
         clips = read_arrow(layout.clips, Clip, CLIP_COLUMNS)
-        segments = measures.select(["clip_id", "source_clip_id", "first_frame", "end_frame", "start_s", "end_s"])
         lengths = (
             (segments.column("clip_id").combine_chunks(), judgement.evidence.columns["length_s"]),
             (clips.column("clip_id").combine_chunks(), np.asarray(clips.column("duration_s"))),
@@ -126,8 +135,42 @@ class Audit:
         return arrow_schema(LedgerRow).empty_table().select([*LEDGER_COLUMNS, "stage"])
 
 
-def table_if_there(path: Place, row_class: type) -> pa.Table:
-    return read_arrow(path, row_class) if has_table(path) else arrow_schema(row_class).empty_table()
+def table_if_there(path: Place, row_class: type, columns: list[str] | None = None) -> pa.Table:
+    """A table; an empty one if no stage has written it."""
+    names = columns or arrow_schema(row_class).names
+    return read_arrow(path, row_class, columns) if has_table(path) else arrow_schema(row_class).empty_table().select(names)
+
+
+def _measures(layout: Layout) -> Iterator[pa.Table]:
+    """``Measure`` rows, some shards at a time: a million of them take a gigabyte, sorted two."""
+    waiting: list[pa.Table] = []
+    for file in table_files(layout.measures):
+        waiting.append(read_arrow(file, Measure, JUDGED_COLUMNS))
+        if sum(shard.num_rows for shard in waiting) >= ROWS_AT_ONCE:
+            yield pa.concat_tables(waiting)
+            waiting.clear()
+    if waiting:
+        yield pa.concat_tables(waiting)
+
+
+def joined(parts: list[tuple[Evidence, pa.Table]]) -> tuple[Evidence, pa.Table]:
+    """Evidence and rows of all segments, sorted by id; ``parts`` is emptied, column by column."""
+    segments = pa.concat_tables([table for _, table in parts]).combine_chunks()
+    found = [evidence for evidence, _ in parts]
+    parts.clear()
+    order = np.asarray(pc.sort_indices(segments.column("clip_id")))
+    segments = in_order(segments, "clip_id")
+    datasets = sorted({name for part in found for name in part.datasets})
+    codes = [np.array([datasets.index(name) for name in part.datasets], np.int64)[part.dataset] for part in found]
+    return Evidence(
+        segments.column("clip_id").combine_chunks(),
+        {name: np.concatenate([part.columns.pop(name) for part in found])[order] for name in list(found[0].columns)},
+        tuple(datasets),
+        np.concatenate(codes)[order],
+        np.concatenate([part.has_audio for part in found])[order],
+        np.concatenate([part.has_sync for part in found])[order],
+        pa.concat_arrays([part.screened for part in found]).take(pa.array(order)),
+    ), segments  # fmt: skip
 
 
 def _fates(layout: Layout, stage: str, lengths: Sequence[tuple[pa.Array, Values]]) -> StageFates:

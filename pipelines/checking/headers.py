@@ -4,8 +4,9 @@ from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass
 
-from pipelines.job.pool import Answer, Died, IsolatedPool, Raised, Returned, TimedOut
+from pipelines.job.pool import Answer, Died, IsolatedPool, TimedOut
 from pipelines.job.unit import FunctionName
+from pipelines.job.worker import Raised, Returned
 from pipelines.readers.listing import PART_SLACK_S, Finding, Source
 from pipelines.readers.voxceleb2 import annotated_frames
 from space_data import progress

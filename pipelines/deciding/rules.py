@@ -186,7 +186,7 @@ def evidence(measures: pa.Table, sync: pa.Table) -> Evidence:
     def of_sync(name: str) -> Values:
         return np.where(has_sync, floats(matched, name), np.nan) if matched is not None else np.full(len(ids), np.nan)
 
-    columns |= {name: of_sync(name) for name in ("confidence", "offset_frames", "threshold", *RECORDING)}
+    columns |= {name: of_sync(name) for name in ("confidence", "offset_frames", "zero_frames", "threshold", *RECORDING)}
     columns |= _sure_offsets(columns)
     columns["notes"] = np.full(len(ids), np.nan)  # depend on the bounds: `judge` counts them
     names = measures.column("dataset").combine_chunks().dictionary_encode()
@@ -206,7 +206,7 @@ def _sure_offsets(of_sync: dict[str, Values]) -> dict[str, Values]:
     threshold but clearly best beyond the usual lags, the sound lies there or belongs to somebody else: that is no offset to
     correct, but one that rejects. A segment that is sure of another offset than its recording is in doubt.
     """
-    confidence, own = of_sync["confidence"], of_sync["offset_frames"]
+    confidence, own = of_sync["confidence"], of_sync["offset_frames"] - of_sync["zero_frames"]
     whole, whole_confidence, threshold, lead = (of_sync[name] for name in RECORDING)
     is_own, is_whole = confidence >= of_sync["threshold"], whole_confidence >= threshold
     signed = np.where(is_whole, whole, np.where(is_own, own, np.nan))

@@ -17,7 +17,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
@@ -36,7 +36,7 @@ from pipelines.job.faults import BACK_OFF_S, environment_fault, patiently
 from pipelines.job.keys import code_version
 from pipelines.job.machine import machine
 from pipelines.job.packs import write_pack
-from pipelines.job.pool import Answer, IsolatedPool, Returned
+from pipelines.job.pool import Answer, IsolatedPool
 from pipelines.job.scratch import remove_scratch, scratch_of
 from pipelines.job.serve import Work, outcome_of, serve
 from pipelines.job.shards import (
@@ -50,6 +50,7 @@ from pipelines.job.shards import (
 )  # fmt: skip
 from pipelines.job.stage import Context, Stage
 from pipelines.job.unit import EnvironmentFault, FunctionName, Outcome, Unit
+from pipelines.job.worker import Returned
 from space_data.errors import SpaceError
 from space_data.params import Job
 from space_data.store import Place, forget_copies
@@ -336,9 +337,9 @@ class RunPacks(_OfRun):
 class WriteParts(_OfRun):
     """Shard → its tables and its report."""
 
-    def process(self, part_and_marks: tuple[int, object]) -> None:
-        """Write one shard."""
-        run, part = self._run, part_and_marks[0]
+    def process(self, part: int, all_packs_have_run: Iterable[int]) -> None:
+        """Write one shard; the marks of the packs are there to be waited for."""
+        run = self._run
 
         def write() -> None:
             run.note(REPORTS, f"{part:05d}", asdict(write_part(run.stage, run.context, part)))
@@ -357,7 +358,8 @@ def _pool_of(run: Run) -> IsolatedPool:
     work = Work(FunctionName.of(run.stage.function), run.stage.settings(run.context.params))
     with _lock:
         pool, users = _pools.get(run.run_id, (None, 0))
-        pool = pool or IsolatedPool(FunctionName.of(serve), job.processes, job.memory_gb, (work,))
+        modules = (work.function.module, *run.stage.modules)
+        pool = pool or IsolatedPool(FunctionName.of(serve), job.processes, job.memory_gb, (work,), modules)
         _pools[run.run_id] = pool, users + 1
         return pool
 
@@ -431,15 +433,8 @@ def _graph(run: Run) -> beam.Pipeline:
     pipeline = beam.Pipeline(options=beam_options(run.context.params.job.beam))
     shards = pipeline | "Parts" >> beam.Create(parts, reshuffle=False) | "Spread parts" >> beam.Reshuffle()
     packs = shards | "Plan" >> beam.ParDo(PlanParts(run)) | "Spread packs" >> beam.Reshuffle()
-    ran = packs | "Run packs" >> beam.ParDo(RunPacks(run)) | "All packs have run" >> beam.combiners.Count.Globally()
-    (
-        pipeline
-        | "Parts to write" >> beam.Create(parts, reshuffle=False)
-        | "After all packs" >> beam.Map(lambda part, _: part, beam.pvalue.AsSingleton(ran))
-        | "Spread writing" >> beam.Map(lambda part: (part, None))
-        | "One writer per part" >> beam.GroupByKey()
-        | "Write" >> beam.ParDo(WriteParts(run))
-    )
+    ran = packs | "Run packs" >> beam.ParDo(RunPacks(run))
+    _ = shards | "Write" >> beam.ParDo(WriteParts(run), all_packs_have_run=beam.pvalue.AsIter(ran))
     return pipeline
 
 

@@ -1,52 +1,31 @@
 """A pool of worker processes in which a native crash or a hang costs one task, not the job.
 
 ``concurrent.futures.ProcessPoolExecutor`` breaks as a whole when one worker dies and cannot stop a task that hangs. Here each
-worker is a thread that owns one spawned process and talks to it over a pipe: when the process dies or exceeds its time, that
+worker is a thread that owns one process and talks to it over a pipe: when the process dies or exceeds its time, that
 one task is answered with a ``Died`` or ``TimedOut`` and the thread starts a new process. No process outlives its maker.
 """
 
 import contextlib
-import ctypes
-import faulthandler
-import logging
-import multiprocessing
+import fcntl
 import os
 import queue
-import resource
-import signal
+import socket
 import tempfile
 import threading
-import traceback
+from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from multiprocessing import Pipe
 from typing import Any
 
+from pipelines.job.forkserver import start_worker
 from pipelines.job.unit import FunctionName
+from pipelines.job.worker import Raised, Returned, Setup
 
 START_TIMEOUT_S = 300.0
 """A worker that cannot even import its modules in this time is broken."""
 LOG_TAIL_CHARACTERS = 8000
 """Of what a dead process said: a native abort tells its reason before two stacks and a list of modules."""
-PR_SET_PDEATHSIG = 1
-ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
-"""The number of processes alone decides how many cores are busy; and sums do not depend on a thread count."""
-
-_starting = threading.Lock()
-
-
-@dataclass(frozen=True)
-class Returned:
-    """The task's return value, and what it logged as a warning or worse."""
-
-    value: Any
-    warnings: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Raised:
-    """The task raised; ``trace`` is the traceback as text."""
-
-    trace: str
 
 
 @dataclass(frozen=True)
@@ -67,93 +46,37 @@ class TimedOut:
 Answer = Returned | Raised | Died | TimedOut
 
 
-class _WarningList(logging.Handler):
-    def __init__(self) -> None:
-        super().__init__(logging.WARNING)
-        self.messages: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.messages.append(record.getMessage())
-
-
-def die_with_parent(parent_id: int) -> None:
-    """Have the kernel kill this process when the thread that made it ends, however that ends."""
-    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent_id:  # it ended before the kernel was told
-        os._exit(1)
-
-
-def limit_memory(limit_gb: float) -> None:
-    """Let what would take more raise a ``MemoryError`` (or end this process), before the machine runs out."""
-    limit = int(limit_gb * 1e9)
-    resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
-
-
-def _serve(
-    connection: Any, function_name: FunctionName, given: tuple[Any, ...], log_path: str, parent_id: int, memory_gb: float
-) -> None:
-    """Body of a worker process: answer tasks until the pipe closes."""
-    die_with_parent(parent_id)
-    limit_memory(memory_gb)
-    log_file = os.open(log_path, os.O_WRONLY | os.O_APPEND)
-    os.unlink(log_path)  # the parent holds it open: nothing is left, whoever is killed
-    os.dup2(log_file, 2)  # native libraries write there; the console belongs to the progress bar
-    faulthandler.enable()
-    warnings = _WarningList()
-    logging.basicConfig(handlers=[warnings], level=logging.WARNING, force=True)
-    try:
-        import cv2
-
-        cv2.setNumThreads(1)
-        function = function_name.load()
-        connection.send(Returned(None, ()))
-        while True:
-            arguments = connection.recv()
-            warnings.messages.clear()
-            os.ftruncate(2, 0)  # what was said of other tasks says nothing of this one
-            try:
-                answer: Answer = Returned(function(*given, *arguments), tuple(warnings.messages))
-            except Exception:  # the boundary: whatever a task raises becomes its answer, with its traceback
-                answer = Raised(traceback.format_exc())
-            connection.send(answer)
-    except (EOFError, BrokenPipeError, KeyboardInterrupt):
-        return  # the parent is done, or gone
-
-
 class _Worker:
     """One process and the pipe to it."""
 
-    def __init__(self, function_name: FunctionName, given: tuple[Any, ...], memory_gb: float) -> None:
-        context = multiprocessing.get_context("spawn")
-        self._connection, other_end = context.Pipe()
-        handle, log_path = tempfile.mkstemp(prefix="space-worker-", suffix=".log")
-        self._log = os.fdopen(handle, errors="replace")
-        arguments = (other_end, function_name, given, log_path, os.getpid(), memory_gb)
-        self._process = context.Process(target=_serve, args=arguments, daemon=True)
-        with _starting:
-            before = {name: os.environ.get(name) for name in ONE_THREAD}
-            os.environ.update(ONE_THREAD)
-            try:
-                self._process.start()
-            finally:
-                for name, value in before.items():
-                    if value is None:
-                        del os.environ[name]
-                    else:
-                        os.environ[name] = value
-        other_end.close()
+    def __init__(self, setup: Setup, modules: Sequence[str]) -> None:
+        self._log = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 (no name: nothing is left, whoever is killed)
+        fcntl.fcntl(self._log, fcntl.F_SETFL, os.O_APPEND)  # the process empties it between two tasks
+        self._closing = threading.Lock()
+        self._connection, other_end = Pipe()
+        with other_end:
+            self._child = start_worker(other_end, self._log.fileno(), modules)
+        with contextlib.suppress(BrokenPipeError):  # it could not be made: `wait_ready` says why
+            self._connection.send(setup)
 
     @property
     def is_alive(self) -> bool:
         """Whether the process runs: one may be killed between two tasks, which is not the next one's fault."""
-        return self._process.is_alive()
+        return self._child.is_alive
 
     def wait_ready(self) -> None:
-        """Wait until the process has imported its modules; RuntimeError with its last words if it cannot."""
+        """Wait until the process has imported its modules.
+
+        Raises:
+            RuntimeError: with its last words, if it cannot.
+            OSError: no process can be had.
+        """
         answer = self._receive(START_TIMEOUT_S)
         if isinstance(answer, Died):
             last_words = answer.log.strip().splitlines()[-1:]
             raise RuntimeError(" ".join([f"worker process does not start: exit code {answer.exit_code}", *last_words]))
+        if isinstance(answer, TimedOut) and not self._child.has_begun:
+            self._child.end_server()
         if not isinstance(answer, Returned):
             raise RuntimeError(f"worker process does not start: {answer}")
 
@@ -169,19 +92,26 @@ class _Worker:
                 return TimedOut(limit_s)
             return self._connection.recv()
         except (EOFError, ConnectionResetError):
-            self._process.join()
+            exit_code = self._child.exit_code()
             self._log.seek(0)
-            return Died(self._process.exitcode, self._log.read()[-LOG_TAIL_CHARACTERS:])
+            return Died(exit_code, self._log.read()[-LOG_TAIL_CHARACTERS:])
 
     def kill(self) -> None:
         """Have the process end; whoever waits for its answer gets ``Died``."""
-        self._process.kill()
+        with self._closing:
+            if not self._connection.closed:
+                with socket.socket(fileno=os.dup(self._connection.fileno())) as pipe, contextlib.suppress(OSError):
+                    pipe.shutdown(socket.SHUT_RDWR)  # one that has not begun finds this
+                self._child.kill()
 
     def close(self) -> None:
         """End the process, at once."""
-        self._connection.close()
-        self._process.kill()
-        self._process.join()
+        with self._closing:
+            self._connection.close()
+            self._child.kill()
+        with contextlib.suppress(OSError):  # it was never made
+            self._child.exit_code()
+        self._child.close()
         self._log.close()
 
 
@@ -193,10 +123,14 @@ class IsolatedPool:
         workers: number of processes; started when tasks arrive.
         memory_gb: data that one process may hold.
         given: the function's first arguments, the same for every task: a process gets them once.
+        modules: what the function will import, beside its own module.
     """
 
-    def __init__(self, function_name: FunctionName, workers: int, memory_gb: float, given: tuple[Any, ...] = ()) -> None:
-        self._function_name, self._given = function_name, given
+    def __init__(
+        self, function_name: FunctionName, workers: int, memory_gb: float, given: tuple[Any, ...] = (),
+        modules: Sequence[str] = (),
+    ) -> None:  # fmt: skip
+        self._function_name, self._given, self._modules = function_name, given, (function_name.module, *modules)
         self._workers, self._memory_gb = workers, memory_gb
         self._tasks: queue.SimpleQueue[tuple[Future[Answer], tuple[Any, ...], float] | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
@@ -239,7 +173,8 @@ class IsolatedPool:
         self._end(worker)
 
     def _start(self) -> _Worker:
-        worker = _Worker(self._function_name, self._given, self._memory_gb)
+        setup = Setup(self._function_name, self._given, self._memory_gb, os.getcwd(), dict(os.environ))
+        worker = _Worker(setup, self._modules)
         self._running.add(worker)
         try:
             worker.wait_ready()

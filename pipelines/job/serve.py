@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.job.faults import check_inputs, environment_fault
-from pipelines.job.pool import Answer, Died, Raised, Returned, TimedOut
+from pipelines.job.pool import Answer, Died, TimedOut
 from pipelines.job.unit import EnvironmentFault, FunctionName, Outcome, Rejected, Unit
+from pipelines.job.worker import Raised, Returned
 from space_data.errors import SpaceError
 from space_data.schema import FAILED, REJECTED
 from space_data.store import forget_copies

@@ -110,6 +110,8 @@ class Stage:
     outputs: str = ""
     """table whose clip ids the next stage gets; empty: the kept ids of the ledger"""
 
+    modules: tuple[str, ...] = ()
+    """what the unit function imports when it is first called: imported once for all worker processes of a machine"""
     unpacked: bool = False
     """it has no tables: whoever started it makes something of the results (``run_units``)"""
     own_ledger: bool = False

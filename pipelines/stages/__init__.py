@@ -6,5 +6,5 @@ STAGES = (
     "corpus", *CURATION, "generator", "latents", "train_s2l", "train_posegen", "train_l2l", "synthesize", "evaluate", "report",
 )  # fmt: skip
 """All of them, in the order in which they run."""
-TRAINING = ("generator", "train_s2l", "train_posegen", "train_l2l")
-"""Those that train a model (``generator`` where ``generator.source`` says so)."""
+TRAINING = ("generator", "train_s2l", "train_l2l")
+"""Those with a training loop (``generator`` where ``generator.source`` says so)."""

@@ -43,6 +43,8 @@ class Evidences:
 
     segments: str
     sync: str
+    version: str
+    """of the rules, for the ledger: to find it takes a second, which not every worker should"""
 
 
 def codes(masks: dict[str, Mask], separator: str = " ") -> pa.Array:
@@ -70,7 +72,7 @@ def decisions_of(judgement: Judgement, measures: pa.Table) -> pa.Table:
     return pa.table({name: columns[name] for name in schema.names}, schema=schema)
 
 
-def ledger_of(judgement: Judgement, warnings: pa.Array, content: pa.Array, settings: FilterStage) -> pa.Table:
+def ledger_of(judgement: Judgement, warnings: pa.Array, content: pa.Array, settings: FilterStage, version: str) -> pa.Table:
     """``LedgerRow`` rows: one per reason that rejects a segment, one for each that is kept; by clip, then reason.
 
     A reason with several rules has the value and threshold of the first that broke.
@@ -78,6 +80,7 @@ def ledger_of(judgement: Judgement, warnings: pa.Array, content: pa.Array, setti
     Args:
         warnings: what was noted, per segment.
         content: hash of what the decision rests on, per segment.
+        version: hash of the rules' code.
     """
     found, masks = judgement.evidence, {"": judgement.kept, **judgement.by_reason}
     ordered = sorted(masks)
@@ -104,7 +107,7 @@ def ledger_of(judgement: Judgement, warnings: pa.Array, content: pa.Array, setti
         ),  # fmt: skip
         "content": content.take(at),
         "config": pa.array(by_dataset, pa.string()).take(pa.array(found.dataset[segment])),
-        "version": _constant(code_version(FunctionName.of(judge))[:HASH_CHARACTERS], len(at)),
+        "version": _constant(version, len(at)),
     }
     schema = arrow_schema(LedgerRow)
     return pa.table({name: columns[name] for name in schema.names}, schema=schema)
@@ -123,18 +126,26 @@ def _constant(text: str, length: int) -> pa.Array:
     return pa.repeat(pa.scalar(text, pa.string()), length)
 
 
-def decide(measures: pa.Table, sync: pa.Table, settings: FilterStage) -> tuple[pa.Table, pa.Table]:
-    """Decisions on all segments and the filter's ledger, from ``Measure`` rows sorted by id and ``SegmentSync`` rows."""
+def decide(measures: pa.Table, sync: pa.Table, settings: FilterStage, version: str) -> tuple[pa.Table, pa.Table]:
+    """Decisions on all segments and the filter's ledger, from ``Measure`` rows sorted by id and ``SegmentSync`` rows.
+
+    ``version`` of the rules (``rules_version``) stands in the ledger.
+    """
     judgement = judge(evidence(measures, sync), settings)
     decisions = decisions_of(judgement, measures)
     content = row_hashes(measures, sync)
-    return decisions, ledger_of(judgement, decisions.column("warnings").combine_chunks(), content, settings)
+    return decisions, ledger_of(judgement, decisions.column("warnings").combine_chunks(), content, settings, version)
+
+
+def rules_version() -> str:
+    """Hash of the code that judges, for the ledger."""
+    return code_version(FunctionName.of(judge))[:HASH_CHARACTERS]
 
 
 def decide_shard(shard: Evidences, settings: FilterStage, folder: Path) -> None:
     """Unit function: write ``decisions.arrow`` and ``ledger.arrow`` of one shard."""
     measures = in_order(read_arrow(shard.segments, Measure), "clip_id")
-    decisions, ledger = decide(measures, read_arrow(shard.sync, SegmentSync), settings)
+    decisions, ledger = decide(measures, read_arrow(shard.sync, SegmentSync), settings, shard.version)
     write_arrow(folder / "decisions.arrow", decisions)
     write_arrow(folder / "ledger.arrow", ledger)
 
@@ -144,8 +155,8 @@ def items(context: Context, part: int) -> Iterator[Unit]:
     content = content_hash(
         context.shard_hashes("segment", ["segments"], part), context.shard_hashes("sync", ["segments"], part),
     )  # fmt: skip
-    shards = context.shard("segment", "segments", part), context.shard("sync", "segments", part)
-    yield Unit(f"part-{part:05d}", content, Evidences(*(shard.uri for shard in shards)), cost_s=0.5)
+    segments, sync = (context.shard(stage, "segments", part).uri for stage in ("segment", "sync"))
+    yield Unit(f"part-{part:05d}", content, Evidences(segments, sync, rules_version()), cost_s=0.5)
 
 
 STAGE = Stage(

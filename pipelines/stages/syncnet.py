@@ -102,7 +102,7 @@ def items(context: Context, part: int) -> Iterator[Unit]:
 
 STAGE = Stage(
     "syncnet", score_source, {"scores": SyncNetScore}, items, ("ingest", "measure", "segment"),
-    lambda params: params.syncnet.batch, prepare,
+    lambda params: params.syncnet.batch, prepare, modules=("pipelines.stages.syncnet_score",),
 )  # fmt: skip
 
 

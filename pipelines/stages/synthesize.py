@@ -14,8 +14,18 @@ from numpy.typing import NDArray
 from evaluation.baselines.ground_truth import GroundTruth
 from evaluation.baselines.shuffled_audio import ShuffledAudio
 from evaluation.baselines.still import Still
-from evaluation.ours import RENDERERS, Models, Ours
-from evaluation.systems import SYSTEM_NAMES, Assignment, Rendering, System, at_size, exactly, first_frame
+from evaluation.ours import Models, Ours
+from evaluation.systems import (
+    SYSTEM_NAMES,
+    Assignment,
+    Rendering,
+    System,
+    at_size,
+    exactly,
+    first_frame,
+    system_of,
+    systems_in_use,
+)
 from pipelines.job.clock import stage_clock
 from pipelines.job.ledger import ledger_rows, write_ledger
 from pipelines.job.run import Result, run_units
@@ -31,11 +41,12 @@ from space_data.schema import FAILED, KEPT, AlignedClip, SynthesizedClip, Synthe
 from space_data.store import below, located
 from space_data.tables import read_table, write_table
 from space_data.timebase import fit_samples, frames_to_samples
+from space_models.generators import DEFAULT_RENDERER, RENDERERS, in_use
 
 STAGE = "synthesize"
 TEST = "test"
-SHUFFLED_SYSTEM = "ours_warp"
-"""What hears the wrong words."""
+SHUFFLED_RENDERER = DEFAULT_RENDERER
+"""What draws the system that hears the wrong words."""
 VIDEO_FILE, TRACK_FILE, TIMING_FILE = "video.mp4", "track.parquet", "timing.json"
 
 
@@ -70,7 +81,7 @@ def run(params: Params, layout: Layout) -> None:
         clock.clips = len(outcomes)
         clock.computed = sum(outcome.computed for outcome in outcomes)
         rates = render_rates(units, outcomes)
-        clock.notes = {f"{renderer}_fps": f"{rates[name]:.0f}" for name, renderer in RENDERERS.items() if name in rates}
+        clock.notes = {f"{r}_fps": f"{rates[system_of(r)]:.0f}" for r in RENDERERS if system_of(r) in rates}
         clock.counts = write_ledger(layout, STAGE, [unit.unit_id for unit in units], ledger_rows(STAGE, outcomes))
 
 
@@ -102,13 +113,13 @@ def wrong_speaker(clip: AlignedClip, clips: Sequence[AlignedClip]) -> AlignedCli
 def units_of(clips: Sequence[AlignedClip], models: Models, settings: Synthesize) -> list[Unit]:
     """One unit per system and clip; its content is all files that it reads."""
     hashes = {clip.clip_id: (clip.video_sha256, clip.audio_sha256) for clip in clips}
-    weights = {system: models.content(renderer) for system, renderer in RENDERERS.items()}
-    weights[ShuffledAudio.name] = weights[SHUFFLED_SYSTEM]
+    weights = {system_of(renderer): models.content(renderer) for renderer in in_use(models.params)}
+    weights[ShuffledAudio.name] = weights[system_of(SHUFFLED_RENDERER)]
     units = []
     for clip in clips:
         other = wrong_speaker(clip, clips)
         n_frames = min(clip.n_frames, settings.max_frames)
-        for system in SYSTEM_NAMES:
+        for system in systems_in_use(models.params):
             heard = other if system == ShuffledAudio.name else None
             content = content_hash(
                 hashes[clip.clip_id], clip.emotion, clip.intensity, hashes[heard.clip_id] if heard else None,
@@ -156,8 +167,8 @@ def system_named(name: str, models: Models) -> System:
         case Still.name:
             return Still()
         case ShuffledAudio.name:
-            return ShuffledAudio(Ours(SHUFFLED_SYSTEM, models))
-    return Ours(name, models)
+            return ShuffledAudio(Ours(SHUFFLED_RENDERER, models))
+    return Ours(next(renderer for renderer in RENDERERS if system_of(renderer) == name), models)
 
 
 def looped(audio: NDArray[np.float32], n_frames: int) -> NDArray[np.float32]:

@@ -1,6 +1,7 @@
 """Stage ``train_s2l``: Speech2Landmarks, learnt from filmed clips and from speech with exact landmark tracks."""
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +12,8 @@ from space_data.params import Params, S2LStage
 from space_data.schema import emotion_known
 from space_data.speech_encoder import LOG_MEL, SpeechSpec, spec_of
 from space_data.speech_states import cached_spec, stream_speech
-from space_models.dataset import Features, TrackClip, spread
+from space_data.tables import has_table
+from space_models.dataset import Features, hash_of, spread
 from space_models.s2l.augment import Augmentation
 from space_models.s2l.features import N_BAND_GROUPS
 from space_models.s2l.fit import fit_gap, fit_input
@@ -23,22 +25,43 @@ from space_models.s2l.output import OutputSettings
 from space_models.s2l.task import S2LTask, TaskSettings
 
 STAGE, MODEL = "train_s2l", "s2l"
+HELD_OUT = ("test", "val")
 
 
-def heard_by(encoder: str, layout: Layout) -> tuple[SpeechSpec, Iterable[tuple[str, NDArray[np.float32]]]]:
-    """What the named speech encoder gives, and its states by clip; none for log-mel, which is in the tables of ``features``.
+@dataclass(frozen=True)
+class Heard:
+    """What the named speech encoder gives, and its states by clip; none for log-mel, which is in the tables of ``features``."""
 
-    Raises:
-        SpaceError: stage ``speech`` has not run with it.
-    """
-    if encoder == LOG_MEL:
-        return spec_of(encoder), ()
-    return cached_spec(layout.speech), stream_speech(encoder, layout.feature_frames, layout.speech)
+    encoder: str
+    layout: Layout
+
+    @property
+    def spec(self) -> SpeechSpec:
+        """Raises SpaceError if stage ``speech`` has not run with this encoder."""
+        return spec_of(self.encoder) if self.encoder == LOG_MEL else cached_spec(self.layout.speech)
+
+    def of_training(self, clip_ids: Sequence[str]) -> Iterator[tuple[str, NDArray[np.float32]]]:
+        """Of these clips, and perhaps of others."""
+        yield from self._of("train", clip_ids)
+
+    def of_held_out(self) -> Iterator[tuple[str, NDArray[np.float32]]]:
+        """Of all clips that are not learnt from."""
+        for split in HELD_OUT:
+            yield from self._of(split, None)
+
+    def of_all(self) -> Iterator[tuple[str, NDArray[np.float32]]]:
+        """Of every clip."""
+        yield from self._of("train", None)
+        yield from self.of_held_out()
+
+    def _of(self, split: str, clip_ids: Sequence[str] | None) -> Iterator[tuple[str, NDArray[np.float32]]]:
+        if self.encoder != LOG_MEL and has_table(self.layout.feature_split(split)):
+            yield from stream_speech(self.encoder, self.layout.feature_frames, self.layout.speech, split, clip_ids)
 
 
-def config_for(settings: S2LStage, spec: SpeechSpec, learnt: list[TrackClip]) -> S2LConfig:
-    """The network for these speech features and training clips."""
-    known = [emotion_known(c.clip.emotion) for c in learnt]
+def config_for(settings: S2LStage, spec: SpeechSpec, emotions: NDArray[np.float32]) -> S2LConfig:
+    """The network for these speech features and the training clips' emotions (clips, 9)."""
+    known = [emotion_known(each) for each in emotions]
     return S2LConfig(
         spec.name, spec.weights_sha256, spec.per_frame, spec.width,
         N_BAND_GROUPS if spec.name == LOG_MEL else settings.speech_components,
@@ -61,16 +84,18 @@ def run(params: Params, layout: Layout, overfit_one_clip: bool = False) -> None:
     """Train on the training identities, fit the gap map on the validation ones; figures on the test identities."""
     settings = params.s2l
     with training_stage(STAGE, MODEL, settings, params, layout, overfit_one_clip) as stage:
-        spec, states = heard_by(params.features.speech_encoder, layout)
-        data = Features.read(layout.feature_frames, layout.feature_clips, states)
-        learnt, validation = stage.learnt(data.of_split("train"), "clip"), data.of_split("val", "video")
+        heard = Heard(params.features.speech_encoder, layout)
+        source = stage.stream(heard.of_training)
+        learnt = source.sample()
+        data = Features.read(layout.feature_frames, layout.feature_clips, heard.of_held_out(), HELD_OUT)
+        validation = data.of_split("val", "video")
         held_out = stage.held_out({"test": data.of_split("test", "video"), "val": validation})
-        model, task_of = S2L(config_for(settings, spec, learnt)), task_settings(settings)
+        model, task_of = S2L(config_for(settings, heard.spec, source.emotions)), task_settings(settings)
         fit_input(model, learnt, task_of.augmentation, settings.seed)
         watched = spread(validation, stage.training.validation_clips)
-        if not stage.train(model, S2LTask(model, learnt, watched, task_of), data.data_hash):
+        if not stage.train(model, S2LTask(model, source, watched, task_of), hash_of(source.data_hash, data.data_hash)):
             return
-        notes = f"{len(learnt)} clips, {sum(map(len, learnt))} frames of {params.data.raw}"
+        notes = f"{len(source)} clips, {source.n_frames} frames of {params.data.raw}"
         if validation:
             fit_gap(model, validation)
         else:
@@ -82,6 +107,6 @@ def run(params: Params, layout: Layout, overfit_one_clip: bool = False) -> None:
         if metrics:
             metrics["first_better_than_still"] = 1 - metrics["first_lmd_mouth"] / metrics["first_lmd_mouth_still"]
         stage.write(model, config_of(model), metrics, notes)
-        stage.clock.clips = len(data.clips)
+        stage.clock.clips = len(source) + len(data.clips)
         names = ("lmd_mouth", "better_than_still", "first_better_than_still", "lip_gap_r", "closure_f1")
         stage.clock.notes = {name: f"{metrics[name]:.3f}" for name in names if name in metrics}

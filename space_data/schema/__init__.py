@@ -7,13 +7,14 @@ is derived (``arrow``); its metadata carries the table's name and version (``ver
 from space_data.schema.align import AlignedClip
 from space_data.schema.animate import TrackFrame
 from space_data.schema.arrow import FIRST_VERSION, arrow_schema, version_of
-from space_data.schema.columns import Box, FixedSize, Landmarks, PoseVector
+from space_data.schema.columns import AnySize, Box, FixedSize, Landmarks, PoseVector
 from space_data.schema.corpus import UtteranceFrame
 from space_data.schema.evaluate import Aggregate, Score, TraceFrame
 from space_data.schema.features import EmotionVector, FeatureClip, FeatureFrame, FrameMel, FrameMfcc, SegmentCrop
 from space_data.schema.filter import Decision
 from space_data.schema.ingest import Clip, Utterance
 from space_data.schema.labels import EMOTIONS, SPLITS, UNKNOWN, emotion_known, emotion_vector
+from space_data.schema.latents import LatentFrame
 from space_data.schema.ledger import FAILED, KEPT, REJECTED, STATUSES, LedgerRow
 from space_data.schema.measure import ClipMeasure, FrameRow, MelFrame, SoundRow, Thumbnail
 from space_data.schema.segment import Measure
@@ -24,8 +25,9 @@ from space_data.schema.synthesize import SynthesizedClip, SynthesizedFrame
 
 __all__ = [
     "EMOTIONS", "FAILED", "FIRST_VERSION", "KEPT", "REJECTED", "SPLITS", "STATUSES", "UNKNOWN", "Aggregate", "AlignedClip",
-    "Box", "Clip", "ClipMeasure", "Decision", "EmotionVector", "FeatureClip", "FeatureFrame", "FixedSize", "FrameMel",
-    "FrameMfcc", "FrameRow", "Landmarks", "LedgerRow", "Measure", "MelFrame", "PoseVector", "Score", "SegmentCrop",
-    "SegmentSync", "SoundRow", "SpeechFrame", "SyncNetScore", "SyncWindow", "SynthesizedClip", "SynthesizedFrame", "Thumbnail",
-    "TraceFrame", "TrackFrame", "Utterance", "UtteranceFrame", "arrow_schema", "emotion_known", "emotion_vector", "version_of",
+    "AnySize", "Box", "Clip", "ClipMeasure", "Decision", "EmotionVector", "FeatureClip", "FeatureFrame", "FixedSize",
+    "FrameMel", "FrameMfcc", "FrameRow", "Landmarks", "LatentFrame", "LedgerRow", "Measure", "MelFrame", "PoseVector",
+    "Score", "SegmentCrop", "SegmentSync", "SoundRow", "SpeechFrame", "SyncNetScore", "SyncWindow", "SynthesizedClip",
+    "SynthesizedFrame", "Thumbnail", "TraceFrame", "TrackFrame", "Utterance", "UtteranceFrame", "arrow_schema",
+    "emotion_known", "emotion_vector", "version_of",
 ]  # fmt: skip

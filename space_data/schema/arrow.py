@@ -7,6 +7,8 @@ from typing import Annotated, Any
 
 import pyarrow as pa
 
+from space_data.schema.columns import FixedSize
+
 FIRST_VERSION = 4
 """Of tables that do not name one of their own."""
 _ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_(), bytes: pa.binary()}
@@ -19,7 +21,8 @@ def _arrow_type(annotation: Any) -> tuple[pa.DataType, bool]:
         inner = next(a for a in arguments if a is not type(None))
         return _arrow_type(inner)[0], True
     if typing.get_origin(annotation) is Annotated:
-        return pa.list_(pa.float32(), arguments[1].size), False
+        size = arguments[1]
+        return pa.list_(pa.float32(), size.size if isinstance(size, FixedSize) else -1), False
     return _ARROW[annotation], False
 
 

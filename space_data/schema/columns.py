@@ -1,4 +1,4 @@
-"""Types of vector columns that the tables of several stages share: fixed-size lists of float32."""
+"""Types of vector columns that the tables of several stages share: lists of float32, most of a fixed size."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -14,6 +14,11 @@ class FixedSize:
     """Annotation of a float32 vector column with ``size`` elements."""
 
     size: int
+
+
+@dataclass(frozen=True)
+class AnySize:
+    """Annotation of a float32 vector column whose size another file says; it is one size throughout a table."""
 
 
 Landmarks = Annotated[NDArray[np.float32], FixedSize(N_LANDMARKS * 3)]

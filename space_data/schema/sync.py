@@ -21,7 +21,7 @@ class SyncWindow:
 class SegmentSync:
     """``sync``: a segment's offset (+ = audio late) from the mean lag curve of its windows, how sure, its recording's."""
 
-    VERSION: ClassVar[int] = 5
+    VERSION: ClassVar[int] = 6
 
     clip_id: str
     scorer: str
@@ -30,6 +30,7 @@ class SegmentSync:
     agreeing: int
     """windows whose own offset is within one frame of the segment's"""
     offset_frames: int
+    """as the scorer reads it: a segment in sync has ``zero_frames``"""
     confidence: float
     """peak of the lag curve - its median"""
     threshold: float
@@ -45,3 +46,5 @@ class SegmentSync:
     """as ``confidence`` and ``threshold``, of the recording's curve; one figure for all segments of a recording"""
     recording_lead: float | None = None
     """how far the peak of that curve stands above the best of the usual lags, -15 ... +15 frames; 0 if it is that"""
+    zero_frames: float = 0.0
+    """``sync.zero_frames`` of the data set: what ``offset_frames`` is counted from where an offset is corrected"""

@@ -30,7 +30,6 @@ from space_data.landmarks import (
     similarity,
 )
 from space_data.params import Warp
-from space_models.generators import Needs
 from space_models.generators.warp_background import hold_still, near_person
 from space_models.generators.warp_layers import (
     EyeLayer,
@@ -107,11 +106,8 @@ class _Pose:
 
 
 class WarpGenerator:
-    """The `Generator` that warps the photo."""
+    """Warps the photo as posed landmarks say; see `renderers.WarpRenderer`."""
 
-    name = "warp"
-    needs: Needs = "landmarks"
-    keypoints: int | None = None
     size_px = CROP_SIZE_PX
 
     def __init__(self, params: Warp) -> None:

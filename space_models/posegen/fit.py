@@ -146,7 +146,11 @@ def _set_noise(model: PoseGen, people: Sequence[PersonMoments], scale: Array) ->
 
 
 def _with_speech(plain: PoseGen, scale: Array, people: Sequence[PersonMoments], ridge: float) -> PoseGen:
-    """``plain`` with what speech explains of its residuals. Sound has no left and right: only unmirrored columns follow it."""
+    """``plain`` with what speech explains of its residuals: one way to nod, which unmirrored columns share.
+
+    Sound has no left and right. Ridge regression for each column alone, then the one combination of columns in which it explains
+    most for their noise (reduced-rank regression, Izenman 1975): a nod is pitch with its travel, not three motions.
+    """
     sound = slice(3 * N_POSE, -1)
     against = np.sum([residual_map(plain, p.mean_pose()).T @ p.products[:, sound] for p in people], 0)
     own = np.sum([p.products[sound, sound] for p in people], 0)
@@ -154,7 +158,11 @@ def _with_speech(plain: PoseGen, scale: Array, people: Sequence[PersonMoments], 
     damped = own + np.diag(ridge * np.diag(own) / steps + 1e-9)
     model = PoseGen(plain.config)
     model.load_state_dict(plain.state_dict())
-    model.speech.copy_(torch.from_numpy(np.where(MIRRORED[:, None], 0.0, np.linalg.solve(damped, against.T).T)))
+    free = np.where(MIRRORED[:, None], 0.0, np.linalg.solve(damped, against.T).T)
+    root = np.linalg.cholesky(_left(plain, people) + np.diag((1e-3 * LEAST_SD) ** 2))
+    whitened = np.linalg.solve(root, free)
+    nod = np.linalg.eigh(whitened @ own @ whitened.T)[1][:, -1]
+    model.speech.copy_(torch.from_numpy(root @ np.outer(nod, nod @ whitened)))
     _set_noise(model, people, scale)
     return model
 

@@ -6,13 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from space_models.dataset import TrackClip, by_subject
+from space_models.dataset import TrackClip
 from space_models.s2l.augment import Augmentation, normalised_windows
 from space_models.s2l.features import speech_of
 from space_models.s2l.loss import LossWeights, displacement_loss
 from space_models.s2l.metrics import watched
 from space_models.s2l.model import S2L
 from space_models.s2l.output import relaxed
+from space_models.stream import Block, ClipSource
 
 
 @dataclass(frozen=True)
@@ -32,12 +33,9 @@ class S2LTask:
 
     criterion = "lmd_mouth"
 
-    def __init__(self, model: S2L, train: list[TrackClip], held_out: list[TrackClip], settings: TaskSettings) -> None:
-        kinds = {kind: [c for c in train if c.clip.kind == kind] for kind in ("video", "speech_only")}
-        self._kinds = [clips for clips in kinds.values() if clips]
-        self._settings = settings
-        self._filmed_share = settings.filmed_share if len(self._kinds) == 2 else 1.0
-        self._of_subject = by_subject(train)
+    def __init__(self, model: S2L, source: ClipSource, held_out: list[TrackClip], settings: TaskSettings) -> None:
+        self._source, self._settings = source, settings
+        self._filmed_share = settings.filmed_share if len(source.kinds) == 2 else 1.0
         self.held_out = held_out
         self._input, self._encoder = model.speech_input, model.config.encoder
 
@@ -53,19 +51,19 @@ class S2LTask:
         """
         rows = []
         for filmed in rng.random(self._settings.batch) < self._filmed_share:
-            clips = self._kinds[0 if filmed else -1]
-            rows.append(self._window(clips[int(rng.integers(len(clips)))], rng))
+            block = self._source.block(self._source.kinds[0 if filmed else -1], draw)
+            rows.append(self._window(block, block.clips[int(rng.integers(len(block.clips)))], rng))
         longest = max(len(row["speech"]) for row in rows)
         for row in rows:
             row["speech"] = np.pad(row["speech"], ((0, longest - len(row["speech"])), (0, 0)))
         return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
-    def _window(self, clip: TrackClip, rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
+    def _window(self, block: Block, clip: TrackClip, rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
         n = self._settings.frames
         begin = int(rng.integers(0, max(1, len(clip) - n + 1)))
         points = clip.normalised[begin : begin + n]
         short = n - len(points)
-        takes = self._of_subject[clip.clip.subject]
+        takes = block.of_subject[clip.subject]
         seen = takes[int(rng.integers(len(takes)))]
         face = relaxed(seen.normalised[int(rng.integers(len(seen)))])
         speech = speech_of(clip, self._encoder)

@@ -18,6 +18,7 @@ from space_data.schema import TrackFrame, emotion_vector
 from space_data.tables import read_table
 from space_data.timebase import frames_to_samples
 from space_models import animate
+from space_models.generators import DEFAULT_RENDERER
 from space_models.portrait import load_portrait, portrait_of_crop
 from space_models.posegen.model import PoseGen, PoseGenConfig
 
@@ -65,7 +66,7 @@ def test_ours_equals_animate(crop, tmp_path, monkeypatch, rng):
 
     speech = decode_audio(tmp_path / "speech.wav")
     clip = Assignment("set/a/1", crop, speech, emotion_vector("happy", 0.5), N_FRAMES, 3, None, tmp_path / "none.mp4")
-    rendering = Ours("ours_warp", Models(tmp_path, PARAMS)).render(clip)
+    rendering = Ours(DEFAULT_RENDERER, Models(tmp_path, PARAMS)).render(clip)
     write_video(tmp_path / "ours.mp4", rendering.frames, crf=animate.PICTURE_CRF, audio=speech)
 
     rows = read_table(tmp_path / "tracks.parquet", TrackFrame)
@@ -78,7 +79,7 @@ def test_ours_equals_animate(crop, tmp_path, monkeypatch, rng):
 def test_another_seed_moves_otherwise(crop, tmp_path, rng):
     speech = rng.normal(0, 0.1, frames_to_samples(N_FRAMES)).astype(np.float32)
     poses = [
-        Ours("ours_warp", Models(tmp_path, PARAMS))
+        Ours(DEFAULT_RENDERER, Models(tmp_path, PARAMS))
         .render(Assignment("c", crop, speech, emotion_vector("neutral", 1.0), N_FRAMES, seed, None, tmp_path / "none.mp4"))
         .pose.as_array()
         for seed in (1, 1, 2)
@@ -90,4 +91,4 @@ def test_another_seed_moves_otherwise(crop, tmp_path, rng):
 def test_generated_video_says_so(crop, tmp_path, rng):
     speech = rng.normal(0, 0.1, frames_to_samples(5)).astype(np.float32)
     clip = Assignment("c", crop, speech, emotion_vector("neutral", 1.0), 5, 1, None, tmp_path / "none.mp4")
-    assert "Generated" in Ours("ours_warp", Models(tmp_path, PARAMS)).render(clip).comment
+    assert "Generated" in Ours(DEFAULT_RENDERER, Models(tmp_path, PARAMS)).render(clip).comment

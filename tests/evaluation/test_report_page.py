@@ -8,9 +8,10 @@ from made_up_benchmark import CLIPS, FAILED_CELL, benchmark
 from evaluation import metrics, report_tables
 from evaluation.html import provenance
 from evaluation.report_page import benchmark_page
-from evaluation.report_tables import OURS, STILL, TRUTH, WARP
+from evaluation.report_tables import MAIN, OURS, STILL, TRUTH
 from space_data.params import Report
 from space_data.schema import UNKNOWN
+from space_models.generators import DEFAULT_RENDERER
 
 SETTINGS = Report(sample_clips=2, worst_clips=3)
 
@@ -51,14 +52,14 @@ def test_best_system_is_marked_and_is_not_the_ground_truth(data):
     titles = [c.label for c in table.columns]
     mouth = table.rows[data.columns.index(metrics.LMD_MOUTH)]
     marked = [titles[i] for i, cell in enumerate(mouth) if getattr(cell, "tone", "") == "good"]
-    assert marked == ["Ours, warp"]
+    assert marked == [f"Ours, {DEFAULT_RENDERER}"]
 
 
 def test_coverage_shows_the_failed_clip(data):
     table = report_tables.results_table(data)
     assert table.rows[0][-1] == f"{len(CLIPS) - 1} / {len(CLIPS)}"
-    failures = report_tables.failure_table(data)
-    assert failures is not None and [row[:2] for row in failures.rows] == [["Ours, compact", FAILED_CELL[1]]]
+    failures, titles = report_tables.failure_table(data), {entry.name: entry.title for entry in data.systems}
+    assert failures is not None and [row[:2] for row in failures.rows] == [[titles[FAILED_CELL[0]], FAILED_CELL[1]]]
     complete = replace(data, scores=[s for s in data.scores if (s.system, s.clip_id) != FAILED_CELL])
     assert report_tables.failure_table(complete) is None
 
@@ -88,7 +89,7 @@ def test_samples_take_identities_in_turn_not_by_score(data):
 
 def test_worst_clips_start_with_unscored_ones(data):
     assert data.worst(FAILED_CELL[0], metrics.LMD_MOUTH, 1) == [FAILED_CELL[1]]
-    values = [data.value(WARP, c, metrics.LMD_MOUTH) for c in data.worst(WARP, metrics.LMD_MOUTH, 6)]
+    values = [data.value(MAIN, c, metrics.LMD_MOUTH) for c in data.worst(MAIN, metrics.LMD_MOUTH, 6)]
     assert values == sorted(values, reverse=True)
 
 

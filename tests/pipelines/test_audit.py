@@ -17,7 +17,7 @@ from pipelines.audit.data import Audit, audit_metrics
 from pipelines.audit.write import write_audit
 from pipelines.layout import Layout
 from pipelines.stages import CURATION
-from pipelines.stages.filter import decide
+from pipelines.stages.filter import decide, rules_version
 from space_data.errors import SpaceError
 from space_data.params import Bound, load_params
 from space_data.schema import (
@@ -68,7 +68,7 @@ def layout(tmp_path: Path) -> Layout:
     syncs = [SegmentSync(name, "own set, fold 1", 3, 3, 4 * (i == 1), 0.5, 0.3, 0.2, 0.01) for i, name in enumerate(NAMES)]
     write_table(layout.sync_segments, syncs, SegmentSync)
     decisions, by_filter = decide(
-        to_arrow(sorted(measures, key=lambda m: m.clip_id), Measure), to_arrow(syncs, SegmentSync), PARAMS.filter
+        to_arrow(sorted(measures, key=lambda m: m.clip_id), Measure), to_arrow(syncs, SegmentSync), PARAMS.filter, rules_version()
     )
     write_table(layout.decisions, from_arrow(decisions, Decision), Decision)
     write_table(layout.ledger("filter"), from_arrow(by_filter, LedgerRow), LedgerRow)
@@ -185,7 +185,7 @@ def test_same_tables_same_bytes_and_nothing_yet_to_show(layout: Layout) -> None:
     # Before sync has run, and with nothing decided, there is still a page.
     shutil.rmtree(layout.stage("sync"))
     write_table(layout.measures, [], Measure)
-    nothing = decide(to_arrow([], Measure), to_arrow([], SegmentSync), PARAMS.filter)[0]
+    nothing = decide(to_arrow([], Measure), to_arrow([], SegmentSync), PARAMS.filter, rules_version())[0]
     write_table(layout.decisions, from_arrow(nothing, Decision), Decision)
     write_audit(PARAMS, layout)
     assert "Nothing was measured" in Path(layout.audit / "index.html").read_text()

@@ -16,7 +16,7 @@ from pipelines.deciding.rules import DOUBTS, FILTER_REASONS, RULES, evidence, li
 from pipelines.job.reasons import REASONS
 from pipelines.layout import Layout
 from pipelines.stages import filter
-from pipelines.stages.filter import decide
+from pipelines.stages.filter import decide, rules_version
 from space_data.errors import SpaceError
 from space_data.params import Bound, FilterStage, load_params
 from space_data.schema import KEPT, REJECTED, Decision, LedgerRow, Measure, SegmentSync, arrow_schema
@@ -32,7 +32,8 @@ def judged(
     measure: Measure, sync: SegmentSync | None = IN_SYNC, bounds: FilterStage = BOUNDS
 ) -> tuple[Decision, list[LedgerRow]]:
     """The decision on one segment and its ledger rows."""
-    decisions, ledger = decide(to_arrow([measure], Measure), to_arrow([sync] if sync else [], SegmentSync), bounds)
+    syncs = to_arrow([sync] if sync else [], SegmentSync)
+    decisions, ledger = decide(to_arrow([measure], Measure), syncs, bounds, rules_version())
     (decision,) = from_arrow(decisions, Decision)
     return decision, from_arrow(ledger, LedgerRow)
 
@@ -143,6 +144,11 @@ def recorded(offset: float, confidence: float, own: float = 0.2, own_offset: int
     )  # fmt: skip
 
 
+def counted_from(zero_frames: float, own_offset: int) -> SegmentSync:
+    """A segment that alone is sure, in a set where that reading is what is in sync."""
+    return dataclasses.replace(recorded(24.0, 0.2, own=0.5, own_offset=own_offset), zero_frames=zero_frames)
+
+
 @pytest.mark.parametrize(
     ("sync", "removed", "reason", "is_noted"),
     [
@@ -157,6 +163,8 @@ def recorded(offset: float, confidence: float, own: float = 0.2, own_offset: int
         (recorded(12.0, 0.2), 0.0, "", True),  # nearly sure, but no further than chance puts it
         (recorded(24.0, 0.1, lead=0.1), 0.0, "", True),  # no evidence of anything
         (recorded(24.0, 0.2, own=0.5, lead=0.1), 0.0, "", False),  # the segment knows better
+        (counted_from(0.75, own_offset=2), 1.25, "", False),  # counted from the set's zero, too
+        (counted_from(0.75, own_offset=1), 0.0, "", False),
     ],
 )
 def test_the_offset_is_the_recording_s(sync: SegmentSync, removed: float, reason: str, is_noted: bool) -> None:
@@ -252,12 +260,13 @@ def slow_offset(sync: SegmentSync) -> tuple[float | None, float | None]:
     """The size of a sure offset, and the confidence of one in doubt."""
     whole, confidence, threshold = sync.recording_offset_frames, sync.recording_confidence, sync.recording_threshold
     assert whole is not None and confidence is not None and threshold is not None
+    own = sync.offset_frames - sync.zero_frames
     own_sure, whole_sure = sync.confidence >= sync.threshold, confidence >= threshold
     if whole_sure:
-        apart = own_sure and abs(whole - sync.offset_frames) > 2
+        apart = own_sure and abs(whole - own) > 2
         return abs(whole), sync.confidence if apart else None
     if own_sure:
-        return abs(sync.offset_frames), None
+        return abs(own), None
     assert sync.recording_lead is not None
     is_far = confidence >= 0.65 * threshold and sync.recording_lead >= 0.15 * threshold
     return abs(whole) if is_far else None, sync.confidence
@@ -315,11 +324,12 @@ def test_columns_decide_exactly_as_one_segment_at_a_time(rng: np.random.Generato
     some = rng.permutation(n)[: n * 9 // 10]
     columns = {
         "clip_id": ids, "scorer": "x", "offset_frames": rng.integers(-12, 13, n), "confidence": rng.normal(0.3, 0.2, n),
-        "threshold": 0.3, "recording_offset_frames": rng.normal(0, 15, n), "recording_confidence": rng.normal(0.3, 0.2, n),
+        "zero_frames": rng.choice([0.0, 0.75], n), "threshold": 0.3,
+        "recording_offset_frames": rng.normal(0, 15, n), "recording_confidence": rng.normal(0.3, 0.2, n),
         "recording_threshold": 0.35, "recording_lead": np.maximum(0, rng.normal(0, 0.1, n)),
     }  # fmt: skip
     sync = full_table(SegmentSync, n, columns).take(pa.array(some))
-    decisions, ledger = decide(measures, sync, BOUNDS)
+    decisions, ledger = decide(measures, sync, BOUNDS, rules_version())
     by_id = {row.clip_id: row for row in from_arrow(sync, SegmentSync)}
     rows: dict[str, list[LedgerRow]] = {}
     for row in from_arrow(ledger, LedgerRow):
@@ -375,6 +385,6 @@ def test_the_stage_reads_tables_only(tmp_path: Path, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("column", ["face_width_px", "yaw_p95_deg", "luma_mean", "speech_share"])
 def test_what_was_not_measured_is_not_kept(column: str) -> None:
     measures = to_arrow([GOOD, dataclasses.replace(GOOD, clip_id="d", **{column: None})], Measure)
-    decisions, ledger = decide(measures, arrow_schema(SegmentSync).empty_table(), PARAMS.filter)
+    decisions, ledger = decide(measures, arrow_schema(SegmentSync).empty_table(), PARAMS.filter, rules_version())
     assert decisions.column("status").to_pylist() == [KEPT, REJECTED]
     assert ledger.column("reason").to_pylist() == ["", "not_measured"]

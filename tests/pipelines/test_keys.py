@@ -14,7 +14,7 @@ STAGES = {
     "ingest": "probe_file", "measure": "measure_clip", "segment": "segment_shard", "sync": "score_shard",
     "filter": "decide_shard", "features": "features_of", "align": "align_source",
 }  # fmt: skip
-TRAININGS = ("space_models.s2l", "space_models.l2l")
+TRAININGS = ("space_models.s2l.task", "space_models.l2l")
 
 
 def forget() -> None:
@@ -94,8 +94,8 @@ def test_a_column_of_another_table_recomputes_nothing(edited: Callable[[str, str
 ROWS_USED_BY = {
     "corpus": {"features"}, "ingest": {"segment", "features"}, "measure": {"measure", "segment", "syncnet", "sync", "features"},
     "segment": {"segment", "sync", "filter"}, "syncnet": {"syncnet"}, "sync": {"sync", "filter"}, "filter": {"filter"},
-    "features": {"features", "space_models.s2l"}, "align": set(), "synthesize": {"synthesize"}, "evaluate": {"evaluate"},
-    "animate": {"synthesize"}, "ledger": {"filter"},
+    "features": {"features", "space_models.s2l.task"}, "align": set(), "synthesize": {"synthesize"}, "evaluate": {"evaluate"},
+    "animate": {"synthesize"}, "ledger": {"filter"}, "latents": {"latents"},
 }  # fmt: skip
 """By file of ``space_data/schema``: the unit functions and trainings whose code names such rows."""
 

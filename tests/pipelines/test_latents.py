@@ -1,53 +1,100 @@
-"""Stage latents: what is stored draws the same pictures as the generator does directly."""
+"""Stage latents: what is stored is what the generator says directly, in its own width; its spec is measured on training clips."""
 
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 
-from pipelines.stages.latents import LatentFrame, LatentUnit, landmarks_of, latents_of
+from pipelines.layout import Layout
+from pipelines.stages import latents
+from pipelines.stages.latents import landmarks_of, measured_spec, read_spec, units_of
+from space_data.crop import CROP_SIZE_PX
+from space_data.errors import SpaceError
+from space_data.files import sha256_of
 from space_data.landmarks import N_LANDMARKS, PoseTrack, posed
 from space_data.media.encode import write_video
 from space_data.media.video import decode_video
-from space_data.schema import FeatureFrame
-from space_data.tables import read_arrow, vectors, write_table
+from space_data.params import load_params
+from space_data.schema import AlignedClip, FeatureFrame, LatentFrame
+from space_data.tables import by_clip, read_arrow, vectors, write_sharded, write_table
 from space_models.checkpoints import Card, save_model
-from space_models.generators.compact import load_compact
-from space_models.generators.compact_nets import N_KEYPOINTS, CompactConfig, CompactNet
+from space_models.generators import GENERATORS, pose_at
+from space_models.generators.compact.networks import CompactConfig, CompactNet
 
-FRAMES = 10
+FRAMES, SIZE_PX = 10, 64
+NAME = next(iter(GENERATORS))
+PARAMS = load_params(Path(__file__).resolve().parents[2] / "params.yaml")
 
 
 @pytest.fixture
-def unit(tmp_path: Path, rng: np.random.Generator) -> LatentUnit:
-    config = CompactConfig(64, 4)
-    save_model(tmp_path / "compact", CompactNet(config), Card("compact", vars(config), "", "test"))
-    write_video(tmp_path / "a.mp4", list(rng.integers(0, 255, (FRAMES, 64, 64, 3)).astype(np.uint8)))
-    pose = np.float32([5, 0, 0, 20, 32, 30, 0])
-    rows = [
-        FeatureFrame("a", i, False, face, pose, 0.3, 0.3, 0.0, 0.0, np.zeros(160), np.zeros(52), True)
-        for i, face in enumerate(rng.normal(0, 0.3, (FRAMES, N_LANDMARKS * 3)))
-    ]
-    write_table(tmp_path / "features.parquet", rows, FeatureFrame)
-    return LatentUnit("a", str(tmp_path / "a.mp4"), str(tmp_path / "features.parquet"), str(tmp_path / "compact"))
+def layout(tmp_path: Path, rng: np.random.Generator) -> Layout:
+    """Three aligned clips of noise, one not for training, and a tiny generator."""
+    layout = Layout.in_folder(tmp_path)
+    config = CompactConfig(3, 8)
+    save_model(layout.model(NAME), CompactNet(config), Card(NAME, vars(config), "", "test"))
+    aligned, rows = [], []
+    for clip_id, split in (("a", "train"), ("b", "train"), ("c", "test")):
+        video = tmp_path / f"{clip_id}.mp4"
+        write_video(video, list(rng.integers(0, 255, (FRAMES, SIZE_PX, SIZE_PX, 3)).astype(np.uint8)))
+        aligned.append(
+            AlignedClip(
+                clip_id, clip_id, "set", clip_id, "neutral", 1.0, "", split, video.name, "", FRAMES, SIZE_PX, 0.0, 0.0, 0.0, 0.0,
+                0.0, sha256_of(video),
+            )
+        )  # fmt: skip
+        for i, face in enumerate(rng.normal(0, 0.3, (FRAMES, N_LANDMARKS * 3))):
+            pose = np.float32([5, 0, 0, 20, 32, 30, 0]) + np.float32(i) * np.float32([1, 0, 0, 0, 0.1, 0, 0])
+            rows.append(FeatureFrame(clip_id, i, False, face, pose, 0.3, 0.3, 0.0, 0.0, np.zeros(160), np.zeros(52), True))
+    write_table(layout.aligned_clips, aligned, AlignedClip)
+    write_sharded(layout.feature_split("train"), rows, FeatureFrame, 1)
+    return layout
 
 
-def test_decoding_the_latents_equals_direct_reconstruction(unit: LatentUnit, tmp_path: Path) -> None:
-    latents_of(unit, "hash", tmp_path)
-    table = read_arrow(tmp_path / "latents.parquet", LatentFrame)
-    stored = vectors(table, "keypoints").reshape(-1, N_KEYPOINTS, 3)
-    generator = load_compact(Path(unit.model))
-    frames = [frame.rgb for frame in decode_video(unit.video)]
-    landmarks = landmarks_of(pq.read_table(unit.features))
-    direct = generator.extract(frames, landmarks)
-    assert np.array_equal(stored, direct)
-    state = generator.prepare_picture(frames[0], landmarks[0])
-    drawn = zip(generator.render(state, stored), generator.render(state, direct), strict=True)
-    assert all(np.array_equal(a, b) for a, b in drawn)
+def test_what_is_stored_is_what_the_generator_says(layout: Layout) -> None:
+    latents.run(PARAMS, layout)
+    stored = dict(by_clip(read_arrow(layout.latents(NAME), LatentFrame)))
+    generator = GENERATORS[NAME].load(layout.model(NAME), PARAMS, None)
+    features = dict(by_clip(read_arrow(layout.feature_frames, FeatureFrame)))
+    for clip_id in "abc":
+        points, pose = landmarks_of(features[clip_id])
+        factor = CROP_SIZE_PX / SIZE_PX
+        frames = [frame.rgb for frame in decode_video(layout.data.local() / f"{clip_id}.mp4")]
+        direct = generator.extract(frames, points * np.float32(factor), pose_at(pose, factor))
+        np.testing.assert_array_equal(vectors(stored[clip_id], "z"), direct.z)
+        assert vectors(stored[clip_id], "own_pose").shape == direct.own_pose.shape
+
+    spec = read_spec(layout, NAME)
+    z = [vectors(stored[clip_id], "z") for clip_id in "ab"]
+    np.testing.assert_allclose(spec.mean, np.concatenate(z).mean(0), rtol=1e-5, atol=1e-7)
+    within = np.sqrt(np.mean([(rows - rows.mean(0)) ** 2 for rows in z], axis=(0, 1)))
+    np.testing.assert_allclose(spec.sd, np.maximum(within, 1e-3 * within.max()), rtol=1e-4)
+    assert spec.weights_sha256 == GENERATORS[NAME].weights_sha256(layout.model(NAME))
 
 
-def test_landmarks_come_back_posed(unit: LatentUnit) -> None:
-    table = pq.read_table(unit.features)
+def test_other_weights_are_other_units(layout: Layout) -> None:
+    before = {unit.unit_id: unit.content for unit in units_of(layout, PARAMS)}
+    assert set(before) == {f"{NAME}/{clip_id}" for clip_id in "abc"}
+    config = CompactConfig(4, 8)
+    save_model(layout.model(NAME), CompactNet(config), Card(NAME, vars(config), "", "test"))
+    assert not set(before.values()) & {unit.content for unit in units_of(layout, PARAMS)}
+
+
+def test_what_is_missing_is_named(layout: Layout) -> None:
+    with pytest.raises(SpaceError, match="latents.generators"):
+        read_spec(layout, NAME)
+    latents.run(PARAMS, layout)
+    clips = [row for row in read_arrow(layout.aligned_clips, AlignedClip).to_pylist()]
+    write_table(layout.aligned_clips, [AlignedClip(**{**row, "split": "test"}) for row in clips], AlignedClip)
+    with pytest.raises(SpaceError, match="no clip of split train"):
+        measured_spec(NAME, layout, PARAMS)
+    unknown = PARAMS.model_copy(update={"latents": PARAMS.latents.model_copy(update={"generators": ["nobody"]})})
+    with pytest.raises(SpaceError, match=r"generator \'nobody\': need one of"):
+        units_of(layout, unknown)
+
+
+def test_landmarks_come_back_posed(layout: Layout) -> None:
+    table = dict(by_clip(read_arrow(layout.feature_frames, FeatureFrame)))["a"]
     normalised = vectors(table, "normalised").reshape(-1, N_LANDMARKS, 3)
-    assert np.array_equal(landmarks_of(table), posed(normalised, PoseTrack.from_array(vectors(table, "pose"))))
+    points, pose = landmarks_of(table)
+    assert np.array_equal(points, posed(normalised, PoseTrack.from_array(vectors(table, "pose"))))
+    assert len(pose) == FRAMES

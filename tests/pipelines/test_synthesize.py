@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from torch import nn
 
 from evaluation.ours import Models
-from evaluation.systems import SYSTEM_NAMES, Rendering
+from evaluation.systems import Rendering, system_of, systems_in_use
 from pipelines.job.run import Result
 from pipelines.layout import Layout
 from pipelines.stages import synthesize
@@ -31,9 +32,11 @@ from space_data.params import Synthesize, load_params
 from space_data.schema import FAILED, KEPT, UNKNOWN, AlignedClip, SynthesizedFrame
 from space_data.tables import read_table
 from space_data.timebase import frames_to_samples
-from space_models.checkpoints import CARD_FILE, WEIGHTS_FILE
+from space_models.checkpoints import CARD_FILE, WEIGHTS_FILE, Card, save_model
+from space_models.generators import GENERATORS
 
 ROOT = Path(__file__).resolve().parents[2]
+GENERATOR = next(iter(GENERATORS))
 
 SETTINGS = Synthesize(max_clips=4, max_frames=25, seed=1)
 
@@ -66,10 +69,8 @@ def hashed(aligned: AlignedClip) -> AlignedClip:
 @pytest.fixture
 def models(tmp_path) -> Models:
     """Files where models should be; their content is never read here."""
-    for name in ("s2l", "posegen", "l2l", "compact"):
-        (tmp_path / "models" / name).mkdir(parents=True)
-        for file in (CARD_FILE, WEIGHTS_FILE):
-            (tmp_path / "models" / name / file).write_text(name)
+    for name in ("s2l", "posegen", f"l2l/{GENERATOR}", GENERATOR):
+        save_model(tmp_path / "models" / name, nn.Linear(1, 1), Card(name, {}, "", "test"))
     return Models(tmp_path / "models", load_params(ROOT / "params.yaml"))
 
 
@@ -103,7 +104,7 @@ def test_short_speech_is_looped_not_padded():
 
 def test_every_system_gets_every_clip_capped(recorded, models):
     units = units_of(recorded, models, SETTINGS)
-    assert {u.unit_id for u in units} == {f"{s}/{c.clip_id}" for s in SYSTEM_NAMES for c in recorded}
+    assert {u.unit_id for u in units} == {f"{s}/{c.clip_id}" for s in systems_in_use(models.params) for c in recorded}
     assert {u.value.n_frames for u in units} == {25}
     heard = {u.value.system for u in units if u.value.other_audio}
     assert heard == {"shuffled_audio"}
@@ -111,9 +112,9 @@ def test_every_system_gets_every_clip_capped(recorded, models):
 
 def test_content_follows_what_a_system_reads(recorded, models):
     before = {u.unit_id: u.content for u in units_of(recorded, models, SETTINGS)}
-    (models.folder / "l2l" / WEIGHTS_FILE).write_text("trained again")
+    (models.folder / "l2l" / GENERATOR / WEIGHTS_FILE).write_text("trained again")
     retrained = {u.unit_id: u.content for u in units_of(recorded, models, SETTINGS)}
-    assert {u.split("/")[0] for u in before if before[u] != retrained[u]} == {"ours_compact"}
+    assert {u.split("/")[0] for u in before if before[u] != retrained[u]} == {system_of(GENERATOR)}
     before = retrained
     Path(recorded[1].audio).write_bytes(Path(recorded[0].audio).read_bytes())
     recorded[1] = hashed(recorded[1])

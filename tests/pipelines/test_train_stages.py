@@ -1,24 +1,33 @@
 """Training stages on clips with and without labels: the card says what was learnt, and no figure is NaN."""
 
 import json
+import logging
 import math
+import re
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
-from made_up_features import write_features
+from made_up_features import GENERATOR, write_features
+from torch import nn
 
 from pipelines.layout import Layout
 from pipelines.stages import train_l2l, train_posegen, train_s2l
-from space_data.params import load_params
-from space_data.schema import EMOTIONS, UNKNOWN
+from space_data.errors import SpaceError
+from space_data.params import Params, load_params
+from space_data.schema import EMOTIONS, UNKNOWN, FeatureClip, FeatureFrame, emotion_vector
+from space_data.tables import by_clip, merge_shards, read_arrow, read_table, write_table
+from space_models.checkpoints import Card, save_model
+from space_models.generators.renderers import load_keypoint_renderer
 from space_models.l2l import load_l2l
 from space_models.posegen.model import load_posegen
-from space_models.s2l import load_s2l
+from space_models.s2l.model import load_s2l
 
-PARAMS = load_params(Path(__file__).resolve().parents[2] / "params.yaml")
+PARAMS = load_params(Path(__file__).resolve().parents[2] / "params.yaml", ["job.workers=1"])
 SMALL = {"hidden": 8, "batch": 4, "frames": 30, "steps": 3}
+S2L, L2L = {"s2l": PARAMS.s2l.model_copy(update=SMALL)}, {"l2l": PARAMS.l2l.model_copy(update=SMALL | {"s2l_share": 0.0})}
 
 
 @pytest.mark.parametrize(("stage", "load"), [(train_s2l, load_s2l), (train_l2l, load_l2l)])
@@ -31,12 +40,32 @@ def test_the_card_says_which_conditions_were_learnt(
 ) -> None:
     layout = Layout.in_folder(tmp_path)
     write_features(layout, {"train": learnt, "val": (tested,), "test": (tested,)}, rng)
-    small = {name: getattr(PARAMS, name).model_copy(update=SMALL) for name in ("s2l", "l2l")}
-    stage.run(PARAMS.model_copy(update=small), layout)
-    folder = layout.model(stage.MODEL)
+    stage.run(PARAMS.model_copy(update=S2L | L2L), layout)
+    folder = layout.model(f"l2l/{GENERATOR}" if stage is train_l2l else stage.MODEL)
     config = load(folder).config
     assert config.labelled == bool(set(learnt) & set(EMOTIONS)) and config.unlabelled == (UNKNOWN in learnt)
     assert all(math.isfinite(value) for value in json.loads((folder / "metrics.json").read_text()).values())
+
+
+def test_l2l_learns_from_the_landmarks_of_s2l_too(tmp_path: Path, rng: np.random.Generator) -> None:
+    layout = Layout.in_folder(tmp_path)
+    write_features(layout, {split: ("neutral", "happy") for split in ("train", "val", "test")}, rng)
+    train_s2l.run(PARAMS.model_copy(update=S2L), layout)
+    settings = PARAMS.l2l.model_copy(update=SMALL | {"s2l_share": 0.5})
+    train_l2l.run(PARAMS.model_copy(update={"l2l": settings}), layout)
+    figures = json.loads((layout.model(f"l2l/{GENERATOR}") / "metrics.json").read_text())
+    for condition in ("tracked", "on_s2l"):
+        assert {f"latent_error_{condition}{system}" for system in ("", "_ridge", "_still")} <= set(figures)
+    assert figures["latent_error_tracked"] < figures["latent_error_tracked_still"], "latents are linear in landmarks here"
+
+
+def test_latents_of_other_weights_are_not_driven(tmp_path: Path, rng: np.random.Generator) -> None:
+    layout = Layout.in_folder(tmp_path)
+    write_features(layout, {"train": ("neutral",), "val": ("neutral",), "test": ("neutral",)}, rng)
+    train_l2l.run(PARAMS.model_copy(update=L2L), layout)
+    save_model(layout.model(GENERATOR), nn.Linear(1, 1), Card(GENERATOR, {}, "", "test"))
+    with pytest.raises(SpaceError, match="with weights 000000000000"):
+        load_keypoint_renderer(GENERATOR, layout.models.local(), PARAMS)
 
 
 def test_head_motion_is_learnt_from_the_same_tables(tmp_path: Path, rng: np.random.Generator) -> None:
@@ -65,3 +94,89 @@ def test_the_data_hash_of_head_motion_knows_people_and_poses_not_shards(tmp_path
         return str(json.loads((layout.model(train_posegen.MODEL) / "card.json").read_text())["data_hash"])
 
     assert data_hash("a", 1) == data_hash("b", 1) != data_hash("c", 2)
+
+
+def trains(stage: ModuleType, params: Params, layout: Layout, caplog: pytest.LogCaptureFixture) -> bool:
+    """Run the stage; whether it learnt, instead of taking the kept state."""
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        stage.run(params, layout)
+    return "going on at step 1 of 1" not in caplog.text
+
+
+def small(**changes: int) -> Params:
+    """Params of little training."""
+    sections = {name: getattr(PARAMS, name).model_copy(update={**SMALL, **changes}) for name in ("s2l", "l2l")}
+    return PARAMS.model_copy(update=sections)
+
+
+def changed(params: Params, section: str, **values: object) -> Params:
+    """Params with other values in one section."""
+    return params.model_copy(update={section: getattr(params, section).model_copy(update=values)})
+
+
+def move(layout: Layout, clip_id: str, split: str) -> None:
+    """Put a clip into another split, as the reader of another corpus would have it."""
+    rows = [replace(r, split=split) if r.clip_id == clip_id else r for r in read_table(layout.feature_clips, FeatureClip)]
+    frames = dict(by_clip(read_arrow(layout.feature_frames, FeatureFrame)))
+    for each in ("train", "val", "test"):
+        own = {r.clip_id: lambda r=r: frames[r.clip_id] for r in rows if r.split == each}
+        merge_shards(layout.feature_split(each), own, FeatureFrame, 1)
+    write_table(layout.feature_clips, rows, FeatureClip)
+
+
+def relabel(layout: Layout, split: str, column: str, value: object) -> None:
+    """Change a label of all clips of a split."""
+    rows = read_table(layout.feature_clips, FeatureClip)
+    write_table(layout.feature_clips, [replace(r, **{column: value}) if r.split == split else r for r in rows], FeatureClip)
+
+
+def test_whatever_decides_the_weights_changes_them(
+    tmp_path: Path, rng: np.random.Generator, caplog: pytest.LogCaptureFixture
+) -> None:
+    layout, params = Layout.in_folder(tmp_path), small(steps=1)
+    write_features(layout, {"train": ("neutral", "happy", "sad"), "val": ("happy",), "test": ("happy",)}, rng)
+    assert trains(train_s2l, params, layout, caplog) and not trains(train_s2l, params, layout, caplog)
+    only_where = changed(params, "training", device="cpu", devices=1)
+    assert not trains(train_s2l, only_where, layout, caplog)
+    assert trains(train_s2l, changed(params, "training", gradient_clip=0.5), layout, caplog), "a setting of all models"
+    relabel(layout, "train", "emotion", emotion_vector("angry", 0.5))
+    assert trains(train_s2l, params, layout, caplog), "a label"
+    relabel(layout, "train", "subject", "somebody")
+    assert trains(train_s2l, params, layout, caplog), "whose clips they are"
+    move(layout, "set/train/happy", "val")
+    assert trains(train_s2l, params, layout, caplog), "what is held out"
+
+
+def test_an_ablation_of_l2l_is_trained_anew(tmp_path: Path, rng: np.random.Generator, caplog: pytest.LogCaptureFixture) -> None:
+    layout, params = Layout.in_folder(tmp_path), small(steps=1)
+    write_features(layout, {"train": ("neutral", "happy"), "val": ("happy",), "test": ("happy",)}, rng)
+    assert trains(train_l2l, params, layout, caplog) and not trains(train_l2l, params, layout, caplog)
+    for change in ({"normalise": False}, {"frames": 29}, {"batch": 3}):
+        assert trains(train_l2l, changed(params, "l2l", **change), layout, caplog), change
+
+
+@pytest.mark.parametrize("stage", [train_s2l, train_l2l], ids=lambda stage: stage.STAGE)
+def test_overfitting_one_clip_writes_nothing(
+    stage: ModuleType, tmp_path: Path, rng: np.random.Generator, capsys: pytest.CaptureFixture[str]
+) -> None:
+    layout = Layout.in_folder(tmp_path)
+    write_features(layout, {"train": ("neutral", "happy"), "val": ("happy",)}, rng)
+    before = sorted(tmp_path.rglob("*"))
+    stage.run(small(steps=30), layout, overfit_one_clip=True)
+    assert sorted(tmp_path.rglob("*")) == before
+    began, ended = re.search(r"loss (\S+) -> (\S+) ", capsys.readouterr().out).groups()
+    assert float(ended) < float(began)
+
+
+@pytest.mark.parametrize("stage", [train_s2l, train_l2l], ids=lambda stage: stage.STAGE)
+def test_without_a_clip_that_is_held_out_there_are_no_figures(
+    stage: ModuleType, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    layout = Layout.in_folder(tmp_path)
+    write_features(layout, {"train": ("neutral", "happy")}, rng)
+    stage.run(small(steps=1), layout)
+    folder = layout.model(stage.MODEL)
+    assert json.loads((folder / "metrics.json").read_text()) == {}
+    card = json.loads((folder / "card.json").read_text())
+    assert card["metrics"] == {} and card["held_out"] == "none: no figures"

@@ -49,6 +49,9 @@ def test_rows_get_whole_paths_and_give_them_back(tmp_path: Path) -> None:
     assert (below(whole.video, root), below(whole.audio, root)) == (row.video, row.audio)
     assert below(whole.video, root / "a/1") == whole.video, "what lies elsewhere stays whole"
     assert located(Row("s3://far/1.mp4", "", ""), root, "video").video == "s3://far/1.mp4"
+    assert located(Row("/far/1.mp4", "", ""), root, "video").video == "/far/1.mp4"
+    with pytest.raises(SpaceError, match=f"^video {tmp_path}/a/1.mp4: a whole path in a table, need a/1.mp4, relative to "):
+        located(whole, root, "audio", "video")
     bucket = Place("s3://bucket/set?region=x")
     uri = located(row, bucket, "video").video
     assert uri == "s3://bucket/set/a/1.mp4?region=x" and below(uri, bucket) == row.video

@@ -1,5 +1,6 @@
 """`animate` end to end on the public-domain portrait with small untrained networks: shape, sound, seeds, controls, bad input."""
 
+import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from made_up_talk import config, loud_network
 
 from space_data.errors import SpaceError
 from space_data.media.encode import write_video, write_wav
@@ -17,11 +19,15 @@ from space_data.media.sound import decode_audio
 from space_data.media.video import decode_video
 from space_data.params import load_params
 from space_data.schema import TrackFrame
+from space_data.speech_encoder import LOG_MEL, WHISPER_TINY_EN
 from space_data.tables import read_table
-from space_models.animate import animate, load_speech
+from space_models.animate import animate, load_motion_models, load_speech
 from space_models.checkpoints import Card, save_model
+from space_models.portrait import load_portrait
 from space_models.posegen.model import PoseGen, PoseGenConfig
-from space_models.s2l import S2L, S2LConfig, config_of
+from space_models.s2l.calibrate import Calibration, save_calibration
+from space_models.s2l.model import config_of, load_s2l
+from space_models.s2l.network import FILTER_RANK
 
 PARAMS = load_params(Path(__file__).resolve().parents[2] / "params.yaml")
 N_FRAMES = 20
@@ -32,12 +38,12 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with tiny networks as the training stages leave them."""
     folder = tmp_path_factory.mktemp("models")
     torch.manual_seed(0)
-    s2l = S2L(S2LConfig(channels=8, hidden=8, lookahead_frames=2, dropout=0.25))
+    s2l = loud_network(config())
     save_model(folder / "s2l", s2l, Card("s2l", config_of(s2l), "", "test"))
-    config = {"lookahead_frames": 2, "memory_frames": 4}
-    posegen = PoseGen(PoseGenConfig(**config))
+    sizes = {"lookahead_frames": 2, "memory_frames": 4}
+    posegen = PoseGen(PoseGenConfig(**sizes))
     posegen.noise += torch.diag(torch.tensor([1.0, 1.0, 1.0, 0.01, 0.01, 0.005], dtype=torch.float64))
-    save_model(folder / "posegen", posegen, Card("posegen", config, "", "test"))
+    save_model(folder / "posegen", posegen, Card("posegen", sizes, "", "test"))
     return folder
 
 
@@ -91,8 +97,7 @@ def test_pose_modes_and_emotion_reach_the_tracks(inputs, models: Path, tmp_path:
 
 def test_unknown_is_driven_as_the_null_condition_of_a_model_that_has_one(inputs, models: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
-    s2l = S2L(S2LConfig(8, 8, 2, 0.25, unlabelled=True))
-    torch.nn.init.normal_(s2l.lasting.weight, std=0.01)
+    s2l = loud_network(config(unlabelled=True))
     shutil.copytree(models, tmp_path / "null")
     save_model(tmp_path / "null" / "s2l", s2l, Card("s2l", config_of(s2l), "", "test"))
     tracks = {
@@ -105,9 +110,51 @@ def test_unknown_is_driven_as_the_null_condition_of_a_model_that_has_one(inputs,
     assert np.abs(tracks["null", "unknown"] - tracks["null", "neutral"]).max() > 0.001
 
 
+def test_the_first_frame_is_the_photo_and_its_own_emotion_is_asked_for(inputs, models: Path, tmp_path: Path) -> None:
+    photo = load_portrait(inputs[0]).normalised
+    plain = run(inputs, models, tmp_path / "a.mp4", emotion="happy:1")
+    assert normalised(plain)[0].reshape(-1, 3) == pytest.approx(photo, abs=1e-5)
+    worn = run(inputs, models, tmp_path / "b.mp4", emotion="happy:1", portrait_emotion="happy:1")
+    assert normalised(worn)[0].reshape(-1, 3) == pytest.approx(photo, abs=1e-5)
+    assert np.abs(normalised(worn)[-1] - normalised(plain)[-1]).max() > 1e-3
+
+
+def test_a_calibration_moves_the_lips_and_belongs_to_its_model(inputs, models: Path, tmp_path: Path) -> None:
+    s2l = load_s2l(models / "s2l")
+    shift = np.zeros(234, np.float32)
+    shift[3 * 54] = 0.2  # a corner of the mouth, to the right
+    zeros = np.zeros((234, s2l.config.hidden), np.float32), np.zeros((234, FILTER_RANK), np.float32)
+    save_calibration(tmp_path / "me.safetensors", Calibration(s2l.weights_sha256, *zeros, shift, s2l.gap_map, {}))
+    plain = normalised(run(inputs, models, tmp_path / "a.mp4"))
+    own = normalised(run(inputs, models, tmp_path / "b.mp4", calibration=tmp_path / "me.safetensors"))
+    half = 0.1 * (1 - np.exp(-(N_FRAMES - 1) / 25 / PARAMS.animate.fade_s))  # of a shift half counts as the model's constant
+    assert (own - plain)[-1, 3 * 54] == pytest.approx(half, abs=0.01)
+    save_calibration(tmp_path / "other.safetensors", Calibration("f" * 64, *zeros, shift, s2l.gap_map, {}))
+    with pytest.raises(SpaceError, match="other.safetensors: made for the model ffffffffffff"):
+        run(inputs, models, tmp_path / "c.mp4", calibration=tmp_path / "other.safetensors")
+
+
+def test_s2l_comes_with_the_encoder_it_learnt_with(models: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    shutil.copytree(models, tmp_path / "both")
+    whisper = loud_network(config(WHISPER_TINY_EN))
+    save_model(tmp_path / "both" / "s2l-whisper-tiny.en", whisper, Card("s2l", config_of(whisper), "", "test"))
+    nowhere = PARAMS.model_copy(update={"features": PARAMS.features.model_copy(update={"weights": str(tmp_path / "none")})})
+    with caplog.at_level(logging.INFO):
+        assert load_motion_models(tmp_path / "both", nowhere).encoder.spec.name == LOG_MEL
+    assert "space weights fetch whisper-tiny.en" in caplog.text, "one line says what would make the lips better"
+    asked = nowhere.model_copy(update={"animate": nowhere.animate.model_copy(update={"speech_encoder": WHISPER_TINY_EN})})
+    with pytest.raises(SpaceError, match="whisper-tiny.en"):
+        load_motion_models(tmp_path / "both", asked)
+    shutil.rmtree(tmp_path / "both" / "s2l")
+    with pytest.raises(SpaceError, match="whisper-tiny.en"):
+        load_motion_models(tmp_path / "both", nowhere)
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
+        ({"portrait_emotion": "grim"}, "emotion 'grim': not a label"),
+        ({"calibration": "none.safetensors"}, "none.safetensors: no such file"),
         ({"emotion": "joyful:0.5"}, "need one of neutral, calm, happy"),
         ({"emotion": "happy:1.5"}, "need 0 to 1"),
         ({"emotion": "happy:-0.5"}, "intensity -0.5, need 0 to 1"),
@@ -140,7 +187,7 @@ def test_bad_input_is_said_before_the_work(change: dict[str, str], words: str, i
     (tmp_path / "folder.mp4").mkdir()
     before = sorted(tmp_path.rglob("*"))
     options: dict[str, object] = {"image": inputs[0], "audio": inputs[1], "out": tmp_path / "o.mp4", "models": models}
-    options |= {k: v.replace("PATH", str(tmp_path)) if k in ("emotion", "pose") else tmp_path / v for k, v in change.items()}
+    options |= {k: v.replace("PATH", str(tmp_path)) if k in ("emotion", "portrait_emotion", "pose") else tmp_path / v for k, v in change.items()}
     with pytest.raises(SpaceError, match=words) as caught:
         animate(params=PARAMS, **options)  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)

@@ -77,15 +77,3 @@ def test_gaze_begins_and_mostly_stays_at_the_camera() -> None:
     gaze = controls.gaze_track(25 * 300, np.random.default_rng(2), 0.6)
     assert (gaze[:10] == 0).all()
     assert 0.45 < (gaze == 0).all(1).mean() < 0.8
-
-
-def test_mouth_gain_scales_the_opening_and_lips_never_cross(face: np.ndarray) -> None:
-    upper, lower = (np.array(side) for side in zip(*lm.INNER_LIP_PAIRS, strict=True))
-    rest_gap = float(lm.lip_gap(face))
-    track = np.repeat(face[None], 3, 0)
-    track[1, lower, 1] += 0.1
-    track[2, lower, 1] -= rest_gap + 0.05
-    gap = lm.lip_gap(controls.with_mouth_gain(track, face, 1.5))
-    assert gap[0] == pytest.approx(rest_gap, abs=1e-6)
-    assert gap[1] == pytest.approx(rest_gap + 0.15, abs=1e-5)
-    assert gap[2] == pytest.approx(min(0.0, rest_gap), abs=1e-5)

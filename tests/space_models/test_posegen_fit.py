@@ -1,5 +1,6 @@
 """PoseGen's fit: known laws are found again, means bend nothing, and speech is believed only where it helps."""
 
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -9,19 +10,23 @@ from numpy.typing import NDArray
 
 from space_data.errors import SpaceError
 from space_data.params import load_params
+from space_data.speech import log_mel, mean_normalise
+from space_data.synthetic.performance import people as people_of_the_corpus
+from space_data.synthetic.performance import perform
 from space_models.posegen.figures import autocorrelation, figures
 from space_models.posegen.fit import (
     autocovariance,
     empty_moments,
     fit,
     gain_interval,
+    gain_of,
     negative_log_likelihood,
     recursion,
     residual_covariance,
 )
 from space_models.posegen.model import stationary_sd
 from space_models.posegen.moments import PersonMoments
-from space_models.posegen.pose import FRAMES_PER_KEY, MIRRORED, key_frames
+from space_models.posegen.pose import FRAMES_PER_KEY, MIRRORED, key_frames, to_keys
 from space_models.posegen.speech import loudness, n_rises, rises
 
 SETTINGS = load_params(Path(__file__).resolve().parents[2] / "params.yaml").posegen
@@ -118,6 +123,41 @@ def test_speech_that_moves_heads_is_learnt_and_helps_people_never_seen(rng: np.r
     found = figures(fitted, train, held_out, speech, SETTINGS)
     assert found["speech_gain_low"] > 0
     assert found["nll"] < found["nll_without_speech"] < found["nll_mean_predictor"]
+
+
+@lru_cache(maxsize=1)
+def corpus_clips() -> list[tuple[int, NDArray[np.float64], NDArray[np.float64]]]:
+    """(person, key poses (K, 6), rises (K, n)) of a small default corpus: its motion and its sound, not rendered."""
+    clips = []
+    for number, person in enumerate(people_of_the_corpus(7, 18, "f")):
+        for take in range(4):
+            film = perform(person, "neutral", 0.0, np.random.default_rng([number, take]))
+            motion, still = film.motion, np.zeros(film.n_frames)
+            angles = [motion.yaw_deg, motion.pitch_deg, motion.roll_deg]
+            keys = to_keys(np.stack([*angles, still, still, still], 1))
+            sound = loudness(mean_normalise(log_mel(film.audio)).reshape(film.n_frames, -1))
+            heard = rises(sound, key_frames(len(keys)), SETTINGS.lookahead_frames, SETTINGS.memory_frames)
+            clips.append((number, keys, heard))
+    return clips
+
+
+def corpus_people(wrong_by: int = 0) -> list[PersonMoments]:
+    """Moments of these people; each clip beside the sound of the one ``wrong_by`` further on."""
+    clips, made = corpus_clips(), {}
+    for i, (number, keys, _) in enumerate(clips):
+        heard = clips[(i + wrong_by) % len(clips)][2]
+        length = min(len(keys), len(heard))
+        made.setdefault(number, empty_moments(SETTINGS)).add(keys[:length], heard[:length])
+    return list(made.values())
+
+
+def test_what_the_default_corpus_says_with_its_stresses_is_learnt() -> None:
+    people = corpus_people()
+    fitted = fit(people[:12], SETTINGS)
+    assert fitted.model.hears
+    unseen = gain_interval(gain_of(fitted.model, fitted.without_speech, people[12:]))
+    assert unseen is not None and unseen.low > 0
+    assert not any(fit(corpus_people(wrong_by)[:12], SETTINGS).model.hears for wrong_by in (5, 9))
 
 
 def test_mismatched_speech_is_not_believed(rng: np.random.Generator) -> None:

@@ -31,8 +31,8 @@ def run(folder: Path, what: str, *more: str, ranks: int = 1, returns: int = 0) -
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The runs: ``whole`` and ``killed`` (which goes on) on one process, ``two`` and ``moved`` (which goes on with the killed one)
-    on two."""
+    """The runs: ``whole`` and ``killed`` (which goes on) on one process; on two ``two`` and ``moved``, which goes on with the
+    killed one."""
     folder, rng = tmp_path_factory.mktemp("ranks"), np.random.default_rng(0)
     with pytest.MonkeyPatch.context() as patch:
         write_clips(Layout.in_folder(folder), patch, 96)
@@ -82,5 +82,5 @@ def test_rank_0_alone_writes(folder: Path) -> None:
         assert (folder / f"two-0.{kind}").exists() and not (folder / f"two-1.{kind}").exists()
     made = [{p.relative_to(folder / f"stage-{r}").parts[0] for p in (folder / f"stage-{r}").rglob("*")} for r in range(2)]
     assert made[0] - made[1] == {"models", "stages", ".cache", "dvclive"} and not made[1] - made[0]
-    card = json.loads((folder / "stage-0" / "models" / "posegen" / "card.json").read_text())
+    card = json.loads((folder / "stage-0" / "models" / "s2l" / "card.json").read_text())
     assert card["held_out"] == "1 clips of split test" and card["training"]["training"]["micro_batches"] == 2

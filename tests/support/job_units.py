@@ -47,3 +47,15 @@ def act(value: str, settings: dict[str, str], folder: Path) -> str | None:
         case _:
             (folder / "result.txt").write_text(value.upper())
     return None
+
+
+def surroundings(variable: str) -> dict[str, str | int | None]:
+    """What a worker process knows of itself."""
+    command, value = Path("/proc/self/cmdline").read_text(), os.environ.get(variable)
+    return {"pid": os.getpid(), "parent": os.getppid(), "command": command, "folder": os.getcwd(), "value": value}
+
+
+def kill_parent(_: str) -> None:
+    """End the process that this one was forked from."""
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(60)

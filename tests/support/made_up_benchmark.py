@@ -1,4 +1,4 @@
-"""A made-up benchmark for the report's tests: three identities, five systems, figures in the order in which they must come."""
+"""A made-up benchmark for the report's tests: three identities, all systems, figures in the order in which they must come."""
 
 import numpy as np
 
@@ -6,21 +6,21 @@ from evaluation.aggregate import aggregates
 from evaluation.metrics import LANDMARK_METRICS, SYNC_METRICS, Metric, frechet_metric, psnr_metric, ssim_metric
 from evaluation.report_data import BenchmarkData
 from evaluation.score_clip import NO_FACE, OK, REFERENCE
-from evaluation.systems import SYSTEM_NAMES
+from evaluation.systems import OURS, SYSTEM_NAMES
 from space_data.schema import KEPT, Aggregate, Score, SynthesizedClip, TraceFrame
 
 CLIPS = {f"set/{person}/{i:02d}": person for person in ("ada", "bob", "eve") for i in range(2)}
 N_FRAMES = 50
 COLUMNS: tuple[Metric, ...] = (*LANDMARK_METRICS, *SYNC_METRICS, psnr_metric(512), ssim_metric(512, 5))
-RANK = {"ground_truth": 0, "ours_warp": 1, "ours_compact": 2, "shuffled_audio": 3, "still": 4}
-FAILED_CELL = ("ours_compact", "set/bob/00")
+RANK = {system: rank for rank, system in enumerate(("ground_truth", *OURS, "shuffled_audio", "still"))}
+FAILED_CELL = (OURS[1], "set/bob/00")
 
 
 def score(system: str, clip_id: str, metric: Metric, rng: np.random.Generator) -> Score:
     """A value that follows the system's rank; one cell has no face."""
     if (system, clip_id) == FAILED_CELL:
         return Score(system, clip_id, CLIPS[clip_id], metric.metric_id, None, 0, NO_FACE, "candidate: a face in 20% of 50 frames")
-    level = 0.02 * (1 + RANK[system]) if metric.better == "lower" else 1 - 0.2 * RANK[system]
+    level = 0.02 * (1 + RANK[system]) if metric.better == "lower" else 1 - 0.15 * RANK[system]
     return Score(system, clip_id, CLIPS[clip_id], metric.metric_id, float(level + rng.normal(0, 0.002)), N_FRAMES, OK, "")
 
 

@@ -3,13 +3,17 @@
 import numpy as np
 
 from pipelines.layout import Layout
-from pipelines.stages.latents import LatentFrame
+from pipelines.stages.latents import write_spec
 from space_data.landmarks import MESH_TO_78, template_mesh
-from space_data.schema import AlignedClip, FeatureClip, FeatureFrame, emotion_vector
+from space_data.schema import AlignedClip, FeatureClip, FeatureFrame, LatentFrame, emotion_vector
 from space_data.tables import write_sharded, write_table
-from space_models.generators.compact_nets import N_KEYPOINTS, anchors_of
+from space_models.generators import GENERATORS, LatentSpec
 
 N_FRAMES, SIZE_PX = 60, 256
+GENERATOR = next(iter(GENERATORS))
+SPEC = LatentSpec.declared(GENERATOR, "0" * 64, np.ones(4))
+READ = np.random.default_rng(1).normal(size=(78 * 3, SPEC.size))
+"""How the made-up generator's latents follow from normalised landmarks."""
 POSE, SWAY = np.float32([5, 0, 0, 60, 128, 120, 0]), np.float32([6, 2, 1, 0, 3, 1, 0])
 
 
@@ -32,9 +36,10 @@ def write_features(layout: Layout, labels: dict[str, tuple[str, ...]], rng: np.r
                 sound = rng.normal(size=160).astype(np.float32), rng.normal(size=52).astype(np.float32)
                 pose = POSE + np.float32(np.sin(i / 8)) * SWAY
                 frames.append(FeatureFrame(clip_id, i, False, one.ravel(), pose, 0.3, 0.3, 0.0, 0.0, *sound, True))
-            keypoints = anchors_of(60 * points + np.float32([128, 120, 0]), SIZE_PX)
-            latents += [LatentFrame(clip_id, i, one.reshape(N_KEYPOINTS * 3)) for i, one in enumerate(keypoints)]
+            z = points.reshape(N_FRAMES, -1) @ READ
+            latents += [LatentFrame(clip_id, i, one, np.zeros(0)) for i, one in enumerate(z)]
         write_sharded(layout.feature_split(split), frames, FeatureFrame, 1)
     write_table(layout.feature_clips, clips, FeatureClip)
     write_table(layout.aligned_clips, aligned, AlignedClip)
-    write_sharded(layout.latents, latents, LatentFrame, 1)
+    write_sharded(layout.latents(GENERATOR), latents, LatentFrame, 1)
+    write_spec(layout.latent_spec(GENERATOR), SPEC)

@@ -7,7 +7,15 @@ import pytest
 from made_up_talk import config, loud_network, talking_clips, template_face
 
 from space_data import landmarks as lm
-from space_models.s2l.metrics import Baseline, Closures, LipFigures, correlation, evaluate, mouth_distance, mouth_velocity_distance
+from space_models.s2l.metrics import (
+    Baseline,
+    Closures,
+    LipFigures,
+    correlation,
+    evaluate,
+    mouth_distance,
+    mouth_velocity_distance,
+)
 
 FACE = template_face()
 

@@ -20,6 +20,7 @@ from space_models.s2l.network import S2LConfig
 from space_models.s2l.output import relaxed
 from space_models.s2l.stream import predict
 from space_models.s2l.task import S2LTask
+from space_models.stream import InMemory
 from space_models.trainer import Schedule, train
 
 FACE = template_face()
@@ -42,7 +43,7 @@ def tensors_of(batch: dict[str, np.ndarray]) -> dict[str, torch.Tensor]:
 def test_it_learns_lips_that_follow_sound_and_emotion(encoder: str, rng: np.random.Generator) -> None:
     learnt = talking_clips(FACE, 12, rng) + talking_clips(FACE, 12, rng, "happy")
     model = fitted(config(encoder), learnt)
-    train("s2l", model, S2LTask(model, learnt, [], task_settings(12, 40)), SCHEDULE, settings={}, data_hash="")
+    train("s2l", model, S2LTask(model, InMemory(learnt), [], task_settings(12, 40)), SCHEDULE, settings={}, data_hash="")
     held_out = talking_clips(FACE, 4, rng)
     fit_gap(model, held_out)
     figures = evaluate(model, held_out, Baseline.of(learnt))
@@ -59,7 +60,7 @@ def test_it_learns_lips_that_follow_sound_and_emotion(encoder: str, rng: np.rand
 def test_unlabelled_clips_that_smile_leave_neutral_alone(rng: np.random.Generator) -> None:
     learnt = talking_clips(FACE, 12, rng) + talking_clips(FACE, 12, rng, UNKNOWN)
     model = fitted(config(unlabelled=True), learnt)
-    task = S2LTask(model, learnt, learnt[-1:], task_settings(12, 40))
+    task = S2LTask(model, InMemory(learnt), learnt[-1:], task_settings(12, 40))
     result = train("s2l", model, task, SCHEDULE, settings={}, data_hash="")
     assert all(np.isfinite(list(row.values())).all() for row in result.curves), "no NaN in a loss or a figure"
     portraits = [relaxed(clip.normalised[0]) for clip in (learnt[0], learnt[-1])]  # half of those shown smile, too
@@ -74,7 +75,7 @@ def test_unlabelled_clips_that_smile_leave_neutral_alone(rng: np.random.Generato
 def test_unlabelled_clips_touch_the_emotions_by_shared_weights_only(rng: np.random.Generator) -> None:
     learnt = talking_clips(FACE, 2, rng, UNKNOWN)
     model = fitted(config(unlabelled=True), learnt)
-    task = S2LTask(model, learnt, [], task_settings(3, 40))
+    task = S2LTask(model, InMemory(learnt), [], task_settings(3, 40))
     task.loss(model, tensors_of(task.batch(rng, 0)))[0].backward()
     network = model.network
     for weight in [*(film.linear.weight for film in (*network.films, network.film_out)), network.baseline.weight]:
@@ -86,7 +87,7 @@ def test_batches_repeat_with_their_generator_and_what_is_masked_has_no_influence
     learnt = talking_clips(FACE, 4, rng)
     learnt = [replace(clip, interpolated=np.arange(60) % 20 == 7) for clip in learnt]
     model = fitted(config(), learnt)
-    task = S2LTask(model, learnt, [], task_settings(3, 80))
+    task = S2LTask(model, InMemory(learnt), [], task_settings(3, 80))
     first, again = (task.batch(np.random.default_rng(5), 0) for _ in range(2))
     assert all((first[name] == again[name]).all() for name in first)
     assert first["speech"].shape == (3, 240, 40) and first["target"].shape == (3, 80, 78, 3)
@@ -106,7 +107,7 @@ def test_windows_hear_beyond_their_end_where_the_clip_goes_on(rng: np.random.Gen
     """The look-ahead of a window's last frames is the clip's own sound, not the last sample held."""
     learnt = talking_clips(FACE, 1, rng)
     model = fitted(config(), learnt)
-    task = S2LTask(model, learnt, [], task_settings(1, 40))
+    task = S2LTask(model, InMemory(learnt), [], task_settings(1, 40))
     heard: list[torch.Tensor] = []
     forward = model.forward
     model.forward = lambda speech, *rest: (heard.append(speech), forward(speech, *rest))[1]  # type: ignore[method-assign]
@@ -120,7 +121,7 @@ def test_filmed_clips_have_their_share_of_a_batch(rng: np.random.Generator) -> N
     heard = [replace(c, clip=replace(c.clip, kind="speech_only", subject="voice")) for c in heard]
     model = fitted(config(), filmed)
     for share in (0.0, 0.75, 1.0):
-        task = S2LTask(model, filmed + heard, [], task_settings(400, 25, share))
+        task = S2LTask(model, InMemory(filmed + heard), [], task_settings(400, 25, share))
         emotions = task.batch(rng, 0)["emotion"]
         assert (emotions[:, EMOTIONS.index("neutral")] > 0).mean() == pytest.approx(share, abs=0.1)
 

@@ -1,0 +1,228 @@
+"""How well a keypoint generator draws people it has never seen, driven by the pixels of their own clip: held-out rendered heads.
+
+    python -m benchmarks.generator_heads [--generator compact] [--model models/compact] [--data data] [--sheet sheet.png]
+
+Eight clips of split ``test``, at least one per person. Each starts from its first frame; the other frames (at most 100) are
+described by the generator's own latents of their pixels and their head pose, and drawn. Pictures are compared with the recording,
+and the face mesh measures both again: lip gap, eye opening, gaze, yaw (correlation and slope against the recording), blinks
+found. Row ``still`` is the first frame itself. Below the table: which latents are alive, and how much of them the head's pose
+explains within a clip.
+"""
+
+import argparse
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from pipelines.layout import Layout
+from pipelines.stages.align import aligned_clips
+from space_data import landmarks as lm
+from space_data.facemesh import track_faces
+from space_data.media.video import decode_video
+from space_data.params import load_params
+from space_data.progress import track
+from space_data.schema import AlignedClip, FeatureFrame
+from space_data.store import Place, local_file
+from space_data.tables import by_clip, read_arrow, vectors
+from space_models.generators import GENERATORS, KeypointGenerator, find
+from space_models.portrait import portrait_of_crop
+
+CLIPS, FRAMES = 8, 101
+TURNED_DEG = 12.0
+MOUTH_MARGIN, EYE_MARGIN = 0.08, 0.06  # IOD around the landmarks' bounding box
+BLINK_SHARE, BLINK_PERCENTILE, LONGEST_BLINK = 0.6, 80, 12
+SHEET_PX = 192
+SERIES = ("lip gap", "eye opening", "gaze x", "yaw")
+
+Frames = list[NDArray[np.uint8]]
+
+
+@dataclass(frozen=True)
+class Clip:
+    """Frames (512, 512, 3) of one clip with what the pipeline's tables say of them."""
+
+    clip_id: str
+    subject: str
+    frames: Frames
+    normalised: NDArray[np.float32]
+    pose: lm.PoseTrack
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What the face mesh says of frames: landmarks in pixels (T, 78, 3), and the four series."""
+
+    points: NDArray[np.float32]
+    series: dict[str, NDArray[np.float32]]
+    found_share: float
+
+
+def choose(clips: list[AlignedClip], count: int) -> list[AlignedClip]:
+    """A clip per person in turn, the longest of each first, until there are enough."""
+    people: dict[str, list[AlignedClip]] = {}
+    for clip in sorted(clips, key=lambda clip: (-clip.n_frames, clip.clip_id)):
+        people.setdefault(clip.subject, []).append(clip)
+    rounds = [own[i] for i in range(len(clips)) for own in people.values() if i < len(own)]
+    return rounds[:count]
+
+
+def read_clips(data: Path, split: str, count: int) -> list[Clip]:
+    """The chosen clips of a finished run."""
+    layout = Layout(data=Place.of(data))
+    chosen = {clip.clip_id: clip for clip in choose([clip for clip in aligned_clips(layout) if clip.split == split], count)}
+    clips = []
+    for clip_id, table in by_clip(read_arrow(layout.feature_split(split), FeatureFrame, ["clip_id", "normalised", "pose"])):
+        if clip_id in chosen:
+            row = chosen[clip_id]
+            frames = [frame.rgb for _, frame in zip(range(FRAMES), decode_video(local_file(row.video)), strict=False)]
+            normalised = vectors(table, "normalised").reshape(-1, lm.N_LANDMARKS, 3)[: len(frames)]
+            pose = lm.PoseTrack.from_array(vectors(table, "pose")[: len(frames)])
+            clips.append(Clip(clip_id, row.subject, frames, normalised, pose))
+    return clips
+
+
+def look(frames: Frames) -> Seen:
+    """Follow the face through frames; gaps are filled with the last face seen."""
+    meshes = track_faces(frames)
+    found = np.isfinite(meshes[:, 0, 0])
+    last = np.maximum.accumulate(np.where(found, np.arange(len(found)), 0))
+    meshes = meshes[last]
+    pose, points = lm.estimate_pose(meshes), lm.mesh_to_landmarks(meshes)
+    n = lm.normalise(points, pose)
+    values = (lm.lip_gap(n), lm.eye_aspect_ratio(n).mean(-1), lm.gaze(n)[:, 0], pose.yaw_deg)
+    return Seen(points, dict(zip(SERIES, values, strict=True)), float(found.mean()))
+
+
+def blinks(opening: NDArray[np.float32]) -> list[tuple[int, int]]:
+    """Stretches (first, last) of shut eyes."""
+    shut = opening < BLINK_SHARE * np.percentile(opening, BLINK_PERCENTILE)
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], shut.astype(int), [0]])))
+    return [(a, b - 1) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a <= LONGEST_BLINK]
+
+
+def boxes(points: NDArray[np.float32], group: NDArray[np.int64], margin_px: float) -> tuple[slice, slice]:
+    """Rows and columns of the box around landmarks (78, 3)."""
+    low, high = points[group, :2].min(0) - margin_px, points[group, :2].max(0) + margin_px
+    (x0, y0), (x1, y1) = np.maximum(low, 0).astype(int), np.ceil(high).astype(int)
+    return slice(y0, y1), slice(x0, x1)
+
+
+def scores(clip: Clip, drawn: Frames, truth: Seen, start: int = 1) -> dict[str, float]:
+    """Figures of one clip; the first frame, which is the source, is left out."""
+    seen = look(drawn)
+    error = [np.abs(a.astype(np.float32) - b) for a, b in zip(drawn, clip.frames, strict=True)][start:]
+    square = [float(((a.astype(np.float32) - b) ** 2).mean()) for a, b in zip(drawn, clip.frames, strict=True)][start:]
+    row = {"PSNR dB": float(np.mean([10 * np.log10(255**2 / max(s, 1e-6)) for s in square]))}
+    row["L1"] = float(np.mean([e.mean() for e in error]))
+    scale = float(clip.pose.scale.mean())
+    areas = {"mouth": ((lm.MOUTH, MOUTH_MARGIN),), "eyes": ((lm.EYE_LEFT, EYE_MARGIN), (lm.EYE_RIGHT, EYE_MARGIN))}
+    for name, groups in areas.items():
+        values = [
+            np.mean([e[boxes(truth.points[t + start], group, margin * scale)].mean() for group, margin in groups])
+            for t, e in enumerate(error)
+        ]
+        row[f"L1 {name}"] = float(np.mean(values))
+    turned = np.abs(clip.pose.yaw_deg - clip.pose.yaw_deg[0])[start:] > TURNED_DEG
+    row["L1 face, turned"] = float(
+        np.mean([e[boxes(truth.points[t + start], lm.FACE, 0.2 * scale)].mean() for t, e in enumerate(error) if turned[t]])
+        if turned.any()
+        else np.nan
+    )
+    mouth = np.linalg.norm(seen.points[start:, lm.MOUTH, :2] - truth.points[start:, lm.MOUTH, :2], axis=-1).mean() / scale
+    row["mouth off, IOD"] = float(mouth)
+    wanted = blinks(truth.series["eye opening"])
+    own = blinks(seen.series["eye opening"])
+    hit = sum(any(a <= last + 1 and b >= first - 1 for a, b in own) for first, last in wanted)
+    row |= {"blinks": float(len(wanted)), "blinks found": float(hit), "faces found": seen.found_share}
+    row["false blinks"] = float(sum(not any(a <= last + 1 and b >= first - 1 for a, b in wanted) for first, last in own))
+    for name in SERIES:
+        a, b = truth.series[name][start:], seen.series[name][start:]
+        a, b = a - a.mean(), b - b.mean()
+        row[f"{name} r"] = float((a * b).sum() / max(np.sqrt((a * a).sum() * (b * b).sum()), 1e-9))
+        row[f"{name} slope"] = float((a * b).sum() / max((a * a).sum(), 1e-9))
+    return row
+
+
+def draw(generator: KeypointGenerator[Any], clip: Clip) -> tuple[Frames, NDArray[np.float32], float]:
+    """Frames drawn from the first one, the latents (T, D), and milliseconds per frame."""
+    landmarks = lm.posed(clip.normalised, clip.pose)
+    z = generator.extract(clip.frames, landmarks, clip.pose).z
+    state = generator.prepare(portrait_of_crop(clip.frames[0], clip.clip_id))
+    begun = time.process_time()
+    frames = list(generator.render(state, generator.compose(state, z, clip.pose)))
+    return frames, z, 1000 * (time.process_time() - begun) / len(frames)
+
+
+def pose_share(latents: list[NDArray[np.float32]], poses: list[lm.PoseTrack]) -> NDArray[np.float64]:
+    """Share of each latent's variance within clips that yaw, pitch and their squares explain, one fit for all clips: (D,)."""
+    z = np.concatenate([one - one.mean(0) for one in latents]).astype(np.float64)
+    angles = [np.stack([p.yaw_deg, p.pitch_deg], 1) / 10 for p in poses]
+    inputs = np.concatenate([(x := np.concatenate([a, a**2], 1)) - x.mean(0) for a in angles])
+    fitted = inputs @ np.linalg.lstsq(inputs, z, rcond=None)[0]
+    return 1 - ((z - fitted) ** 2).sum(0) / (z**2).sum(0)
+
+
+def sheet(clips: list[Clip], drawn: list[Frames], truths: list[Seen]) -> NDArray[np.uint8]:
+    """Per clip: source, and recording beside drawing for the widest mouth, the most shut eyes, the largest turn."""
+    rows = []
+    for clip, frames, truth in zip(clips, drawn, truths, strict=True):
+        yaw = np.abs(clip.pose.yaw_deg - clip.pose.yaw_deg[0])
+        moments = truth.series["lip gap"].argmax(), truth.series["eye opening"].argmin(), yaw.argmax()
+        cells = [clip.frames[0]] + [one for t in moments for one in (clip.frames[int(t)], frames[int(t)])]
+        rows.append(np.hstack([cv2.resize(cell, (SHEET_PX, SHEET_PX), interpolation=cv2.INTER_AREA) for cell in cells]))
+    return np.vstack(rows)
+
+
+def report(generator: KeypointGenerator[Any], clips: list[Clip], name: str, sheet_file: Path | None) -> None:
+    """Draw, score, print; write the sheet if one is wanted."""
+    rows, still, drawings, truths, latents, times = [], [], [], [], [], []
+    for clip in track(clips, "heads"):
+        truth = look(clip.frames)
+        frames, z, ms = draw(generator, clip)
+        rows.append(scores(clip, frames, truth))
+        still.append(scores(clip, [clip.frames[0]] * len(clip.frames), truth))
+        drawings.append(frames)
+        truths.append(truth)
+        latents.append(z)
+        times.append(ms)
+    table = Table("", "still", name, title=f"{len(clips)} clips of {len({clip.subject for clip in clips})} people")
+    for figure in rows[0]:
+        combine = np.nansum if "blinks" in figure else np.nanmean
+        table.add_row(figure, *(f"{combine([row[figure] for row in source]):.4g}" for source in (still, rows)))
+    console = Console()
+    console.print(table)
+    variance = np.mean([z.var(0) for z in latents], 0)
+    effect = np.array(generator.spec.weight) * variance
+    explained = pose_share(latents, [clip.pose for clip in clips])
+    weakest = np.sqrt(effect.min() / effect.max()), np.sqrt(variance.min() / variance.max())
+    console.print(f"{np.mean(times):.0f} ms of CPU per frame")
+    console.print(f"weakest latent: {weakest[0]:.3f} of the strongest in effect, {weakest[1]:.3f} in standard deviation")
+    share = float((explained * effect).sum() / effect.sum())
+    console.print(f"pose explains {100 * share:.1f} % of the latents' effect, {100 * explained.max():.0f} % of one of them")
+    if sheet_file:
+        cv2.imwrite(str(sheet_file), sheet(clips, drawings, truths)[..., ::-1])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--generator", default="compact", help=f"one of {', '.join(GENERATORS)}")
+    parser.add_argument("--model", type=Path, help="folder of its weights (default: models/<generator>)")
+    parser.add_argument("--data", type=Path, default=Path("data"), help="folder of a finished run, with align/ and features/")
+    parser.add_argument("--split", default="test", choices=("val", "test"))
+    parser.add_argument("--clips", type=int, default=CLIPS)
+    parser.add_argument("--sheet", type=Path, help="write a contact sheet (PNG)")
+    arguments = parser.parse_args()
+    name = arguments.generator
+    generator = find(GENERATORS, name, "generator").load(arguments.model or Path("models") / name, load_params(), None)
+    report(generator, read_clips(arguments.data, arguments.split, arguments.clips), name, arguments.sheet)
+
+
+if __name__ == "__main__":
+    main()

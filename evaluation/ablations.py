@@ -1,0 +1,95 @@
+"""The ablations of Landmarks2Latents as a table: errors of each variant, and paired differences from the full model."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from evaluation.blocks import Cell, Column, Table, Tone
+from evaluation.statistics import compare, summarise
+from space_data.files import atomic_file
+from space_models.l2l.metrics import ON_S2L, OTHER_TAKE, TRACKED, ClipError
+
+FULL = "full"
+DIGITS = 3
+CONDITIONS = {
+    TRACKED: "tracked landmarks, portrait = first frame",
+    OTHER_TAKE: "tracked landmarks, portrait of another take",
+    ON_S2L: "S2L's landmarks (in use), portrait = first frame",
+}
+WORSE, BETTER, UNCLEAR = "worse than full", "better than full", "does not show"
+TONES: dict[str, Tone] = {WORSE: "good", BETTER: "warn", UNCLEAR: "quiet", "": "plain"}
+
+
+@dataclass(frozen=True)
+class Row:
+    """One system under one condition: mean error, and its paired difference from the full model (+ = worse) with an interval."""
+
+    system: str
+    condition: str
+    error: float
+    difference: float | None
+    low: float | None
+    high: float | None
+    clips: int
+    identities: int
+
+    @property
+    def verdict(self) -> str:
+        """What the interval says."""
+        if self.low is None or self.high is None:
+            return ""
+        if self.low > 0:
+            return WORSE
+        return BETTER if self.high < 0 else UNCLEAR
+
+
+def rows_of(errors: Mapping[str, Sequence[ClipError]], draws: int, seed: int) -> list[Row]:
+    """The table: systems in the order in which they stand, under each condition; ``errors`` has one of `FULL`."""
+    full = {(e.clip_id, e.condition): e.error for e in errors[FULL]}
+    rows = []
+    for condition in dict.fromkeys(e.condition for e in errors[FULL]):
+        for system, of_system in errors.items():
+            own = [e for e in of_system if e.condition == condition]
+            values, subjects = [e.error for e in own], [e.subject for e in own]
+            mean = summarise(values, subjects, draws, seed)
+            assert mean.mean is not None
+            base = [full[e.clip_id, condition] for e in own]
+            d = compare(values, base, subjects, True, draws, seed).difference if system != FULL else None
+            low, high, difference = (d.low, d.high, d.mean) if d else (None, None, None)
+            rows.append(Row(system, condition, mean.mean, difference, low, high, mean.n_ok, mean.n_identities))
+    return rows
+
+
+def interval(row: Row) -> str:
+    """A difference with its interval, as text."""
+    if row.difference is None or row.low is None or row.high is None:
+        return ""
+    return f"{row.difference:+.{DIGITS}f} [{row.low:+.{DIGITS}f}, {row.high:+.{DIGITS}f}]"
+
+
+def write_rows(path: Path, rows: Sequence[Row], command: str) -> None:
+    """Write the table as JSON."""
+    with atomic_file(path) as part:
+        part.write_text(json.dumps({"command": command, "rows": [asdict(row) for row in rows]}, indent=1) + "\n")
+
+
+def read_rows(path: Path) -> list[Row]:
+    """What `write_rows` wrote."""
+    return [Row(**row) for row in json.loads(path.read_text())["rows"]]
+
+
+def ablation_table(generator: str, rows: Sequence[Row]) -> Table:
+    """For the benchmark page."""
+    cells: list[list[Cell | str]] = []
+    for r in rows:
+        error, verdict = Cell(r.error, f"{r.error:.{DIGITS}f}"), Cell(r.verdict, tone=TONES[r.verdict])
+        cells.append([CONDITIONS[r.condition], r.system, error, interval(r), verdict])
+    labels = ("driven by", "L2L", "error", "against full", "95 % interval says")
+    columns = [Column(label, "number") if label == "error" else Column(label) for label in labels]
+    n = rows[0]
+    caption = (
+        f"{generator}: latent error in s.d., weighted by what each latent shows (a still face: about 1), {n.clips} test clips of "
+        f"{n.identities} identities; lower is better. Differences are paired by clip, intervals resample identities."
+    )
+    return Table(columns, cells, caption)

@@ -1,0 +1,80 @@
+"""The two kinds of renderers behind the registry: the mesh warp, and any keypoint generator driven by its Landmarks2Latents."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from space_data.errors import SpaceError
+from space_data.params import Params, Warp
+from space_models.generators import GENERATORS, Array, Frame, KeypointGenerator, Tracks, find
+from space_models.generators.warp import WarpGenerator, WarpState
+from space_models.l2l import L2L, load_l2l
+from space_models.portrait import Portrait
+
+
+class WarpRenderer:
+    """`warp`: the photo's own pixels, moved by posed landmarks."""
+
+    size_px = WarpGenerator.size_px
+
+    def __init__(self, settings: Warp) -> None:
+        self._warp = WarpGenerator(settings)
+
+    def prepare(self, portrait: Portrait) -> WarpState:
+        """Mesh and layers of a portrait."""
+        return self._warp.prepare(portrait)
+
+    def render(self, state: WarpState, tracks: Tracks) -> Iterator[Frame]:
+        """See `Renderer`."""
+        return self._warp.render(state, tracks.posed)
+
+
+@dataclass(frozen=True)
+class DrivenPortrait:
+    """A portrait as its generator prepared it, its landmarks (78, 3) as L2L sees them, and its scale (pixels per IOD)."""
+
+    state: Any
+    landmarks: Array
+    scale: float
+
+
+class KeypointRenderer:
+    """A keypoint generator and its L2L (paper, section 3.3): tracks → latents → keypoints in the exact pose → frames."""
+
+    def __init__(self, generator: KeypointGenerator[Any], l2l: L2L) -> None:
+        self.generator, self._l2l = generator, l2l
+        self.size_px = generator.size_px
+
+    def prepare(self, portrait: Portrait) -> DrivenPortrait:
+        """Features and own latents of a portrait."""
+        scale = float(portrait.pose.scale[0])
+        landmarks = self._l2l.seen(portrait.normalised[None], portrait.pose, scale)[0]
+        return DrivenPortrait(self.generator.prepare(portrait), landmarks, scale)
+
+    def latents(self, state: DrivenPortrait, tracks: Tracks) -> Array:
+        """Latents (T, D) of the tracks."""
+        landmarks = self._l2l.seen(tracks.normalised, tracks.pose, state.scale)
+        return self._l2l.predict(landmarks, tracks.speech, tracks.emotion, state.landmarks, state.state.z)
+
+    def render(self, state: DrivenPortrait, tracks: Tracks) -> Iterator[Frame]:
+        """See `Renderer`."""
+        keypoints = self.generator.compose(state.state, self.latents(state, tracks), tracks.pose)
+        return self.generator.render(state.state, keypoints)
+
+
+def load_keypoint_renderer(name: str, models: Path, params: Params) -> KeypointRenderer:
+    """The generator ``name`` behind ``models/l2l/<name>``.
+
+    Raises:
+        SpaceError: either is missing, or the L2L was trained with other weights of the generator.
+    """
+    entry = find(GENERATORS, name, "generator")
+    folder, weights = models / "l2l" / name, entry.folder(name, models, params)
+    found, l2l = entry.weights_sha256(weights), load_l2l(folder)
+    if found != l2l.spec.weights_sha256:
+        raise SpaceError(
+            f"{folder}: learnt the latents of {name} with weights {l2l.spec.weights_sha256[:12]}, {weights} has "
+            f"{found[:12]} (run `dvc repro train_l2l`)"
+        )
+    return KeypointRenderer(entry.load(weights, params, l2l.spec), l2l)

@@ -1,0 +1,74 @@
+"""The clips that L2L learns from, and the portraits that each may be seen from."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from space_models.generators import LatentSpec
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class S2LTake:
+    """A clip's ``landmarks`` (T, 78, 3) as S2L predicts them from its sound for a portrait (78, 3), whose latents are (D,): what
+    L2L gets in use."""
+
+    landmarks: Array
+    portrait: Array
+    portrait_z: Array
+
+
+@dataclass(frozen=True)
+class LatentClip:
+    """One clip: tracked ``landmarks`` (T, 78, 3) as the model sees them (`L2L.seen`), ``sound`` (T, 160), ``emotion`` (9,), the
+    generator's latents ``z`` (T, D), and S2L's takes on it."""
+
+    clip_id: str
+    subject: str
+    landmarks: Array
+    sound: Array
+    emotion: Array
+    z: Array
+    takes: tuple[S2LTake, ...] = field(default=())
+
+    def __len__(self) -> int:
+        return len(self.sound)
+
+
+def importance(spec: LatentSpec) -> NDArray[np.float64]:
+    """Weight (D,) of squared errors in s.d., with sum 1: what each latent's usual motion shows."""
+    shown = np.array(spec.weight) * np.array(spec.sd) ** 2
+    return shown / shown.sum()
+
+
+class Portraits:
+    """Frames to start from: of the clip itself, or of another take of the same person, with another emotion where there is one.
+
+    Without the latter neutral-to-neutral is all that is seen, and the emotion cannot show.
+    """
+
+    def __init__(self, clips: Sequence[LatentClip]) -> None:
+        of_subject: dict[str, list[LatentClip]] = defaultdict(list)
+        for clip in clips:
+            of_subject[clip.subject].append(clip)
+        self._others = {clip.clip_id: _other_takes(clip, of_subject[clip.subject]) for clip in clips}
+
+    def draw(self, clip: LatentClip, other_share: float, rng: np.random.Generator) -> tuple[Array, Array]:
+        """Landmarks (78, 3) and latents (D,) of a portrait for ``clip``, from another take with probability ``other_share``."""
+        others = self._others[clip.clip_id]
+        source = others[int(rng.integers(len(others)))] if others and rng.uniform() < other_share else clip
+        frame = int(rng.integers(len(source)))
+        return source.landmarks[frame], source.z[frame]
+
+    def other(self, clip: LatentClip) -> LatentClip | None:
+        """The first of the other takes, None if there is none."""
+        return next(iter(self._others[clip.clip_id]), None)
+
+
+def _other_takes(clip: LatentClip, takes: Sequence[LatentClip]) -> list[LatentClip]:
+    others = [take for take in takes if take.clip_id != clip.clip_id]
+    return [take for take in others if not np.array_equal(take.emotion, clip.emotion, equal_nan=True)] or others

@@ -1,0 +1,49 @@
+"""The full-size picture: what must not change does not, what must move moves by the pixel."""
+
+import numpy as np
+import pytest
+
+from space_models.generators.compact.canvas import SIZE_PX
+from space_models.generators.compact.composite import CanvasFrame, composite
+from space_models.generators.compact.motion import FLOW_SIDE
+
+POSE = np.float32([10, -5, 7, 150, 250, 240, 0])
+OTHER = np.float32([-10, 5, -3, 160, 270, 250, 0])
+
+
+@pytest.fixture
+def photo(rng: np.random.Generator) -> np.ndarray:
+    return np.repeat(np.repeat(rng.integers(0, 255, (64, 64, 3)).astype(np.uint8), 8, 0), 8, 1)
+
+
+def frame(shown: float = 1.0, displacement: tuple[float, float] = (0.0, 0.0), pose: np.ndarray = POSE) -> CanvasFrame:
+    field = np.tile(np.float32(displacement)[:, None, None], (1, FLOW_SIDE, FLOW_SIDE))
+    paint = np.tile(np.float32([1.0, 0.5, 0.0]), (SIZE_PX, SIZE_PX, 1))
+    return CanvasFrame(field, paint, np.full((SIZE_PX, SIZE_PX), shown, np.float32), POSE, pose)
+
+
+def test_no_displacement_gives_the_photo_itself_whatever_the_pose(photo: np.ndarray) -> None:
+    assert np.array_equal(composite(photo, frame()), photo)
+    assert np.array_equal(composite(photo, frame(pose=OTHER)), photo)
+
+
+def test_displacement_is_in_the_sources_plane(photo: np.ndarray) -> None:
+    """One tenth of an IOD to the right in the source's head's plane is 15 pixels along its roll."""
+    roll = np.deg2rad(7)
+    drawn = composite(photo, frame(displacement=(0.1 * np.cos(roll), -0.1 * np.sin(roll)), pose=OTHER))  # along the picture's x
+    assert np.abs(drawn[:, :490].astype(int) - photo[:, 15:505]).mean() < 0.5
+
+
+def test_paint_covers_where_nothing_is_shown_and_nowhere_else(photo: np.ndarray) -> None:
+    painted = composite(photo, frame(shown=0.1))
+    assert np.abs(painted.astype(int) - [255, 128, 0]).max() <= 1
+    half = frame()
+    shown = np.ones((SIZE_PX, SIZE_PX), np.float32)
+    shown[: SIZE_PX // 4] = 0.0  # the upper rows of the canvas: above the eyes
+    drawn = composite(photo, CanvasFrame(half.displacement, half.painted, shown, POSE, POSE))
+    assert np.array_equal(drawn[300:], photo[300:])
+    assert np.abs(drawn[20, 256].astype(int) - [255, 128, 0]).max() <= 2
+
+
+def test_skin_that_is_mostly_shown_stays_the_photo(photo: np.ndarray) -> None:
+    assert np.array_equal(composite(photo, frame(shown=0.8)), photo)
