@@ -12,7 +12,6 @@ import csv
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib.resources import files
 from pathlib import Path
 
 import matplotlib
@@ -24,8 +23,10 @@ from rich.table import Table
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 
-from benchmarks.s2l_real import LARGEST_YAW_DEG, read_clip
-from space_data.avsync import Scorer
+from space_data.facemesh import track_faces
+from space_data.features import track_of_meshes
+from space_data.landmarks import PoseTrack
+from space_data.media.video import decode_video
 from space_data.progress import track
 from space_data.speech import log_mel, mean_normalise
 from space_data.synthetic.espeak import Phoneme, Voice, speak
@@ -39,6 +40,7 @@ from space_data.timebase import (
     frames_in,
     frames_to_samples,
     frames_to_seconds,
+    nearest_frames,
     samples_to_seconds,
     seconds_to_samples,
 )
@@ -56,6 +58,7 @@ PAUSE_S = (0.2, 0.9)
 LAGS_S = (1.0, 2.5, 5.0)
 CURVE_S = 8.0
 SEED = 7
+LARGEST_YAW_DEG = 35.0
 
 
 def long_speech(person: Person, rng: np.random.Generator) -> tuple[tuple[Phoneme, ...], NDArray[np.float32]]:
@@ -89,13 +92,19 @@ def process_and_generated(model: PoseGen) -> tuple[list[Array], list[Array], flo
     return process, generated, PEOPLE * LENGTH_S / seconds
 
 
+def pose_track(path: Path) -> PoseTrack:
+    """The face's pose at 25 fps."""
+    frames = [(frame.pts_s, frame.rgb) for frame in decode_video(path)]
+    times_s, meshes = np.array([time_s for time_s, _ in frames]), track_faces(rgb for _, rgb in frames)
+    return track_of_meshes(meshes[nearest_frames(times_s, 0.0, frames_in(float(times_s[-1])) + 1)]).pose
+
+
 def real_heads(folder: Path) -> list[Array]:
     """Angles (T, 3) of the folder's clips of one person who speaks, each about its mean."""
-    scorer = Scorer.load(Path(str(files("space_data") / "assets" / "sync_scorer.npz")))
     with (folder / "MANIFEST.csv").open() as file:
         rows = [r for r in csv.DictReader(file) if r["kind"] == "video" and r["has_speech"].startswith("yes")]
     names = [r["file"] for r in rows if r["n_faces"] == "1" and "generated" not in r["verdict"]]
-    poses = [read_clip(folder / name, scorer).face.pose for name in track(names, "clips")]
+    poses = [pose_track(folder / name) for name in track(names, "clips")]
     return [relative_pose(pose)[:, :N_ANGLES] for pose in poses if abs(float(np.median(pose.yaw_deg))) <= LARGEST_YAW_DEG]
 
 

@@ -67,11 +67,16 @@ def run(params: Params, layout: Layout) -> None:
         if not train:
             raise SpaceError(f"{layout.feature_clips}: no filmed clip of a training identity (see data.splits)")
         fitted = fit(train, settings)
-        held_out = splits["test"] if splits["test"].people else splits["val"]
+        split = next((name for name in ("test", "val") if splits[name].people), "")
+        held_out = splits[split] if split else SplitMoments()
         metrics = figures(fitted, train, list(held_out.people.values()), held_out.speech, settings)
-        folder, data_hash = layout.model(MODEL), content_hash(sorted(splits["train"].hashes))
-        notes = f"{len(splits['train'].hashes)} filmed clips of {len(train)} people; speech {_words(fitted.model.hears)}"
-        card = Card(MODEL, asdict(fitted.model.config), data_hash, "python -m pipelines.stages train_posegen", metrics, notes)
+        folder, data_hash = layout.model(MODEL), content_hash(sorted(splits["train"].hashes), sorted(held_out.hashes))
+        card = Card(
+            MODEL, asdict(fitted.model.config), data_hash, f"python -m pipelines.stages {STAGE}", metrics,
+            f"{len(splits['train'].hashes)} filmed clips of {len(train)} people; speech {_words(fitted.model.hears)}",
+            training=settings.model_dump(mode="json"),
+            held_out=f"{len(held_out.hashes)} clips of split {split}" if split else "none: no figures",
+        )  # fmt: skip
         save_model(folder, fitted.model, card)
         write_metrics(folder / "metrics.json", metrics)
         clock.clips = sum(len(split.hashes) for split in splits.values())
