@@ -33,6 +33,9 @@ def act(value: str, settings: dict[str, str], folder: Path) -> str | None:
             raise OSError(errno.ENOSPC, "No space left on device", "/somewhere")
         case "killed" if seen < 2:
             os.kill(os.getpid(), signal.SIGKILL)
+        case "terminated" if seen < 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
         case "hungry":
             bytearray(int(float(settings["gb"]) * 1e9))
         case "no-thread":
