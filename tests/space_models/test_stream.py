@@ -80,6 +80,15 @@ def test_an_epoch_has_every_clip_once_and_micro_batches_share_none(layout: Layou
     assert [ids(stream, v) for v in range(4)] != [ids(stream, 16 * blocks + v) for v in range(4)], "another order in each epoch"
 
 
+def test_kinds_that_share_row_groups_are_whole_if_these_fit(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_clips(layout, monkeypatch, 9, 9, shards=2)
+    alone = dataclasses.replace(PLAN, groups=100, micro_batches=1)
+    n_groups = len({(g.file.uri, g.number) for pool in opened(layout, alone)._pools.values() for g in pool})
+    stream = opened(layout, dataclasses.replace(alone, groups=n_groups))
+    assert stream.is_whole and len(ids(stream, 0)) == len(ids(stream, 999, "speech_only")) == 9
+    assert not opened(layout, dataclasses.replace(alone, groups=n_groups - 1)).is_whole
+
+
 def test_any_draw_is_found_without_what_came_before_and_for_any_number_of_ranks(
     layout: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -149,6 +158,6 @@ def test_tables_that_do_not_belong_together_are_refused(layout: Layout, monkeypa
 
 
 def test_too_few_groups_for_the_micro_batches_are_refused(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_clips(layout, monkeypatch, 6, 6)
+    write_clips(layout, monkeypatch, 40, 40)
     with pytest.raises(SpaceError, match="stream_groups = 7: 4 micro-batches of 2 kinds .* 8 or more"):
         opened(layout, dataclasses.replace(PLAN, groups=7))
