@@ -21,6 +21,8 @@ FFT_SIZE = 512
 MEL_RANGE_HZ = (60.0, 7600.0)
 FLOOR_BELOW_PEAK_DB = 60.0
 PEAK_PERCENTILE = 99.5
+LEAST_POWER = 1e-10
+"""Of a band of digital silence."""
 SPEECH_THRESHOLD = 0.5
 """Silero's recommended probability of speech."""
 SPEECH_PAD_FEATURES = 3
@@ -68,7 +70,7 @@ def mel_power(audio: NDArray[np.float32]) -> NDArray[np.float64]:
 
 def log_mel(audio: NDArray[np.float32]) -> NDArray[np.float32]:
     """Floored log-mel features of 16 kHz ``audio`` (samples,): (samples // 160, 40), natural log of power."""
-    log_power = np.log(mel_power(audio) + 1e-10)
+    log_power = np.log(mel_power(audio) + LEAST_POWER)
     if not len(log_power):
         return log_power.astype(np.float32)
     floor = np.percentile(log_power, PEAK_PERCENTILE) - FLOOR_BELOW_PEAK_DB * _NEPERS_PER_DB

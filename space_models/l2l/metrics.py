@@ -58,8 +58,8 @@ def model_errors(model: L2L, clips: Sequence[LatentClip]) -> list[ClipError]:
 
 
 def ridge_errors(model: L2L, clips: Sequence[LatentClip]) -> list[ClipError]:
-    """Errors of the linear start alone."""
-    weight = model.weight.cpu().numpy()
+    """Errors of the linear start alone; of a model without landmarks, that is a still face."""
+    weight = model.weight.cpu().numpy() * model.config.use_landmarks
 
     def predict(clip: LatentClip, landmarks: Array, portrait: Array, portrait_z: Array) -> Array:
         return (portrait_z + geometry(landmarks, portrait) @ weight).astype(np.float32)

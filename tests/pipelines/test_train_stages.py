@@ -25,7 +25,7 @@ from space_models.l2l import load_l2l
 from space_models.posegen.model import load_posegen
 from space_models.s2l.model import load_s2l
 
-PARAMS = load_params(Path(__file__).resolve().parents[2] / "params.yaml")
+PARAMS = load_params(Path(__file__).resolve().parents[2] / "params.yaml", ["job.workers=1"])
 SMALL = {"hidden": 8, "batch": 4, "frames": 30, "steps": 3}
 S2L, L2L = {"s2l": PARAMS.s2l.model_copy(update=SMALL)}, {"l2l": PARAMS.l2l.model_copy(update=SMALL | {"s2l_share": 0.0})}
 

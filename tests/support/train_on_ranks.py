@@ -88,7 +88,7 @@ def run_stage(folder: Path) -> None:
     """Stage ``train_s2l`` on the tables in ``stage-<rank>``."""
     from pipelines.stages import train_s2l  # takes seconds, and one run needs it
 
-    params = load_params()
+    params = load_params(None, ["job.workers=1"])
     small = params.s2l.model_copy(update={"hidden": 8, "batch": 2, "frames": 30, "steps": 2})
     params = params.model_copy(update={"s2l": small, "training": params.training.model_copy(update={"micro_batches": 2})})
     train_s2l.run(params, Layout.in_folder(folder / f"stage-{os.environ['RANK']}"))
