@@ -67,7 +67,8 @@ def gaps_of(model: S2L, clips: list[TrackClip]) -> tuple[NDArray[np.float64], ND
         speech, emotion = speech_of(clip, model.config.encoder), clip.clip.emotion
         for portrait, worn in ((clip.normalised[0], emotion), (resting[clip.clip.subject], NEUTRAL)):
             gap = lm.lip_gap(predict(model, speech, portrait, emotion, worn, AS_AVERAGED))
-            opening = model.speaker(portrait, worn).opening(model.learnt(np.tile(emotion, (len(clip), 1))))
+            shown = model.learnt(np.tile(emotion, (len(clip), 1)))
+            opening = model.speaker(portrait, worn, shown).opening(shown)
             usable = clip.speaking & ~clip.interpolated
             found.append((gap[usable], opening[usable], lm.lip_gap(clip.normalised)[usable]))
     predicted, opening, measured = (np.concatenate(column).astype(np.float64) for column in zip(*found, strict=True))

@@ -21,8 +21,8 @@ from space_models.checkpoints import load_card, load_weights
 from space_models.film import learnt_emotion
 from space_models.retarget import relaxed
 from space_models.s2l.features import LOG_MEL_INPUT, WHISPER_INPUT, SpeechInput
-from space_models.s2l.network import NetworkState, Output, S2LConfig, S2LNetwork
-from space_models.s2l.output import N_QUANTILES, OPENING_SHARE, GapMap, Points, Speaker
+from space_models.s2l.network import NEUTRAL, NetworkState, Output, S2LConfig, S2LNetwork
+from space_models.s2l.output import N_QUANTILES, OPENING_SHARE, UNKNOWN_EMOTION, GapMap, Points, Speaker
 
 NEUTRAL_SPEECH_S = 15
 """Of the neutral utterances that tell the network's constant of a portrait."""
@@ -79,16 +79,25 @@ class S2L(nn.Module):
         output = self(self.neutral_speech[None], torch.from_numpy(face.reshape(1, -1)), torch.zeros(1, len(EMOTIONS)))
         return output.hidden[0].mean(0).numpy(), output.patterns[0].mean(0).numpy()
 
-    def speaker(self, portrait: Points, portrait_emotion: NDArray[np.floating]) -> Speaker:
-        """A portrait's normalised face (78, 3), in the state that ``portrait_emotion`` (9,) says, ready to speak."""
+    def speaker(
+        self, portrait: Points, portrait_emotion: NDArray[np.floating], shown: NDArray[np.floating] | None = None
+    ) -> Speaker:
+        """A portrait's normalised face (78, 3), in the state that ``portrait_emotion`` (9,) says, ready to speak.
+
+        ``shown``: the mixtures (..., 9) that it will wear, where they are known: of others no opening is worked out, which is
+        most of the work here. None: any.
+        """
         face = relaxed(portrait)
-        labels = np.eye(len(EMOTIONS))
-        if self.config.unlabelled:
-            labels = np.concatenate([labels, np.full((1, len(EMOTIONS)), np.nan)])
-        asked = np.concatenate([np.zeros((1, len(EMOTIONS))), portrait_emotion[None], labels])
-        neutral, constant, *others = self.constants(face, asked)
-        openings = np.zeros(len(EMOTIONS) + 1, np.float32)
-        openings[: len(others)] = OPENING_SHARE * lip_gap(np.stack(others) - neutral)
+        labels = np.concatenate([np.eye(len(EMOTIONS)), np.full((1, len(EMOTIONS)), np.nan)])
+        worn = np.ones(len(labels), bool)
+        if shown is not None:
+            each = shown.reshape(-1, len(EMOTIONS))
+            worn = np.append((np.nan_to_num(each) != 0).any(axis=0), np.isnan(each).any())
+        worn[NEUTRAL], worn[UNKNOWN_EMOTION] = False, worn[UNKNOWN_EMOTION] and self.config.unlabelled
+        neutral, constant, *others = self.constants(face, np.stack([np.zeros(len(EMOTIONS)), portrait_emotion, *labels[worn]]))
+        openings = np.zeros(len(labels), np.float32)
+        if others:
+            openings[worn] = OPENING_SHARE * lip_gap(np.stack(others) - neutral)
         return Speaker(np.asarray(portrait, np.float32), face, constant, openings)
 
 

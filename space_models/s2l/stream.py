@@ -50,6 +50,7 @@ def start(
     portrait_emotion: NDArray[np.floating] = NEUTRAL,
     settings: OutputSettings = NATURAL,
     statistics: Statistics | None = None,
+    shown: NDArray[np.floating] | None = None,
 ) -> StreamState:
     """A stream in which ``portrait`` (78, 3; normalised) will speak.
 
@@ -59,13 +60,14 @@ def start(
         portrait_emotion: mixture (9,) that the photo shows; all NaN is taken as the null condition.
         settings: taste.
         statistics: of the whole utterance (``SpeechInput.statistics_of``), where it is known; else they are gathered as it runs.
+        shown: the mixtures (..., 9) that will be asked for, where they are known; other ones then open the lips a little more.
 
     Raises:
         SpaceError: a portrait of another shape.
     """
     if portrait.shape != (N_LANDMARKS, 3):
         raise SpaceError(f"s2l: portrait {portrait.shape}, need normalised landmarks ({N_LANDMARKS}, 3)")
-    speaker = model.speaker(portrait, portrait_emotion)
+    speaker = model.speaker(portrait, portrait_emotion, shown)
     return StreamState(speaker, settings, model.speech_input.start(statistics), model.network.initial_state(1))
 
 
@@ -116,7 +118,8 @@ def predict(
     ``known``: normalise by the whole utterance, as files are; False: as a live stream does.
     """
     statistics = model.speech_input.statistics_of(speech.reshape(-1, speech.shape[-1])) if known and len(speech) else None
-    state, landmarks = step(model, start(model, portrait, portrait_emotion, settings, statistics), speech, emotion)
+    begun = start(model, portrait, portrait_emotion, settings, statistics, model.learnt(np.asarray(emotion)))
+    state, landmarks = step(model, begun, speech, emotion)
     return np.concatenate([landmarks, finish(model, state)])
 
 
