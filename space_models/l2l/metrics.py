@@ -91,8 +91,9 @@ def evaluate(model: L2L, clips: Sequence[LatentClip]) -> dict[str, float]:
 def beats_ridge(model: L2L, clips: Sequence[LatentClip]) -> bool:
     """Whether the network is better than its linear start on these clips, under every condition.
 
-    On average over conditions it may win by what it makes of other takes' light, and lose the lips: so it did on validation people
-    (1.073 against 1.080, tracked .900 against .875), and was worse on test people (tracked 1.009 against .958).
+    On average over conditions it may win by what it makes of other takes' light, and lose the lips. So it did on validation
+    people with principal components of pixels as latents (1.073 against 1.080, but .900 against .875 on tracked landmarks), and
+    was worse on test people (1.009 against .958).
     """
     ours, ridge = means(model_errors(model, clips)), means(ridge_errors(model, clips))
     return all(ours[condition] < ridge[condition] for condition in ridge)
