@@ -89,6 +89,11 @@ def evaluate(model: L2L, clips: Sequence[LatentClip]) -> dict[str, float]:
 
 
 def beats_ridge(model: L2L, clips: Sequence[LatentClip]) -> bool:
-    """Whether the network is better than its linear start on these clips, over all conditions together."""
-    ours, ridge = (np.mean([row.error for row in rows]) for rows in (model_errors(model, clips), ridge_errors(model, clips)))
-    return bool(ours < ridge)
+    """Whether the network is better than its linear start on these clips, under every condition.
+
+    On average over conditions it may win by what it makes of other takes' light, and lose the lips. So it did on validation
+    people with principal components of pixels as latents (1.073 against 1.080, but .900 against .875 on tracked landmarks), and
+    was worse on test people (1.009 against .958).
+    """
+    ours, ridge = means(model_errors(model, clips)), means(ridge_errors(model, clips))
+    return all(ours[condition] < ridge[condition] for condition in ridge)

@@ -14,7 +14,7 @@ STAGES = {
     "ingest": "probe_file", "measure": "measure_clip", "segment": "segment_shard", "sync": "score_shard",
     "filter": "decide_shard", "features": "features_of", "align": "align_source",
 }  # fmt: skip
-TRAININGS = ("space_models.s2l.task", "space_models.l2l")
+TRAININGS = ("space_models.s2l.task", "space_models.l2l.task")
 
 
 def forget() -> None:
