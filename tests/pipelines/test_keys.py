@@ -94,14 +94,17 @@ def test_a_column_of_another_table_recomputes_nothing(edited: Callable[[str, str
 ROWS_USED_BY = {
     "corpus": {"features"}, "ingest": {"segment", "features"}, "measure": {"measure", "segment", "syncnet", "sync", "features"},
     "segment": {"segment", "sync", "filter"}, "syncnet": {"syncnet"}, "sync": {"sync", "filter"}, "filter": {"filter"},
-    "features": {"features", "space_models.s2l.task"}, "align": set(), "synthesize": {"synthesize"}, "evaluate": {"evaluate"},
+    "features": {"features"}, "speech": {"speech"}, "align": set(), "synthesize": {"synthesize"}, "evaluate": {"evaluate"},
     "animate": {"synthesize"}, "ledger": {"filter"}, "latents": {"latents"},
 }  # fmt: skip
 """By file of ``space_data/schema``: the unit functions and trainings whose code names such rows."""
 
 
 def test_the_rows_of_a_table_are_in_the_keys_of_those_that_use_it() -> None:
-    units = STAGES | {"syncnet": "score_source", "latents": "latents_of", "synthesize": "render_one", "evaluate": "evaluate_one"}
+    units = STAGES | {
+        "syncnet": "score_source", "speech": "encode_unit", "latents": "latents_of", "synthesize": "render_one",
+        "evaluate": "evaluate_one",
+    }  # fmt: skip
     reached = {stage: keys.closure(f"pipelines.stages.{stage}", name)[0] for stage, name in units.items()}
     reached |= {module: keys.closure(module, keys.WHOLE)[0] for module in TRAININGS}
     modules = {name: {module for module, _ in definitions} for name, definitions in reached.items()}
