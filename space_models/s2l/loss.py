@@ -64,7 +64,8 @@ def displacement_loss(
         "irises": (out[:, :, lm.IRISES] ** 2 * mask[..., None, None]).sum() / (frames * n_points),
         "contact": (F.relu(gap_error) ** 2 * meet).sum() / frames,
     }
-    total = parts["position"] + sum(
-        (getattr(weights, name) * parts[name] for name in ("velocity", "lips", "lids", "irises", "contact")), out.new_zeros(())
-    )
+    total = (
+        parts["position"] + weights.velocity * parts["velocity"] + weights.lips * parts["lips"] + weights.lids * parts["lids"]
+        + weights.irises * parts["irises"] + weights.contact * parts["contact"]
+    )  # fmt: skip
     return total, parts
