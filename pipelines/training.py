@@ -64,14 +64,15 @@ class OneBatch:
     criterion = ""
 
     def __init__(self, task: Task, seed: int) -> None:
-        self._task, self._batch = task, task.batch(generator_for(seed, 0, 0), 0)
+        self._task, self._batch, self._seed = task, task.batch(generator_for(seed, 0, 0), 0), seed
 
     def batch(self, rng: object, draw: int) -> Batch:
         """Always the same."""
         return self._batch
 
     def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
-        """The other task's."""
+        """The other task's, with the same augmentation every time."""
+        torch.manual_seed(self._seed)
         return self._task.loss(model, batch)
 
     def validate(self, model: nn.Module, unit: Any) -> Row:
