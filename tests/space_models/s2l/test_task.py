@@ -12,12 +12,12 @@ from space_data.errors import SpaceError
 from space_data.schema import EMOTIONS, UNKNOWN, emotion_vector
 from space_data.speech_encoder import LOG_MEL, WHISPER_TINY_EN
 from space_models.dataset import TrackClip
+from space_models.retarget import relaxed
 from space_models.s2l.fit import AS_AVERAGED, fit_gap, fit_input
 from space_models.s2l.loss import displacement_loss
 from space_models.s2l.metrics import Baseline, evaluate
 from space_models.s2l.model import S2L
 from space_models.s2l.network import S2LConfig
-from space_models.s2l.output import relaxed
 from space_models.s2l.stream import predict
 from space_models.s2l.task import S2LTask
 from space_models.stream import InMemory
