@@ -80,6 +80,8 @@ class Drawn(NamedTuple):
 class CompactNet(nn.Module):
     """Encoder, keypoints, motion field and painter together."""
 
+    pose_share: Tensor
+
     def __init__(self, config: CompactConfig) -> None:
         super().__init__()
         self.config = config
@@ -97,8 +99,7 @@ class CompactNet(nn.Module):
         A picture of a turned head tells the encoder its direction whatever the losses say. The coefficients are fitted on the
         training set within clips (``training.fit_pose_share``); with the same pose nothing that is drawn depends on them.
         """
-        part: Tensor = pose_terms(pose) @ self.pose_share
-        return part
+        return pose_terms(pose) @ self.pose_share
 
     def delta(self, z: Tensor) -> Tensor:
         """Expression (B, K, 3), IOD, of latents (B, D)."""
