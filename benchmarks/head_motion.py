@@ -2,7 +2,7 @@
 
     python -m benchmarks.head_motion [../shared/media] [--model models/posegen] [--picture docs/img/head_motion.png]
 
-Twelve people of the corpus speak for ten minutes each (sentences joined, of espeak-ng); their process moves a head to that, and
+Six people of the corpus speak for ten minutes each (sentences joined, of espeak-ng); their process moves a head to that, and
 PoseGen to the sound alone. Clips of real people are too short for long lags, so all three are compared again on pieces as long as
 those clips, each about its own mean. Ten minutes are also cut into pieces of 100 s, to see drift.
 """
@@ -53,7 +53,7 @@ from space_models.posegen.stream import generate
 
 Array = NDArray[np.float64]
 
-PEOPLE, LENGTH_S, PIECE_S, SHOWN_S = 12, 600.0, 100.0, 60.0
+PEOPLE, LENGTH_S, PIECE_S, SHOWN_S = 6, 600.0, 100.0, 60.0
 PAUSE_S = (0.2, 0.9)
 LAGS_S = (1.0, 2.5, 5.0)
 CURVE_S = 8.0

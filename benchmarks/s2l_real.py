@@ -1,6 +1,6 @@
 """How well S2L's lips follow real people it has never seen, on the landmarks, per clip and over all.
 
-    python -m benchmarks.s2l_real ../shared/media [--model models/s2l] [--live] [--articulation 1] [--video]
+    python -m benchmarks.s2l_real ../shared/media [--models models] [--live] [--video] [--only CLIP] [--set KEY=VALUE]
 
 Clips come from ``MANIFEST.csv`` of the folder: videos of one face that speaks, |median yaw| up to 35 degrees. Sound and picture
 of public clips are often some frames apart: each clip's offset is found by the shipped audio-visual scorer within +-8 frames, not
@@ -9,12 +9,17 @@ by the model, and taken out for every row alike.
 Portraits are the clip's first frame and the person's resting face in the clip. Rows: S2L; S2L fed with another clip's sound; the
 portrait held still; a jaw that follows loudness. Distances are means over clips, correlations medians, closures (gap below 0.02
 of the eye distance, within 2 frames, in frames of speech) from the sums over clips. Intervals: paired bootstrap over people.
+``--live``: speech normalised as a stream does it.
+
+``--video`` also makes the videos (the clip's first picture and its sound through what `space animate` runs, the head still, no
+blinks) and follows the faces in them: what a viewer sees.
 """
 
 import argparse
 import csv
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,15 +27,21 @@ from rich.console import Console
 from rich.table import Table
 
 from space_data import landmarks as lm
+from space_data.features import face_track
+from space_data.media.images import write_image
+from space_data.media.video import decode_video
+from space_data.params import Params, load_params
 from space_data.progress import track
 from space_data.speech import loudness_db
-from space_data.speech_encoder import LogMel, SpeechEncoder
-from space_data.timebase import features_to_frames
-from space_models.animate import ASSETS
+from space_data.speech_encoder import SpeechEncoder
+from space_data.timebase import features_to_frames, frames_in
+from space_models.animate import ASSETS, MotionModels, load_motion_models, make_motion, render, speech_features
+from space_models.generators import DEFAULT_RENDERER
+from space_models.portrait import load_portrait
 from space_models.retarget import neutral_of
 from space_models.s2l import stream
 from space_models.s2l.metrics import LipFigures, correlation
-from space_models.s2l.model import S2L, load_s2l
+from space_models.s2l.model import S2L
 from space_models.s2l.output import OutputSettings
 from space_models.s2l.own_clips import OwnClip, read_own_clip, shipped_scorer
 
@@ -87,13 +98,31 @@ def loudness_jaw(clip: OwnClip) -> float:
     return correlation(np.maximum(loud, np.percentile(loud, 95) - 40.0), lm.lip_gap(clip.normalised))
 
 
-def clips_of(folder: Path) -> list[OwnClip]:
-    """The usable clips that the folder's manifest lists."""
+def clips_of(folder: Path, only: str = "") -> list[OwnClip]:
+    """The usable clips that the folder's manifest lists; those whose name holds ``only``."""
     with (folder / "MANIFEST.csv").open() as file:
         rows = [r for r in csv.DictReader(file) if r["kind"] == "video" and r["has_speech"].startswith("yes")]
-    names, scorer = [r["file"] for r in rows if r["n_faces"] == "1"], shipped_scorer()
+    names, scorer = [r["file"] for r in rows if r["n_faces"] == "1" and only in r["file"]], shipped_scorer()
     clips = [read_own_clip(folder / name, scorer) for name in track(names, "clips")]
     return [c for c in clips if abs(float(np.median(c.pose.yaw_deg))) <= LARGEST_YAW_DEG]
+
+
+def first_picture(folder: Path, clip: OwnClip, out: Path) -> Path:
+    """The clip's first frame as a file; ``animate`` begins with one, too."""
+    path = next(path for path in folder.iterdir() if path.stem == clip.name)
+    skipped = max(0, -clip.offset_frames)
+    picture = next(f.rgb for f in decode_video(path) if frames_in(f.pts_s) >= skipped)
+    write_image(out / f"{clip.name}.png", picture)
+    return out / f"{clip.name}.png"
+
+
+def seen(models: MotionModels, params: Params, picture: Path, clip: OwnClip) -> NDArray[np.float32]:
+    """Landmarks (T, 78, 3) that are found in the video of a clip's first picture saying its sound."""
+    portrait, speech = load_portrait(picture), speech_features(clip.audio)
+    taste = params.animate.model_copy(update={"blinks_per_min": 0.0, "at_camera_share": 1.0})
+    motion = make_motion(models, portrait, speech, stream.NEUTRAL, SEED, taste, params.warp, "still")
+    frames = render(DEFAULT_RENDERER, portrait, motion, speech, stream.NEUTRAL, params, ASSETS)
+    return face_track(frames).normalised
 
 
 def report(model: S2L, encoder: SpeechEncoder, clips: list[OwnClip], settings: OutputSettings, live: bool) -> list[Table]:
@@ -122,16 +151,41 @@ def report(model: S2L, encoder: SpeechEncoder, clips: list[OwnClip], settings: O
     return [per_clip, systems]
 
 
+def video_table(models: MotionModels, params: Params, folder: Path, clips: list[OwnClip]) -> Table:
+    """What is found in the videos, against the recordings and against the first frame held still."""
+    with TemporaryDirectory() as made:
+        pictures = [first_picture(folder, clip, Path(made)) for clip in clips]
+        found = [seen(models, params, p, c) for p, c in zip(track(pictures, "videos", len(clips)), clips, strict=True)]
+    ours = figures_of(found, clips)
+    still = figures_of([np.repeat(c.normalised[:1], len(c), 0) for c in clips], clips)
+    table = Table("on the video", *COLUMNS.values())
+    for name, figures in (("S2L", ours), ("still", still)):
+        middle = figures.summary(np.median) | {k: v for k, v in figures.summary().items() if k in DISTANCES}
+        table.add_row(name, *(f"{middle[k]:.{4 if k in DISTANCES else 3}f}" for k in COLUMNS))
+    for metric in DISTANCES:
+        share, low, high = below(ours, still, metric)
+        table.add_row(f"{COLUMNS[metric]} below still", f"{share:.1%} [{low:.1%}, {high:.1%}]")
+    return table
+
+
 def main() -> None:
     """Print the tables."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--model", type=Path, default=ASSETS / "s2l")
-    parser.add_argument("--articulation", type=float, default=1.0)
+    parser.add_argument("--models", type=Path, default=ASSETS)
     parser.add_argument("--live", action="store_true", help="normalise by running statistics, as a stream does")
+    parser.add_argument("--video", action="store_true", help="also on rendered video (some minutes)")
+    parser.add_argument("--only", default="", help="clips whose name holds this")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of params.yaml")
     arguments = parser.parse_args()
-    settings = OutputSettings(arguments.articulation, stream.NATURAL.fade_s)
-    for table in report(load_s2l(arguments.model), LogMel(), clips_of(arguments.folder), settings, arguments.live):
+    params = load_params(None, arguments.set)
+    models = load_motion_models(arguments.models, params)
+    clips = clips_of(arguments.folder, arguments.only)
+    settings = OutputSettings(params.animate.articulation, params.animate.fade_s)
+    tables = report(models.s2l, models.encoder, clips, settings, arguments.live)
+    if arguments.video:
+        tables.append(video_table(models, params, arguments.folder, clips))
+    for table in tables:
         Console(width=180).print(table)
 
 

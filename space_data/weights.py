@@ -25,7 +25,6 @@ INCEPTION = "inception-2015-12-05"
 SYNCNET = "syncnet-v2"
 S3FD, FAN_3D, FAN_DEPTH = "face-alignment-s3fd", "face-alignment-3dfan4", "face-alignment-depth"
 WHISPER = "whisper-tiny.en"
-LIVEPORTRAIT = "liveportrait"
 SHA256_DIGITS = 64
 MOST_ENTRIES = 20_000
 """Of a folder that is searched for files to import."""

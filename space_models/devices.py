@@ -1,6 +1,7 @@
 """Where training runs: the processes and devices behind one Lightning Fabric."""
 
 import os
+from functools import cache
 
 import torch
 from lightning_fabric import Fabric
@@ -22,7 +23,18 @@ def launch(device: str, devices: int, precision: str, threads: int = 1) -> Fabri
         devices = int(os.environ["LOCAL_WORLD_SIZE"])
         nodes = int(os.environ["WORLD_SIZE"]) // devices
     torch.set_num_threads(max(1, threads // devices))
-    strategy = "ddp" if devices * nodes > 1 else "auto"
+    if devices * nodes == 1:
+        return _launched(device, 1, 1, "auto", precision)
+    return _of_ranks(device, devices, nodes, precision)
+
+
+@cache
+def _of_ranks(device: str, devices: int, nodes: int, precision: str) -> Fabric:
+    """Once per process, however many models it trains: a second launch would start the other processes a second time."""
+    return _launched(device, devices, nodes, "ddp", precision)
+
+
+def _launched(device: str, devices: int, nodes: int, strategy: str, precision: str) -> Fabric:
     fabric = Fabric(accelerator=device, devices=devices, num_nodes=nodes, strategy=strategy, precision=precision)  # type: ignore[arg-type]
     fabric.launch()
     return fabric

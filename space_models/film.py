@@ -55,8 +55,8 @@ def condition_of(emotion: Tensor, unlabelled: bool) -> Tensor:
 def learnt_emotion(emotion: NDArray[np.floating], labelled: bool, unlabelled: bool, model: str) -> NDArray[np.floating]:
     """The mixture (9,), or one per frame (T, 9), with which to drive ``model``.
 
-    It learnt from ``labelled`` clips, from ``unlabelled`` ones, or both. What it has not learnt becomes what it has: unknown neutral,
-    or any emotion unknown. A warning says so, once per process.
+    It learnt from ``labelled`` clips, from ``unlabelled`` ones, or both. What it has not learnt becomes what it has: unknown
+    neutral, or any emotion unknown. A warning says so, once per process.
     """
     known = ~np.isnan(emotion).any(axis=-1)
     if known.any() and not labelled:

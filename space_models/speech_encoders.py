@@ -171,7 +171,8 @@ def chosen_encoder(wanted: str, trained_for: Collection[str], folder: Path) -> S
             raise SpaceError(f"speech encoder {wanted!r}: no model was trained for it, only for {', '.join(sorted(trained_for))}")
         return load_speech_encoder(wanted, folder)
     if WHISPER_TINY_EN in trained_for:
-        if weights.find(WHISPER_TINY_EN, folder) is not None:
-            return load_speech_encoder(WHISPER_TINY_EN, folder)
+        path = weights.find(WHISPER_TINY_EN, folder)
+        if path is not None:
+            return WhisperStates(load_encoder_file(path))
         logger.info("lips follow speech better with %s: `space weights fetch %s`", WHISPER_TINY_EN, WHISPER_TINY_EN)
     return load_speech_encoder(LOG_MEL, folder)

@@ -8,7 +8,7 @@ Which row groups are in memory is a pure function of (seed, number of the micro-
 nothing of what came before, and 1, 2, 4 or 8 ranks, who share a step's micro-batches, learn from the same clips. Row groups hold
 whole clips (``tables.merge_shards``); shards are chosen by a hash, so that with many shards a group holds many people.
 
-A set of no more than ``groups`` row groups is one block that stays: all that fits is learnt from as if there were no stream.
+A set of no more than ``groups`` row groups is one block that stays: what fits is learnt from as if there were no stream.
 """
 
 import logging
@@ -181,13 +181,13 @@ class ClipStream:
         self.kinds = tuple(self._pools)
         if not self.kinds:
             raise SpaceError(f"{frames}: no clip of at least {SHORTEST_FRAMES} frames to learn from")
-        if plan.groups // len(self.kinds) < plan.micro_batches:
+        self.is_whole = len(groups) <= plan.groups
+        if not self.is_whole and plan.groups // len(self.kinds) < plan.micro_batches:
             raise SpaceError(
                 f"training.stream_groups = {plan.groups}: {plan.micro_batches} micro-batches of {len(self.kinds)} kinds of clips "
                 f"need at least one each (set it to {plan.micro_batches * len(self.kinds)} or more)"
             )
         self._lines = np.concatenate([g.lines for g in groups])
-        self.is_whole = all(len(own) <= plan.groups // len(self.kinds) for own in self._pools.values())
         self._reader = ThreadPoolExecutor(1, thread_name_prefix="clips")
         self._read: dict[tuple[str, int, int], Future[Block]] = {}
         if not self.is_whole:
@@ -232,7 +232,10 @@ class ClipStream:
         return hash_of([shard.sha256 for table in (self._frames, self._clips) for shard in shards_of(table)])
 
     def _groups_of(self, kind: str, draw: int) -> tuple[int, int, NDArray[np.int64]]:
-        return self._plan.groups_of(draw, KINDS.index(kind), len(self.kinds), len(self._pools[kind]))
+        n_groups = len(self._pools[kind])
+        if self.is_whole:
+            return 0, 0, np.arange(n_groups)
+        return self._plan.groups_of(draw, KINDS.index(kind), len(self.kinds), n_groups)
 
     def _block_of(self, kind: str, numbers: NDArray[np.int64]) -> Block:
         groups = sorted((self._pools[kind][i] for i in numbers), key=lambda g: (g.file.uri, g.number))

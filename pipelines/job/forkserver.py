@@ -244,7 +244,6 @@ class _Serving:
         try:
             signal.set_wakeup_fd(-1)
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-            signal.signal(signal.SIGINT, signal.default_int_handler)
             self._control.close()
             for held in (reports, *self._children.values()):
                 held.close()
@@ -281,7 +280,8 @@ def main() -> None:
     """Entry point: ``python -m pipelines.job.forkserver CONTROL PARENT``."""
     control, parent_id = map(int, sys.argv[1:])
     die_with_parent(parent_id)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all of a terminal's processes: the maker ends this one
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all of a terminal's processes: the maker ends this one and its
+    # children, who ignore it, too: a task that it ended would seem to have failed
     _Serving(socket.socket(fileno=control)).run()
 
 

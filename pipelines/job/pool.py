@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import os
 import queue
+import signal
 import socket
 import tempfile
 import threading
@@ -69,12 +70,13 @@ class _Worker:
 
         Raises:
             RuntimeError: with its last words, if it cannot.
-            OSError: no process can be had.
+            OSError: no process can be had, or it was killed meanwhile.
         """
         answer = self._receive(START_TIMEOUT_S)
         if isinstance(answer, Died):
             last_words = answer.log.strip().splitlines()[-1:]
-            raise RuntimeError(" ".join([f"worker process does not start: exit code {answer.exit_code}", *last_words]))
+            said = " ".join([f"worker process does not start: exit code {answer.exit_code}", *last_words])
+            raise (ChildProcessError if answer.exit_code == -signal.SIGKILL else RuntimeError)(said)
         if isinstance(answer, TimedOut) and not self._child.has_begun:
             self._child.end_server()
         if not isinstance(answer, Returned):

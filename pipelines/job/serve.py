@@ -1,6 +1,7 @@
 """What a worker process does with one unit: run it in a scratch folder, and say whose fault it is if that went wrong."""
 
 import shutil
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,9 @@ from space_data.schema import FAILED, REJECTED
 from space_data.store import forget_copies
 
 DETAIL_CHARACTERS = 4000
-KILLED = -9
+NO_MEMORY = "out of memory?"
+FROM_OUTSIDE = {-signal.SIGKILL: NO_MEMORY, **{-number: number.name for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)}}
+"""Ends that no clip brings about: out of memory, a scheduler or an engine that ends all processes of a job, Ctrl-C."""
 OUT_OF_MEMORY = ("MemoryError", "bad_alloc", "Cannot allocate memory", "pthread_create failed")
 """Last words of a process that memory, or room for a thread's stack, was refused to."""
 
@@ -83,9 +86,10 @@ def outcome_of(unit: Unit, answer: Answer) -> Outcome | EnvironmentFault:
             return value
         case Raised(trace):
             return Outcome(unit.unit_id, FAILED, "exception", trace[-DETAIL_CHARACTERS:])
-        case Died(exit_code, log) if exit_code == KILLED or any(words in log for words in OUT_OF_MEMORY):
+        case Died(exit_code, log) if exit_code in FROM_OUTSIDE or any(words in log for words in OUT_OF_MEMORY):
             said = next((line for line in log.splitlines() if any(words in line for words in OUT_OF_MEMORY)), "")
-            return EnvironmentFault(f"a worker was killed while working on {unit.unit_id} (out of memory?) {said}".strip())
+            guess = FROM_OUTSIDE.get(exit_code or 0, NO_MEMORY)
+            return EnvironmentFault(f"a worker was killed while working on {unit.unit_id} ({guess}) {said}".strip())
         case Died(exit_code, log):
             return Outcome(unit.unit_id, FAILED, "worker_died", f"exit code {exit_code}. {log[-DETAIL_CHARACTERS:]}".strip())
         case TimedOut(limit_s):

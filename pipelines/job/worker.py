@@ -109,7 +109,7 @@ def work(connection: Connection, log: int, parent_id: int) -> None:
             except Exception:  # the boundary: whatever a task raises becomes its answer, with its traceback
                 answer = Raised(traceback.format_exc())
             connection.send(answer)
-    except (EOFError, BrokenPipeError, KeyboardInterrupt):
+    except (EOFError, BrokenPipeError):
         return  # the parent is done, or gone
 
 

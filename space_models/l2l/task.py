@@ -23,13 +23,14 @@ Array = NDArray[np.float32]
 def fit_start(clips: Sequence[LatentClip], settings: L2LStage) -> tuple[Ridge, NDArray[np.float64]]:
     """The linear start, people left out in turn to choose its penalties, and the s.d. of its inputs (240,).
 
-    Each clip is seen from ``ridge_portraits`` portraits, and from S2L's takes with the weight ``s2l_share``.
+    Each clip is seen from ``ridge_portraits`` of its own frames, and from S2L's takes with the weight ``s2l_share``. Other takes
+    would add their light and hair, which no landmark explains, to what the penalties are chosen by.
     """
     rng = np.random.default_rng([settings.seed, 1])
     portraits, groups = Portraits(clips), defaultdict[str, list[Sums]](list)
     for clip in clips:
         for _ in range(settings.ridge_portraits):
-            landmarks, z = portraits.draw(clip, settings.other_take_share, rng)
+            landmarks, z = portraits.draw(clip, 0.0, rng)
             groups[clip.subject].append(Sums.of(geometry(clip.landmarks, landmarks), clip.z - z))
         for take in clip.takes:
             share = settings.s2l_share / max(1 - settings.s2l_share, 1e-6) * settings.ridge_portraits / len(clip.takes)

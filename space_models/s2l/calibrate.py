@@ -117,12 +117,12 @@ def _applied(model: S2L, head: Head, gap_map: GapMap) -> S2L:
     share, network = model.config.linear_share, other.network
     with torch.no_grad():
         if share < 1:
-            network.out_proj.weight += hidden / (1 - share)
-            network.out_proj.bias += bias / (1 - share)
+            network.out_proj.weight.add_(hidden / (1 - share))
+            network.out_proj.bias.add_(bias / (1 - share))
         else:
-            network.filter_proj.bias += bias
+            network.filter_proj.bias.add_(bias)
         if share > 0:
-            network.filter_proj.weight += patterns / share
+            network.filter_proj.weight.add_(patterns / share)
         other.gap_knots.copy_(torch.from_numpy(np.stack([gap_map.predicted, gap_map.measured])))
     return other
 

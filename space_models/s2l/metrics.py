@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from space_data import landmarks as lm
 from space_data.schema import EMOTIONS, emotion_known, emotion_vector
 from space_models.dataset import TrackClip, resting_faces
+from space_models.retarget import relaxed
 from space_models.s2l.features import speech_of
 from space_models.s2l.model import S2L
-from space_models.s2l.output import CLOSED_GAP_IOD, OutputSettings, relaxed
+from space_models.s2l.output import CLOSED_GAP_IOD, OutputSettings
 from space_models.s2l.stream import NATURAL, predict
 
 Track = NDArray[np.floating]
@@ -58,8 +59,8 @@ class Closures:
         """Of one clip's gaps (T,), among its frames of speech (T,)."""
         predicted, measured = (gap < CLOSED_GAP_IOD for gap in (predicted_gap, measured_gap))
         right, found = (near & own for near, own in ((_near(measured), predicted), (_near(predicted), measured)))
-        counts = [int((x & speech).sum()) for x in (predicted, right, measured, found)]
-        return Closures(*counts, int(speech.sum()))
+        counts = (int((x & speech).sum()) for x in (predicted, right, measured, found, speech))
+        return Closures(*counts)
 
     def __add__(self, other: "Closures") -> "Closures":
         pairs = zip(vars(self).values(), vars(other).values(), strict=True)

@@ -19,9 +19,10 @@ from space_data.speech_encoder import LOG_MEL
 from space_data.timebase import VIDEO_FPS
 from space_models.checkpoints import load_card, load_weights
 from space_models.film import learnt_emotion
+from space_models.retarget import relaxed
 from space_models.s2l.features import LOG_MEL_INPUT, WHISPER_INPUT, SpeechInput
 from space_models.s2l.network import NetworkState, Output, S2LConfig, S2LNetwork
-from space_models.s2l.output import N_QUANTILES, OPENING_SHARE, GapMap, Points, Speaker, relaxed
+from space_models.s2l.output import N_QUANTILES, OPENING_SHARE, GapMap, Points, Speaker
 
 NEUTRAL_SPEECH_S = 15
 """Of the neutral utterances that tell the network's constant of a portrait."""

@@ -18,13 +18,11 @@ from numpy.typing import NDArray
 from space_data import landmarks as lm
 from space_data.schema import EMOTIONS
 from space_data.timebase import frames_to_seconds
-from space_models.retarget import CLOSING, close_smile
+from space_models.retarget import with_lip_gap
 
 Points = NDArray[np.float32]
 Values = NDArray[np.floating]
 
-REST_GAP_IOD, REST_WIDTH_IOD = 0.01, 0.58
-"""Mouth of a resting face, to which a portrait's open mouth is brought before it speaks."""
 N_QUANTILES = 41
 CONSTANT_SHARE = 0.5
 """Of the network's constant that is taken off. Validation people's mouth distance from first frame, rest, another take: at 0
@@ -37,14 +35,6 @@ CLOSED_GAP_IOD = 0.02
 """Lips meet below it."""
 UNKNOWN_EMOTION = len(EMOTIONS)
 """Index of the null condition behind the emotions."""
-
-_CLOSING = np.zeros((lm.N_LANDMARKS, 3), np.float32)
-_CLOSING[list(CLOSING), 1] = list(CLOSING.values())
-
-
-def relaxed(face: Points) -> Points:
-    """A portrait's normalised face (78, 3) with an open mouth brought to rest."""
-    return close_smile(face, REST_GAP_IOD, REST_WIDTH_IOD)
 
 
 @dataclass(frozen=True)
@@ -82,12 +72,6 @@ def fit_gap_map(predicted: Values, opening: Values, measured: Values, n_quantile
     """The map for which ``opened`` meets the measured gaps (F,) of speech; see ``opened`` for the others, (F,)."""
     bare = np.where(measured > CLOSED_GAP_IOD, np.maximum(measured - opening, CLOSED_GAP_IOD), measured)
     return GapMap.fit(predicted - opening, bare, n_quantiles)
-
-
-def with_gap(points: Points, gap: Values) -> Points:
-    """``points`` (T, 78, 3) with lips and chin moved to a lip gap (T,)."""
-    surplus = (lm.lip_gap(points) - gap).astype(np.float32)
-    return points + surplus[:, None, None] * _CLOSING
 
 
 @dataclass(frozen=True)
@@ -135,7 +119,7 @@ def spoken(
     said = speaker.face + displacement
     gap = lm.lip_gap(said)
     mapped = gap_map.opened(gap, speaker.opening(emotion))
-    return with_gap(said - CONSTANT_SHARE * speaker.constant, gap + settings.articulation * (mapped - gap))
+    return with_lip_gap(said - CONSTANT_SHARE * speaker.constant, gap + settings.articulation * (mapped - gap))
 
 
 def faded(points: Points, speaker: Speaker, fade: Fade, settings: OutputSettings) -> tuple[Points, Fade]:

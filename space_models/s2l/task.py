@@ -7,12 +7,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from space_models.dataset import TrackClip
+from space_models.retarget import relaxed
 from space_models.s2l.augment import Augmentation, normalised_windows
 from space_models.s2l.features import speech_of
 from space_models.s2l.loss import LossWeights, displacement_loss
 from space_models.s2l.metrics import watched
 from space_models.s2l.model import S2L
-from space_models.s2l.output import relaxed
 from space_models.stream import Block, ClipSource
 
 

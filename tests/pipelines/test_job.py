@@ -178,6 +178,14 @@ def test_a_passing_fault_is_waited_for(tmp_path: Path, settings: dict[str, str])
     assert [o.status for o in outcomes] == [KEPT, KEPT] and calls_of(settings) == ["a", "killed", "killed"]
 
 
+def test_a_scheduler_that_ends_all_processes_blames_no_unit(tmp_path: Path, settings: dict[str, str]) -> None:
+    layout = Layout.in_folder(tmp_path)
+    with pytest.raises(SpaceError, match=r"a worker was killed while working on clip/terminated \(SIGTERM\)"):
+        run_units("test", units("terminated"), act, settings, with_job(), layout)
+    (outcome,) = run_units("test", units("terminated"), act, settings, with_job(attempts=1), layout)
+    assert outcome.status == KEPT and outcome.attempts == 1
+
+
 def test_memory_that_a_worker_may_not_have_is_no_units_fault(tmp_path: Path, settings: dict[str, str]) -> None:
     layout = Layout.in_folder(tmp_path)
     with pytest.raises(SpaceError, match="out of memory"):

@@ -155,3 +155,13 @@ def test_a_maker_that_is_killed_leaves_no_process() -> None:
         maker.kill()
         maker.wait()
     wait_until(lambda: not any(map(is_alive, [server, *below])))
+
+
+def test_a_worker_that_is_killed_while_it_starts_is_the_machines_fault(pools: Pools) -> None:
+    answer = pools(FunctionName("killed_at_start", "function")).submit(limit_s=LIMIT_S)
+    with pytest.raises(ChildProcessError, match="worker process does not start: exit code -9"):
+        answer.result(LIMIT_S)
+
+
+def test_ctrl_c_ends_no_task(pools: Pools) -> None:
+    assert ask(pools(FunctionName("job_units", "interrupted"))) == Returned("done all the same", ())

@@ -65,11 +65,11 @@ def layout(tmp_path: Path, rng: np.random.Generator) -> Layout:
             "clip_id": UTTERANCE, "audio": str(said), "audio_sha256": sha256_of(said), "intensity": 0.0,
         }
     )  # fmt: skip
+    write_sharded(layout.feature_split("val"), mel_rows(clip), FeatureFrame, 1)  # as the stage: segments stay with their clip
     write_sharded(layout.clips, [clip], Clip, SHARDS)
     write_sharded(layout.stage("ingest") / "utterances", [utterance], Utterance, SHARDS)
     write_sharded(layout.segment_crops, crops, SegmentCrop, SHARDS)
     write_sharded(layout.feature_clips, clips, FeatureClip, SHARDS)
-    write_sharded(layout.feature_split("val"), mel_rows(clip), FeatureFrame, SHARDS)
     return layout
 
 

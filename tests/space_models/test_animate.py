@@ -187,7 +187,8 @@ def test_bad_input_is_said_before_the_work(change: dict[str, str], words: str, i
     (tmp_path / "folder.mp4").mkdir()
     before = sorted(tmp_path.rglob("*"))
     options: dict[str, object] = {"image": inputs[0], "audio": inputs[1], "out": tmp_path / "o.mp4", "models": models}
-    options |= {k: v.replace("PATH", str(tmp_path)) if k in ("emotion", "portrait_emotion", "pose") else tmp_path / v for k, v in change.items()}
+    texts = ("emotion", "portrait_emotion", "pose")
+    options |= {k: v.replace("PATH", str(tmp_path)) if k in texts else tmp_path / v for k, v in change.items()}
     with pytest.raises(SpaceError, match=words) as caught:
         animate(params=PARAMS, **options)  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)

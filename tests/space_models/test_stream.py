@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from made_up_clips import write_clips
+from made_up_talk import config, task_settings
 
 from pipelines.layout import Layout
 from space_data.errors import SpaceError
@@ -14,6 +15,8 @@ from space_data.schema import FeatureClip, emotion_vector
 from space_data.tables import read_table, write_table
 from space_models import stream as streams
 from space_models.dataset import Features
+from space_models.s2l.model import S2L
+from space_models.s2l.task import S2LTask
 from space_models.stream import BlockPlan, ClipStream, InMemory
 
 PLAN = BlockPlan(groups=8, draws=16, micro_batches=4, seed=5)
@@ -49,6 +52,20 @@ def test_a_small_set_is_one_block_and_equals_the_set_in_memory(layout: Layout, m
     assert len(stream.sample()) == len(stream) == 12 and stream.n_frames == sum(len(c) for c in everything.clips)
 
 
+def test_s2l_draws_equal_batches_from_a_stream_of_one_block_and_from_memory(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_clips(layout, monkeypatch, 7, 5)
+    stream = opened(layout, dataclasses.replace(PLAN, groups=100))
+    memory = InMemory(Features.read(layout.feature_frames, layout.feature_clips).clips)
+    ours, theirs = (S2LTask(S2L(config()), source, [], task_settings(6, 30)) for source in (stream, memory))
+    for draw in (0, 7, 500):
+        ours_now, theirs_now = (task.batch(np.random.default_rng(draw), draw) for task in (ours, theirs))
+        assert ours_now.keys() == theirs_now.keys()
+        assert all(np.array_equal(ours_now[name], theirs_now[name]) for name in ours_now)
+        assert 0 < ours_now["mask"].mean() < 1, "every seventh frame is interpolated"
+
+
 def test_an_epoch_has_every_clip_once_and_micro_batches_share_none(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = write_clips(layout, monkeypatch, 96)
     stream = opened(layout)
@@ -61,6 +78,15 @@ def test_an_epoch_has_every_clip_once_and_micro_batches_share_none(layout: Layou
         left_over = n_groups - blocks * PLAN.groups
         assert set(seen.values()) == {1} and len(seen) >= len(rows) - 5 * left_over
     assert [ids(stream, v) for v in range(4)] != [ids(stream, 16 * blocks + v) for v in range(4)], "another order in each epoch"
+
+
+def test_kinds_that_share_row_groups_are_whole_if_these_fit(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_clips(layout, monkeypatch, 9, 9, shards=2)
+    alone = dataclasses.replace(PLAN, groups=100, micro_batches=1)
+    n_groups = len({(g.file.uri, g.number) for pool in opened(layout, alone)._pools.values() for g in pool})
+    stream = opened(layout, dataclasses.replace(alone, groups=n_groups))
+    assert stream.is_whole and len(ids(stream, 0)) == len(ids(stream, 999, "speech_only")) == 9
+    assert not opened(layout, dataclasses.replace(alone, groups=n_groups - 1)).is_whole
 
 
 def test_any_draw_is_found_without_what_came_before_and_for_any_number_of_ranks(
@@ -132,6 +158,6 @@ def test_tables_that_do_not_belong_together_are_refused(layout: Layout, monkeypa
 
 
 def test_too_few_groups_for_the_micro_batches_are_refused(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_clips(layout, monkeypatch, 6, 6)
+    write_clips(layout, monkeypatch, 40, 40)
     with pytest.raises(SpaceError, match="stream_groups = 7: 4 micro-batches of 2 kinds .* 8 or more"):
         opened(layout, dataclasses.replace(PLAN, groups=7))

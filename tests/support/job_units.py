@@ -33,6 +33,9 @@ def act(value: str, settings: dict[str, str], folder: Path) -> str | None:
             raise OSError(errno.ENOSPC, "No space left on device", "/somewhere")
         case "killed" if seen < 2:
             os.kill(os.getpid(), signal.SIGKILL)
+        case "terminated" if seen < 2:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
         case "hungry":
             bytearray(int(float(settings["gb"]) * 1e9))
         case "no-thread":
@@ -59,3 +62,9 @@ def kill_parent(_: str) -> None:
     """End the process that this one was forked from."""
     os.kill(os.getppid(), signal.SIGKILL)
     time.sleep(60)
+
+
+def interrupted(_: str) -> str:
+    """Ctrl-C reaches all processes of a terminal, in the middle of their tasks."""
+    os.kill(os.getpid(), signal.SIGINT)
+    return "done all the same"

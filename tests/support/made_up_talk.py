@@ -73,7 +73,6 @@ def talking_clips(face: np.ndarray, n: int, rng: np.random.Generator, emotion: s
         log_mel = (np.repeat(loud, 4)[:, None] * np.linspace(1, 3, 40) + rng.normal(0, 0.1, (240, 40))).astype(np.float32)
         row = FeatureClip(f"{emotion}{i}", "video", "made", f"s{i % 3}", "en", "train", emotion_vector(emotion, 1.0), 60)
         states = (np.repeat(loud, 2)[:, None] * np.linspace(-1, 1, 384) + rng.normal(0, 0.1, (120, 384))).astype(np.float16)
-        found.append(
-            TrackClip(row, points, np.zeros((60, 7), np.float32), log_mel, np.zeros(60, bool), loud > -1, states.reshape(60, 2, 384))
-        )
+        pose, lost, speaking = np.zeros((60, 7), np.float32), np.zeros(60, bool), np.ones(60, bool)
+        found.append(TrackClip(row, points, pose, log_mel, lost, speaking, states.reshape(60, 2, 384)))
     return found

@@ -240,7 +240,7 @@ def test_a_tiny_one_goes_through_latents_training_animate_and_the_benchmark(
             (layout.model(name) / file).write_text("{}")
     models = Models(layout.models.local(), params)
     assert models.content(NAME)
-    monkeypatch.setattr(ours, "load_motion_models", lambda folder: None)
+    monkeypatch.setattr(ours, "load_motion_models", lambda *_: None)
     monkeypatch.setattr(ours, "make_motion", lambda *_: motion)
     monkeypatch.setattr(ours, "portrait_of_crop", lambda *_: face)
     speech = rng.normal(0, 0.1, 5 * 640).astype(np.float32)

@@ -95,7 +95,9 @@ def test_reverberation_is_a_geometric_tail(monkeypatch: pytest.MonkeyPatch) -> N
     assert wet[10 + k] == pytest.approx(0.25 * 10.0 ** (-6 * (k - 1) / 50), rel=1e-2, abs=1e-7)
 
 
-def test_windows_are_cut_from_whole_utterances_and_held_at_their_end(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_windows_are_cut_from_whole_utterances_and_held_at_their_end(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
     into = speech_input()
     sounds = [made_up_speech(LOG_MEL, n, rng).reshape(-1, 40) for n in (50, 30)]
     padded = torch.zeros(2, 200, 40)

@@ -7,8 +7,9 @@ from made_up_talk import config, loud_network, made_up_speech, template_face
 from space_data import landmarks as lm
 from space_data.schema import EMOTIONS, UNKNOWN, emotion_vector
 from space_data.speech_encoder import LOG_MEL
+from space_models.retarget import REST_GAP_IOD, relaxed, with_lip_gap
 from space_models.s2l import output
-from space_models.s2l.output import Fade, GapMap, OutputSettings, Speaker, faded, fit_gap_map, relaxed, spoken, with_gap
+from space_models.s2l.output import Fade, GapMap, OutputSettings, Speaker, faded, fit_gap_map, spoken
 from space_models.s2l.stream import predict
 
 FACE = template_face()
@@ -25,20 +26,20 @@ def speaker(constant: float = 0.0, opening: float = 0.0) -> Speaker:
 
 def opened(gap: float) -> np.ndarray:
     """Displacement (1, 78, 3) that gives the template this lip gap."""
-    return with_gap(FACE[None], np.array([gap])) - FACE
+    return with_lip_gap(FACE[None], np.array([gap])) - FACE
 
 
 def test_a_smiling_photo_is_brought_to_rest_and_a_closed_mouth_is_left() -> None:
     smile = FACE.copy()
     smile[[65, 66, 67], 1] += 0.12
-    assert lm.lip_gap(relaxed(smile)) == pytest.approx(output.REST_GAP_IOD, abs=1e-3)
+    assert lm.lip_gap(relaxed(smile)) == pytest.approx(REST_GAP_IOD, abs=1e-3)
     closed = FACE.copy()
     closed[[65, 66, 67], 1] = closed[[63, 62, 61], 1]
     assert relaxed(closed) == pytest.approx(closed, abs=1e-6)
 
 
 def test_the_gap_is_set_by_lips_and_chin_alone() -> None:
-    moved = with_gap(np.repeat(FACE[None], 3, 0), np.array([0.0, 0.1, 0.3]))
+    moved = with_lip_gap(np.repeat(FACE[None], 3, 0), np.array([0.0, 0.1, 0.3]))
     assert lm.lip_gap(moved) == pytest.approx([0.0, 0.1, 0.3], abs=1e-6)
     still = np.setdiff1d(np.arange(78), [*lm.MOUTH, *lm.JAW])
     assert (moved[:, still] == FACE[still]).all()
@@ -58,7 +59,8 @@ def test_a_map_gives_averaged_lips_their_closures_back(rng: np.random.Generator)
     averaged = 0.03 + 0.6 * measured
     gap_map = fit_gap_map(averaged, np.zeros(2000), measured)
     assert (averaged < output.CLOSED_GAP_IOD).mean() == 0
-    assert (gap_map(averaged) < output.CLOSED_GAP_IOD).mean() == pytest.approx((measured < output.CLOSED_GAP_IOD).mean(), abs=0.02)
+    closed = (measured < output.CLOSED_GAP_IOD).mean()
+    assert (gap_map(averaged) < output.CLOSED_GAP_IOD).mean() == pytest.approx(closed, abs=0.02)
 
 
 def test_an_emotion_that_parts_the_lips_lets_them_meet() -> None:
@@ -106,4 +108,5 @@ def test_a_stream_begins_with_the_photo_whatever_the_photo_does(rng: np.random.G
     smile = FACE.copy()
     smile[[65, 66, 67], 1] += 0.2
     model = loud_network(config())
-    assert predict(model, made_up_speech(LOG_MEL, 5, rng), smile, emotion_vector("happy", 1.0))[0] == pytest.approx(smile, abs=1e-5)
+    shown = predict(model, made_up_speech(LOG_MEL, 5, rng), smile, emotion_vector("happy", 1.0))
+    assert shown[0] == pytest.approx(smile, abs=1e-5)

@@ -93,7 +93,7 @@ def test_mixtures_lie_between_their_parts(rng: np.random.Generator) -> None:
     """On average over the frames: FiLM's scale is linear in the mixture, the network behind it is not quite."""
     model, speech = loud_network(config()), made_up_speech(LOG_MEL, 50, rng)
     wanted = emotion_vector("happy", 0.5) + emotion_vector("angry", 0.5)
-    said = [predict(model, speech, FACE, e, settings=PLAIN).mean(0) for e in (emotion_vector("happy", 1.0), emotion_vector("angry", 1.0))]
+    said = [predict(model, speech, FACE, emotion_vector(e, 1.0), settings=PLAIN).mean(0) for e in ("happy", "angry")]
     mixed = predict(model, speech, FACE, wanted, settings=PLAIN).mean(0)
     assert np.linalg.norm(mixed - np.mean(said, axis=0)) < 0.5 * np.linalg.norm(said[0] - said[1])
 
