@@ -41,7 +41,7 @@ def fit_input(model: S2L, clips: list[TrackClip], change: Augmentation, seed: in
 
 def in_a_room(log_power: NDArray[np.float32], noise_below_peak_db: tuple[float, float]) -> NDArray[np.float32]:
     """An utterance (F, W) as augmentation has it."""
-    batch = torch.from_numpy(log_power)[None]
+    batch = torch.tensor(log_power)[None]
     everywhere = torch.ones(batch.shape[:2], dtype=torch.bool)
     return np.asarray(another_room(batch, everywhere, noise_below_peak_db)[0].numpy())
 
