@@ -60,7 +60,8 @@ def test_what_is_stored_is_what_the_generator_says(layout: Layout) -> None:
         factor = CROP_SIZE_PX / SIZE_PX
         frames = [frame.rgb for frame in decode_video(layout.data.local() / f"{clip_id}.mp4")]
         direct = generator.extract(frames, points * np.float32(factor), pose_at(pose, factor))
-        np.testing.assert_array_equal(vectors(stored[clip_id], "z"), direct.z)
+        # Another number of threads changes the last bits.
+        np.testing.assert_allclose(vectors(stored[clip_id], "z"), direct.z, rtol=0, atol=1e-6)
         assert vectors(stored[clip_id], "own_pose").shape == direct.own_pose.shape
 
     spec = read_spec(layout, NAME)
