@@ -4,17 +4,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from made_up_talk import config, loud_network
 
 from evaluation import ours
 from evaluation.ours import Models, Ours
 from evaluation.systems import Assignment
-from space_data.landmarks import INNER_LIP_PAIRS
 from space_data.media.encode import write_video, write_wav
 from space_data.media.images import write_image
 from space_data.media.sound import decode_audio
 from space_data.media.video import decode_video
 from space_data.params import load_params
 from space_data.schema import TrackFrame, emotion_vector
+from space_data.speech_encoder import LogMel
 from space_data.tables import read_table
 from space_data.timebase import frames_to_samples
 from space_models import animate
@@ -26,17 +27,6 @@ N_FRAMES = 20
 PARAMS = load_params(Path(__file__).resolve().parents[2] / "params.yaml")
 
 
-class LoudMouth:
-    """An S2L that opens the mouth with the sound's level."""
-
-    def predict(self, features, rest, emotion):
-        face = np.repeat(rest[None], len(features), axis=0)
-        level = features.mean(axis=1)
-        for _, lower in INNER_LIP_PAIRS:
-            face[:, lower, 1] += 0.05 * (level - level.min()) / max(float(np.ptp(level)), 1e-6)
-        return face
-
-
 @pytest.fixture(autouse=True)
 def small_models(monkeypatch):
     """Models that need no training, for both ways in."""
@@ -44,9 +34,9 @@ def small_models(monkeypatch):
 
     posegen = PoseGen(PoseGenConfig(lookahead_frames=2, memory_frames=4)).eval()
     posegen.noise += torch.diag(torch.tensor([1.0, 1.0, 1.0, 0.01, 0.01, 0.005], dtype=torch.float64))
-    models = animate.MotionModels(LoudMouth(), posegen)
-    monkeypatch.setattr(animate, "load_motion_models", lambda folder: models)
-    monkeypatch.setattr(ours, "load_motion_models", lambda folder: models)
+    models = animate.MotionModels(loud_network(config()), posegen, LogMel())
+    for module in (animate, ours):
+        monkeypatch.setattr(module, "load_motion_models", lambda *arguments: models)
 
 
 @pytest.fixture(scope="module")
