@@ -517,6 +517,7 @@ DEFAULTS = Path(__file__).resolve().parent / "defaults.yaml"
 IN_FOLDER = Path("params.yaml")
 """Read from the working folder where no other file is named."""
 FILTER, OVERRIDES = "filter", "overrides"
+LIKE = 0.8  # least likeness (difflib) of a key to what was meant by it
 SUGGESTED_KEYS = 3
 
 
@@ -618,10 +619,10 @@ def _near_miss(key: str) -> str:
     """Which known keys an unknown one may mean, in words: one misspelt beside it, or one of its name in another place."""
     parent, _, name = key.rpartition(".")
     known = [dotted.rpartition(".") for dotted in _dotted(Params)]
-    close = difflib.get_close_matches(name, [last for above, _, last in known if above == parent], 1)
+    close = difflib.get_close_matches(name, [last for above, _, last in known if above == parent], 1, LIKE)
     meant = [f"{parent}.{last}".lstrip(".") for last in close]
     if not meant:
-        elsewhere = difflib.get_close_matches(name, sorted({last for _, _, last in known}), 1, 0.8)
+        elsewhere = difflib.get_close_matches(name, sorted({last for _, _, last in known}), 1, LIKE)
         meant = [f"{above}.{last}".lstrip(".") for above, _, last in known if last in elsewhere]
     return f"is {' or '.join(meant[:SUGGESTED_KEYS])} meant?" if meant else "misspelt?"
 

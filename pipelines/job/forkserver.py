@@ -26,9 +26,9 @@ import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from multiprocessing.connection import Connection, Pipe
-from typing import IO, NoReturn
+from typing import IO, Any, NoReturn
 
-from pipelines.job.worker import ONE_THREAD, die_with_parent, work
+from pipelines.job.worker import ONE_THREAD, die_with_parent, stand_in_for_main, work
 
 KILLED = -signal.SIGKILL
 REQUEST_BYTES = 2**17
@@ -171,6 +171,12 @@ def _end_server() -> None:
         _server.end()
 
 
+def _main_module() -> str:
+    """The name under which this program's main module can be imported (``python -m name``); empty if it cannot."""
+    spec = getattr(sys.modules["__main__"], "__spec__", None)
+    return "" if spec is None or spec.name.endswith("__main__") else spec.name
+
+
 def start_worker(end: Connection, log: int, modules: Sequence[str]) -> Child:
     """Start a worker process (``pipelines.job.worker.work``).
 
@@ -187,7 +193,8 @@ def start_worker(end: Connection, log: int, modules: Sequence[str]) -> Child:
     with theirs, _lock:
         if _server is None or not _server.is_usable:
             _server = _Server()
-        request = json.dumps({"path": [path or os.getcwd() for path in sys.path], "modules": list(modules)}).encode()
+        path = [path or os.getcwd() for path in sys.path]
+        request = json.dumps({"path": path, "modules": list(modules), "main": _main_module()}).encode()
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it has just ended: the report says so
             socket.send_fds(_server.control, [request], [end.fileno(), log, theirs.fileno()])
         return Child(report, _server)
@@ -219,7 +226,7 @@ class _Serving:
                     return
                 self._start(json.loads(content), *descriptors)
 
-    def _start(self, request: dict[str, list[str]], end: int, log: int, report: int) -> None:
+    def _start(self, request: dict[str, Any], end: int, log: int, report: int) -> None:
         sys.path[:] = request["path"]
         for module in request["modules"]:
             with contextlib.suppress(Exception):  # the child tries again, and is there to say what is wrong
@@ -232,13 +239,13 @@ class _Serving:
             reports.close()
         else:
             if child == 0:
-                self._become_worker(reports, end, log, is_alone)
+                self._become_worker(reports, end, log, is_alone, request["main"])
             self._children[child] = reports
             _tell(reports, child)
         os.close(end)
         os.close(log)
 
-    def _become_worker(self, reports: Connection, end: int, log: int, is_alone: bool) -> NoReturn:
+    def _become_worker(self, reports: Connection, end: int, log: int, is_alone: bool, main_module: str) -> NoReturn:
         """In the child: hold nothing of the server's, and work; as a new process, if a module had begun a thread."""
         status = 1
         try:
@@ -252,8 +259,9 @@ class _Serving:
             if not is_alone:
                 for descriptor in (end, log):
                     os.set_inheritable(descriptor, True)
-                command = [sys.executable, "-P", "-c", WORKER, str(end), str(log), str(os.getppid())]
+                command = [sys.executable, "-P", "-c", WORKER, str(end), str(log), str(os.getppid()), main_module]
                 os.execve(sys.executable, command, os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)})
+            stand_in_for_main(main_module)
             work(Connection(end), log, os.getppid())
             status = 0
         except BaseException:  # the end of this process, whatever it is: not of the server, whose copy it is

@@ -10,6 +10,7 @@ import sys
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -113,8 +114,15 @@ def work(connection: Connection, log: int, parent_id: int) -> None:
         return  # the parent is done, or gone
 
 
+def stand_in_for_main(name: str) -> None:
+    """Let what the maker knows as ``__main__`` be the module ``name`` here: classes of its tasks may be defined there."""
+    if name:
+        sys.modules["__main__"] = import_module(name)
+
+
 def main() -> None:
-    """A worker that was not forked with its modules; arguments: its end of the pipe, its log, its parent."""
-    connection, log, parent_id = map(int, sys.argv[1:])
+    """A worker that was not forked with its modules; arguments: end of the pipe, log, parent, the maker's main module."""
+    stand_in_for_main(sys.argv[4])
+    connection, log, parent_id = map(int, sys.argv[1:4])
     work(Connection(connection), log, parent_id)
 

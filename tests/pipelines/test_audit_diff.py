@@ -17,7 +17,7 @@ from pipelines.audit.keep import with_bounds
 from pipelines.cli import app
 from pipelines.job.ledger import write_ledger
 from pipelines.layout import Layout
-from pipelines.stages.filter import decide
+from pipelines.stages.filter import decide, rules_version
 from space_data.errors import SpaceError
 from space_data.params import Bound, FilterStage, load_params
 from space_data.schema import FAILED, KEPT, LedgerRow, Measure, SegmentSync
@@ -41,7 +41,8 @@ def write_run(folder: Path, settings: FilterStage, **clips: dict[str, Any]) -> P
     sync = [SegmentSync(n, "test", 1, 1, 0, 0.6, 0.3, 0.6, 0.01) for n in fine]
     write_table(layout.measures, measures, Measure)
     write_table(layout.sync_segments, sync, SegmentSync)
-    write_ledger(layout, "filter", list(fine), decide(to_arrow(measures, Measure), to_arrow(sync, SegmentSync), settings)[1])
+    decided = decide(to_arrow(measures, Measure), to_arrow(sync, SegmentSync), settings, rules_version())
+    write_ledger(layout, "filter", list(fine), decided[1])
     return folder
 
 

@@ -135,7 +135,8 @@ def test_states_are_those_of_the_encoder_on_the_segments_sound(layout: Layout, w
     assert found.keys() == wanted.keys() and read(layout, WHISPER, "train").keys() == {UTTERANCE}
     for clip_id, audio in wanted.items():
         assert found[clip_id].shape == (len(audio) // 640, 2, 384)
-        np.testing.assert_array_equal(found[clip_id], encoder.encode(audio).astype(np.float16).astype(np.float32))
+        # half precision: two threads round some values the other way
+        np.testing.assert_allclose(found[clip_id], encoder.encode(audio), atol=2e-3)
     order = [table.column("clip_id").to_pylist() for table in (
         read_arrow(layout.feature_split("val"), FeatureFrame), read_arrow(layout.speech / "states" / "split=val", SpeechFrame),
     )]  # fmt: skip

@@ -194,7 +194,7 @@ def test_other_files_are_refused(folder: Path, declared: dict, tmp_path: Path, m
     for file in ("s3fd.pth", "depth.pth.tar"):
         (tmp_path / file).symlink_to(folder / file)
     torch.save({"conv1.weight": torch.zeros(3)}, tmp_path / "fan.pth.tar")
-    with pytest.raises(SpaceError, match="another file of that name"):
+    with pytest.raises(SpaceError, match="weights face-alignment-3dfan4 have"):
         FaceAlignmentBackend(tmp_path)
     fan = declared_as(declared_file(tmp_path / "fan.pth.tar"))
     monkeypatch.setattr(weights, "declared", lambda: declared | {weights.FAN_3D: fan})

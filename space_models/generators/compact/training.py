@@ -90,7 +90,7 @@ class CompactTask:
             for name, picture in (("", drawn.picture.float()), ("_still", pairs["source"])):
                 error = ((picture - pairs["driving"]).abs() * weight).mean() / weight.mean()
                 figures[f"val{name}_l1{area}"] = GREY_LEVELS * error
-        return {name: float(value) for name, value in figures.items()}
+        return {name: float(value.detach()) for name, value in figures.items()}
 
 
 def _drawn(model: nn.Module, batch: dict[str, Tensor]) -> tuple[Drawn, Face, Face]:

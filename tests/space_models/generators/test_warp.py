@@ -19,7 +19,6 @@ from space_data.landmarks import (
     rotation_matrix,
 )
 from space_data.params import Warp
-from space_models.generators import Generator
 from space_models.generators.warp import WarpGenerator, hidden_side_factor, soft_clip, upsample_aligned
 from space_models.generators.warp_mesh import FOLD_OVER_EYES, LID_UPPER, LIP_LOWER, LIP_UPPER, LOWER_BROW_FOLLOWS
 from space_models.portrait import Portrait, load_portrait
@@ -38,7 +37,7 @@ def portrait() -> Portrait:
 @pytest.fixture(scope="module")
 def render(portrait):
     """Render normalised landmarks (T, 78, 3) with head angles added to the portrait's own."""
-    generator: Generator = WarpGenerator(PARAMS)
+    generator = WarpGenerator(PARAMS)
     state = generator.prepare(portrait)
 
     def frames(normalised: np.ndarray, yaw=0.0, pitch=0.0, roll=0.0) -> list[np.ndarray]:
