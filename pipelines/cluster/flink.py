@@ -29,8 +29,6 @@ QUICK = ["-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]
 RESULT = "BASH_JAVA_UTILS_EXEC_RESULT:"
 HEARTBEAT_MS = {"interval": 2000, "timeout": 10_000}
 """A lost task manager is noticed after 10 s, not after Flink's 50."""
-PATIENCE = {"startup-timeout": "90 s", "ask": {"timeout": "60 s"}}
-"""At a load of 25 the parts of Flink did not answer each other within its 10 s, and a new task manager ended at once."""
 UNSENT = "gradle/wrapper"
 """Beam's job server hands all its jars to the engine with each job, but for those in such a folder (`PipelineResources`)."""
 RESTARTS = {
@@ -65,7 +63,6 @@ def job_manager(parts: Parts, folder: Path, rest_port: int, rpc_port: int) -> Co
         "rest": {"address": LOOPBACK, "bind-address": LOOPBACK, "port": rest_port},
         "restart-strategy": RESTARTS,
         "heartbeat": HEARTBEAT_MS,
-        "pekko": PATIENCE,
         "io": {"tmp": {"dirs": str(folder)}},
     }  # fmt: skip
     _configure(folder, config)
@@ -83,7 +80,6 @@ def task_manager(parts: Parts, folder: Path, rpc_port: int, slots: int) -> Comma
             "resource-id": folder.name,
         },
         "heartbeat": HEARTBEAT_MS,
-        "pekko": PATIENCE,
         "io": {"tmp": {"dirs": str(folder)}},
     }  # fmt: skip
     _configure(folder, config)
