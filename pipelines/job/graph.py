@@ -17,7 +17,7 @@ import socket
 import threading
 import time
 import uuid
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, replace
@@ -337,9 +337,9 @@ class RunPacks(_OfRun):
 class WriteParts(_OfRun):
     """Shard → its tables and its report."""
 
-    def process(self, part: int, all_packs_have_run: Iterable[int]) -> None:
-        """Write one shard; the marks of the packs are there to be waited for."""
-        run = self._run
+    def process(self, part_and_marks: tuple[int, object]) -> None:
+        """Write one shard."""
+        run, part = self._run, part_and_marks[0]
 
         def write() -> None:
             run.note(REPORTS, f"{part:05d}", asdict(write_part(run.stage, run.context, part)))
@@ -433,8 +433,16 @@ def _graph(run: Run) -> beam.Pipeline:
     pipeline = beam.Pipeline(options=beam_options(run.context.params.job.beam))
     shards = pipeline | "Parts" >> beam.Create(parts, reshuffle=False) | "Spread parts" >> beam.Reshuffle()
     packs = shards | "Plan" >> beam.ParDo(PlanParts(run)) | "Spread packs" >> beam.Reshuffle()
-    ran = packs | "Run packs" >> beam.ParDo(RunPacks(run))
-    _ = shards | "Write" >> beam.ParDo(WriteParts(run), all_packs_have_run=beam.pvalue.AsIter(ran))
+    ran = packs | "Run packs" >> beam.ParDo(RunPacks(run)) | "All packs have run" >> beam.combiners.Count.Globally()
+    # Its own source, not ``shards``: Flink would keep those of a lost task manager for the second reader, and fail once more.
+    (
+        pipeline
+        | "Parts to write" >> beam.Create(parts, reshuffle=False)
+        | "After all packs" >> beam.Map(lambda part, _: part, beam.pvalue.AsSingleton(ran))
+        | "Spread writing" >> beam.Map(lambda part: (part, None))
+        | "One writer per part" >> beam.GroupByKey()
+        | "Write" >> beam.ParDo(WriteParts(run))
+    )
     return pipeline
 
 
