@@ -36,6 +36,7 @@ from space_data.speech import loudness_db
 from space_data.speech_encoder import SpeechEncoder
 from space_data.timebase import features_to_frames, frames_in
 from space_models.animate import ASSETS, MotionModels, load_motion_models, make_motion, render, speech_features
+from space_models.film import NEUTRAL
 from space_models.generators import DEFAULT_RENDERER
 from space_models.portrait import load_portrait
 from space_models.retarget import neutral_of
@@ -120,8 +121,8 @@ def seen(models: MotionModels, params: Params, picture: Path, clip: OwnClip) -> 
     """Landmarks (T, 78, 3) that are found in the video of a clip's first picture saying its sound."""
     portrait, speech = load_portrait(picture), speech_features(clip.audio)
     taste = params.animate.model_copy(update={"blinks_per_min": 0.0, "at_camera_share": 1.0})
-    motion = make_motion(models, portrait, speech, stream.NEUTRAL, SEED, taste, params.warp, "still")
-    frames = render(DEFAULT_RENDERER, portrait, motion, speech, stream.NEUTRAL, params, ASSETS)
+    motion = make_motion(models, portrait, speech, NEUTRAL, SEED, taste, params.warp, "still")
+    frames = render(DEFAULT_RENDERER, portrait, motion, speech, NEUTRAL, params, ASSETS)
     return face_track(frames).normalised
 
 

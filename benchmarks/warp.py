@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from space_data.facemesh import mesh_of_image
 from space_data.landmarks import (
     IRISES,
+    LID_PAIRS,
     PoseTrack,
     angles_deg,
     estimate_pose,
@@ -28,7 +29,7 @@ from space_data.landmarks import (
 from space_data.params import load_params
 from space_models.generators.warp import WarpGenerator
 from space_models.portrait import Portrait, load_portrait
-from space_models.retarget import HEAD_PIVOT, LID_PAIRS
+from space_models.retarget import HEAD_PIVOT
 
 STEPS = 25
 LOWER_LIP = {65: 0.85, 66: 1.0, 67: 0.85, 55: 0.6, 56: 0.95, 57: 1.0, 58: 0.95, 59: 0.6}

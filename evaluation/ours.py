@@ -59,12 +59,16 @@ class Ours:
         self._renderer, self._models = renderer, models
 
     def render(self, assignment: Assignment) -> Rendering:
-        """Head motion, blinks and gaze are generated from the assignment's seed, never taken from the recording."""
+        """Head motion, blinks and gaze are generated from the assignment's seed, never taken from the recording.
+
+        The portrait is a frame of the clip, so what it shows has the clip's label: `--portrait-emotion` of the command.
+        """
         params, folder = self._models.params, self._models.folder
         portrait = portrait_of_crop(assignment.portrait, assignment.clip_id)
         speech = speech_features(assignment.speech)
         motion = make_motion(
-            load_motion_models(folder, params), portrait, speech, assignment.emotion, assignment.seed, params.animate, params.warp
-        )
+            load_motion_models(folder, params), portrait, speech, assignment.emotion, assignment.seed,
+            params.animate, params.warp, portrait_emotion=assignment.emotion,
+        )  # fmt: skip
         frames = render(self._renderer, portrait, motion, speech, assignment.emotion, params, folder)
         return Rendering(frames, motion.normalised, motion.pose, COMMENT)

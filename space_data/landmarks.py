@@ -52,6 +52,9 @@ INNER_EYE_CORNERS = (39, 42)
 MOUTH_CORNERS = (48, 54)
 INNER_LIP_PAIRS = ((61, 67), (62, 66), (63, 65))
 """(upper, lower)"""
+UPPER_INNER_LIP, LOWER_INNER_LIP = np.transpose(INNER_LIP_PAIRS)
+LID_PAIRS = ((37, 41), (38, 40), (43, 47), (44, 46))
+"""(upper, lower)"""
 OUTER_LIP_MIDDLES = (51, 57)
 STABLE_78 = np.array([0, 1, 2, 14, 15, 16, 27, 28, 29, 30, 31, 33, 35, 36, 39, 42, 45])
 """Points of the 78 that speech and expression move least: for alignment when no mesh is at hand."""
@@ -215,8 +218,7 @@ def posed(normalised: NDArray[np.floating], pose: PoseTrack) -> Points:
 
 def lip_gap(points: NDArray[np.floating]) -> Points:
     """Opening between the inner lips of normalised landmarks (..., 78, 3): mean of three pairs, IOD, signed (lower - upper)."""
-    upper, lower = (np.array(side) for side in zip(*INNER_LIP_PAIRS, strict=True))
-    return (points[..., lower, 1] - points[..., upper, 1]).mean(-1).astype(np.float32)
+    return (points[..., LOWER_INNER_LIP, 1] - points[..., UPPER_INNER_LIP, 1]).mean(-1).astype(np.float32)
 
 
 def lip_width(points: NDArray[np.floating]) -> Points:

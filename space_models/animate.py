@@ -29,6 +29,7 @@ from space_data.timebase import AUDIO_HZ, fit_samples, frame_start_s, samples_to
 from space_models import controls
 from space_models.checkpoints import CARD_FILE, load_card
 from space_models.dataset import by_frame
+from space_models.film import NEUTRAL
 from space_models.generators import DEFAULT_RENDERER, RENDERERS, Tracks, find
 from space_models.portrait import Portrait, load_portrait
 from space_models.posegen.model import PoseGen, load_posegen
@@ -169,7 +170,7 @@ def make_motion(
     taste: Animate,
     limits: Warp,
     pose: str = "generated",
-    portrait_emotion: NDArray[np.float32] = stream.NEUTRAL,
+    portrait_emotion: NDArray[np.float32] = NEUTRAL,
 ) -> Motion:
     """Motion of ``portrait`` speaking ``speech`` with ``emotion``, (9,) or one per frame (T, 9).
 

@@ -23,8 +23,6 @@ FIXATION_S = (0.5, 2.2)
 """Shortest and longest time that the eyes rest on one spot."""
 GLANCE = (0.07, 0.03)
 """Spread of glances away from the camera, horizontal and vertical, eye widths."""
-UPPER_LIDS = ((37, 41), (38, 40), (43, 47), (44, 46))
-"""(upper, lower below it)"""
 
 
 def parse_emotion(text: str) -> NDArray[np.float32]:
@@ -88,7 +86,7 @@ def gaze_track(n_frames: int, rng: np.random.Generator, at_camera_share: float) 
 def with_blinks(points: Points, closure: NDArray[np.float32]) -> Points:
     """Close the lids of ``points`` (T, 78, 3) by ``closure`` (T,) of their opening."""
     edited = points.copy()
-    for upper, lower in UPPER_LIDS:
+    for upper, lower in lm.LID_PAIRS:
         opening = points[:, lower] - points[:, upper]
         edited[:, upper] = points[:, upper] + opening * ((1 - LOWER_LID_SHARE) * closure)[:, None]
         edited[:, lower] = points[:, lower] - opening * (LOWER_LID_SHARE * closure)[:, None]

@@ -13,9 +13,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from space_data.schema import UNKNOWN, emotion_vector
+from space_data.schema import EMOTIONS, UNKNOWN, emotion_vector
 
 logger = logging.getLogger(__name__)
+
+NEUTRAL_LABEL = EMOTIONS.index("neutral")
+NEUTRAL: NDArray[np.float32] = np.zeros(len(EMOTIONS), np.float32)
+"""The neutral mixture."""
 
 
 class FiLM(nn.Module):
@@ -43,9 +47,12 @@ class FiLM(nn.Module):
 def condition_of(emotion: Tensor, unlabelled: bool) -> Tensor:
     """The condition for mixtures (..., 9): these, and for a model that knows ``unlabelled`` clips a tenth entry, null.
 
-    An unknown mixture becomes zeros and null 1, a known one stays, with null 0. Without null an unknown one stays NaN: training
-    on it stops there, and ``learnt_emotion`` has replaced it for predictions.
+    Neutral is the absence of emotion: mixtures that name it and that leave it out have the same zeros there, so that FiLM is the
+    identity for either, and intensity 0 is neutral exactly. An unknown mixture becomes zeros and null 1, a known one has null 0.
+    Without null an unknown one stays NaN: training on it stops there, and ``learnt_emotion`` has replaced it for predictions.
     """
+    emotion = emotion.clone()
+    emotion[..., NEUTRAL_LABEL] = torch.where(emotion[..., NEUTRAL_LABEL].isnan(), torch.nan, 0.0)
     if not unlabelled:
         return emotion
     unknown = emotion.isnan().any(-1, keepdim=True)

@@ -16,6 +16,7 @@ from space_data.landmarks import (
     EYE_RIGHT,
     EYES,
     IRISES,
+    LID_PAIRS,
     MOUTH,
     N_LANDMARKS,
     NOSE,
@@ -51,8 +52,6 @@ CORNERS_IN = 0.6  # of the surplus half width of the mouth
 CORNER_POINTS_LEFT = {48: 1.0, 60: 1.0, 49: 0.5, 59: 0.5, 61: 0.3, 67: 0.3}
 CORNER_POINTS_RIGHT = {54: 1.0, 64: 1.0, 53: 0.5, 55: 0.5, 63: 0.3, 65: 0.3}
 
-LID_PAIRS = ((37, 41), (38, 40), (43, 47), (44, 46))
-"""(upper, lower)"""
 BLINK_LINEAR_ABOVE = 0.85  # of the neutral opening
 BLINK_SHUT_BELOW = 0.30  # opening at which tracked lids are shut in truth
 WIDEST_EYES = 1.35  # of the photo's opening

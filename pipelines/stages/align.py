@@ -10,7 +10,6 @@ time.
 
 import dataclasses
 import json
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,10 +23,10 @@ from pipelines.job.shards import MEDIA
 from pipelines.job.stage import Context, Files, Made, Stage
 from pipelines.job.unit import Unit, content_hash
 from pipelines.layout import Layout
-from pipelines.stages.ingest import inputs_of, located_clip
+from pipelines.stages.crops import cropped
+from pipelines.stages.ingest import inputs_of
 from space_data.clip_media import Playhead, pictures, sound
 from space_data.crop import CropBox
-from space_data.errors import SpaceError
 from space_data.files import file_stem, sha256_of
 from space_data.media.encode import VideoWriter, write_wav
 from space_data.params import Params
@@ -96,23 +95,14 @@ def items(context: Context, part: int) -> Iterator[Unit]:
     Raises:
         SpaceError: the clip of a segment is not in the table of clips.
     """
-    clips = {clip.clip_id: clip for clip in read_table(context.shard("ingest", "clips", part), Clip)}
     media = f"{NAME}/{MEDIA}/{part:05d}"
-    by_source: dict[str, list[SegmentCrop]] = defaultdict(list)
-    crops = context.shard("features", "crops", part)
-    for row in read_table(crops, SegmentCrop):
-        by_source[row.source_clip_id].append(row)
-    for clip_id, own in by_source.items():
-        if clip_id not in clips:
-            raise SpaceError(f"{crops}: clip {clip_id} is not in the table of clips (stale? `dvc repro`)")
-        clip, rows = clips[clip_id], tuple(sorted(own, key=lambda row: row.start_s))
+    for source in cropped(context, part):
+        clip = source.clip
         if clip.split in context.params.align.splits:
             of_file = (clip.part_start_s, clip.part_end_s, clip.part_crop_px.tolist())
-            content = content_hash(clip.sha256, of_file, clip.audio_track, [dataclasses.asdict(row) for row in rows])
-            cost_s = ALIGN_PER_S * clip.duration_s
-            members = tuple(row.clip_id for row in rows)
-            clip = located_clip(clip, context)
-            yield Unit(clip_id, content, Source(clip, rows, media), inputs_of(clip), cost_s, members)
+            content = content_hash(clip.sha256, of_file, clip.audio_track, [dataclasses.asdict(row) for row in source.crops])
+            value, cost_s = Source(clip, source.crops, media), ALIGN_PER_S * clip.duration_s
+            yield Unit(clip.clip_id, content, value, inputs_of(clip), cost_s, source.members)
 
 
 def aligned_clips(layout: Layout) -> list[AlignedClip]:

@@ -6,7 +6,6 @@
 under a key that holds the hash of the encoder's weights. The encoder hears what ``features`` made its log-mel of, to the sample.
 """
 
-from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,8 +14,8 @@ from pipelines.job.run import run_stage
 from pipelines.job.stage import Context, Stage
 from pipelines.job.unit import Unit, content_hash
 from pipelines.layout import Layout
-from pipelines.stages.ingest import inputs_of, located_clip
-from space_data.errors import SpaceError
+from pipelines.stages.crops import cropped
+from pipelines.stages.ingest import inputs_of
 from space_data.params import Params
 from space_data.schema import SPLITS, Clip, FeatureClip, SegmentCrop, SpeechFrame, Utterance
 from space_data.speech_encoder import LOG_MEL
@@ -91,20 +90,12 @@ def items(context: Context, part: int) -> Iterator[Unit]:
     encoder = Encoder(*(context.extra[fact] for fact in (ENCODER_FACT, FILE_FACT, WEIGHTS_FACT)))
     if encoder.name == LOG_MEL:
         return
-    clips = {clip.clip_id: clip for clip in read_table(context.shard("ingest", "clips", part), Clip)}
-    by_source: dict[str, list[SegmentCrop]] = defaultdict(list)
-    crops = context.shard("features", "crops", part)
-    for row in read_table(crops, SegmentCrop):
-        by_source[row.source_clip_id].append(row)
-    for clip_id, own in by_source.items():
-        if clip_id not in clips:
-            raise SpaceError(f"{crops}: clip {clip_id} is not in the table of clips (stale? `dvc repro`)")
-        clip, rows = located_clip(clips[clip_id], context), tuple(sorted(own, key=lambda row: row.start_s))
-        heard = [(row.clip_id, row.start_s, row.n_frames, row.offset_frames) for row in rows]
+    for source in cropped(context, part):
+        clip = source.clip
+        heard = [(row.clip_id, row.start_s, row.n_frames, row.offset_frames) for row in source.crops]
         content = content_hash(clip.sha256, clip.part_start_s, clip.part_end_s, clip.audio_track, heard, encoder.weights_sha256)
-        cost_s, members = START_S + STATES_PER_S * clip.duration_s, tuple(row.clip_id for row in rows)
-        value, partition = Filmed(clip, rows, encoder), f"split={clip.split}"
-        yield Unit(clip_id, content, value, inputs_of(clip), cost_s, members, partition=partition)
+        value, cost_s = Filmed(clip, source.crops, encoder), START_S + STATES_PER_S * clip.duration_s
+        yield Unit(clip.clip_id, content, value, inputs_of(clip), cost_s, source.members, partition=f"split={clip.split}")
     yield from _utterances(context, part, encoder)
 
 

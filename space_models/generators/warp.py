@@ -72,14 +72,14 @@ SOFT_CLIP_KNEE = 0.75  # of a limit: angles below pass unchanged
 class WarpState:
     """Everything that depends on the portrait only.
 
-    `iod_px` is the photo's inter-ocular distance; `lips` says what gap to draw for a gap that is wanted.
-    `photo2x` is the photo at twice its size; `pivot` (3,), photo pixels, the middle of the head at ear depth, about which angles
-    are held back to within `limits_deg` (yaw, pitch, roll); `sharpen` the unsharp amount that makes up for resampling this photo.
+    `photo2x` is the photo at twice its size, every other pixel of which is the photo's; `near_person` where the mesh is left
+    alone; `pivot` (3,), photo pixels, the middle of the head at ear depth, about which angles are held back to within
+    `limits_deg` (yaw, pitch, roll); `sharpen` the unsharp amount that makes up for resampling this photo; `iod_px` its
+    inter-ocular distance; `lips` what gap to draw for a gap that is wanted.
     """
 
     photo2x: NDArray[np.uint8]
     mesh: WarpMesh
-    photo: NDArray[np.uint8]
     near_person: NDArray[np.float32]
     mouth: MouthLayer
     eyes: tuple[EyeLayer, EyeLayer]
@@ -122,7 +122,6 @@ class WarpGenerator:
         state = WarpState(
             photo2x=photo2x,
             mesh=mesh,
-            photo=portrait.rgb,
             near_person=near_person(matte),
             mouth=build_mouth(mesh.vertices, portrait.rgb),
             eyes=build_eyes(mesh.vertices, mesh.landmarks),
@@ -184,7 +183,7 @@ class WarpGenerator:
 
         _source_map(mesh, moved.astype(np.float32), lip_source(mesh.vertices, lips_open), map_xy, depth)
         frame = _sample(state.photo2x, map_xy)
-        hold_still(frame, state.photo, state.near_person, map_xy)
+        hold_still(frame, state.photo2x[::2, ::2], state.near_person, map_xy)
         smooth_seams(frame, map_xy, SEAM_JUMP_PX)
         self._paint_layers(frame, state, unposed, moved, pose)
         if state.sharpen > 0:

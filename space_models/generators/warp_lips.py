@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from space_data.landmarks import INNER_LIP_PAIRS
+from space_data.landmarks import LOWER_INNER_LIP, UPPER_INNER_LIP
 from space_models.generators.warp_mesh import LIP_LOWER, LIP_UPPER
 from space_models.retarget import CLOSING
 
@@ -40,14 +40,18 @@ TOLD_IOD = (0.0, 0.01, 0.02, 0.03, 0.045, 0.065, 0.09, 0.13, 0.18, 0.24)
 """Gaps at which a photo is tried; wider ones are corrected as the last."""
 
 
+def _gap_px(points: NDArray[np.float64], down: NDArray[np.float64]) -> float:
+    """Mean gap of the inner lips of landmarks (78, 3) along ``down``, signed."""
+    return float(((points[LOWER_INNER_LIP, :2] - points[UPPER_INNER_LIP, :2]) @ down).mean())
+
+
 def open_share(points: NDArray[np.float64], photo: NDArray[np.float64], down: NDArray[np.float64]) -> float:
     """How far the lips of landmarks (78, 3) are open still: 1 = as in the photo (or wider), 0 = shut.
 
     Told by the mean gap, signed, as ``lip_gap`` has it: where a photo's smile is higher in the middle than beside it, lips that
     are moved together cross there before they meet elsewhere.
     """
-    upper, lower = np.transpose(INNER_LIP_PAIRS)
-    gap, own = (float(((p[lower, :2] - p[upper, :2]) @ down).mean()) for p in (points, photo))
+    gap, own = (_gap_px(each, down) for each in (points, photo))
     return 1.0 if own < SEEN_GAP_PX else min(max(gap / own, 0.0), 1.0)
 
 
@@ -125,8 +129,7 @@ def with_wanted_gap(
     points: NDArray[np.float64], lips: GapCorrection, iod_px: float, down: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Landmarks (78, 3) in pixels of the photo whose lips and chin are told the gap for which the wanted one is read."""
-    upper, lower = np.transpose(INNER_LIP_PAIRS)
-    gap = float(((points[lower, :2] - points[upper, :2]) @ down).mean()) / iod_px
+    gap = _gap_px(points, down) / iod_px
     points = points.copy()
     surplus_px = (gap - float(lips(np.array(gap)))) * iod_px
     for point, share in CLOSING.items():

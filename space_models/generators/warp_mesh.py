@@ -18,7 +18,7 @@ from scipy import sparse
 from scipy.sparse.linalg import splu
 from scipy.spatial import Delaunay
 
-from space_data.landmarks import BROWS, IBUG68, INNER_LIP_PAIRS, MESH_TO_78, N_LANDMARKS
+from space_data.landmarks import BROWS, IBUG68, INNER_LIP_PAIRS, LID_PAIRS, MESH_TO_78, N_LANDMARKS
 
 N_FACE = 468  # vertices of the face mesh without the irises
 
@@ -34,8 +34,6 @@ FACE_OVAL = np.array(
 CHIN = 152
 OUTER_EYE_CORNERS_MESH = (33, 263)
 
-LID_PAIRS_78 = ((37, 41), (38, 40), (43, 47), (44, 46))
-"""(upper, lower) lid landmarks."""
 UPPER_LIDS_OUTER_FIRST = ((37, 38), (44, 43))
 BROWS_OUTER_FIRST = (BROWS[:5], BROWS[:4:-1])
 LOWER_BROW_FOLLOWS = dict(  # mesh vertex of the brow's lower edge -> brow landmark it moves with
@@ -276,7 +274,7 @@ def clamp_controls(points: NDArray[np.float64], photo: NDArray[np.float64], down
         if crossed < 0:
             points[upper, :2] += 0.5 * crossed * down
             points[lower, :2] -= 0.5 * crossed * down
-    for upper, lower in LID_PAIRS_78:
+    for upper, lower in LID_PAIRS:
         opening = float((points[lower, :2] - points[upper, :2]) @ down)
         widest = LID_WIDEST * max(float((photo[lower, :2] - photo[upper, :2]) @ down), 0.0)
         points[upper, :2] += (opening - min(max(opening, 0.0), widest)) * down

@@ -26,7 +26,6 @@ from space_models.generators import LatentSpec
 from space_models.l2l.inputs import GEOMETRY, SOUND, geometry, in_crop
 
 MODEL = "l2l"
-NEUTRAL = EMOTIONS.index("neutral")
 SOUND_GAIN = 0.3
 """Brings mean-normalised log-mel to order 1."""
 
@@ -130,15 +129,9 @@ class L2L(nn.Module):
         start = shape @ self.weight if self.config.use_landmarks else shape.new_zeros(*shape.shape[:2], self.spec.size)
         if self.residual is None:
             return start, None
-        condition = self.condition(emotion)
+        condition = condition_of(emotion, self.config.unlabelled)
         correction, memory = self.residual(shape / self.shape_scale, sound, condition, memory)
         return start + self.sd * correction, memory
-
-    def condition(self, emotion: Tensor) -> Tensor:
-        """Mixtures (..., 9) as FiLM sees them: neutral and no emotion at all are the same zeros, so that FiLM is the identity."""
-        condition = condition_of(emotion, self.config.unlabelled).clone()
-        condition[..., NEUTRAL] = 0
-        return condition
 
     def seen(self, normalised: Array, pose: PoseTrack, portrait_scale: float) -> Array:
         """Normalised landmarks (T, 78, 3) as this model takes them: as they are, or posed, in units of the portrait's scale."""

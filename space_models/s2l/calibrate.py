@@ -21,13 +21,14 @@ from safetensors.numpy import save_file
 from space_data import landmarks as lm
 from space_data.errors import SpaceError
 from space_data.files import atomic_file
+from space_models.film import NEUTRAL
 from space_models.retarget import neutral_of
-from space_models.s2l.fit import AS_AVERAGED
+from space_models.s2l.fit import AS_AVERAGED, set_gap_map
 from space_models.s2l.metrics import LipFigures
 from space_models.s2l.model import S2L
 from space_models.s2l.network import N_OUT
 from space_models.s2l.output import CONSTANT_SHARE, N_QUANTILES, GapMap, Points, fit_gap_map
-from space_models.s2l.stream import NATURAL, NEUTRAL, hear, predict, start
+from space_models.s2l.stream import NATURAL, hear, predict, start
 
 CORRECTED = np.concatenate([lm.JAW[3:14], lm.MOUTH])
 STRENGTHS = (300.0, 3000.0, 30000.0, np.inf)
@@ -123,7 +124,7 @@ def _applied(model: S2L, head: Head, gap_map: GapMap) -> S2L:
             network.filter_proj.bias.add_(bias)
         if share > 0:
             network.filter_proj.weight.add_(patterns / share)
-        other.gap_knots.copy_(torch.from_numpy(np.stack([gap_map.predicted, gap_map.measured])))
+    set_gap_map(other, gap_map)
     return other
 
 

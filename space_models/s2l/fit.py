@@ -7,11 +7,10 @@ import torch
 from numpy.typing import NDArray
 
 from space_data import landmarks as lm
-from space_data.schema import EMOTIONS
 from space_models.dataset import TrackClip, resting_faces
+from space_models.film import NEUTRAL, NEUTRAL_LABEL
 from space_models.s2l.augment import Augmentation, another_room
 from space_models.s2l.features import speech_of
-from space_models.s2l.metrics import NEUTRAL
 from space_models.s2l.model import S2L
 from space_models.s2l.output import GapMap, OutputSettings, fit_gap_map
 from space_models.s2l.stream import predict
@@ -48,7 +47,7 @@ def in_a_room(log_power: NDArray[np.float32], noise_below_peak_db: tuple[float, 
 
 def neutral_speech(clips: list[TrackClip], model: S2L) -> NDArray[np.float32]:
     """15 s of normalised neutral utterances (samples, C), one per subject in order of ids; of any where none is neutral."""
-    calm = [c for c in clips if c.clip.emotion[EMOTIONS.index("neutral")] > 0] or clips
+    calm = [c for c in clips if c.clip.emotion[NEUTRAL_LABEL] > 0] or clips
     one_each = {c.clip.subject: c for c in sorted(calm, key=lambda c: c.clip.clip_id, reverse=True)}
     pieces = []
     for clip in sorted(one_each.values(), key=lambda c: c.clip.clip_id):

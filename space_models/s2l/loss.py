@@ -10,7 +10,6 @@ from torch.nn import functional as F
 from space_data import landmarks as lm
 
 LIDS = np.array([37, 38, 40, 41, 43, 44, 46, 47])
-UPPER_INNER, LOWER_INNER = (np.array(side) for side in zip(*lm.INNER_LIP_PAIRS, strict=True))
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class LossWeights:
 
 def gap_of(points: Tensor) -> Tensor:
     """Mean vertical distance of the inner lips, (..., 78, 3) -> (...)."""
-    return points[..., LOWER_INNER, 1].mean(-1) - points[..., UPPER_INNER, 1].mean(-1)
+    return points[..., lm.LOWER_INNER_LIP, 1].mean(-1) - points[..., lm.UPPER_INNER_LIP, 1].mean(-1)
 
 
 def displacement_loss(

@@ -13,8 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from space_data import landmarks as lm
-from space_data.schema import EMOTIONS, emotion_known, emotion_vector
+from space_data.schema import EMOTIONS, emotion_known
 from space_models.dataset import TrackClip, resting_faces
+from space_models.film import NEUTRAL
 from space_models.retarget import relaxed
 from space_models.s2l.features import speech_of
 from space_models.s2l.model import S2L
@@ -24,7 +25,6 @@ from space_models.s2l.stream import NATURAL, predict
 Track = NDArray[np.floating]
 
 CLOSURE_TOLERANCE_FRAMES = 2
-NEUTRAL = emotion_vector("neutral", 1.0)
 
 
 def mouth_distance(predicted: Track, reference: Track) -> float:

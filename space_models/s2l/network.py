@@ -23,7 +23,6 @@ from space_data.schema import EMOTIONS
 from space_models.film import FiLM, condition_of
 
 N_OUT = N_LANDMARKS * 3
-NEUTRAL = EMOTIONS.index("neutral")
 FACE_CODE = 32
 FILTER_FRAMES, FILTER_RANK = 8, 32
 """Video frames that the linear filter spans, look-ahead included, and the number of temporal patterns that it is made of."""
@@ -140,9 +139,7 @@ class S2LNetwork(nn.Module):
         """
         batch, n_frames = speech.shape[0], speech.shape[1] // self.config.per_frame
         state = state or self.initial_state(batch)
-        # Neutral is the absence of emotion: a mixture that leaves it out means the same, and intensity 0 is neutral exactly.
-        condition = condition_of(emotion, self.config.unlabelled).clone()
-        condition[..., NEUTRAL] = 0.0
+        condition = condition_of(emotion, self.config.unlabelled)
         if condition.dim() == 2:
             condition = condition[:, None]
         speech = speech.transpose(1, 2)

@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 from space_data.errors import SpaceError
 from space_data.landmarks import N_LANDMARKS
 from space_data.schema import EMOTIONS
+from space_models.film import NEUTRAL
 from space_models.s2l.features import InputState, Statistics
 from space_models.s2l.model import S2L
 from space_models.s2l.network import NetworkState
 from space_models.s2l.output import Fade, OutputSettings, Points, Speaker, faded, spoken
 
 NATURAL = OutputSettings(articulation=1.0, fade_s=0.2)
-NEUTRAL: NDArray[np.float32] = np.zeros(len(EMOTIONS), np.float32)
 
 
 @dataclass(frozen=True)

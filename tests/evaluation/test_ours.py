@@ -51,7 +51,7 @@ def test_ours_equals_animate(crop, tmp_path, monkeypatch, rng):
     monkeypatch.setattr(animate, "load_portrait", lambda path: portrait_of_crop(crop))
     animate.animate(
         image=tmp_path / "portrait.png", audio=tmp_path / "speech.wav", out=tmp_path / "animate.mp4", params=PARAMS,
-        emotion="happy:0.5", seed=3, tracks=tmp_path / "tracks.parquet",
+        emotion="happy:0.5", portrait_emotion="happy:0.5", seed=3, tracks=tmp_path / "tracks.parquet",
     )  # fmt: skip
 
     speech = decode_audio(tmp_path / "speech.wav")

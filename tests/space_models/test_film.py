@@ -26,9 +26,10 @@ def test_gain_and_shift_are_linear_in_the_condition() -> None:
 
 def test_unknown_is_a_condition_of_its_own() -> None:
     mixtures = torch.from_numpy(np.stack([emotion_vector(e, 0.5) for e in ("neutral", "happy", UNKNOWN)]))
-    assert condition_of(mixtures, unlabelled=False) is mixtures, "as it was without unlabelled clips"
-    condition = condition_of(mixtures, unlabelled=True)
-    assert torch.equal(condition[:2, :-1], mixtures[:2])
+    plain, condition = condition_of(mixtures, unlabelled=False), condition_of(mixtures, unlabelled=True)
+    assert not plain[0].any() and torch.equal(plain[1], mixtures[1]) and plain[2].isnan().all()
+    assert mixtures[0].any(), "what is given is left as it is"
+    assert torch.equal(condition[:2, :-1], plain[:2])
     assert condition[:, -1].tolist() == [0.0, 0.0, 1.0] and not condition[2, :-1].any()
 
 

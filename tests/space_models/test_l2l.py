@@ -12,6 +12,7 @@ from space_data.landmarks import INNER_LIP_PAIRS, MESH_TO_78, PoseTrack, templat
 from space_data.params import L2LStage, load_params
 from space_data.schema import UNKNOWN, emotion_vector
 from space_models.checkpoints import Card, save_model
+from space_models.film import condition_of
 from space_models.generators import LatentSpec
 from space_models.l2l import L2L, MODEL, L2LConfig, load_l2l
 from space_models.l2l.clips import LatentClip, Portraits, S2LTake, importance
@@ -169,8 +170,8 @@ def test_emotion_shows_with_a_portrait_of_another_take(rng: np.random.Generator)
 def test_unlabelled_clips_make_null_not_neutral(rng: np.random.Generator) -> None:
     model = L2L(replace(config(), unlabelled=True))
     known, unknown = (torch.from_numpy(emotion_vector(e, 1.0))[None] for e in ("neutral", UNKNOWN))
-    assert not model.condition(known).any()
-    assert model.condition(unknown)[0].tolist() == [0.0] * 9 + [1.0]
+    assert not condition_of(known, model.config.unlabelled).any()
+    assert condition_of(unknown, model.config.unlabelled)[0].tolist() == [0.0] * 9 + [1.0]
     clips = people(rng, 4, ("neutral", UNKNOWN))
     task = L2LTask(clips, clips[:1], SMALL, SPEC)
     result = train(MODEL, model, task, Schedule(2, 1e-2, 0.0, 0.2, 1.0, 2, 0), settings={}, data_hash="")

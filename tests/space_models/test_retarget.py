@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from space_data.errors import SpaceError
-from space_data.landmarks import IRISES, PoseTrack, angles_deg, eye_aspect_ratio, lip_gap, posed
+from space_data.landmarks import IRISES, LID_PAIRS, PoseTrack, angles_deg, eye_aspect_ratio, lip_gap, posed
 from space_models.portrait import load_portrait
-from space_models.retarget import HEAD_PIVOT, LID_PAIRS, MAX_RELATIVE_DEG, close_smile, neutral_of, retarget, retarget_pose
+from space_models.retarget import HEAD_PIVOT, MAX_RELATIVE_DEG, close_smile, neutral_of, retarget, retarget_pose
 
 
 @pytest.fixture(scope="module")

@@ -7,6 +7,7 @@ from space_data.errors import SpaceError
 from space_data.facemesh import mesh_of_image
 from space_data.landmarks import (
     IRISES,
+    LID_PAIRS,
     PoseTrack,
     angles_deg,
     estimate_pose,
@@ -22,7 +23,7 @@ from space_data.params import Warp
 from space_models.generators.warp import WarpGenerator, hidden_side_factor, soft_clip, upsample_aligned
 from space_models.generators.warp_mesh import FOLD_OVER_EYES, LID_UPPER, LIP_LOWER, LIP_UPPER, LOWER_BROW_FOLLOWS
 from space_models.portrait import Portrait, load_portrait
-from space_models.retarget import HEAD_PIVOT, LID_PAIRS, close_smile
+from space_models.retarget import HEAD_PIVOT, close_smile
 
 PARAMS = Warp(sharpen=0.5, max_yaw_deg=20, max_pitch_deg=14, max_roll_deg=20)
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from space_data.landmarks import IBUG68, INNER_LIP_PAIRS, MESH_TO_78
+from space_data.landmarks import IBUG68, INNER_LIP_PAIRS, LID_PAIRS, MESH_TO_78
 from space_models.generators import warp_mesh as wm
 from space_models.portrait import load_portrait
 
@@ -65,7 +65,7 @@ def test_crossing_lips_meet_in_the_middle_and_lids_stop(mesh):
     upper, lower = INNER_LIP_PAIRS[1]
     target[upper, :2] += 40 * down
     middle = (target[upper, :2] + target[lower, :2]) @ down / 2
-    lid_upper, lid_lower = wm.LID_PAIRS_78[0]
+    lid_upper, lid_lower = LID_PAIRS[0]
     target[lid_upper, :2] += 30 * down
     clamped = wm.clamp_controls(target, photo, down)
     assert clamped[upper, :2] @ down == pytest.approx(middle)
@@ -76,7 +76,7 @@ def test_crossing_lips_meet_in_the_middle_and_lids_stop(mesh):
 
 def test_eyes_open_at_most_so_wide(mesh):
     photo, down = mesh.landmarks, mesh.down
-    upper, lower = wm.LID_PAIRS_78[2]
+    upper, lower = LID_PAIRS[2]
     target = photo.copy()
     target[upper, :2] -= 50 * down
     clamped = wm.clamp_controls(target, photo, down)
