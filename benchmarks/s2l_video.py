@@ -41,6 +41,7 @@ from space_models.posegen.pose import apply_pose, relative_pose
 from space_models.s2l.metrics import LipFigures
 
 BOOTSTRAP_DRAWS, SEED = 10_000, 1
+MOST_CLIPS = 10_000
 POSES = ("still", "generated", "recorded")
 S2L, OTHER_SOUND, STILL = SYSTEMS = ("S2L", "S2L, another's sound", "still face")
 COLUMNS = {
@@ -71,7 +72,7 @@ class Videos:
 
     def sound(self, clip: TrackClip) -> NDArray[np.float32]:
         """16 kHz, (640 T,)."""
-        return fit_samples(decode_audio(Path(self.clips[clip.clip.clip_id].audio)), len(clip))
+        return fit_samples(decode_audio(Path(self.clips[clip.clip_id].audio)), len(clip))
 
 
 def photos(clips: Sequence[TrackClip], videos: Videos) -> Iterator[tuple[str, TrackClip, Photo]]:
@@ -82,8 +83,8 @@ def photos(clips: Sequence[TrackClip], videos: Videos) -> Iterator[tuple[str, Tr
         nearest = min(range(len(own)), key=lambda i: off[i].min())
         rest = Photo(portrait_of_crop(videos.picture(own[nearest].clip.clip_id, int(off[nearest].argmin()))), NEUTRAL)
         for clip in own:
-            first = portrait_of_crop(videos.picture(clip.clip.clip_id, 0))
-            yield "first frame", clip, Photo(first, clip.clip.emotion)
+            first = portrait_of_crop(videos.picture(clip.clip_id, 0))
+            yield "first frame", clip, Photo(first, clip.emotion)
             yield "resting face", clip, rest
 
 
@@ -95,7 +96,7 @@ def motions(
     mode = "still" if pose == "recorded" else pose
     made = {
         system: make_motion(
-            models, photo.portrait, speech_features(sound), clip.clip.emotion, SEED, taste, params.warp, mode, photo.emotion
+            models, photo.portrait, speech_features(sound), clip.emotion, SEED, taste, params.warp, mode, photo.emotion
         )
         for system, sound in sounds.items()
     }
@@ -129,20 +130,20 @@ def main() -> None:
     arguments = parser.parse_args()
     params, layout = load_params(None, arguments.set), Layout(data=Place.of(arguments.data))
     models = load_motion_models(arguments.models, params)
-    clips = Features.read(layout.feature_frames, layout.feature_clips, splits=["test"]).of_split("test", "video")
+    clips = Features.read_filmed(layout.feature_frames, layout.feature_clips, ["test"], MOST_CLIPS).of_split("test")
     clips = spread(clips, arguments.clips or len(clips))
     videos = Videos({clip.clip_id: clip for clip in aligned_clips(layout)})
-    others = {c.clip.clip_id: clips[i - 1] for i, c in enumerate(clips)}
+    others = {c.clip_id: clips[i - 1] for i, c in enumerate(clips)}
     figures: dict[tuple[str, str, str], LipFigures] = {}
     people: dict[str, list[str]] = {}
     for which, clip, photo in track(photos(clips, videos), "videos", 2 * len(clips)):
-        other = videos.sound(others[clip.clip.clip_id])
+        other = videos.sound(others[clip.clip_id])
         sounds = {S2L: videos.sound(clip)}
         sounds[OTHER_SOUND] = np.resize(other, len(sounds[S2L]))
         made = motions(models, clip, photo, sounds, params, arguments.pose)
         for system, motion in made.items():
             speech = speech_features(sounds.get(system, sounds[S2L]))
-            frames = render(arguments.renderer, photo.portrait, motion, speech, clip.clip.emotion, params, arguments.models)
+            frames = render(arguments.renderer, photo.portrait, motion, speech, clip.emotion, params, arguments.models)
             for shown, points in (("landmarks", motion.normalised), ("video", face_track(frames).normalised)):
                 figures.setdefault((which, system, shown), LipFigures()).add(points, clip.normalised, clip.speaking)
         people.setdefault(which, []).append(clip.subject)
