@@ -15,7 +15,6 @@ from evaluation.emotion_response import (
     RECORDED,
     VIDEO,
     Run,
-    Values,
     Vector,
     coordinates,
     cosine,
@@ -53,8 +52,10 @@ class EmotionFigures:
     """response by intensity, as text"""
     cosine: float
     """at full intensity, as all that follows"""
+    taken_for: Mapping[str, float]
+    """by emotion the share of runs whose change is nearest to its direction of the corpus"""
     named: float
-    """share of people in whom the corpus' nearest direction is this emotion; chance is 1 in as many as there are"""
+    """the share nearest to the direction of the emotion that was told; chance is 1 in as many as there are"""
     monotone: float | None
     """share of people in whom it goes up at every step of intensity"""
     spearman: float | None
@@ -134,12 +135,14 @@ def emotion_figures(runs: Sequence[Run], directions: Vector, draws: int, seed: i
         steps = sorted(by_level) if len(by_level) > 1 else []
         curves = {s: [0.0, *(by_level[i][s] for i in steps)] for s in dict.fromkeys(subjects) if steps}
     own, neutral = _summed([run.closures for run in top]), _summed([run.closures_neutral for run in top])
+    taken = [nearest(run.change, directions) for run in top]
     mean_change = np.mean([run.change / run.intensity for run in top], axis=0)
     correlations = [run.lip_gap_r for run in top if run.lip_gap_r is not None]
     return EmotionFigures(
         levels,
         float(np.mean([cosine(run.change, direction) or 0.0 for run in top])),
-        float(np.mean([nearest(run.change, directions) == run.label for run in top])),
+        {name: taken.count(name) / len(taken) for name in sorted(set(taken))},
+        taken.count(runs[0].label) / len(taken),
         float(np.mean([rises(curve) for curve in curves.values()])) if curves else None,
         float(np.mean([rank_correlation(curve) for curve in curves.values()])) if curves else None,
         measures(mean_change),
@@ -184,7 +187,8 @@ def emotion_report(
             mixtures[text][medium] = mixture_figures(same, own, directions)
     people, filmed = ({run.subject for run in runs if run.medium == medium} for medium in (LANDMARKS, VIDEO))
     lengths = {name: float(np.linalg.norm(flat(u))) for name, u in zip(EMOTIONS, directions, strict=True) if flat(u).any()}
-    return EmotionReport(len(people), len(filmed), float(np.mean(same_as_neutral)), neutral, dict(emotions), dict(mixtures), lengths)
+    unchanged = float(np.mean(same_as_neutral))
+    return EmotionReport(len(people), len(filmed), unchanged, neutral, dict(emotions), dict(mixtures), lengths)
 
 
 def metrics_tree(report: EmotionReport) -> dict[str, Any]:

@@ -105,7 +105,7 @@ def corpus_directions(means: Values, subjects: Sequence[str], mixtures: Values) 
 
 
 def response(change: Values, direction: Values) -> float | None:
-    """Projection of a change on a direction, (78, 3) each, in units of its length; None where the corpus has no such direction."""
+    """Projection of a change on a direction, (78, 3) each, in units of its length; None where the corpus lacks the direction."""
     d, u = flat(change), flat(direction)
     return float(d @ u / (u @ u)) if u.any() else None
 
@@ -154,4 +154,4 @@ def rank_correlation(values: Sequence[float]) -> float:
     x = np.asarray(values, np.float64)
     ranks = np.array([(x < v).sum() + ((x == v).sum() - 1) / 2 for v in x])
     order = np.arange(len(x))
-    return float(np.corrcoef(ranks, order)[0, 1]) if len(x) > 1 and ranks.std() > 0 else 0.0
+    return round(float(np.corrcoef(ranks, order)[0, 1]), 12) if len(x) > 1 and ranks.std() > 0 else 0.0

@@ -8,12 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.emotion_response import ADDED, ADDED_VIDEO, LANDMARKS, VIDEO, Run, mixture_name
 from evaluation.landmark_metrics import DetectedFace
+from space_data.crop import CropBox
 from space_data.errors import SpaceError
 from space_data.facemesh import track_faces
 from space_data.landmarks import PoseTrack, lip_gap
@@ -32,7 +32,8 @@ Frame = NDArray[np.uint8]
 
 SETTLED_S = 0.6
 """By then 5 % of the start from the photo is left (``animate.fade_s``); mean faces are of what follows."""
-SHEET_PX = 160
+SHEET_PX, CLOSE_UP = 160, 1.35
+"""Side of a face in the strips, and how much larger than the face's box the square is that it shows."""
 FULL = 1.0
 MIXTURES = "mixtures"
 """Name of the strip of mixtures."""
@@ -40,7 +41,7 @@ MIXTURES = "mixtures"
 
 @dataclass(frozen=True)
 class Person:
-    """A portrait at rest and a neutral recording: T frames of ``speech``, ``recorded_gap`` (T,) of the lips, ``speaking`` (T,)."""
+    """A portrait at rest and a neutral recording: T frames of ``speech``, of the lips' ``recorded_gap`` and of ``speaking``."""
 
     subject: str
     portrait: Portrait
@@ -151,6 +152,7 @@ class Film:
         """which of these frames the strips show: one with the lips as open as usual"""
         self._renderer = find(RENDERERS, DEFAULT_RENDERER, "renderer").load(folder, params)
         self._state = self._renderer.prepare(person.portrait)
+        self._close_up = close_up(person.portrait.landmarks)
         self._pictures: dict[str, Frame] = {}
 
     def runs(self) -> list[Run]:
@@ -189,8 +191,16 @@ class Film:
         drawn = list(self._renderer.render(self._state, tracks))
         if name is not None:
             picture = drawn[int(np.flatnonzero(frames == self._some[self._shown])[0])]
-            self._pictures[name] = np.asarray(cv2.resize(picture, (SHEET_PX, SHEET_PX), interpolation=cv2.INTER_AREA), np.uint8)
+            self._pictures[name] = self._close_up.apply(picture, SHEET_PX)
         return DetectedFace.from_mesh(track_faces(drawn)).normalised
+
+
+def close_up(landmarks_px: Array) -> CropBox:
+    """The square around a face's landmarks (78, 3)."""
+    low, high = landmarks_px[:, :2].min(0), landmarks_px[:, :2].max(0)
+    side = round(CLOSE_UP * float((high - low).max()))
+    x, y = (low + high) / 2 - side / 2
+    return CropBox(round(float(x)), round(float(y)), side)
 
 
 def strip_names(strips: Sequence[str]) -> list[str]:
