@@ -121,9 +121,9 @@ def articulation_table(report: EmotionReport) -> Table:
     ]  # fmt: skip
     recorded = ", ".join(f"{own['closed_share_recorded']:.2f}" for own in report.neutral.values())
     caption = (
-        "Closure F1 at full intensity against the recording of the very same sound, which is neutral: it says when lips must meet "
-        "whatever the face wears, and also when they rest, which an open face need not. Against the neutral run it counts "
-        f"closures that neutral makes wrongly, too. Recorded closed share in the frames measured: {recorded}. "
+        "Closure F1 at full intensity against the recording of that very sound, which is neutral: it says when lips must meet "
+        "whatever the face wears, and also when they rest, which an open face need not. Against the neutral run it "
+        f"counts closures that neutral makes wrongly, too. Recorded closed share in the frames measured: {recorded}. "
         "Lip gap r: with the neutral run."
     )
     return Table(columns, rows, caption)
