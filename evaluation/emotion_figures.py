@@ -63,6 +63,8 @@ class EmotionFigures:
     closure_f1: float | None
     """against the recording of that sound"""
     closure_f1_against_neutral: float | None
+    closures_kept: Interval | None
+    """closure F1 as a share of the same people's at intensity 0"""
     closed_share: float | None
     lip_gap_r: float | None
 
@@ -109,8 +111,30 @@ def slope(values: Sequence[float], intensities: Sequence[float], subjects: Seque
     return Interval(float(mean), float(low), float(high), len(people))
 
 
-def emotion_figures(runs: Sequence[Run], directions: Vector, draws: int, seed: int) -> EmotionFigures | None:
-    """Of the runs of one emotion in one medium, at any intensities; None without runs or without that direction.
+def closures_kept(runs: Sequence[Run], neutral: Sequence[Run], draws: int, seed: int) -> Interval | None:
+    """Closure F1 of ``runs`` as a share of that of the same people's ``neutral`` ones, counts added up over people; None where
+    they were not counted or neutral has no right closure. Draws of people without one are left out of the interval."""
+    of_neutral = {run.subject: run.closures for run in neutral if run.closures}
+    pairs = [(run.closures, of_neutral[run.subject]) for run in runs if run.closures and run.subject in of_neutral]
+    if not pairs:
+        return None
+    counts = np.array([[(c.predicted, c.predicted_rightly, c.measured, c.measured_found) for c in pair] for pair in pairs])
+    picks = np.random.default_rng(seed).integers(0, len(pairs), (draws, len(pairs)))
+    drawn = counts[np.concatenate([np.arange(len(pairs))[None], picks])].sum(1).astype(np.float64)
+    precision, recall = (drawn[..., k + 1] / np.maximum(drawn[..., k], 1) for k in (0, 2))
+    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-9)
+    if not f1[0, 1]:
+        return None
+    known = f1[f1[:, 1] > 0]
+    tail = (100.0 - CONFIDENCE_PERCENT) / 2
+    low, high = np.percentile(known[1:, 0] / known[1:, 1], [tail, 100.0 - tail])
+    return Interval(float(f1[0, 0] / f1[0, 1]), float(low), float(high), len(pairs))
+
+
+def emotion_figures(
+    runs: Sequence[Run], neutral: Sequence[Run], directions: Vector, draws: int, seed: int
+) -> EmotionFigures | None:
+    """Of the runs of one emotion in one medium, at any intensities, with those at 0; None without runs or without that direction.
 
     Recordings come at one intensity each and of other words than the neutral ones: their response is the slope, and their
     intensities are not ordered.
@@ -134,7 +158,7 @@ def emotion_figures(runs: Sequence[Run], directions: Vector, draws: int, seed: i
         top = [run for run in runs if run.intensity == max(by_level)]
         steps = sorted(by_level) if len(by_level) > 1 else []
         curves = {s: [0.0, *(by_level[i][s] for i in steps)] for s in dict.fromkeys(subjects) if steps}
-    own, neutral = _summed([run.closures for run in top]), _summed([run.closures_neutral for run in top])
+    own, against_neutral = _summed([run.closures for run in top]), _summed([run.closures_neutral for run in top])
     taken = [nearest(run.change, directions) for run in top]
     mean_change = np.mean([run.change / run.intensity for run in top], axis=0)
     correlations = [run.lip_gap_r for run in top if run.lip_gap_r is not None]
@@ -147,7 +171,8 @@ def emotion_figures(runs: Sequence[Run], directions: Vector, draws: int, seed: i
         float(np.mean([rank_correlation(curve) for curve in curves.values()])) if curves else None,
         measures(mean_change),
         own.f1 if own else None,
-        neutral.f1 if neutral else None,
+        against_neutral.f1 if against_neutral else None,
+        closures_kept(top, neutral, draws, seed),
         own.share if own else None,
         float(np.mean(correlations)) if correlations else None,
     )
@@ -174,11 +199,12 @@ def emotion_report(
     mixtures: dict[str, dict[str, MixtureFigures]] = defaultdict(dict)
     for medium in MEDIA:
         own = [run for run in runs if run.medium == medium]
-        calm = _summed([run.closures for run in own if not run.mixture.any()])
+        at_0 = [run for run in own if not run.mixture.any()]
+        calm = _summed([run.closures for run in at_0])
         if calm is not None:
             neutral[medium] = {"closure_f1": calm.f1, "closed_share": calm.share, "closed_share_recorded": calm.measured_share}
         for name in EMOTIONS:
-            figures = emotion_figures([run for run in own if run.label == name], directions, draws, seed)
+            figures = emotion_figures([run for run in own if run.label == name], at_0, directions, draws, seed)
             if figures is not None:
                 emotions[name][medium] = figures
         mixed = [run for run in own if run.mixture.any() and not run.label]
@@ -205,6 +231,8 @@ def metrics_tree(report: EmotionReport) -> dict[str, Any]:
                 key: getattr(own, key)
                 for key in ("cosine", "named", "monotone", "spearman", "closure_f1", "closure_f1_against_neutral", "lip_gap_r")
             }
+            if own.closures_kept:
+                facts["closure_f1_of_neutral"] = own.closures_kept.mean
             tree[name][medium] = {key: round(value, 4) for key, value in facts.items() if value is not None}
     return tree
 
@@ -222,7 +250,13 @@ def read_report(path: Path) -> EmotionReport | None:
         return None
     emotions = {
         name: {
-            medium: EmotionFigures(**own | {"levels": {level: Interval(**one) for level, one in own["levels"].items()}})
+            medium: EmotionFigures(
+                **own
+                | {
+                    "levels": {level: Interval(**one) for level, one in own["levels"].items()},
+                    "closures_kept": Interval(**own["closures_kept"]) if own["closures_kept"] else None,
+                }
+            )
             for medium, own in by_medium.items()
         }
         for name, by_medium in data.pop("emotions").items()

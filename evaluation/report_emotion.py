@@ -109,9 +109,10 @@ def articulation_table(report: EmotionReport) -> Table:
         rows.append(["neutral", TITLES[medium], calm["closure_f1"], 1.0, None, calm["closed_share"], None])
         for name, by_medium in report.emotions.items():
             own = by_medium.get(medium)
-            kept = kept_closures(report, name, medium)
+            kept = own.closures_kept if own else None
             if own is not None and kept is not None:
-                share = Cell(kept, tone="warn" if kept < ARTICULATION_KEPT else "plain")
+                tone: Tone = "warn" if kept.mean < ARTICULATION_KEPT else "plain"
+                share = Cell(kept.mean, f"{kept.mean:.2f} [{kept.low:.2f}, {kept.high:.2f}]", tone)
                 rows.append(
                     [name, TITLES[medium], own.closure_f1, share, own.closure_f1_against_neutral, own.closed_share, own.lip_gap_r]
                 )
@@ -170,14 +171,6 @@ def mixture_table(report: EmotionReport) -> Table:
     return Table(columns, rows, "Coordinates on the directions of the two emotions (least squares), mean over people.")
 
 
-def kept_closures(report: EmotionReport, name: str, medium: str) -> float | None:
-    """Closure F1 under an emotion as a share of neutral's."""
-    own, calm = report.emotions[name].get(medium), report.neutral.get(medium)
-    if own is None or own.closure_f1 is None or calm is None or calm["closure_f1"] <= 0:
-        return None
-    return own.closure_f1 / calm["closure_f1"]
-
-
 def shortcomings(report: EmotionReport) -> list[str]:
     """What does not hold, a sentence each."""
     found = []
@@ -193,7 +186,7 @@ def shortcomings(report: EmotionReport) -> list[str]:
             "do not rise with every step in everybody": [n for n, f in own.items() if f.monotone is not None and f.monotone < 1],
             "are nearest to their own direction no more often than by chance": [n for n, f in own.items() if f.named <= chance],
             f"keep less than {ARTICULATION_KEPT:.0%} of neutral's closure F1": [
-                n for n in own if (kept := kept_closures(report, n, medium)) is not None and kept < ARTICULATION_KEPT
+                n for n, f in own.items() if f.closures_kept and f.closures_kept.mean < ARTICULATION_KEPT
             ],
         }
         found += [f"{TITLES[medium].capitalize()}: {', '.join(names)} {fault}." for fault, names in faults.items() if names]

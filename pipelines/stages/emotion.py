@@ -7,7 +7,6 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -21,10 +20,10 @@ from pipelines.job.run import run_units
 from pipelines.job.unit import Unit, content_hash
 from pipelines.layout import Layout
 from pipelines.stages.align import aligned_clips
-from space_data.errors import SpaceError
 from space_data.files import atomic_file, make_folder
 from space_data.landmarks import IBUG68, PoseTrack, lip_gap
 from space_data.media.container import MediaError
+from space_data.media.images import read_image, write_image
 from space_data.media.sound import decode_audio
 from space_data.media.video import decode_video
 from space_data.params import EmotionStage, Params
@@ -42,7 +41,7 @@ logger = logging.getLogger(__name__)
 
 STAGE = "emotion"
 TEST = "test"
-RUNS_FILE, STRIP_QUALITY = "runs.json", 88
+RUNS_FILE = "runs.json"
 CALM_PART = 10
 UNFILMED_S, FILMED_S = 5.0, 25.0
 """About what a person costs."""
@@ -84,7 +83,7 @@ def run(params: Params, layout: Layout) -> None:
             report = emotion_report(runs, directions.astype(np.float64), same, draws, seed)
             strips = next((one.strips for one in measured if one.strips), {})
             for number, name in enumerate(strip_names(list(strips))):
-                write_picture(layout.emotion_strips / f"{number}-{name}.jpg", strips[name])
+                write_image(layout.emotion_strips / f"{number}-{name}.jpg", strips[name])
         write_report(layout.emotion_report, report)
         make_folder(layout.emotion_metrics.parent)
         with atomic_file(layout.emotion_metrics) as part:
@@ -181,7 +180,7 @@ def write_measured(folder: Path, measured: Measured) -> None:
     rows = [asdict(run) | {"mixture": run.mixture.tolist(), "change": run.change.tolist()} for run in measured.runs]
     (folder / RUNS_FILE).write_text(json.dumps({"same_as_neutral": measured.same_as_neutral, "runs": rows}))
     for name, picture in measured.strips.items():
-        write_picture(folder / f"{name}.png", picture)
+        write_image(folder / f"{name}.png", picture)
 
 
 def read_measured(folder: Path) -> Measured:
@@ -192,19 +191,5 @@ def read_measured(folder: Path) -> Measured:
         counts = {name: Closures(**row[name]) if row[name] else None for name in ("closures", "closures_neutral")}
         arrays = {name: np.array(row[name], np.float64) for name in ("mixture", "change")}
         runs.append(Run(**row | counts | arrays))
-    strips = {path.stem: read_picture(path) for path in sorted(folder.glob("*.png"))}
+    strips = {path.stem: read_image(path) for path in sorted(folder.glob("*.png"))}
     return Measured(runs, data["same_as_neutral"], strips)
-
-
-def write_picture(path: Path, rgb: NDArray[np.uint8]) -> None:
-    """PNG or JPEG, by the suffix."""
-    if not cv2.imwrite(str(path), cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, STRIP_QUALITY]):
-        raise SpaceError(f"{path}: could not be written")
-
-
-def read_picture(path: Path) -> NDArray[np.uint8]:
-    """A picture as RGB."""
-    bgr = cv2.imread(str(path))
-    if bgr is None:
-        raise SpaceError(f"{path}: not a picture")
-    return np.asarray(cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB), np.uint8)

@@ -23,7 +23,6 @@ from evaluation.systems import ENTRIES
 from pipelines.job.clock import stage_clock
 from pipelines.layout import Layout
 from pipelines.stages import STAGES
-from pipelines.stages.emotion import read_picture
 from pipelines.stages.synthesize import synthesized_clips
 from space_data import progress, weights
 from space_data.avsync import Scorer
@@ -31,6 +30,7 @@ from space_data.crop import CropBox
 from space_data.errors import SpaceError
 from space_data.files import make_folder
 from space_data.landmarks import lip_gap
+from space_data.media.images import read_image
 from space_data.media.video import decode_video
 from space_data.params import Evaluate, Params
 from space_data.schema import KEPT, Aggregate, Score, SynthesizedClip, SynthesizedFrame, TraceFrame
@@ -203,7 +203,7 @@ def emotion_strips(folder: Path) -> list[tuple[str, str]]:
     """(name, address) of each strip of faces, in the order of their files: ``<number>-<name>.jpg``."""
     found = []
     for path in sorted(folder.glob("*.jpg")):
-        picture = read_picture(path)
+        picture = read_image(path)
         found.append((path.stem.partition("-")[2], thumbnail(picture, picture.shape[1])))
     return found
 

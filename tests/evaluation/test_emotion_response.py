@@ -5,7 +5,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluation.emotion_figures import EmotionReport, emotion_report, metrics_tree, read_report, slope, write_report
+from evaluation.emotion_figures import (
+    EmotionReport,
+    closures_kept,
+    emotion_report,
+    metrics_tree,
+    read_report,
+    slope,
+    write_report,
+)
 from evaluation.emotion_response import (
     ADDED,
     LANDMARKS,
@@ -154,6 +162,18 @@ def test_a_report_of_what_shows(tmp_path: Path) -> None:
     assert read_report(tmp_path / "r.json") is None
     tree = metrics_tree(report)
     assert tree["happy"][VIDEO]["response"] == 0.5 and tree["intensity_0_equals_neutral"] == 1 and tree["people"] == 3
+
+
+def test_kept_closures_are_a_ratio_of_summed_counts() -> None:
+    def told(*counts: Closures | None) -> list[Run]:
+        return [Run(f"p{i}", VIDEO, emotion_vector("sad", 1.0), SMILE, one) for i, one in enumerate(counts)]
+
+    kept = closures_kept(told(LOST, LOST), told(GOOD, GOOD), 100, 1)
+    assert kept is not None and (kept.mean, kept.low, kept.high) == pytest.approx((1 / 3, 1 / 3, 1 / 3)) and kept.people == 2
+    mixed = closures_kept(told(LOST, GOOD), told(GOOD, GOOD), 500, 1)  # (3 + 9) / 20 of .9
+    assert mixed is not None and (mixed.mean, mixed.low, mixed.high) == pytest.approx((2 / 3, 1 / 3, 1))
+    assert closures_kept(told(None), told(GOOD), 10, 1) is None and closures_kept(told(GOOD), told(None), 10, 1) is None
+    assert closures_kept(told(GOOD), told(Closures(5, 0, 5, 0, 9)), 10, 1) is None, "neutral itself is never right"
 
 
 def test_what_does_not_show_is_said() -> None:

@@ -14,6 +14,7 @@ from evaluation.ours import Models
 from pipelines.layout import Layout
 from pipelines.stages import emotion
 from pipelines.stages.report import emotion_strips
+from space_data.media.images import write_image
 from space_data.params import load_params
 from space_data.schema import EMOTIONS, UNKNOWN, FeatureClip, emotion_vector
 from space_models.dataset import TrackClip
@@ -106,5 +107,5 @@ def test_measured_comes_back_from_its_files(tmp_path: Path, rng: np.random.Gener
     for one, other in zip(runs, back.runs, strict=True):
         assert (one.change == other.change).all() and (one.mixture == other.mixture).all()
         assert (one.closures, one.closures_neutral, one.lip_gap_r) == (other.closures, other.closures_neutral, other.lip_gap_r)
-    emotion.write_picture(tmp_path / "0-sad.jpg", picture)
+    write_image(tmp_path / "0-sad.jpg", picture)
     assert [name for name, _ in emotion_strips(tmp_path)] == ["sad"]
