@@ -164,13 +164,13 @@ def emotion_picture() -> None:
     """The strips of stage ``emotion``, two emotions side by side: one person, one moment, rising intensity."""
     strips = {path.stem.partition("-")[2]: read_image(path) for path in sorted(Layout().emotion_strips.glob("*.jpg"))}
     rising = {name: strip for name, strip in strips.items() if name in EMOTIONS}
-    figure, axes = plt.subplots(-(-len(rising) // 2), 2, figsize=(13, 5.4), dpi=100, facecolor="white")
+    figure, axes = plt.subplots(-(-len(rising) // 2), 2, figsize=(13, 6.1), dpi=100, facecolor="white")
     for axis in axes.ravel():
         axis.axis("off")
     for axis, (name, strip) in zip(axes.T.ravel(), rising.items(), strict=False):
         axis.imshow(strip)
         axis.set_title(name, fontsize=11, pad=3)
-    figure.subplots_adjust(left=0.005, right=0.995, top=0.955, bottom=0.005, wspace=0.02, hspace=0.2)
+    figure.subplots_adjust(left=0.005, right=0.995, top=0.955, bottom=0.005, wspace=0.02, hspace=0.16)
     figure.savefig(HERE / "emotion.jpg", pil_kwargs={"quality": 84})
 
 

@@ -34,6 +34,8 @@ SETTLED_S = 0.6
 """By then 5 % of the start from the photo is left (``animate.fade_s``); mean faces are of what follows."""
 SHEET_PX, CLOSE_UP = 160, 1.35
 """Side of a face in the strips, and how much larger than the face's box the square is that it shows."""
+BLANK = 245
+"""Grey of what is left free in a strip."""
 FULL = 1.0
 MIXTURES = "mixtures"
 """Name of the strip of mixtures."""
@@ -178,12 +180,17 @@ class Film:
         return found
 
     def strips(self) -> dict[str, Frame]:
-        """Faces of one frame side by side: per emotion at intensity 0 and up, and the mixtures."""
+        """Faces of one frame side by side: per emotion at intensity 0 and up; neutral and the mixtures."""
         emotions = [name for index, name in enumerate(EMOTIONS) if index != NEUTRAL_LABEL]
         names = {name: ["", *(f"{name}:{intensity:g}" for intensity in self._intensities)] for name in emotions}
         mixed = [name for name, (mixture, _) in self._tracks.items() if np.count_nonzero(mixture) > 1]
-        names |= {MIXTURES: mixed} if mixed else {}
-        return {row: np.hstack([self._pictures[name] for name in columns]) for row, columns in names.items()}
+        names |= {MIXTURES: ["", *mixed]} if mixed else {}
+        longest = max(len(columns) for columns in names.values())
+        blank = np.full((SHEET_PX, SHEET_PX, 3), BLANK, np.uint8)
+        return {
+            row: np.hstack([self._pictures[name] for name in columns] + [blank] * (longest - len(columns)))
+            for row, columns in names.items()
+        }
 
     def _tracked(self, name: str | None, points: Array, frames: NDArray[np.int64], mixture: Array) -> Array:
         """Render ``frames`` and track them: (F, 78, 3) normalised; the picture for the strips is kept under ``name``."""

@@ -29,7 +29,7 @@ def emotion_blocks(report: EmotionReport, strips: Sequence[tuple[str, str]]) -> 
     blocks.append(Figures([response_figure(name, own) for name, own in report.emotions.items()]))
     if strips:
         media = [Media(address, name) for name, address in strips]
-        blocks.append(Strips(media, "One person, one moment: intensity 0 and up, left to right; last the mixtures"))
+        blocks.append(Strips(media, "One person, one moment: intensity 0 and up, left to right; last neutral and the mixtures"))
     return [
         *blocks, response_table(report), articulation_table(report), confusion_table(report), measure_table(report),
         *([mixture_table(report)] if report.mixtures else []),

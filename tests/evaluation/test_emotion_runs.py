@@ -81,8 +81,9 @@ def test_the_film_shows_what_the_landmarks_say(person, directions, models, tmp_p
     drawn = [response(run.change, directions[1]) or 0.0 for run in measured.runs if run.medium == ADDED_VIDEO]
     assert len(drawn) == 8 and min(drawn) > 0.1, "corners told to go up are seen to go up"
     assert {name: picture.shape for name, picture in measured.strips.items()} == {
-        **{name: (SHEET_PX, 3 * SHEET_PX, 3) for name in EMOTIONS[1:]}, MIXTURES: (SHEET_PX, SHEET_PX, 3)
-    }  # fmt: skip
+        name: (SHEET_PX, 3 * SHEET_PX, 3) for name in (*EMOTIONS[1:], MIXTURES)
+    }
+    assert (measured.strips[MIXTURES][:, :SHEET_PX] == measured.strips["happy"][:, :SHEET_PX]).all(), "both begin with neutral"
 
 
 def test_lost_faces_are_left_out_and_none_is_an_error(person) -> None:
