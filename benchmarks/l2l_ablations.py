@@ -16,8 +16,7 @@ from rich.table import Table
 
 from evaluation.ablations import DIGITS, FULL, Row, SeedErrors, interval, rows_of, seed_range, write_rows
 from pipelines.layout import Layout
-from pipelines.stages.latents import read_spec
-from pipelines.stages.train_l2l import STAGE, Splits, clips_of, read_filmed, read_latents, speaker_of, train_network
+from pipelines.stages.train_l2l import STAGE, read_data, speaker_of, train_network
 from pipelines.training import training_stage
 from space_data.errors import SpaceError
 from space_data.params import Params, load_params
@@ -34,26 +33,23 @@ RIDGE, STILL = "ridge alone", "still face"
 def train_variants(params: Params, layout: Layout, generator: str, seeds: int) -> dict[str, SeedErrors]:
     """Errors on the test clips of every variant, of the linear start and of a still face, for each seed."""
     speaker = speaker_of(params, layout)
-    filmed, latents, spec = read_filmed(layout, speaker), read_latents(layout, generator), read_spec(layout, generator)
-    clips_by_space: dict[bool, Splits] = {}  # S2L has to be run for each clip: once per space, not once per variant
     errors: dict[str, SeedErrors] = defaultdict(list)
     for variant, changes in VARIANTS.items():
         for seed in range(params.l2l.seed, params.l2l.seed + seeds):
             settings = params.l2l.model_copy(update={**changes, "seed": seed})
             scratch = layout.cache / "l2l_ablations" / f"{variant.replace(' ', '_')}_{seed}"
             own = Layout(data=layout.data, reports=scratch, cache=scratch)
-            if settings.normalise not in clips_by_space:
-                clips_by_space[settings.normalise] = clips_of(filmed, latents, speaker, settings.normalise)
-            clips = clips_by_space[settings.normalise]
-            if not clips["test"]:
-                raise SpaceError("l2l_ablations: no clip of a test identity (see data.splits)")
             with training_stage(STAGE, f"{MODEL}/{generator}", settings, params, own) as stage:
-                model = train_network(clips, spec, settings, stage)
+                data = read_data(layout, generator, speaker, settings, stage)
+                test = data.held_out["test"]
+                if not test:
+                    raise SpaceError("l2l_ablations: no clip of a test identity (see data.splits)")
+                model = train_network(data, settings, stage)
                 if model is not None:
-                    errors[variant].append(model_errors(model, clips["test"]))
+                    errors[variant].append(model_errors(model, test))
                     if variant == FULL:
-                        errors[RIDGE].append(ridge_errors(model, clips["test"]))
-                        errors[STILL].append(still_errors(spec, clips["test"]))
+                        errors[RIDGE].append(ridge_errors(model, test))
+                        errors[STILL].append(still_errors(data.spec, test))
     return dict(errors)
 
 
