@@ -7,7 +7,7 @@ described by the generator's own latents of their pixels and their head pose, an
 and the face mesh measures both again: lip gap, eye opening, gaze, yaw (correlation and slope against the recording), blinks
 found. Column ``still`` is the first frame itself. With ``--l2l models/l2l/compact`` one more: the same frames, drawn from the
 latents that Landmarks2Latents predicts from the recording's landmarks and sound. ``pooled``: r and slope of all clips' departures
-from their means together; a clip in which the eyes stay open has little but the tracker's noise to follow, and counts as little.
+from their means together; a clip in which the eyes stay open has hardly anything to follow, and counts as little.
 Below the table: which latents are alive, and how much of them the head's pose explains within a clip.
 """
 
