@@ -1,12 +1,14 @@
 """How well a keypoint generator draws people it has never seen, driven by the pixels of their own clip: held-out rendered heads.
 
-    python -m benchmarks.generator_heads [--generator compact] [--model models/compact] [--data data] [--sheet sheet.png]
+    python -m benchmarks.generator_heads [--model models/compact] [--l2l models/l2l/compact] [--data data] [--sheet sheet.png]
 
 Eight clips of split ``test``, at least one per person. Each starts from its first frame; the other frames (at most 100) are
 described by the generator's own latents of their pixels and their head pose, and drawn. Pictures are compared with the recording,
 and the face mesh measures both again: lip gap, eye opening, gaze, yaw (correlation and slope against the recording), blinks
-found. Row ``still`` is the first frame itself. Below the table: which latents are alive, and how much of them the head's pose
-explains within a clip.
+found. Column ``still`` is the first frame itself. With ``--l2l models/l2l/compact`` one more: the same frames, drawn from the
+latents that Landmarks2Latents predicts from the recording's landmarks and sound. ``pooled``: r and slope of all clips' departures
+from their means together; a clip in which the eyes stay open has hardly anything to follow, and counts as little.
+Below the table: which latents are alive, and how much of them the head's pose explains within a clip.
 """
 
 import argparse
@@ -24,14 +26,18 @@ from rich.table import Table
 from pipelines.layout import Layout
 from pipelines.stages.align import aligned_clips
 from space_data import landmarks as lm
+from space_data.errors import SpaceError
 from space_data.facemesh import track_faces
 from space_data.media.video import decode_video
 from space_data.params import load_params
 from space_data.progress import track
-from space_data.schema import AlignedClip, FeatureFrame
+from space_data.schema import AlignedClip
+from space_data.speech import mean_normalise
 from space_data.store import Place, local_file
-from space_data.tables import by_clip, read_arrow, vectors
-from space_models.generators import GENERATORS, KeypointGenerator, find
+from space_models.dataset import Features
+from space_models.generators import GENERATORS, KeypointGenerator, Tracks, find
+from space_models.generators.renderers import KeypointRenderer
+from space_models.l2l import L2L, load_l2l
 from space_models.portrait import portrait_of_crop
 
 CLIPS, FRAMES = 8, 101
@@ -46,13 +52,15 @@ Frames = list[NDArray[np.uint8]]
 
 @dataclass(frozen=True)
 class Clip:
-    """Frames (512, 512, 3) of one clip with what the pipeline's tables say of them."""
+    """Frames (512, 512, 3) of one clip with what the pipeline's tables say of them; `sound` as `Tracks.speech`, (T, 160)."""
 
     clip_id: str
     subject: str
     frames: Frames
     normalised: NDArray[np.float32]
     pose: lm.PoseTrack
+    sound: NDArray[np.float32]
+    emotion: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -78,13 +86,14 @@ def read_clips(data: Path, split: str, count: int) -> list[Clip]:
     layout = Layout(data=Place.of(data))
     chosen = {clip.clip_id: clip for clip in choose([clip for clip in aligned_clips(layout) if clip.split == split], count)}
     clips = []
-    for clip_id, table in by_clip(read_arrow(layout.feature_split(split), FeatureFrame, ["clip_id", "normalised", "pose"])):
-        if clip_id in chosen:
-            row = chosen[clip_id]
+    for filmed in Features.read(layout.feature_frames, layout.feature_clips, splits=[split]).clips:
+        row = chosen.get(filmed.clip.clip_id)
+        if row is not None:
             frames = [frame.rgb for _, frame in zip(range(FRAMES), decode_video(local_file(row.video)), strict=False)]
-            normalised = vectors(table, "normalised").reshape(-1, lm.N_LANDMARKS, 3)[: len(frames)]
-            pose = lm.PoseTrack.from_array(vectors(table, "pose")[: len(frames)])
-            clips.append(Clip(clip_id, row.subject, frames, normalised, pose))
+            sound = mean_normalise(filmed.log_mel).reshape(len(filmed), -1).astype(np.float32)
+            pose, n = lm.PoseTrack.from_array(filmed.pose), len(frames)
+            about = row.clip_id, row.subject
+            clips.append(Clip(*about, frames, filmed.normalised[:n], pose[:n], sound[:n], filmed.clip.emotion))
     return clips
 
 
@@ -114,9 +123,14 @@ def boxes(points: NDArray[np.float32], group: NDArray[np.int64], margin_px: floa
     return slice(y0, y1), slice(x0, x1)
 
 
-def scores(clip: Clip, drawn: Frames, truth: Seen, start: int = 1) -> dict[str, float]:
+def still(truth: Seen) -> Seen:
+    """What the face mesh says of the first frame, as often as there are frames."""
+    first = {name: np.full_like(values, values[0]) for name, values in truth.series.items()}
+    return Seen(np.broadcast_to(truth.points[:1], truth.points.shape), first, truth.found_share)
+
+
+def scores(clip: Clip, drawn: Frames, seen: Seen, truth: Seen, start: int = 1) -> dict[str, float]:
     """Figures of one clip; the first frame, which is the source, is left out."""
-    seen = look(drawn)
     error = [np.abs(a.astype(np.float32) - b) for a, b in zip(drawn, clip.frames, strict=True)][start:]
     square = [float(((a.astype(np.float32) - b) ** 2).mean()) for a, b in zip(drawn, clip.frames, strict=True)][start:]
     row = {"PSNR dB": float(np.mean([10 * np.log10(255**2 / max(s, 1e-6)) for s in square]))}
@@ -150,14 +164,36 @@ def scores(clip: Clip, drawn: Frames, truth: Seen, start: int = 1) -> dict[str, 
     return row
 
 
-def draw(generator: KeypointGenerator[Any], clip: Clip) -> tuple[Frames, NDArray[np.float32], float]:
-    """Frames drawn from the first one, the latents (T, D), and milliseconds per frame."""
-    landmarks = lm.posed(clip.normalised, clip.pose)
-    z = generator.extract(clip.frames, landmarks, clip.pose).z
-    state = generator.prepare(portrait_of_crop(clip.frames[0], clip.clip_id))
+def pooled(name: str, seen: list[Seen], truths: list[Seen], start: int = 1) -> tuple[float, float]:
+    """Correlation and slope of a series' departures from each clip's mean, all clips together."""
+    own, true = (np.concatenate([(v := one.series[name][start:]) - v.mean() for one in side]) for side in (seen, truths))
+    product, square = float((own * true).sum()), float((true * true).sum())
+    return product / max(np.sqrt(float((own * own).sum()) * square), 1e-9), product / max(square, 1e-9)
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What a generator made of one clip: frames from the latents of its pixels, those latents (T, D), CPU milliseconds per frame,
+    and frames by L2L from its landmarks."""
+
+    frames: Frames
+    z: NDArray[np.float32]
+    ms: float
+    by_l2l: Frames | None
+
+
+def draw(generator: KeypointGenerator[Any], clip: Clip, l2l: L2L | None) -> Drawn:
+    """Draw a clip from its first frame."""
+    z = generator.extract(clip.frames, lm.posed(clip.normalised, clip.pose), clip.pose).z
+    portrait = portrait_of_crop(clip.frames[0], clip.clip_id)
+    state = generator.prepare(portrait)
     begun = time.process_time()
     frames = list(generator.render(state, generator.compose(state, z, clip.pose)))
-    return frames, z, 1000 * (time.process_time() - begun) / len(frames)
+    ms = 1000 * (time.process_time() - begun) / len(frames)
+    if l2l is None:
+        return Drawn(frames, z, ms, None)
+    renderer, tracks = KeypointRenderer(generator, l2l), Tracks(clip.normalised, clip.pose, clip.sound, clip.emotion)
+    return Drawn(frames, z, ms, list(renderer.render(renderer.prepare(portrait), tracks)))
 
 
 def pose_share(latents: list[NDArray[np.float32]], poses: list[lm.PoseTrack]) -> NDArray[np.float64]:
@@ -180,34 +216,40 @@ def sheet(clips: list[Clip], drawn: list[Frames], truths: list[Seen]) -> NDArray
     return np.vstack(rows)
 
 
-def report(generator: KeypointGenerator[Any], clips: list[Clip], name: str, sheet_file: Path | None) -> None:
+def report(generator: KeypointGenerator[Any], l2l: L2L | None, clips: list[Clip], name: str, sheet_file: Path | None) -> None:
     """Draw, score, print; write the sheet if one is wanted."""
-    rows, still, drawings, truths, latents, times = [], [], [], [], [], []
+    columns: dict[str, list[Seen]] = {column: [] for column in ("still", name, *(["by L2L"] if l2l else []))}
+    rows: dict[str, list[dict[str, float]]] = {column: [] for column in columns}
+    drawings, truths = [], []
     for clip in track(clips, "heads"):
-        truth = look(clip.frames)
-        frames, z, ms = draw(generator, clip)
-        rows.append(scores(clip, frames, truth))
-        still.append(scores(clip, [clip.frames[0]] * len(clip.frames), truth))
-        drawings.append(frames)
+        truth, drawn = look(clip.frames), draw(generator, clip, l2l)
+        shown = [[clip.frames[0]] * len(clip.frames), drawn.frames, *([drawn.by_l2l] if drawn.by_l2l else [])]
+        for column, frames in zip(columns, shown, strict=True):
+            seen = still(truth) if column == "still" else look(frames)
+            columns[column].append(seen)
+            rows[column].append(scores(clip, frames, seen, truth))
+        drawings.append(drawn)
         truths.append(truth)
-        latents.append(z)
-        times.append(ms)
-    table = Table("", "still", name, title=f"{len(clips)} clips of {len({clip.subject for clip in clips})} people")
-    for figure in rows[0]:
+    table = Table("", *columns, title=f"{len(clips)} clips of {len({clip.subject for clip in clips})} people")
+    for figure in rows[name][0]:
         combine = np.nansum if "blinks" in figure else np.nanmean
-        table.add_row(figure, *(f"{combine([row[figure] for row in source]):.4g}" for source in (still, rows)))
+        table.add_row(figure, *(f"{combine([row[figure] for row in of_column]):.4g}" for of_column in rows.values()))
+    for series in SERIES:
+        found = [pooled(series, seen, truths) for seen in columns.values()]
+        table.add_row(f"{series}, pooled: r, slope", *(f"{r:.3g}, {slope:.3g}" for r, slope in found))
     console = Console()
     console.print(table)
+    latents = [drawn.z for drawn in drawings]
     variance = np.mean([z.var(0) for z in latents], 0)
     effect = np.array(generator.spec.weight) * variance
     explained = pose_share(latents, [clip.pose for clip in clips])
     weakest = np.sqrt(effect.min() / effect.max()), np.sqrt(variance.min() / variance.max())
-    console.print(f"{np.mean(times):.0f} ms of CPU per frame")
+    console.print(f"{np.mean([drawn.ms for drawn in drawings]):.0f} ms of CPU per frame")
     console.print(f"weakest latent: {weakest[0]:.3f} of the strongest in effect, {weakest[1]:.3f} in standard deviation")
     share = float((explained * effect).sum() / effect.sum())
     console.print(f"pose explains {100 * share:.1f} % of the latents' effect, {100 * explained.max():.0f} % of one of them")
     if sheet_file:
-        cv2.imwrite(str(sheet_file), sheet(clips, drawings, truths)[..., ::-1])
+        cv2.imwrite(str(sheet_file), sheet(clips, [drawn.frames for drawn in drawings], truths)[..., ::-1])
 
 
 def main() -> None:
@@ -217,11 +259,17 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of a finished run, with align/ and features/")
     parser.add_argument("--split", default="test", choices=("val", "test"))
     parser.add_argument("--clips", type=int, default=CLIPS)
+    parser.add_argument("--l2l", type=Path, help="folder of its Landmarks2Latents: one more column, drawn from landmarks")
     parser.add_argument("--sheet", type=Path, help="write a contact sheet (PNG)")
     arguments = parser.parse_args()
     name = arguments.generator
-    generator = find(GENERATORS, name, "generator").load(arguments.model or Path("models") / name, load_params(), None)
-    report(generator, read_clips(arguments.data, arguments.split, arguments.clips), name, arguments.sheet)
+    folder = arguments.model or Path("models") / name
+    l2l = load_l2l(arguments.l2l) if arguments.l2l else None
+    generator = find(GENERATORS, name, "generator").load(folder, load_params(), l2l.spec if l2l else None)
+    declared = find(GENERATORS, name, "generator").weights_sha256(folder)
+    if l2l and l2l.spec.weights_sha256 != declared:
+        raise SpaceError(f"{arguments.l2l}: learnt the latents of other weights than {folder} (run `dvc repro train_l2l`)")
+    report(generator, l2l, read_clips(arguments.data, arguments.split, arguments.clips), name, arguments.sheet)
 
 
 if __name__ == "__main__":
