@@ -370,6 +370,7 @@ class CompactStage(TrainedStage):
     start: Annotated[str | None, Field(description="folder of weights that training starts from; null: none")]
     latent_size: Annotated[int, Field(ge=2)]
     width: Annotated[int, Field(ge=8, multiple_of=8)]
+    clips: Count
     frames_per_clip: Annotated[int, Field(ge=2)]
     loss: CompactLoss
     sampling: CompactSampling

@@ -120,16 +120,12 @@ class Features:
         Raises:
             SpaceError: a table is missing.
         """
-        about = read_arrow(clips, FeatureClip)
-        usable = about.filter((pc.field("kind") == "video") & (pc.field("n_frames") >= SHORTEST_FRAMES))
-        found = []
+        about, found = read_arrow(clips, FeatureClip), []
         for split in splits:
-            own = usable.filter(pc.field("split") == split).select(["clip_id", "subject"]).to_pydict()
-            chosen = sorted(line.clip_id for line in spread(map(_Line, own["clip_id"], own["subject"]), most))
-            part = frames / f"split={split}"
+            chosen, part = spread_filmed(about, split, most), frames / f"split={split}"
             if not chosen or not has_table(part):
                 continue
-            lines = usable.filter(pc.field("clip_id").isin(pa.array(chosen, pa.string())))
+            lines = about.filter(pc.field("clip_id").isin(pa.array(chosen, pa.string())))
             rows = {row.clip_id: row for row in from_arrow(lines, FeatureClip)}
             heard = {} if states is None else {i: v.astype(np.float16) for i, v in states(chosen) if i in rows}
             table = read_arrow(part, FeatureFrame, FRAME_COLUMNS, chosen)
@@ -211,6 +207,14 @@ def spread(clips: Iterable[Clip], most: int) -> list[Clip]:
     subjects = sorted(grouped, key=lambda subject: hashlib.sha256(subject.encode()).digest())
     rounds = itertools.zip_longest(*(grouped[subject] for subject in subjects))
     return [clip for clips in rounds for clip in clips if clip is not None][:most]
+
+
+def spread_filmed(clips: pa.Table, split: str, most: int) -> list[str]:
+    """Ids of up to ``most`` filmed clips of ``split`` among ``FeatureClip`` rows, as evenly from each subject as can be, sorted;
+    clips under a second are left out."""
+    usable = (pc.field("kind") == "video") & (pc.field("n_frames") >= SHORTEST_FRAMES) & (pc.field("split") == split)
+    own = clips.filter(usable).select(["clip_id", "subject"]).to_pydict()
+    return sorted(line.clip_id for line in spread(map(_Line, own["clip_id"], own["subject"]), most))
 
 
 def resting_faces(clips: Iterable[TrackClip]) -> dict[str, NDArray[np.float32]]:

@@ -20,13 +20,13 @@ from space_data.crop import CropBox
 from space_data.errors import SpaceError
 from space_data.landmarks import N_LANDMARKS
 from space_data.params import CompactStage, Params
-from space_data.schema import Clip, FeatureFrame, SegmentCrop
+from space_data.schema import Clip, FeatureClip, FeatureFrame, SegmentCrop
 from space_data.store import Place, located
-from space_data.tables import by_clip, read_arrow, read_table, vectors
+from space_data.tables import read_arrow, read_table, stream_clips, vectors
 from space_data.timebase import frame_centre_s
 from space_models.checkpoints import Card, load_card, load_weights, save_model
 from space_models.curves import write_metrics
-from space_models.dataset import hash_of
+from space_models.dataset import hash_of, spread_filmed
 from space_models.generators.compact.canvas import sample_canvas
 from space_models.generators.compact.networks import MODEL, CompactConfig, CompactNet
 from space_models.generators.compact.sampling import Footage, frame_chances, group_means
@@ -62,18 +62,20 @@ def footage(clip: Clip, crop: SegmentCrop, normalised: np.ndarray, poses: np.nda
 
 
 def read_footage(params: Params, layout: Layout) -> dict[str, list[Footage]]:
-    """Footage of all segments with features, by split; one clip is in memory at full size at a time."""
+    """Footage of up to ``clips`` segments with features of each split; one clip is in memory at full size at a time."""
     raw = Place.of(params.data.raw)
     clips = {clip.clip_id: located(clip, raw, "path", "audio_path") for clip in read_table(layout.clips, Clip)}
     crops = {crop.clip_id: crop for crop in read_table(layout.segment_crops, SegmentCrop)}
     by_split: dict[str, list[Footage]] = {"train": [], "val": [], "test": []}
-    rows = by_clip(read_arrow(layout.feature_frames, FeatureFrame, ["clip_id", "normalised", "pose"]))
-    for clip_id, table in progress.track(rows, "generator: read"):
-        if clip_id in crops:
-            crop = crops[clip_id]
-            clip = clips[crop.source_clip_id]
-            normalised = vectors(table, "normalised").reshape(-1, N_LANDMARKS, 3)
-            by_split[clip.split].append(footage(clip, crop, normalised, vectors(table, "pose"), params.generator))
+    about = read_arrow(layout.feature_clips, FeatureClip)
+    chosen = {clip_id for split in by_split for clip_id in spread_filmed(about, split, params.generator.clips)}
+    rows = stream_clips(layout.feature_frames, FeatureFrame, ["clip_id", "normalised", "pose"], chosen)
+    own = ((clip_id, table) for clip_id, table in rows if clip_id in chosen)
+    for clip_id, table in progress.track(own, "generator: read", len(chosen)):
+        crop = crops[clip_id]
+        clip = clips[crop.source_clip_id]
+        normalised = vectors(table, "normalised").reshape(-1, N_LANDMARKS, 3)
+        by_split[clip.split].append(footage(clip, crop, normalised, vectors(table, "pose"), params.generator))
     return by_split
 
 

@@ -11,13 +11,13 @@ from made_up_measures import CLIP
 
 from pipelines.job.keys import WHOLE, closure
 from pipelines.layout import Layout
-from pipelines.stages.generator import SHIPPED, footage, take_shipped, train_new
+from pipelines.stages.generator import SHIPPED, footage, read_footage, take_shipped, train_new
 from space_data.errors import SpaceError
 from space_data.landmarks import MESH_TO_78, template_mesh
 from space_data.media.encode import write_video
 from space_data.params import Params, load_params
 from space_data.schema import Clip, SegmentCrop
-from space_data.tables import write_sharded, write_table
+from space_data.tables import read_table, write_sharded, write_table
 from space_models.checkpoints import Card, save_model
 from space_models.generators.compact import load_compact
 from space_models.generators.compact.networks import CompactConfig, CompactNet
@@ -75,6 +75,18 @@ def run_with_video(tmp_path: Path, rng: np.random.Generator) -> tuple[Params, La
     write_sharded(layout.clips, clips, Clip, 1)
     write_table(layout.segment_crops, [crop_of(clip_id, N_FRAMES, SIZE_PX) for clip_id in ids.values()], SegmentCrop)
     return PARAMS.model_copy(update={"generator": SETTINGS.model_copy(update={"source": "train"})}), layout
+
+
+def test_no_more_clips_are_read_than_asked_for(run_with_video: tuple[Params, Layout], rng: np.random.Generator) -> None:
+    params, layout = run_with_video
+    crops = read_table(layout.segment_crops, SegmentCrop)
+    write_features(layout, {"train": ("neutral", "sad", "angry"), "val": ("happy",)}, rng)
+    other = [dataclasses.replace(crops[0], clip_id=f"set/train/{emotion}") for emotion in ("sad", "angry")]
+    write_table(layout.segment_crops, [*crops, *other], SegmentCrop)
+    for most, wanted in ((1, 1), (2, 2), (600, 3)):
+        few = params.model_copy(update={"generator": params.generator.model_copy(update={"clips": most})})
+        found = read_footage(few, layout)
+        assert [len(found[split]) for split in ("train", "val", "test")] == [wanted, 1, 0]
 
 
 def test_a_new_one_is_trained_on_the_raw_video(run_with_video: tuple[Params, Layout]) -> None:
