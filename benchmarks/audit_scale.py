@@ -104,10 +104,19 @@ def made_up_measures(n: int, rng: np.random.Generator, ids: pa.Array, clips: pa.
     )  # fmt: skip
 
 
-def put(folder: Path, table: pa.Table, row_class: type) -> None:
-    """Write ``table`` in shards, as a stage leaves it: sorted in each, not across them."""
-    groups = {f"{first:09d}": partial(table.slice, first, SHARD_ROWS) for first in range(0, table.num_rows, SHARD_ROWS)}
-    merge_shards(folder, groups, row_class, max(1, len(groups)))
+def put(folder: Path, table: pa.Table, row_class: type, shard: np.ndarray | None = None) -> None:
+    """Write ``table`` in shards, as a stage leaves it: sorted in each, not across them.
+
+    Args:
+        folder: of the table.
+        table: its rows.
+        row_class: what they are.
+        shard: number of each row's shard, ascending; default: so many rows each.
+    """
+    shard = np.arange(table.num_rows) // SHARD_ROWS if shard is None else shard
+    first = np.searchsorted(shard, np.arange(int(shard.max()) + 2))
+    slices = [partial(table.slice, a, b - a) for a, b in zip(first[:-1].tolist(), first[1:].tolist(), strict=True)]
+    merge_shards(folder, {f"{number:09d}": slice for number, slice in enumerate(slices)}, row_class, len(slices))
 
 
 def made_up_run(layout: Layout, n: int, seed: int = 1) -> None:
@@ -138,7 +147,7 @@ def made_up_run(layout: Layout, n: int, seed: int = 1) -> None:
         "clip_id": ids, "scorer": "own set, fold 1", "windows": 2, "agreeing": 2, "offset_frames": offset,
         "confidence": rng.normal(0.5, 0.13, n), "threshold": np.full(n, 0.3), "at_zero": 0.2,
     }  # fmt: skip
-    put(layout.sync_segments, full_table(SegmentSync, n, sync).take(pa.array(heard)), SegmentSync)
+    put(layout.sync_segments, full_table(SegmentSync, n, sync).take(pa.array(heard)), SegmentSync, heard // SHARD_ROWS)
     scored = {
         "clip_id": ids,
         "windows": 1,

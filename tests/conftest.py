@@ -1,9 +1,14 @@
 """Fixtures shared by all tests."""
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+# One process per core (`pytest -n auto`), and one thread in each: two that fight for a core wait for each other, in turns.
+# Numerical libraries read this when they are imported; programs that tests start inherit it.
+os.environ |= {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")}
 
 import numpy as np
 import pytest
