@@ -15,12 +15,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipelines.audit.data import Audit
 from pipelines.audit.pictures import sheets_of
 from pipelines.audit.whatif import nearness
 from pipelines.audit.write import write_audit
-from pipelines.job.ledger import write_ledger
+from pipelines.job.ledger import check_conservation
 from pipelines.layout import Layout
 from pipelines.stages import CURATION
 from pipelines.stages.filter import NAME as FILTER
@@ -156,8 +157,8 @@ def made_up_run(layout: Layout, n: int, seed: int = 1) -> None:
     }
     put(layout.syncnet, full_table(SyncNetScore, n, scored).slice(0, n // 10), SyncNetScore)
     for stage, of_stage in (("ingest", clip_ids), ("measure", clip_ids), ("segment", clip_ids), ("sync", ids)):
-        kept = full_table(LedgerRow, len(of_stage), {"clip_id": of_stage, "stage": stage, "status": KEPT})
-        write_ledger(layout, stage, pa.chunked_array([of_stage]), kept)
+        kept = {"clip_id": of_stage, "stage": stage, "status": KEPT}
+        put(layout.ledger(stage), full_table(LedgerRow, len(of_stage), kept), LedgerRow)
 
 
 def made_up_pictures(layout: Layout, params: Params) -> None:
@@ -197,7 +198,9 @@ def decide_all(params: Params, layout: Layout) -> None:
     decisions, ledger = decide(measures, sync, params.filter, rules_version())
     judged = stamp()
     put(layout.decisions, decisions, Decision)
-    counts = write_ledger(layout, FILTER, measures.column("clip_id"), ledger)
+    counts = check_conservation(FILTER, measures.column("clip_id"), ledger)
+    first = np.append(True, np.asarray(pc.not_equal(ledger["clip_id"][1:], ledger["clip_id"][:-1])))
+    put(layout.ledger(FILTER), ledger, LedgerRow, (np.cumsum(first) - 1) // SHARD_ROWS)
     written = stamp()
     print(
         f"filter: {len(decisions):,} segments, {dict(counts)}: "

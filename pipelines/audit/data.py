@@ -17,7 +17,7 @@ from space_data.errors import SpaceError
 from space_data.params import Params
 from space_data.schema import FAILED, KEPT, STATUSES, Clip, Decision, LedgerRow, Measure, SegmentSync, SyncNetScore, arrow_schema
 from space_data.store import Place
-from space_data.tables import has_table, in_order, read_arrow, table_files
+from space_data.tables import has_table, read_arrow, table_files
 
 HOUR_S = 3600.0
 LABELS = ("dataset", "subject", "emotion", "language", "sex")
@@ -32,6 +32,8 @@ JUDGED_COLUMNS = [
 """Columns of ``Measure`` that the rules, and the page, look at."""
 SYNC_COLUMNS = ["clip_id", "scorer", "offset_frames", "zero_frames", "confidence", "threshold", *RECORDING]
 ROWS_AT_ONCE = 25_000
+IDS_AT_ONCE = 250_000
+"""That others are looked up among: Arrow's table of a million takes 100 MB."""
 LEDGER_COLUMNS = ["clip_id", "status", "reason", "value", "threshold", "detail"]
 UNLABELLED = "(not labelled)"
 
@@ -184,16 +186,24 @@ def joined(parts: Iterable[tuple[pa.Table, pa.Table]]) -> tuple[Evidence, pa.Tab
         has_sync.append(found.has_sync)
         screened.append(found.screened)
         names.append(np.array(found.datasets, object)[found.dataset])
-    segments = pa.concat_tables(tables).combine_chunks()
-    tables.clear()
-    order = np.asarray(pc.sort_indices(segments.column("clip_id")))
-    segments = in_order(segments, "clip_id").combine_chunks()
+    order = np.asarray(pc.sort_indices(pa.chunked_array([chunk for t in tables for chunk in t.column("clip_id").chunks])))
+    segments = _sorted(tables, pa.array(order))
     columns.sort(order)
     datasets, dataset = np.unique(np.concatenate(names)[order].astype(np.str_), return_inverse=True)
     return Evidence(
         segments.column("clip_id").chunk(0), columns, tuple(datasets.tolist()), dataset, np.concatenate(has_audio)[order],
         np.concatenate(has_sync)[order], pa.concat_arrays(screened).take(pa.array(order)),
     ), segments, pa.concat_tables(offsets).unify_dictionaries()  # fmt: skip
+
+
+def _sorted(tables: list[pa.Table], order: pa.Array) -> pa.Table:
+    """The rows of all tables in that order, each column in one piece. ``tables`` is emptied, column by column."""
+    whole, made = pa.concat_tables(tables), {}
+    tables.clear()
+    for name in whole.column_names:
+        made[name] = whole.column(name).combine_chunks().take(order)
+        whole = whole.drop_columns(name)
+    return pa.table(made)
 
 
 def _decided(layout: Layout) -> Mask:
@@ -223,9 +233,12 @@ def _fates(layout: Layout, stage: str, lengths: Sequence[tuple[pa.Array, Values]
     fate, all_ids = np.concatenate(fates), pa.chunked_array(units, pa.string())
     seconds = np.full(len(fate), np.nan)
     for known, length_s in lengths:
-        if np.isnan(seconds).any():
-            at = np.asarray(pc.index_in(all_ids, known).fill_null(-1), np.int64)
-            seconds = np.where(np.isnan(seconds), np.append(length_s, np.nan)[at], seconds)
+        for first in range(0, len(known), IDS_AT_ONCE):
+            if not np.isnan(seconds).any():
+                break
+            block = slice(first, first + IDS_AT_ONCE)
+            at = np.asarray(pc.index_in(all_ids, known[block]).fill_null(-1), np.int64)
+            seconds = np.where(np.isnan(seconds), np.append(length_s[block], np.nan)[at], seconds)
     seconds = np.nan_to_num(seconds)
     return StageFates(
         {s: int((fate == number).sum()) for number, s in enumerate(STATUSES)},
