@@ -16,6 +16,24 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parent.parent
 
 
+LONGEST = ("test_dvc.py", "test_faults.py", "test_stream.py", "test_face_alignment_backend.py", "test_cli.py", "test_curate.py")
+"""Modules that begin first, so that none of them is the last one at work while the other cores idle."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest modules first."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Tests of one module on one worker, in order: what its fixtures cost, half a minute for some, is not paid on every core."""
+    from xdist.scheduler import LoadFileScheduling
+
+    config.option.loadscopereorder = False
+    return LoadFileScheduling(config, log)
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """``--weights FOLDER``: where published weights may lie."""
     parser.addoption("--weights", default=str(REPOSITORY / "models" / "weights"), help="folder of published weights")
