@@ -177,7 +177,7 @@ def joined(parts: Iterable[tuple[pa.Table, pa.Table]]) -> tuple[Evidence, pa.Tab
     columns, tables, offsets, screened, has_audio, has_sync, names = SpilledColumns(), [], [], [], [], [], []
     for measures, sync in parts:
         found = evidence(measures, sync)
-        if not pc.all(pc.is_in(sync.column("clip_id"), found.ids)).as_py():
+        if pc.any(pc.invert(pc.is_in(sync.column("clip_id"), found.ids))).as_py():
             raise SpaceError("segments and their offsets are not of one run: run `segment` and what follows again")
         columns.add(found.columns)
         tables.append(measures.select(SEGMENT_COLUMNS))
