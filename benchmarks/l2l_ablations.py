@@ -14,8 +14,7 @@ from rich.table import Table
 
 from evaluation.ablations import DIGITS, FULL, Row, interval, rows_of, write_rows
 from pipelines.layout import Layout
-from pipelines.stages.latents import read_spec
-from pipelines.stages.train_l2l import STAGE, clips_of, read_filmed, read_latents, speaker_of, train_network
+from pipelines.stages.train_l2l import STAGE, read_data, speaker_of, train_network
 from pipelines.training import training_stage
 from space_data.errors import SpaceError
 from space_data.params import Params, load_params
@@ -32,21 +31,21 @@ RIDGE, STILL = "ridge alone", "still face"
 def train_variants(params: Params, layout: Layout, generator: str) -> dict[str, list[ClipError]]:
     """Errors on the test clips of every variant, of the linear start and of a still face."""
     speaker = speaker_of(params, layout)
-    filmed, latents, spec = read_filmed(layout, speaker), read_latents(layout, generator), read_spec(layout, generator)
     errors: dict[str, list[ClipError]] = {}
     for variant, changes in VARIANTS.items():
         settings = params.l2l.model_copy(update=changes)
         scratch = layout.cache / "l2l_ablations" / variant.replace(" ", "_")
         own = Layout(data=layout.data, reports=scratch, cache=scratch)
-        clips = clips_of(filmed, latents, speaker, settings.normalise)
-        if not clips["test"]:
-            raise SpaceError("l2l_ablations: no clip of a test identity (see data.splits)")
         with training_stage(STAGE, f"{MODEL}/{generator}", settings, params, own) as stage:
-            model = train_network(clips, spec, settings, stage)
+            data = read_data(layout, generator, speaker, settings, stage)
+            test = data.held_out["test"]
+            if not test:
+                raise SpaceError("l2l_ablations: no clip of a test identity (see data.splits)")
+            model = train_network(data, settings, stage)
             if model is not None:
-                errors[variant] = model_errors(model, clips["test"])
+                errors[variant] = model_errors(model, test)
                 if variant == FULL:
-                    errors |= {RIDGE: ridge_errors(model, clips["test"]), STILL: still_errors(spec, clips["test"])}
+                    errors |= {RIDGE: ridge_errors(model, test), STILL: still_errors(data.spec, test)}
     return errors
 
 

@@ -22,7 +22,7 @@ from space_data.manifest import MANIFEST, Manifest, Shard, read_manifest
 from space_data.params import load_params
 from space_data.schema import FeatureClip, FeatureFrame, emotion_vector
 from space_data.tables import columns_to_arrow, merge_shards, to_arrow, write_arrow
-from space_models.stream import BlockPlan, ClipStream
+from space_models.stream import BlockPlan, ClipStream, as_read
 from space_models.trainer import generator_for
 
 CLIP_FRAMES, GROUP_CLIPS, GROUPS_PER_SHARD = 200, 20, 44
@@ -103,7 +103,7 @@ def main() -> None:
     began, cpu = time.perf_counter(), time.process_time()
     training = load_params().training
     plan = BlockPlan(training.stream_groups, training.stream_draws, arguments.micro_batches, seed=1)
-    stream = ClipStream(layout.feature_split("train"), layout.feature_clips, plan)
+    stream = ClipStream(layout.feature_split("train"), layout.feature_clips, plan, as_read)
     opened_s, opened_cpu_s = time.perf_counter() - began, time.process_time() - cpu
     began = time.perf_counter()
     stream.data_hash  # noqa: B018

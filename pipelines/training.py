@@ -2,11 +2,10 @@
 
     def run(params: Params, layout: Layout, overfit_one_clip: bool = False) -> None:
         with training_stage("train_s2l", MODEL, params.s2l, params, layout, overfit_one_clip) as stage:
-            data = Features.read(...)                                    # after the other ranks have been started
-            learnt = stage.learnt(data.of_split("train"), "clip")        # one clip of them, where it is to be overfitted
+            source = stage.stream(as_read)                               # after the other ranks have been started
             held_out = stage.held_out({"test": ..., "val": ...})         # never a training clip
             model = S2L(config)                                          # seeded
-            if stage.train(model, S2LTask(...), data_hash):              # on rank 0 alone, and not after overfitting
+            if stage.train(model, S2LTask(model, source, ...), hash):    # on rank 0 alone, and not after overfitting
                 stage.write(model, vars(config), metrics, notes)
 """
 
@@ -29,13 +28,15 @@ from space_data.errors import SpaceError
 from space_data.params import Params, TrainedStage, Training
 from space_models.checkpoints import Card, save_model
 from space_models.curves import write_curves, write_metrics
+from space_models.dataset import StatesOf
 from space_models.devices import launch
-from space_models.stream import BlockPlan, ClipSource, ClipStream, InMemory, StatesOf
+from space_models.stream import KINDS, AnyClip, BlockPlan, ClipSource, ClipStream, InMemory, Make
 from space_models.trainer import Batch, Result, Row, Schedule, Task, generator_for, train
 
 logger = logging.getLogger(__name__)
 
 Clip = TypeVar("Clip", bound=Sized)
+Streamed = TypeVar("Streamed", bound=AnyClip)
 LOOP = "space_models.trainer"
 
 
@@ -107,17 +108,21 @@ class TrainingStage:
             raise SpaceError(f"{self.layout.feature_clips}: no {what} of a training identity (see data.splits)")
         return [max(clips, key=len)] if self.overfit_one_clip else list(clips)
 
-    def stream(self, states: StatesOf | None = None) -> ClipSource:
+    def stream(
+        self, make: Make[Streamed], kinds: Sequence[str] = KINDS, states: StatesOf | None = None
+    ) -> ClipSource[Streamed]:
         """The training clips, a few row groups in memory (``training.stream_groups``); all of them, where they are no more; one
         clip, where one is to be overfitted.
 
         Args:
+            make: what the model learns from, of the tables' clips (``stream.as_read``: those themselves).
+            kinds: of clips.
             states: gives a speech encoder's states of clips, where the model hears those.
         """
         plan = BlockPlan(
             self.training.stream_groups, self.training.stream_draws, self.training.micro_batches, self.section.seed
         )
-        stream = ClipStream(self.layout.feature_split("train"), self.layout.feature_clips, plan, states)
+        stream = ClipStream(self.layout.feature_split("train"), self.layout.feature_clips, plan, make, kinds, states)
         return InMemory(self.learnt(stream.sample(), "clip")) if self.overfit_one_clip else stream
 
     def held_out(self, by_split: Mapping[str, Sequence[Clip]]) -> list[Clip]:

@@ -299,6 +299,7 @@ class Training(Section):
     patience: Annotated[int, Field(ge=0)]
     curve_rows: Count
     validation_clips: Count
+    held_out_clips: Count
     stream_groups: Count
     stream_draws: Count
 

@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import itertools
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
@@ -22,6 +22,8 @@ from space_data.tables import by_clip, from_arrow, has_table, read_arrow, vector
 from space_data.timebase import FEATURES_PER_FRAME
 from space_models.retarget import neutral_of
 
+StatesOf = Callable[[Sequence[str]], Iterable[tuple[str, NDArray[np.float32]]]]
+"""Clip ids → (clip id, a speech encoder's states (T, P, W)) of these and perhaps of others (``speech_states.stream_speech``)."""
 SHORTEST_FRAMES = 25
 FRAME_COLUMNS = ["clip_id", "normalised", "pose", "log_mel", "interpolated", "speech"]
 """Of the frame table: what a ``TrackClip`` is made of."""
@@ -47,9 +49,24 @@ class TrackClip:
         return len(self.normalised)
 
     @property
+    def clip_id(self) -> str:
+        """Its name in all tables."""
+        return self.clip.clip_id
+
+    @property
     def subject(self) -> str:
         """Who speaks."""
         return self.clip.subject
+
+    @property
+    def kind(self) -> str:
+        """``video`` or ``speech_only``."""
+        return self.clip.kind
+
+    @property
+    def emotion(self) -> NDArray[np.float32]:
+        """Mixture (9,), NaN where it is not known."""
+        return self.clip.emotion
 
 
 def track_clip(row: FeatureClip, frames: pa.Table, states: NDArray[np.float16] | None = None) -> TrackClip:
@@ -69,40 +86,65 @@ class Features:
     data_hash: str
 
     @staticmethod
-    def read(
-        frames: Place, clips: Place, speech: Iterable[tuple[str, NDArray[np.float32]]] = (), splits: Sequence[str] | None = None
-    ) -> "Features":
+    def read(frames: Place, clips: Place) -> "Features":
         """Read the tables of stage ``features``; clips under a second are left out.
 
         Args:
             frames: folder of the frame table.
             clips: the clip table.
-            speech: states of a speech encoder by clip id (``speech_states.stream_speech``), (T, P, W) each.
-            splits: read no others; there may be no clips of these.
 
         Raises:
-            SpaceError: a table is missing, or all of it holds no clip long enough.
+            SpaceError: a table is missing, or holds no clip long enough.
         """
-        states = {clip_id: each.astype(np.float16) for clip_id, each in speech}
-        about = read_arrow(clips, FeatureClip)
-        if splits is not None:
-            about = about.filter(pc.field("split").isin(list(splits)))
-        rows = {row.clip_id: row for row in from_arrow(about, FeatureClip)}
-        parts = [frames] if splits is None else [part for split in splits if has_table(part := frames / f"split={split}")]
+        rows = {row.clip_id: row for row in from_arrow(read_arrow(clips, FeatureClip), FeatureClip)}
         found = [
-            track_clip(rows[clip_id], table, states.get(clip_id))
-            for part in parts
-            for clip_id, table in by_clip(read_arrow(part, FeatureFrame, FRAME_COLUMNS))
+            track_clip(rows[clip_id], table)
+            for clip_id, table in by_clip(read_arrow(frames, FeatureFrame, FRAME_COLUMNS))
             if len(table) >= SHORTEST_FRAMES
         ]
-        if not found and splits is None:
+        if not found:
             raise SpaceError(f"{clips}: no clip of at least {SHORTEST_FRAMES} frames to learn from")
-        found.sort(key=lambda c: c.clip.clip_id)
-        return Features(tuple(found), hash_of(found))
+        return Features.of(found)
+
+    @staticmethod
+    def read_filmed(frames: Place, clips: Place, splits: Sequence[str], most: int, states: StatesOf | None = None) -> "Features":
+        """Read up to ``most`` filmed clips of each split, as evenly from each subject as can be (``spread``), and no frame more.
+
+        Args:
+            frames: folder of the frame table.
+            clips: the clip table.
+            splits: there may be no clips of these.
+            most: clips of each.
+            states: gives a speech encoder's states of clips, where models hear those.
+
+        Raises:
+            SpaceError: a table is missing.
+        """
+        about = read_arrow(clips, FeatureClip)
+        usable = about.filter((pc.field("kind") == "video") & (pc.field("n_frames") >= SHORTEST_FRAMES))
+        found = []
+        for split in splits:
+            own = usable.filter(pc.field("split") == split).select(["clip_id", "subject"]).to_pydict()
+            chosen = sorted(line.clip_id for line in spread(map(_Line, own["clip_id"], own["subject"]), most))
+            part = frames / f"split={split}"
+            if not chosen or not has_table(part):
+                continue
+            lines = usable.filter(pc.field("clip_id").isin(pa.array(chosen, pa.string())))
+            rows = {row.clip_id: row for row in from_arrow(lines, FeatureClip)}
+            heard = {} if states is None else {i: v.astype(np.float16) for i, v in states(chosen) if i in rows}
+            table = read_arrow(part, FeatureFrame, FRAME_COLUMNS, chosen)
+            found += [track_clip(rows[clip_id], frames_of, heard.get(clip_id)) for clip_id, frames_of in by_clip(table)]
+        return Features.of(found)
+
+    @staticmethod
+    def of(clips: Iterable[TrackClip]) -> "Features":
+        """These clips, in order of their ids."""
+        ordered = sorted(clips, key=lambda clip: clip.clip_id)
+        return Features(tuple(ordered), hash_of(ordered))
 
     def of_split(self, split: str, kind: str | None = None) -> list[TrackClip]:
         """Clips of one split, optionally of one kind (``video``, ``speech_only``)."""
-        return [c for c in self.clips if c.clip.split == split and kind in (None, c.clip.kind)]
+        return [c for c in self.clips if c.clip.split == split and kind in (None, c.kind)]
 
 
 def hash_of(*parts: Any) -> str:
@@ -131,6 +173,14 @@ def hash_of(*parts: Any) -> str:
 
     add(parts)
     return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A line in the table of clips."""
+
+    clip_id: str
+    subject: str
 
 
 class OfSubject(Protocol):
@@ -168,8 +218,8 @@ def resting_faces(clips: Iterable[TrackClip]) -> dict[str, NDArray[np.float32]]:
     neutral = EMOTIONS.index("neutral")
     faces = {}
     for subject, own in by_subject(clips).items():
-        calm = [c for c in own if c.clip.emotion[neutral] > 0 or not c.clip.emotion.any()]
-        calm = calm or [c for c in own if not emotion_known(c.clip.emotion)] or own
+        calm = [c for c in own if c.emotion[neutral] > 0 or not c.emotion.any()]
+        calm = calm or [c for c in own if not emotion_known(c.emotion)] or own
         faces[subject] = neutral_of(np.concatenate([c.normalised for c in calm]))
     return faces
 

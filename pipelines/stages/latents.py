@@ -6,6 +6,8 @@ generators with a pose of their own, the fitted map from ours.
 
 import hashlib
 import json
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
@@ -30,7 +32,7 @@ from space_data.media.video import decode_video
 from space_data.params import Params
 from space_data.schema import AlignedClip, FeatureFrame, LatentFrame
 from space_data.store import local_file
-from space_data.tables import by_clip, merge_shards, read_arrow, stream_clips, table_files, vectors, write_table
+from space_data.tables import merge_shards, stream_clips, table_files, vectors, write_table
 from space_models.generators import GENERATORS, KeypointGenerator, LatentSpec, find, pose_at, settings_of
 
 STAGE = "latents"
@@ -111,28 +113,31 @@ def measured_spec(name: str, layout: Layout, params: Params) -> LatentSpec:
     """
     generator = GENERATORS[name].load(folder_of(name, layout, params), params, None)
     clips = {clip.clip_id: clip for clip in aligned_clips(layout) if clip.split == "train"}
-    latents = {i: rows for i, rows in by_clip(read_arrow(layout.latents(name), LatentFrame)) if i in clips}
-    if not latents:
+    step = max(1, -(-sum(clip.n_frames for clip in clips.values()) // params.latents.pose_frames))
+    own_pose: dict[str, NDArray[np.float32]] = {}
+    total, within, n = np.zeros(()), np.zeros(()), 0
+    for clip_id, rows in stream_clips(layout.latents(name), LatentFrame):
+        if clip_id in clips:
+            z = vectors(rows, "z").astype(np.float64)
+            total, within, n = total + z.sum(0), within + ((z - z.mean(0)) ** 2).sum(0), n + len(z)
+            own_pose[clip_id] = vectors(rows, "own_pose")[::step]
+    if not n:
         raise SpaceError(f"{layout.latents(name)}: no clip of split train, need one (is align.splits without train?)")
-    z = {clip_id: vectors(rows, "z").astype(np.float64) for clip_id, rows in latents.items()}
-    mean = np.concatenate(list(z.values())).mean(0)
-    sd = np.sqrt(np.concatenate([(rows - rows.mean(0)) ** 2 for rows in z.values()]).mean(0))
-    own_pose = {clip_id: vectors(rows, "own_pose") for clip_id, rows in latents.items()}
-    pose_map = generator.fit_pose(*_frames_of_poses(own_pose, clips, layout, params.latents.pose_frames))
+    mean, sd = total / n, np.sqrt(within / n)
+    pose_map = generator.fit_pose(*_frames_of_poses(own_pose, clips, layout, step))
     return generator.spec.measured(mean, np.maximum(sd, max(LEAST_SD_SHARE * float(sd.max()), 1e-12)), pose_map)
 
 
 def _frames_of_poses(
-    own_pose: dict[str, NDArray[np.float32]], clips: dict[str, AlignedClip], layout: Layout, most: int
+    own_pose: Mapping[str, NDArray[np.float32]], clips: Mapping[str, AlignedClip], layout: Layout, step: int
 ) -> tuple[NDArray[np.float32], PoseTrack]:
-    """A generator's poses (N, P) and ours in pixels of the 512 crop, evenly spaced frames of all clips, ``most`` at most."""
-    total = sum(map(len, own_pose.values()))
-    step = max(1, -(-total // most))
+    """A generator's poses (N, P), every ``step``-th frame of each clip, and ours of the same frames in pixels of the 512 crop."""
     theirs, ours = [], []
-    for clip_id, table in by_clip(read_arrow(layout.feature_frames, FeatureFrame, ["clip_id", "pose"], own_pose)):
-        pose = pose_at(PoseTrack.from_array(vectors(table, "pose")), CROP_SIZE_PX / clips[clip_id].size_px)
-        ours.append(pose.as_array()[::step])
-        theirs.append(own_pose[clip_id][::step])
+    for clip_id, table in stream_clips(layout.feature_frames, FeatureFrame, ["clip_id", "pose"]):
+        if clip_id in own_pose:
+            pose = pose_at(PoseTrack.from_array(vectors(table, "pose")), CROP_SIZE_PX / clips[clip_id].size_px)
+            ours.append(pose.as_array()[::step])
+            theirs.append(own_pose[clip_id])
     return np.concatenate(theirs), PoseTrack.from_array(np.concatenate(ours))
 
 
@@ -159,17 +164,24 @@ def run(params: Params, layout: Layout) -> None:
     with stage_clock(layout, STAGE) as clock:
         units = units_of(layout, params)
         results = run_units(STAGE, units, latents_of, None, params, layout)
+        sources = {clip.clip_id: clip.source_clip_id for clip in aligned_clips(layout)}
         for name in params.latents.generators:
-            merge_shards(layout.latents(name), _tables(name, results), LatentFrame, params.job.shards)
+            merge_shards(layout.latents(name), _tables(name, results, sources), LatentFrame, params.job.shards)
             write_spec(layout.latent_spec(name), measured_spec(name, layout, params))
         clock.counts = write_ledger(layout, STAGE, [unit.unit_id for unit in units], ledger_rows(STAGE, results))
         clock.clips, clock.computed = len(results), sum(result.computed for result in results)
 
 
-def _tables(name: str, results: list[Result]) -> dict[str, Any]:
-    """Readers of what was made for one generator, by clip."""
-    prefix = f"{name}/"
-    return {
-        r.unit_id.removeprefix(prefix): partial(pq.read_table, r.folder / LATENTS_FILE)
-        for r in results if r.folder is not None and r.unit_id.startswith(prefix)
-    }  # fmt: skip
+def _tables(name: str, results: list[Result], sources: Mapping[str, str]) -> dict[str, Callable[[], pa.Table]]:
+    """Readers of what was made for one generator, by recording: so the rows lie in the shards in which its features lie, and who
+    streams these (`space_models.stream`) finds them near each other."""
+    files: dict[str, list[Path]] = defaultdict(list)
+    for result in sorted(results, key=lambda each: each.unit_id):
+        generator, _, clip_id = result.unit_id.partition("/")
+        if result.folder is not None and generator == name:
+            files[sources[clip_id]].append(result.folder / LATENTS_FILE)
+    return {source: partial(_joined, own) for source, own in files.items()}
+
+
+def _joined(files: Sequence[Path]) -> pa.Table:
+    return pa.concat_tables([pq.read_table(file) for file in files])

@@ -23,6 +23,7 @@ from space_models.s2l.model import S2L, config_of
 from space_models.s2l.network import S2LConfig
 from space_models.s2l.output import OutputSettings
 from space_models.s2l.task import S2LTask, TaskSettings
+from space_models.stream import as_read
 
 STAGE, MODEL = "train_s2l", "s2l"
 HELD_OUT = ("test", "val")
@@ -44,17 +45,12 @@ class Heard:
         """Of these clips, and perhaps of others."""
         yield from self._of("train", clip_ids)
 
-    def of_held_out(self) -> Iterator[tuple[str, NDArray[np.float32]]]:
-        """Of all clips that are not learnt from."""
+    def of_held_out(self, clip_ids: Sequence[str]) -> Iterator[tuple[str, NDArray[np.float32]]]:
+        """Of these clips, which are not learnt from, and perhaps of others."""
         for split in HELD_OUT:
-            yield from self._of(split, None)
+            yield from self._of(split, clip_ids)
 
-    def of_all(self) -> Iterator[tuple[str, NDArray[np.float32]]]:
-        """Of every clip."""
-        yield from self._of("train", None)
-        yield from self.of_held_out()
-
-    def _of(self, split: str, clip_ids: Sequence[str] | None) -> Iterator[tuple[str, NDArray[np.float32]]]:
+    def _of(self, split: str, clip_ids: Sequence[str]) -> Iterator[tuple[str, NDArray[np.float32]]]:
         if self.encoder != LOG_MEL and has_table(self.layout.feature_split(split)):
             yield from stream_speech(self.encoder, self.layout.feature_frames, self.layout.speech, split, clip_ids)
 
@@ -85,9 +81,9 @@ def run(params: Params, layout: Layout, overfit_one_clip: bool = False) -> None:
     settings = params.s2l
     with training_stage(STAGE, MODEL, settings, params, layout, overfit_one_clip) as stage:
         heard = Heard(params.features.speech_encoder, layout)
-        source = stage.stream(heard.of_training)
-        learnt = source.sample()
-        data = Features.read(layout.feature_frames, layout.feature_clips, heard.of_held_out(), HELD_OUT)
+        source = stage.stream(as_read, states=heard.of_training)
+        learnt, most = source.sample(), stage.training.held_out_clips
+        data = Features.read_filmed(layout.feature_frames, layout.feature_clips, HELD_OUT, most, heard.of_held_out)
         validation = data.of_split("val", "video")
         held_out = stage.held_out({"test": data.of_split("test", "video"), "val": validation})
         model, task_of = S2L(config_for(settings, heard.spec, source.emotions)), task_settings(settings)

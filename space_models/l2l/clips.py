@@ -1,13 +1,13 @@
 """The clips that L2L learns from, and the portraits that each may be seen from."""
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from space_models.generators import LatentSpec
+from space_models.stream import VIDEO
 
 Array = NDArray[np.float32]
 
@@ -35,6 +35,11 @@ class LatentClip:
     z: Array
     takes: tuple[S2LTake, ...] = field(default=())
 
+    @property
+    def kind(self) -> str:
+        """Latents are read from pictures."""
+        return VIDEO
+
     def __len__(self) -> int:
         return len(self.sound)
 
@@ -51,22 +56,20 @@ class Portraits:
     Without the latter neutral-to-neutral is all that is seen, and the emotion cannot show.
     """
 
-    def __init__(self, clips: Sequence[LatentClip]) -> None:
-        of_subject: dict[str, list[LatentClip]] = defaultdict(list)
-        for clip in clips:
-            of_subject[clip.subject].append(clip)
-        self._others = {clip.clip_id: _other_takes(clip, of_subject[clip.subject]) for clip in clips}
+    def __init__(self, of_subject: Mapping[str, Sequence[LatentClip]]) -> None:
+        """The clips at hand of each subject."""
+        self._of_subject = of_subject
 
     def draw(self, clip: LatentClip, other_share: float, rng: np.random.Generator) -> tuple[Array, Array]:
         """Landmarks (78, 3) and latents (D,) of a portrait for ``clip``, from another take with probability ``other_share``."""
-        others = self._others[clip.clip_id]
+        others = _other_takes(clip, self._of_subject[clip.subject]) if other_share else []
         source = others[int(rng.integers(len(others)))] if others and rng.uniform() < other_share else clip
         frame = int(rng.integers(len(source)))
         return source.landmarks[frame], source.z[frame]
 
     def other(self, clip: LatentClip) -> LatentClip | None:
         """The first of the other takes, None if there is none."""
-        return next(iter(self._others[clip.clip_id]), None)
+        return next(iter(_other_takes(clip, self._of_subject[clip.subject])), None)
 
 
 def _other_takes(clip: LatentClip, takes: Sequence[LatentClip]) -> list[LatentClip]:

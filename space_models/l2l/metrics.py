@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from space_models.dataset import by_subject
 from space_models.generators import LatentSpec
 from space_models.l2l.clips import LatentClip, Portraits, importance
 from space_models.l2l.inputs import geometry
@@ -32,7 +33,7 @@ class ClipError:
 
 def errors_of(predict: Predict, clips: Sequence[LatentClip], spec: LatentSpec) -> list[ClipError]:
     """Errors of a predictor on clips, under each condition that they allow."""
-    portraits, rows = Portraits(clips), []
+    portraits, rows = Portraits(by_subject(clips)), []
     weight, sd = importance(spec), np.array(spec.sd)
     for clip in clips:
         runs = [(TRACKED, clip.landmarks, clip.landmarks[0], clip.z[0])]

@@ -10,12 +10,14 @@ from torch import Tensor, nn
 
 from space_data.errors import SpaceError
 from space_data.params import L2LStage
+from space_models.dataset import by_subject
 from space_models.generators import LatentSpec
 from space_models.l2l.clips import LatentClip, Portraits, importance
 from space_models.l2l.inputs import geometry
 from space_models.l2l.metrics import means, model_errors
 from space_models.l2l.network import L2L
 from space_models.l2l.ridge import LEAST_SCALE, Ridge, Sums, fit_ridge
+from space_models.stream import VIDEO, ClipSource
 
 Array = NDArray[np.float32]
 
@@ -27,7 +29,7 @@ def fit_start(clips: Sequence[LatentClip], settings: L2LStage) -> tuple[Ridge, N
     would add their light and hair, which no landmark explains, to what the penalties are chosen by.
     """
     rng = np.random.default_rng([settings.seed, 1])
-    portraits, groups = Portraits(clips), defaultdict[str, list[Sums]](list)
+    portraits, groups = Portraits(by_subject(clips)), defaultdict[str, list[Sums]](list)
     for clip in clips:
         for _ in range(settings.ridge_portraits):
             landmarks, z = portraits.draw(clip, 0.0, rng)
@@ -46,21 +48,26 @@ class L2LTask:
 
     criterion = "val_latent_error_tracked"
 
-    def __init__(self, clips: Sequence[LatentClip], held_out: Sequence[LatentClip], settings: L2LStage, spec: LatentSpec) -> None:
-        self._clips = [clip for clip in clips if len(clip) >= settings.frames]
-        if not self._clips:
-            raise SpaceError(f"l2l: {len(clips)} training clips, none of {settings.frames} frames or more (lower l2l.frames?)")
-        self._portraits, self._settings, self._spec = Portraits(clips), settings, spec
+    def __init__(
+        self, source: ClipSource[LatentClip], held_out: Sequence[LatentClip], settings: L2LStage, spec: LatentSpec
+    ) -> None:
+        self._source, self._settings, self._spec = source, settings, spec
         self._importance = torch.from_numpy(importance(spec)).float()
         self.held_out = list(held_out)
 
     def batch(self, rng: np.random.Generator, draw: int) -> dict[str, Array]:
         """Arrays for `L2L.forward`, and ``wanted`` (B, T, D), the changes of z."""
-        rows = [self._window(self._clips[index], rng) for index in rng.integers(len(self._clips), size=self._settings.batch)]
+        block, settings = self._source.block(VIDEO, draw), self._settings
+        clips, portraits = [clip for clip in block.clips if len(clip) >= settings.frames], Portraits(block.of_subject)
+        if not clips:
+            raise SpaceError(f"l2l: {len(block.clips)} clips, none of {settings.frames} frames or more (lower l2l.frames?)")
+        rows = [self._window(clips[index], portraits, rng) for index in rng.integers(len(clips), size=settings.batch)]
         names = ("shape", "sound", "emotion", "wanted")
         return {name: np.stack(column).astype(np.float32) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
 
-    def _window(self, clip: LatentClip, rng: np.random.Generator) -> tuple[Array, Array, Array, Array]:
+    def _window(
+        self, clip: LatentClip, portraits: Portraits, rng: np.random.Generator
+    ) -> tuple[Array, Array, Array, Array]:
         settings = self._settings
         begin = int(rng.integers(len(clip) - settings.frames + 1))
         now = slice(begin, begin + settings.frames)
@@ -69,7 +76,7 @@ class L2LTask:
             landmarks, portrait, portrait_z = take.landmarks, take.portrait, take.portrait_z
         else:
             landmarks = clip.landmarks
-            portrait, portrait_z = self._portraits.draw(clip, settings.other_take_share, rng)
+            portrait, portrait_z = portraits.draw(clip, settings.other_take_share, rng)
         return geometry(landmarks[now], portrait), clip.sound[now], clip.emotion, clip.z[now] - portrait_z
 
     def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:

@@ -184,7 +184,7 @@ def speech_of(clip: TrackClip, encoder: str) -> NDArray[np.float32]:
         return features_to_frames(clip.log_mel)
     if clip.states is None:
         raise SpaceError(
-            f"{clip.clip.clip_id}: no states of {encoder} (set features.speech_encoder: {encoder}, run stage `speech`)"
+            f"{clip.clip_id}: no states of {encoder} (set features.speech_encoder: {encoder}, run stage `speech`)"
         )
     return clip.states.astype(np.float32)
 

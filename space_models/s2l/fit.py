@@ -47,10 +47,10 @@ def in_a_room(log_power: NDArray[np.float32], noise_below_peak_db: tuple[float, 
 
 def neutral_speech(clips: list[TrackClip], model: S2L) -> NDArray[np.float32]:
     """15 s of normalised neutral utterances (samples, C), one per subject in order of ids; of any where none is neutral."""
-    calm = [c for c in clips if c.clip.emotion[NEUTRAL_LABEL] > 0] or clips
-    one_each = {c.clip.subject: c for c in sorted(calm, key=lambda c: c.clip.clip_id, reverse=True)}
+    calm = [c for c in clips if c.emotion[NEUTRAL_LABEL] > 0] or clips
+    one_each = {c.clip.subject: c for c in sorted(calm, key=lambda c: c.clip_id, reverse=True)}
     pieces = []
-    for clip in sorted(one_each.values(), key=lambda c: c.clip.clip_id):
+    for clip in sorted(one_each.values(), key=lambda c: c.clip_id):
         speech = speech_of(clip, model.config.encoder).reshape(-1, model.config.speech_width)
         known = model.speech_input.start(model.speech_input.statistics_of(speech))
         pieces.append(model.speech_input.step(known, speech)[1])
@@ -63,7 +63,7 @@ def gaps_of(model: S2L, clips: list[TrackClip]) -> tuple[NDArray[np.float64], ND
     resting = resting_faces(clips)
     found: list[tuple[NDArray[np.floating], ...]] = []
     for clip in clips:
-        speech, emotion = speech_of(clip, model.config.encoder), clip.clip.emotion
+        speech, emotion = speech_of(clip, model.config.encoder), clip.emotion
         for portrait, worn in ((clip.normalised[0], emotion), (resting[clip.clip.subject], NEUTRAL)):
             gap = lm.lip_gap(predict(model, speech, portrait, emotion, worn, AS_AVERAGED))
             shown = model.learnt(np.tile(emotion, (len(clip), 1)))

@@ -33,7 +33,7 @@ class S2LTask:
 
     criterion = "lmd_mouth"
 
-    def __init__(self, model: S2L, source: ClipSource, held_out: list[TrackClip], settings: TaskSettings) -> None:
+    def __init__(self, model: S2L, source: ClipSource[TrackClip], held_out: list[TrackClip], settings: TaskSettings) -> None:
         self._source, self._settings = source, settings
         self._filmed_share = settings.filmed_share if len(source.kinds) == 2 else 1.0
         self.held_out = held_out
@@ -58,7 +58,7 @@ class S2LTask:
             row["speech"] = np.pad(row["speech"], ((0, longest - len(row["speech"])), (0, 0)))
         return {name: np.stack([row[name] for row in rows]) for name in rows[0]}
 
-    def _window(self, block: Block, clip: TrackClip, rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
+    def _window(self, block: Block[TrackClip], clip: TrackClip, rng: np.random.Generator) -> dict[str, NDArray[np.float32]]:
         n = self._settings.frames
         begin = int(rng.integers(0, max(1, len(clip) - n + 1)))
         points = clip.normalised[begin : begin + n]
@@ -72,7 +72,7 @@ class S2LTask:
             "length": np.int64(len(speech) * self._input.per_frame),  # type: ignore[dict-item]
             "begin": np.int64(begin * self._input.per_frame),  # type: ignore[dict-item]
             "face": face,
-            "emotion": clip.clip.emotion.astype(np.float32),
+            "emotion": clip.emotion.astype(np.float32),
             "target": np.pad(points - face, ((0, short), (0, 0), (0, 0))).astype(np.float32),
             "mask": np.pad(~clip.interpolated[begin : begin + n], (0, short)).astype(np.float32),
         }

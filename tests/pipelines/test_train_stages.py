@@ -4,6 +4,7 @@ import json
 import logging
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -15,13 +16,16 @@ from torch import nn
 
 from pipelines.layout import Layout
 from pipelines.stages import train_l2l, train_posegen, train_s2l
+from space_data import tables
 from space_data.errors import SpaceError
 from space_data.params import Params, load_params
 from space_data.schema import EMOTIONS, UNKNOWN, FeatureClip, FeatureFrame, emotion_vector
 from space_data.tables import by_clip, merge_shards, read_arrow, read_table, write_table
 from space_models.checkpoints import Card, save_model
+from space_models.dataset import TrackClip
 from space_models.generators.renderers import load_keypoint_renderer
 from space_models.l2l import load_l2l
+from space_models.l2l.clips import LatentClip
 from space_models.posegen.model import load_posegen
 from space_models.s2l.model import load_s2l
 
@@ -57,6 +61,30 @@ def test_l2l_learns_from_the_landmarks_of_s2l_too(tmp_path: Path, rng: np.random
     for condition in ("tracked", "on_s2l"):
         assert {f"latent_error_{condition}{system}" for system in ("", "_ridge", "_still")} <= set(figures)
     assert figures["latent_error_tracked"] < figures["latent_error_tracked_still"], "latents are linear in landmarks here"
+
+
+def test_l2l_streams_a_set_that_does_not_fit(tmp_path: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "ROW_GROUP_ROWS", 60)
+    layout = Layout.in_folder(tmp_path)
+    write_features(layout, {"train": EMOTIONS[:6], "val": EMOTIONS[:3], "test": EMOTIONS[:3]}, rng)
+    train_s2l.run(PARAMS.model_copy(update=S2L), layout)
+    made: list[list[str]] = []
+    make = train_l2l.Latents.__call__
+
+    def watched(self: train_l2l.Latents, clips: Sequence[TrackClip]) -> list[LatentClip]:
+        made.append([clip.clip_id for clip in clips])
+        return make(self, clips)
+
+    monkeypatch.setattr(train_l2l.Latents, "__call__", watched)
+    settings = PARAMS.l2l.model_copy(update=SMALL | {"s2l_share": 0.5, "steps": 12})
+    training = PARAMS.training.model_copy(update={"stream_groups": 2, "stream_draws": 2, "held_out_clips": 2})
+    train_l2l.run(PARAMS.model_copy(update={"l2l": settings, "training": training}), layout)
+    held_out, blocks = [ids for ids in made if "train" not in ids[0]], [ids for ids in made if "train" in ids[0]]
+    assert [len(ids) for ids in held_out] == [2, 2] and {len(ids) for ids in blocks} == {2}
+    assert len({clip_id for ids in blocks for clip_id in ids}) == 6
+    card = json.loads((layout.model(f"l2l/{GENERATOR}") / "card.json").read_text())
+    assert card["notes"].startswith("6 filmed clips") and card["held_out"] == "2 clips of split test"
+    assert card["metrics"]["latent_error_tracked"] < card["metrics"]["latent_error_tracked_still"]
 
 
 def test_latents_of_other_weights_are_not_driven(tmp_path: Path, rng: np.random.Generator) -> None:

@@ -12,6 +12,7 @@ from space_data.landmarks import INNER_LIP_PAIRS, MESH_TO_78, PoseTrack, templat
 from space_data.params import L2LStage, load_params
 from space_data.schema import UNKNOWN, emotion_vector
 from space_models.checkpoints import Card, save_model
+from space_models.dataset import by_subject
 from space_models.film import condition_of
 from space_models.generators import LatentSpec
 from space_models.l2l import L2L, MODEL, L2LConfig, load_l2l
@@ -20,6 +21,7 @@ from space_models.l2l.inputs import GEOMETRY, SOUND, geometry, in_crop
 from space_models.l2l.metrics import beats_ridge, evaluate, model_errors
 from space_models.l2l.ridge import Sums, fit_ridge
 from space_models.l2l.task import L2LTask, fit_start
+from space_models.stream import InMemory
 from space_models.trainer import Schedule, train
 
 STAGE = load_params(Path(__file__).resolve().parents[2] / "params.yaml").l2l
@@ -55,7 +57,7 @@ def trained(clips: list[LatentClip], settings: L2LStage, steps: int = 150, **cha
     model = L2L(replace(config(**changes)))
     start, scale = fit_start(clips, settings)
     model.set_start(start.weight, scale)
-    task = L2LTask(clips, clips[:1], settings, SPEC)
+    task = L2LTask(InMemory(clips), clips[:1], settings, SPEC)
     train(MODEL, model, task, Schedule(steps, 1e-2, 0.0, 0.2, 1.0, steps, 0), settings={}, data_hash="")
     return model
 
@@ -173,7 +175,7 @@ def test_unlabelled_clips_make_null_not_neutral(rng: np.random.Generator) -> Non
     assert not condition_of(known, model.config.unlabelled).any()
     assert condition_of(unknown, model.config.unlabelled)[0].tolist() == [0.0] * 9 + [1.0]
     clips = people(rng, 4, ("neutral", UNKNOWN))
-    task = L2LTask(clips, clips[:1], SMALL, SPEC)
+    task = L2LTask(InMemory(clips), clips[:1], SMALL, SPEC)
     result = train(MODEL, model, task, Schedule(2, 1e-2, 0.0, 0.2, 1.0, 2, 0), settings={}, data_hash="")
     assert all(np.isfinite(list(row.values())).all() for row in result.curves)
 
@@ -181,7 +183,7 @@ def test_unlabelled_clips_make_null_not_neutral(rng: np.random.Generator) -> Non
 def test_portraits_come_from_another_emotion_where_there_is_one(rng: np.random.Generator) -> None:
     clips = [speaking(rng, "1", take, emotion) for take, emotion in enumerate(("neutral", "neutral", "happy"))]
     clips.append(speaking(rng, "2"))
-    portraits = Portraits(clips)
+    portraits = Portraits(by_subject(clips))
     assert [portraits.draw(clips[0], 1.0, rng)[1][2] for _ in range(20)] == pytest.approx([0.4] * 20)
     assert portraits.other(clips[3]) is None
     landmarks, z = portraits.draw(clips[3], 1.0, rng)
@@ -201,7 +203,7 @@ def test_ablations_do_not_see_what_is_switched_off(rng: np.random.Generator, aud
 def test_s2ls_landmarks_are_learnt_from_and_judged_on(rng: np.random.Generator) -> None:
     clips = people(rng, 3)
     dull = [replace(c, takes=(S2LTake(np.repeat(c.landmarks[:1], 60, 0), c.landmarks[0], c.z[0]),)) for c in clips]
-    task = L2LTask(dull, [], SMALL.model_copy(update={"s2l_share": 0.99}), SPEC)
+    task = L2LTask(InMemory(dull), [], SMALL.model_copy(update={"s2l_share": 0.99}), SPEC)
     assert not task.batch(np.random.default_rng(0), 0)["shape"].all(axis=(1, 2)).any(), "S2L's takes here never move"
     rows = model_errors(L2L(config()).eval(), dull)
     assert {row.condition for row in rows} == {"tracked", "on_s2l"}
@@ -221,7 +223,7 @@ class Elsewhere(L2L):
 
 def test_validation_runs_where_the_model_is(rng: np.random.Generator) -> None:
     clips = people(rng, 2)
-    figures = L2LTask(clips, clips, SMALL, SPEC).validate(Elsewhere(config()).to("meta"), clips[0])
+    figures = L2LTask(InMemory(clips), clips, SMALL, SPEC).validate(Elsewhere(config()).to("meta"), clips[0])
     assert np.isfinite(list(figures.values())).all()
 
 
@@ -230,7 +232,7 @@ def test_bad_inputs_are_named(rng: np.random.Generator) -> None:
     with pytest.raises(SpaceError, match="both false"):
         L2L(config(use_audio=False, use_landmarks=False))
     with pytest.raises(SpaceError, match="none of 500 frames"):
-        L2LTask([clip], [], SMALL.model_copy(update={"frames": 500}), SPEC)
+        L2LTask(InMemory([clip]), [], SMALL.model_copy(update={"frames": 500}), SPEC).batch(rng, 0)
     with pytest.raises(SpaceError, match="60 frames of landmarks"):
         drive(L2L(config()), clip, sound=clip.sound[:5])
     with pytest.raises(SpaceError, match="2 numbers of weight, need 3"):

@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +15,10 @@ from space_data.errors import SpaceError
 from space_data.schema import FeatureClip, emotion_vector
 from space_data.tables import read_table, write_table
 from space_models import stream as streams
-from space_models.dataset import Features
+from space_models.dataset import Features, TrackClip
 from space_models.s2l.model import S2L
 from space_models.s2l.task import S2LTask
-from space_models.stream import BlockPlan, ClipStream, InMemory
+from space_models.stream import BlockPlan, ClipStream, InMemory, as_read
 
 PLAN = BlockPlan(groups=8, draws=16, micro_batches=4, seed=5)
 
@@ -28,11 +29,11 @@ def layout(tmp_path: Path) -> Layout:
 
 
 def opened(layout: Layout, plan: BlockPlan = PLAN) -> ClipStream:
-    return ClipStream(layout.feature_split("train"), layout.feature_clips, plan)
+    return ClipStream(layout.feature_split("train"), layout.feature_clips, plan, as_read)
 
 
 def ids(stream: ClipStream, draw: int, kind: str = "video") -> list[str]:
-    return [clip.clip.clip_id for clip in stream.block(kind, draw).clips]
+    return [clip.clip_id for clip in stream.block(kind, draw).clips]
 
 
 def test_a_small_set_is_one_block_and_equals_the_set_in_memory(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -44,12 +45,31 @@ def test_a_small_set_is_one_block_and_equals_the_set_in_memory(layout: Layout, m
     for kind in stream.kinds:
         for draw in (0, 3, 1000):
             ours, theirs = stream.block(kind, draw), memory.block(kind, draw)
-            assert ours.clips and [c.clip.clip_id for c in ours.clips] == [c.clip.clip_id for c in theirs.clips]
+            assert ours.clips and [c.clip_id for c in ours.clips] == [c.clip_id for c in theirs.clips]
             for a, b in zip(ours.clips, theirs.clips, strict=True):
                 for name in ("normalised", "pose", "log_mel", "interpolated", "speaking"):
                     assert np.array_equal(getattr(a, name), getattr(b, name)), name
             assert list(ours.of_subject) == list(theirs.of_subject)
     assert len(stream.sample()) == len(stream) == 12 and stream.n_frames == sum(len(c) for c in everything.clips)
+
+
+def test_one_kind_alone_is_read_and_made_into_what_is_learnt_from(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_clips(layout, monkeypatch, 24, 24)
+    made: list[str] = []
+
+    def make(clips: Sequence[TrackClip]) -> list[TrackClip]:
+        made.extend(clip.clip_id for clip in clips)
+        return [clip for clip in clips if not clip.clip_id.endswith("3")]
+
+    plan = dataclasses.replace(PLAN, groups=2, micro_batches=1)
+    frames = layout.feature_split("train")
+    stream = ClipStream(frames, layout.feature_clips, plan, make, ("video",))
+    assert stream.kinds == ("video",) and len(stream) == len(stream.emotions) == 24 and not stream.is_whole
+    seen = {clip.clip_id for draw in range(0, 16 * 40, 16) for clip in stream.block("video", draw).clips}
+    assert {clip_id for clip_id in made if not clip_id.endswith("3")} == seen and all("/video/" in clip_id for clip_id in made)
+    assert len(seen) > 12 and not any(clip_id.endswith("3") for clip_id in seen)
+    whole = ClipStream(frames, layout.feature_clips, dataclasses.replace(plan, groups=99), make, ("video",))
+    assert whole.is_whole and len(whole.sample()) == 24 - 3
 
 
 def test_s2l_draws_equal_batches_from_a_stream_of_one_block_and_from_memory(
@@ -111,7 +131,7 @@ def test_no_more_than_two_blocks_are_in_memory(layout: Layout, monkeypatch: pyte
     for draw in range(100):
         for kind in stream.kinds:
             held = stream.block(kind, draw)
-            assert {clip.clip.kind for clip in held.clips} == {kind}
+            assert {clip.kind for clip in held.clips} == {kind}
         clips = [len(each.result().clips) for each in stream._read.values()]
         most = max(most, sum(clips))
     assert most <= 2 * PLAN.groups * 5  # of at least 30 frames, in groups of 150

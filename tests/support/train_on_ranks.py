@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from pipelines.layout import Layout
 from space_data.params import load_params
 from space_models.devices import launch
-from space_models.stream import BlockPlan, ClipStream
+from space_models.stream import BlockPlan, ClipStream, as_read
 from space_models.trainer import Schedule, train
 
 SCHEDULE = Schedule(
@@ -43,7 +43,7 @@ class ClipNumbers:
         clips = self._stream.block("video", draw).clips
         chosen = [clips[i] for i in rng.integers(len(clips), size=4)]
         with threading.Lock(), self._log.open("a") as file:
-            file.write(json.dumps([draw, [clip.clip.clip_id for clip in chosen]]) + "\n")
+            file.write(json.dumps([draw, [clip.clip_id for clip in chosen]]) + "\n")
         return {
             "sound": np.stack([clip.log_mel[0] for clip in chosen]) / 100,
             "wanted": np.float32([[clip.normalised[0, 0, 0] / 100] for clip in chosen]),
@@ -71,7 +71,7 @@ def learn(folder: Path, run: str, kill_at: int | None = None) -> None:
     """Train, and leave ``<run>-<rank>.json``."""
     fabric = launch("cpu", 1, "32-true")
     rank, layout = fabric.global_rank, Layout.in_folder(folder)
-    stream = ClipStream(layout.feature_split("train"), layout.feature_clips, PLAN)
+    stream = ClipStream(layout.feature_split("train"), layout.feature_clips, PLAN, as_read)
     model, task = net(), ClipNumbers(stream, folder / f"{run}-{rank}.log", kill_at)
     result = train(
         "numbers", model, task, SCHEDULE, settings={}, data_hash=stream.data_hash, fabric=fabric,

@@ -241,7 +241,7 @@ def test_a_tiny_one_goes_through_latents_training_animate_and_the_benchmark(
     models = Models(layout.models.local(), params)
     assert models.content(NAME)
     monkeypatch.setattr(ours, "load_motion_models", lambda *_: None)
-    monkeypatch.setattr(ours, "make_motion", lambda *_: motion)
+    monkeypatch.setattr(ours, "make_motion", lambda *_, **_settings: motion)
     monkeypatch.setattr(ours, "portrait_of_crop", lambda *_: face)
     speech = rng.normal(0, 0.1, 5 * 640).astype(np.float32)
     clip = Assignment("d0", face.rgb, speech, emotion_vector("happy", 0.5), 5, 1, None, tmp_path / "none.mp4")

@@ -1,0 +1,161 @@
+"""What a viewer sees of S2L: held-out people of the corpus, rendered, followed by the landmark tracker again, per person.
+
+    python -m benchmarks.s2l_video [--data data] [--models models] [--renderer warp] [--pose still] [--clips 0]
+
+Every clip of split ``test`` is spoken by two photos: its own first frame, and the frame of that person nearest to the resting
+face. Rows: S2L; S2L with another clip's sound; the face of the photo held still. All three are drawn by the same renderer with
+the same head motion (``still``, ``generated`` by PoseGen, or the one ``recorded`` in the clip), without blinks and glances, and
+compared with the recording's landmarks.
+
+The head motion matters: the tracker reads a turned face a little differently, so that a distance also has in it how alike two
+heads are turned. Figures of different ``--pose`` cannot be compared, those of one can. Intervals: paired bootstrap over people.
+"""
+
+import argparse
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
+
+from pipelines.layout import Layout
+from pipelines.stages.align import aligned_clips
+from space_data.features import face_track
+from space_data.landmarks import PoseTrack
+from space_data.media.sound import decode_audio
+from space_data.media.video import decode_video
+from space_data.params import Params, load_params
+from space_data.progress import track
+from space_data.schema import AlignedClip
+from space_data.store import Place
+from space_data.timebase import fit_samples
+from space_models.animate import Motion, MotionModels, load_motion_models, make_motion, render, speech_features
+from space_models.dataset import Features, TrackClip, by_subject, resting_faces, spread
+from space_models.film import NEUTRAL
+from space_models.generators import DEFAULT_RENDERER
+from space_models.portrait import Portrait, portrait_of_crop
+from space_models.posegen.pose import apply_pose, relative_pose
+from space_models.s2l.metrics import LipFigures
+
+BOOTSTRAP_DRAWS, SEED = 10_000, 1
+MOST_CLIPS = 10_000
+POSES = ("still", "generated", "recorded")
+S2L, OTHER_SOUND, STILL = SYSTEMS = ("S2L", "S2L, another's sound", "still face")
+COLUMNS = {
+    "lmd_mouth": "LMD", "lvd_mouth": "LVD", "lip_gap_r": "gap r", "lip_velocity_r": "velocity r",
+    "lip_gap_sd_ratio": "s.d. ratio", "closed_share": "closed", "closed_share_measured": "in truth", "closure_f1": "F1",
+}  # fmt: skip
+DISTANCES = ("lmd_mouth", "lvd_mouth")
+
+
+@dataclass(frozen=True)
+class Photo:
+    """A portrait of a clip's person and the emotion (9,) that it is said to show."""
+
+    portrait: Portrait
+    emotion: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Videos:
+    """The finished run's aligned clips by id."""
+
+    clips: dict[str, AlignedClip]
+
+    def picture(self, clip_id: str, frame: int) -> NDArray[np.uint8]:
+        """One frame (512, 512, 3)."""
+        frames = decode_video(Path(self.clips[clip_id].video))
+        return next(each.rgb for index, each in enumerate(frames) if index == frame)
+
+    def sound(self, clip: TrackClip) -> NDArray[np.float32]:
+        """16 kHz, (640 T,)."""
+        return fit_samples(decode_audio(Path(self.clips[clip.clip_id].audio)), len(clip))
+
+
+def photos(clips: Sequence[TrackClip], videos: Videos) -> Iterator[tuple[str, TrackClip, Photo]]:
+    """Which portrait, the clip, and the portrait: a resting one is taken from whichever of the person's clips shows it."""
+    resting = resting_faces(clips)
+    for subject, own in by_subject(clips).items():
+        off = [np.abs(c.normalised - resting[subject]).mean(axis=(1, 2)) for c in own]
+        nearest = min(range(len(own)), key=lambda i: off[i].min())
+        rest = Photo(portrait_of_crop(videos.picture(own[nearest].clip.clip_id, int(off[nearest].argmin()))), NEUTRAL)
+        for clip in own:
+            first = portrait_of_crop(videos.picture(clip.clip_id, 0))
+            yield "first frame", clip, Photo(first, clip.emotion)
+            yield "resting face", clip, rest
+
+
+def motions(
+    models: MotionModels, clip: TrackClip, photo: Photo, sounds: dict[str, NDArray[np.float32]], params: Params, pose: str
+) -> dict[str, Motion]:
+    """By system, the landmarks to be drawn, with the same head motion."""
+    taste = params.animate.model_copy(update={"blinks_per_min": 0.0, "at_camera_share": 1.0})
+    mode = "still" if pose == "recorded" else pose
+    made = {
+        system: make_motion(
+            models, photo.portrait, speech_features(sound), clip.emotion, SEED, taste, params.warp, mode, photo.emotion
+        )
+        for system, sound in sounds.items()
+    }
+    head = made[S2L].pose
+    if pose == "recorded":
+        offsets = relative_pose(PoseTrack.from_array(clip.pose))
+        head = apply_pose(offsets - offsets[:1], photo.portrait.pose)
+    faces = {system: motion.normalised for system, motion in made.items()}
+    faces[STILL] = np.repeat(photo.portrait.normalised[None], len(clip), 0)
+    return {system: Motion(face, head) for system, face in faces.items()}
+
+
+def people_below(ours: LipFigures, still: LipFigures, people: Sequence[str], metric: str) -> str:
+    """How much smaller our mean distance is than the still face's, with the bootstrap's 95 % interval over people."""
+    names = sorted(set(people))
+    a, b = (np.array([np.sum(np.array(f.rows[metric])[np.array(people) == name]) for name in names]) for f in (ours, still))
+    drawn = np.random.default_rng(SEED).integers(0, len(names), (BOOTSTRAP_DRAWS, len(names)))
+    low, high = np.percentile(1 - a[drawn].sum(axis=1) / b[drawn].sum(axis=1), [2.5, 97.5])
+    return f"{1 - a.sum() / b.sum():.1%} [{low:.1%}, {high:.1%}]"
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
+    parser.add_argument("--data", type=Path, default=Path("data"))
+    parser.add_argument("--models", type=Path, default=Path("models"))
+    parser.add_argument("--renderer", default=DEFAULT_RENDERER)
+    parser.add_argument("--pose", choices=POSES, default=POSES[0])
+    parser.add_argument("--clips", type=int, default=0, help="at most so many, spread over people; 0: all")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of params.yaml")
+    arguments = parser.parse_args()
+    params, layout = load_params(None, arguments.set), Layout(data=Place.of(arguments.data))
+    models = load_motion_models(arguments.models, params)
+    clips = Features.read_filmed(layout.feature_frames, layout.feature_clips, ["test"], MOST_CLIPS).of_split("test")
+    clips = spread(clips, arguments.clips or len(clips))
+    videos = Videos({clip.clip_id: clip for clip in aligned_clips(layout)})
+    others = {c.clip_id: clips[i - 1] for i, c in enumerate(clips)}
+    figures: dict[tuple[str, str, str], LipFigures] = {}
+    people: dict[str, list[str]] = {}
+    for which, clip, photo in track(photos(clips, videos), "videos", 2 * len(clips)):
+        other = videos.sound(others[clip.clip_id])
+        sounds = {S2L: videos.sound(clip)}
+        sounds[OTHER_SOUND] = np.resize(other, len(sounds[S2L]))
+        made = motions(models, clip, photo, sounds, params, arguments.pose)
+        for system, motion in made.items():
+            speech = speech_features(sounds.get(system, sounds[S2L]))
+            frames = render(arguments.renderer, photo.portrait, motion, speech, clip.emotion, params, arguments.models)
+            for shown, points in (("landmarks", motion.normalised), ("video", face_track(frames).normalised)):
+                figures.setdefault((which, system, shown), LipFigures()).add(points, clip.normalised, clip.speaking)
+        people.setdefault(which, []).append(clip.subject)
+    table = Table("portrait", "row", "on", *COLUMNS.values())
+    for (which, system, shown), own in sorted(figures.items(), key=lambda item: (item[0][0], item[0][2])):
+        summary = own.summary()
+        table.add_row(which, system, shown, *(f"{summary[k]:.{4 if k in DISTANCES else 3}f}" for k in COLUMNS))
+        if system == S2L:
+            still = figures[which, STILL, shown]
+            table.add_row(which, "below still", shown, *(people_below(own, still, people[which], metric) for metric in DISTANCES))
+    Console(width=170).print(table)
+
+
+if __name__ == "__main__":
+    main()
