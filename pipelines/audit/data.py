@@ -199,11 +199,12 @@ def joined(parts: Iterable[tuple[pa.Table, pa.Table]]) -> tuple[Evidence, pa.Tab
 def _sorted(tables: list[pa.Table], order: pa.Array) -> pa.Table:
     """The rows of all tables in that order, each column in one piece. ``tables`` is emptied, column by column."""
     whole, made = pa.concat_tables(tables), {}
+    schema = whole.schema
     tables.clear()
     for name in whole.column_names:
         made[name] = whole.column(name).combine_chunks().take(order)
         whole = whole.drop_columns(name)
-    return pa.table(made)
+    return pa.table(made, schema=schema)
 
 
 def _decided(layout: Layout) -> Mask:
