@@ -5,15 +5,12 @@ fails while it starts, as after a second task manager was lost, leaves its worke
 worker looks into the store for the note that the driver puts there before it sends the job, and that goes when the run is over.
 """
 
-import logging
 import os
 import sys
 import threading
 import time
 
 from space_data.store import Place
-
-logger = logging.getLogger(__name__)
 
 WORKER_PROGRAM = "apache_beam.runners.worker.sdk_worker_main"
 """What Beam's launcher starts, a process for each environment of a job. Other workers are threads of one that has more to do."""
@@ -52,7 +49,8 @@ def _watch(look_s: float) -> None:
         with _lock:
             notes = list(_runs.values())
         gone = 0 if any(is_there(note) for note in notes) else gone + 1
-    logger.info("the run is over: this worker ends")
+    sys.stderr.write("the run is over, and this worker was forgotten: it ends\n")  # Beam's way to the log is closed
+    sys.stderr.flush()
     os._exit(0)  # no other thread has anything to do; Beam's wait for an engine that does not know them any more
 
 
