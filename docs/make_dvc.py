@@ -128,6 +128,12 @@ DVC = {
         tuple(f"{folder}/metrics.json" for folder in L2L),
         tuple(Plot(f"{folder}/curves.csv", "step", "loss") for folder in L2L),
     ),
+    "emotion": DvcStage(
+        "how much of each emotion shows, on landmarks and rendered",
+        ("data/features", "data/align", "models/s2l", "models/posegen"),
+        ("emotion", "animate", "warp", "evaluate.bootstrap_draws", "evaluate.seed", "features.weights"),
+        ("data/emotion",), ("reports/emotion/metrics.json",),
+    ),
     "synthesize": DvcStage(
         "every system renders the test clips",
         ("data/align", "models/s2l", "models/posegen", *WEIGHTS_OF_GENERATORS, *L2L),
@@ -139,7 +145,8 @@ DVC = {
     ),
     "report": DvcStage(
         "the benchmark page",
-        ("data/evaluate", "data/synthesize", "models/s2l", "models/posegen", *L2L), ("report", "evaluate", "data"),
+        ("data/evaluate", "data/emotion", "data/synthesize", "models/s2l", "models/posegen", *L2L),
+        ("report", "evaluate", "data"),
         ("reports/benchmark/index.html", "reports/benchmark/media"),
     ),
 }

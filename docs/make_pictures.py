@@ -1,4 +1,4 @@
-"""Draws the pictures of `docs/img`: `python -m docs.make_pictures`, after `dvc repro` (one of them shows the default corpus).
+"""Draws the pictures of `docs/img`: `python -m docs.make_pictures`, after `dvc repro` (two of them show the default corpus).
 
 They show the public-domain portrait that scikit-image ships and the default corpus, nobody else. `animated` and `landmarks` need
 no pipeline run; names after the command draw only these: `python -m docs.make_pictures animated`.
@@ -17,14 +17,15 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from skimage.data import astronaut
 
+from pipelines.layout import Layout
 from space_data import landmarks as lm
 from space_data.facemesh import mesh_of_image
 from space_data.media.container import RgbImage
 from space_data.media.encode import write_wav
-from space_data.media.images import write_image
+from space_data.media.images import read_image, write_image
 from space_data.media.video import decode_video
 from space_data.params import load_params
-from space_data.schema import TrackFrame
+from space_data.schema import EMOTIONS, TrackFrame
 from space_data.synthetic.espeak import Voice, speak
 from space_data.tables import read_table
 from space_data.timebase import frame_centre_s
@@ -159,7 +160,23 @@ def corpus_picture() -> None:
     write_image(HERE / "corpus.jpg", np.concatenate([np.concatenate(tiles[i : i + 6], 1) for i in (0, 6)]))
 
 
-PICTURES = {"landmarks": landmarks_picture, "animated": animated_picture, "corpus": corpus_picture}
+def emotion_picture() -> None:
+    """The strips of stage ``emotion``, two emotions side by side: one person, one moment, rising intensity."""
+    strips = {path.stem.partition("-")[2]: read_image(path) for path in sorted(Layout().emotion_strips.glob("*.jpg"))}
+    rising = {name: strip for name, strip in strips.items() if name in EMOTIONS}
+    figure, axes = plt.subplots(-(-len(rising) // 2), 2, figsize=(13, 6.1), dpi=100, facecolor="white")
+    for axis in axes.ravel():
+        axis.axis("off")
+    for axis, (name, strip) in zip(axes.T.ravel(), rising.items(), strict=False):
+        axis.imshow(strip)
+        axis.set_title(name, fontsize=11, pad=3)
+    figure.subplots_adjust(left=0.005, right=0.995, top=0.955, bottom=0.005, wspace=0.02, hspace=0.16)
+    figure.savefig(HERE / "emotion.jpg", pil_kwargs={"quality": 84})
+
+
+PICTURES = {
+    "landmarks": landmarks_picture, "animated": animated_picture, "corpus": corpus_picture, "emotion": emotion_picture,
+}  # fmt: skip
 
 if __name__ == "__main__":
     HERE.mkdir(exist_ok=True)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from evaluation.ablations import Row
 from evaluation.aggregate import by_column
+from evaluation.emotion_figures import EmotionReport
 from evaluation.metrics import Metric
 from evaluation.systems import ENTRIES, Entry
 from space_data.schema import Aggregate, Score, SynthesizedClip, TraceFrame
@@ -20,7 +21,8 @@ class BenchmarkData:
 
     `meant_gaps` holds the lip openings (T,) that a system predicted, by (system, clip); `videos` and `posters` addresses of a
     sample video and of a still of it; `sheets` and `mouths` strips of frames by clip, each as (system's title, address);
-    `curves` the training curves by model, a column of numbers per name; `ablations` of L2L by generator, where they were made.
+    `curves` the training curves by model, a column of numbers per name; `ablations` of L2L by generator, where they were made;
+    `emotion` how much of each emotion shows, `emotion_strips` (name, address) of faces at rising intensity.
     """
 
     clips: Sequence[SynthesizedClip]
@@ -40,6 +42,8 @@ class BenchmarkData:
     stages: Sequence[Mapping[str, object]] = ()
     absences: Sequence[str] = ()
     ablations: Mapping[str, Sequence[Row]] = field(default_factory=dict)
+    emotion: EmotionReport | None = None
+    emotion_strips: Sequence[tuple[str, str]] = ()
 
     @cached_property
     def systems(self) -> list[Entry]:

@@ -5,6 +5,7 @@ from evaluation.ablations import ablation_table
 from evaluation.blocks import Figures, Gallery, Media, MediaGrid, MediaRow, Note, Stat, Strips, Tone
 from evaluation.html import Page, Provenance
 from evaluation.report_data import BenchmarkData
+from evaluation.report_emotion import emotion_blocks
 from evaluation.report_plots import against, lip_traces, strips, training_curves
 from evaluation.report_tables import (
     HEADLINE,
@@ -42,6 +43,12 @@ def benchmark_page(data: BenchmarkData, settings: Report, provenance: Provenance
     _side_by_side(page, data, samples)
     _lips(page, data, samples)
     _clips(page, data, settings)
+    if data.emotion:
+        said = (
+            "Test identities say a neutral clip's words with each emotion; the head is still, all but the emotion is the same. "
+            "Response 1 is as strong as the training people's mean face of that emotion, 0 a neutral face (docs/emotion.md)."
+        )
+        page.section("Emotion", said).add(*emotion_blocks(data.emotion, data.emotion_strips))
     if data.ablations:
         said = "What Landmarks2Latents owes to each of its inputs (`python -m benchmarks.l2l_ablations`)."
         page.section("Ablations", said).add(*(ablation_table(name, rows) for name, rows in data.ablations.items()))

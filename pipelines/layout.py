@@ -197,6 +197,21 @@ class Layout:
         return self.stage("evaluate") / "traces.parquet"
 
     @property
+    def emotion_report(self) -> Path:
+        """``EmotionReport`` as JSON: how much of each emotion shows (emotion)."""
+        return self.stage("emotion").local() / "report.json"
+
+    @property
+    def emotion_strips(self) -> Path:
+        """Folder of the strips of faces, a picture per emotion (emotion)."""
+        return self.stage("emotion").local() / "strips"
+
+    @property
+    def emotion_metrics(self) -> Path:
+        """The figures of all emotions for ``dvc metrics`` (emotion)."""
+        return self.reports.local() / "emotion" / "metrics.json"
+
+    @property
     def benchmark(self) -> Path:
         """Folder of the benchmark: ``metrics.json`` and ``plots/`` (evaluate), ``index.html`` and ``media/`` (report)."""
         return self.reports.local() / "benchmark"

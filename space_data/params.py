@@ -23,6 +23,7 @@ from pydantic import (
     ValidationError,
     create_model,
     field_serializer,
+    field_validator,
     model_validator,
 )  # fmt: skip
 
@@ -480,6 +481,26 @@ class Evaluate(Section):
     seed: int
 
 
+class EmotionStage(Section):
+    """How emotions are measured on our own output."""
+
+    people: Count
+    filmed_people: Annotated[int, Field(ge=0)]
+    speech_s: Annotated[float, Field(ge=1.0)]
+    filmed_s: Annotated[float, Field(ge=1.0)]
+    intensities: Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=1)]
+    mixtures: list[str]
+    filmed_every_frames: Count
+    seed: int
+
+    @field_validator("intensities")
+    @classmethod
+    def _rising(cls, value: list[float]) -> list[float]:
+        if any(a >= b for a, b in zip(value, value[1:], strict=False)) or value[-1] != 1:
+            raise ValueError(f"{value}, need rising intensities up to 1")
+        return value
+
+
 class Report(Section):
     """What the benchmark page shows."""
 
@@ -511,6 +532,7 @@ class Params(Section):
     l2l: L2LStage
     synthesize: Synthesize
     evaluate: Evaluate
+    emotion: EmotionStage
     report: Report
 
 

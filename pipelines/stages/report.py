@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.ablations import read_rows
+from evaluation.emotion_figures import read_report
 from evaluation.frame_features import DctColour, Inception
 from evaluation.html import provenance, thumbnail
 from evaluation.metrics import Metric, frechet_metric
@@ -29,6 +30,7 @@ from space_data.crop import CropBox
 from space_data.errors import SpaceError
 from space_data.files import make_folder
 from space_data.landmarks import lip_gap
+from space_data.media.images import read_image
 from space_data.media.video import decode_video
 from space_data.params import Evaluate, Params
 from space_data.schema import KEPT, Aggregate, Score, SynthesizedClip, SynthesizedFrame, TraceFrame
@@ -85,6 +87,8 @@ def gather(params: Params, layout: Layout) -> BenchmarkData:
         curves=training_curves(layout),
         stages=stage_facts(layout),
         absences=absences(params.evaluate),
+        emotion=read_report(layout.emotion_report) if layout.emotion_report.is_file() else None,
+        emotion_strips=emotion_strips(layout.emotion_strips),
         ablations={path.stem: read_rows(path) for path in sorted(layout.l2l_ablations.glob("*.json"))},
     )
 
@@ -193,6 +197,15 @@ def busiest(gap: NDArray[np.float64], frames: int) -> int:
     starts = range(max(1, len(gap) - frames + 1))
     spread = [float(np.nan_to_num(gap[s : s + frames]).std()) if len(gap) else 0.0 for s in starts]
     return int(np.argmax(spread))
+
+
+def emotion_strips(folder: Path) -> list[tuple[str, str]]:
+    """(name, address) of each strip of faces, in the order of their files: ``<number>-<name>.jpg``."""
+    found = []
+    for path in sorted(folder.glob("*.jpg")):
+        picture = read_image(path)
+        found.append((path.stem.partition("-")[2], thumbnail(picture, picture.shape[1])))
+    return found
 
 
 def training_curves(layout: Layout) -> dict[str, dict[str, list[float | None]]]:

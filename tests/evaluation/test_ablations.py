@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.ablations import BETTER, UNCLEAR, WORSE, ablation_table, read_rows, rows_of, write_rows
+from evaluation.ablations import BETTER, UNCLEAR, WORSE, ablation_table, over_seeds, read_rows, rows_of, seed_range, write_rows
 from space_models.l2l.metrics import TRACKED, ClipError
 
 
@@ -17,10 +17,10 @@ FULL_ERRORS = (0.5, 0.6, 0.4, 0.5, 0.6, 0.5)
 
 def test_verdicts_follow_the_paired_interval(tmp_path: Path) -> None:
     found = {
-        "full": errors(*FULL_ERRORS),
-        "no audio": errors(*(value + 0.1 for value in FULL_ERRORS)),
-        "no emotion": errors(*(value - 0.1 for value in FULL_ERRORS)),
-        "no landmarks": errors(0.6, 0.7, 0.3, 0.4, 0.7, 0.4),  # one person worse, one better, one both
+        "full": [errors(*FULL_ERRORS)],
+        "no audio": [errors(*(value + 0.1 for value in FULL_ERRORS))],
+        "no emotion": [errors(*(value - 0.1 for value in FULL_ERRORS))],
+        "no landmarks": [errors(0.6, 0.7, 0.3, 0.4, 0.7, 0.4)],  # one person worse, one better, one both
     }
     rows = rows_of(found, 2000, 1)
     assert [row.verdict for row in rows] == ["", WORSE, BETTER, UNCLEAR]
@@ -30,4 +30,12 @@ def test_verdicts_follow_the_paired_interval(tmp_path: Path) -> None:
     write_rows(tmp_path / "a.json", rows, "test")
     assert read_rows(tmp_path / "a.json") == rows
     table = ablation_table("a", rows)
-    assert len(table.rows) == 4 and table.rows[1][3] == "+0.100 [+0.100, +0.100]"
+    assert len(table.rows) == 4 and table.rows[1][4] == "+0.100 [+0.100, +0.100]"
+
+
+def test_seeds_are_averaged_clip_by_clip_and_their_range_is_shown() -> None:
+    two = [errors(0.4, 0.6), errors(0.6, 0.8)]
+    assert [e.error for e in over_seeds(two)] == pytest.approx([0.5, 0.7])
+    full, other = rows_of({"full": two, "no audio": [errors(0.5, 0.7), errors(0.5, 0.7)]}, 100, 1)
+    assert full.seed_errors == pytest.approx([0.5, 0.7]) and seed_range(full) == "0.500-0.700" and seed_range(other) == ""
+    assert other.difference == pytest.approx(0.0, abs=1e-12)

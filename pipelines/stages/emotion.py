@@ -1,0 +1,195 @@
+"""How much of each emotion shows: test identities say neutral words with each, on landmarks and rendered (docs/emotion.md)."""
+
+import json
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluation.emotion_figures import emotion_report, metrics_tree, write_report
+from evaluation.emotion_response import RECORDED, Run, corpus_directions
+from evaluation.emotion_runs import Measured, Person, measure_person, strip_names
+from evaluation.ours import Models
+from pipelines.job.clock import stage_clock
+from pipelines.job.ledger import ledger_rows, write_ledger
+from pipelines.job.run import run_units
+from pipelines.job.unit import Unit, content_hash
+from pipelines.layout import Layout
+from pipelines.stages.align import aligned_clips
+from space_data.files import atomic_file, make_folder
+from space_data.landmarks import IBUG68, PoseTrack, lip_gap
+from space_data.media.container import MediaError
+from space_data.media.images import read_image, write_image
+from space_data.media.sound import decode_audio
+from space_data.media.video import decode_video
+from space_data.params import EmotionStage, Params
+from space_data.schema import KEPT, AlignedClip, emotion_known
+from space_data.timebase import fit_samples, frames_in
+from space_models.animate import load_motion_models, speech_features
+from space_models.dataset import Features, TrackClip
+from space_models.film import NEUTRAL_LABEL
+from space_models.generators import DEFAULT_RENDERER
+from space_models.portrait import portrait_of_crop
+from space_models.retarget import neutral_of
+from space_models.s2l.metrics import Closures
+
+logger = logging.getLogger(__name__)
+
+STAGE = "emotion"
+TEST = "test"
+RUNS_FILE = "runs.json"
+CALM_PART = 10
+UNFILMED_S, FILMED_S = 5.0, 25.0
+"""About what a person costs."""
+
+Array = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class EmotionUnit:
+    """One person's neutral clip, the frame at rest that is the portrait, and what its recording does."""
+
+    clip: AlignedClip
+    portrait_frame: int
+    recorded_gap: Array
+    speaking: NDArray[np.bool_]
+    directions: Array
+    filmed: bool
+    models: Models
+
+
+def run(params: Params, layout: Layout) -> None:
+    """The stage: features, aligned test clips and trained models -> ``data/emotion``, ``reports/emotion/metrics.json``."""
+    with stage_clock(layout, STAGE) as clock:
+        clips = Features.read(layout.feature_frames, layout.feature_clips).clips
+        directions = directions_of([clip for clip in clips if clip.clip.split == "train"])
+        units = [] if directions is None else units_of(clips, directions, params, layout)
+        if not units:
+            logger.warning("%s: no labelled training clips, or no neutral one of a test identity: nothing is measured", STAGE)
+        outcomes = run_units(STAGE, units, measure_one, params.emotion, params, layout) if units else []
+        measured = [read_measured(outcome.folder) for outcome in outcomes if outcome.folder and outcome.status == KEPT]
+        make_folder(layout.emotion_strips)
+        for old in layout.emotion_strips.glob("*.jpg"):
+            old.unlink()
+        report = None
+        if measured and directions is not None:
+            runs = [run for one in measured for run in one.runs] + recorded_runs(clips)
+            same = [one.same_as_neutral for one in measured]
+            draws, seed = params.evaluate.bootstrap_draws, params.evaluate.seed
+            report = emotion_report(runs, directions.astype(np.float64), same, draws, seed)
+            strips = next((one.strips for one in measured if one.strips), {})
+            for number, name in enumerate(strip_names(list(strips))):
+                write_image(layout.emotion_strips / f"{number}-{name}.jpg", strips[name])
+        write_report(layout.emotion_report, report)
+        make_folder(layout.emotion_metrics.parent)
+        with atomic_file(layout.emotion_metrics) as part:
+            part.write_text(json.dumps(metrics_tree(report) if report else {"people": 0}, indent=1) + "\n")
+        clock.clips, clock.computed = len(outcomes), sum(outcome.computed for outcome in outcomes)
+        clock.counts = write_ledger(layout, STAGE, [unit.unit_id for unit in units], ledger_rows(STAGE, outcomes))
+
+
+def directions_of(clips: Sequence[TrackClip]) -> Array | None:
+    """The corpus' directions (9, 78, 3) from training clips; None where none of them is labelled with an emotion."""
+    labelled = [clip for clip in clips if emotion_known(clip.clip.emotion)]
+    if not any(worn(clip).any() for clip in labelled):
+        return None
+    means = np.stack([clip.normalised.mean(0) for clip in labelled])
+    mixtures = np.stack([clip.clip.emotion for clip in labelled])
+    return corpus_directions(means, [clip.subject for clip in labelled], mixtures).astype(np.float32)
+
+
+def worn(clip: TrackClip) -> Array:
+    """The clip's mixture (9,) without its neutral entry: zeros for a neutral clip."""
+    mixture = clip.clip.emotion.copy()
+    mixture[NEUTRAL_LABEL] = 0.0
+    return mixture
+
+
+def neutral_clips(clips: Sequence[TrackClip]) -> dict[str, TrackClip]:
+    """Of each test identity the first neutral clip in the order of their ids."""
+    found: dict[str, TrackClip] = {}
+    for clip in sorted(clips, key=lambda clip: clip.clip.clip_id):
+        if clip.clip.split == TEST and emotion_known(clip.clip.emotion) and not worn(clip).any():
+            found.setdefault(clip.subject, clip)
+    return found
+
+
+def recorded_runs(clips: Sequence[TrackClip]) -> list[Run]:
+    """The test identities' own recordings with an emotion, each against the same person's neutral one."""
+    neutral = neutral_clips(clips)
+    return [
+        Run(clip.subject, RECORDED, worn(clip), clip.normalised.mean(0) - neutral[clip.subject].normalised.mean(0))
+        for clip in clips
+        if clip.clip.split == TEST and clip.subject in neutral and emotion_known(clip.clip.emotion) and worn(clip).any()
+    ]
+
+
+def units_of(clips: Sequence[TrackClip], directions: Array, params: Params, layout: Layout) -> list[Unit]:
+    """One unit per test identity with a neutral clip that is long enough and was aligned; the first ones are filmed, too."""
+    settings, models = params.emotion, Models(layout.models.local(), params)
+    aligned = {clip.clip_id: clip for clip in aligned_clips(layout)}
+    longest = frames_in(settings.speech_s)
+    usable = [
+        clip for _, clip in sorted(neutral_clips(clips).items())
+        if clip.clip.clip_id in aligned and len(clip) >= frames_in(settings.filmed_s)
+    ][: settings.people]  # fmt: skip
+    weights = models.content(DEFAULT_RENDERER) if usable else ""
+    units = []
+    for number, clip in enumerate(usable):
+        about, filmed = aligned[clip.clip.clip_id], number < settings.filmed_people
+        n_frames = min(longest, len(clip), about.n_frames)
+        value = EmotionUnit(
+            about, portrait_frame(clip), lip_gap(clip.normalised[:n_frames]), clip.speaking[:n_frames], directions, filmed, models
+        )
+        content = content_hash(
+            about.video_sha256, about.audio_sha256, value.portrait_frame, value.recorded_gap.tolist(), value.speaking.tolist(),
+            directions.tolist(), filmed, weights,
+        )  # fmt: skip
+        inputs = ((about.video, about.video_sha256), (about.audio, about.audio_sha256))
+        units.append(Unit(about.clip_id, content, value, inputs, cost_s=FILMED_S if filmed else UNFILMED_S))
+    return units
+
+
+def portrait_frame(clip: TrackClip) -> int:
+    """The frame that a person would choose: of the tenth nearest to the resting face the one that looks straightest."""
+    away = abs(clip.normalised[:, IBUG68, :2] - neutral_of(clip.normalised)[IBUG68, :2]).mean((1, 2))
+    calm = np.argsort(away, kind="stable")[: max(1, len(clip) // CALM_PART)]
+    pose = PoseTrack.from_array(clip.pose[calm])
+    return int(calm[np.argmin(np.hypot(pose.yaw_deg, pose.pitch_deg))])
+
+
+def measure_one(unit: EmotionUnit, settings: EmotionStage, folder: Path) -> None:
+    """Drive and measure one person: ``runs.json`` and, of the filmed, pictures of the strips."""
+    about, params = unit.clip, unit.models.params
+    frame = next(islice(decode_video(Path(about.video)), unit.portrait_frame, None), None)
+    if frame is None:
+        raise MediaError(f"{about.video}: no frame {unit.portrait_frame}")
+    speech = speech_features(fit_samples(decode_audio(Path(about.audio)), len(unit.speaking)))
+    portrait = portrait_of_crop(frame.rgb, about.clip_id)
+    person = Person(about.subject, portrait, speech, unit.recorded_gap, unit.speaking)
+    models = load_motion_models(unit.models.folder, params)
+    write_measured(folder, measure_person(person, unit.directions, unit.filmed, params, models, unit.models.folder))
+
+
+def write_measured(folder: Path, measured: Measured) -> None:
+    """Runs as JSON, strips as pictures."""
+    rows = [asdict(run) | {"mixture": run.mixture.tolist(), "change": run.change.tolist()} for run in measured.runs]
+    (folder / RUNS_FILE).write_text(json.dumps({"same_as_neutral": measured.same_as_neutral, "runs": rows}))
+    for name, picture in measured.strips.items():
+        write_image(folder / f"{name}.png", picture)
+
+
+def read_measured(folder: Path) -> Measured:
+    """What ``write_measured`` wrote."""
+    data = json.loads((folder / RUNS_FILE).read_text())
+    runs = []
+    for row in data["runs"]:
+        counts = {name: Closures(**row[name]) if row[name] else None for name in ("closures", "closures_neutral")}
+        arrays = {name: np.array(row[name], np.float64) for name in ("mixture", "change")}
+        runs.append(Run(**row | counts | arrays))
+    strips = {path.stem: read_image(path) for path in sorted(folder.glob("*.png"))}
+    return Measured(runs, data["same_as_neutral"], strips)

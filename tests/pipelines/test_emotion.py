@@ -1,0 +1,111 @@
+"""The emotion stage: whose clips are used, what a unit depends on, and that of an unlabelled set nothing is measured."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_up_features import write_features
+
+from evaluation.emotion_figures import read_report
+from evaluation.emotion_response import LANDMARKS, RECORDED, Run, response
+from evaluation.emotion_runs import Measured
+from evaluation.ours import Models
+from pipelines.layout import Layout
+from pipelines.stages import emotion
+from pipelines.stages.report import emotion_strips
+from space_data.media.images import write_image
+from space_data.params import load_params
+from space_data.schema import EMOTIONS, UNKNOWN, FeatureClip, emotion_vector
+from space_models.dataset import TrackClip
+from space_models.s2l.metrics import Closures
+
+PARAMS = load_params()
+N_FRAMES = 60
+
+
+def clip(subject: str, label: str, intensity: float, split: str = "test", shift: float = 0.0, take: int = 1) -> TrackClip:
+    """A face of its own per subject, all points moved to the right by ``shift``."""
+    face = np.random.default_rng(sum(map(ord, subject))).normal(0, 1, (78, 3)).astype(np.float32)
+    points = np.tile(face, (N_FRAMES, 1, 1))
+    points[:, :, 0] += np.float32(shift)
+    pose = np.tile(np.float32([0, 0, 0, 100, 0, 0, 0]), (N_FRAMES, 1))
+    row = FeatureClip(
+        f"set/{subject}/{label}/{take}", "video", "set", subject, "en", split, emotion_vector(label, intensity), N_FRAMES
+    )
+    marks = np.ones(N_FRAMES, bool)
+    return TrackClip(row, points, pose, np.zeros((4 * N_FRAMES, 40), np.float32), ~marks, marks)
+
+
+def test_directions_are_of_labelled_clips() -> None:
+    train = [clip("a", "neutral", 1.0), clip("a", "happy", 0.5, shift=0.1), clip("b", UNKNOWN, 0.0, shift=9.0)]
+    found = emotion.directions_of(train)
+    assert found is not None and found[EMOTIONS.index("happy"), :, 0] == pytest.approx(np.full(78, 0.2), abs=1e-5)
+    assert abs(found[EMOTIONS.index("sad")]).max() == 0
+    assert emotion.directions_of([clip("a", "neutral", 1.0)]) is None, "nobody wears an emotion"
+    assert emotion.directions_of([clip("b", UNKNOWN, 0.0)]) is None, "unlabelled video is not neutral"
+
+
+def test_recordings_are_set_against_the_persons_own_neutral_clip() -> None:
+    clips = [
+        clip("a", "neutral", 1.0, take=2, shift=5.0), clip("a", "neutral", 1.0), clip("a", "happy", 0.5, shift=0.1),
+        clip("b", "sad", 1.0), clip("c", "neutral", 1.0, split="train"), clip("c", "sad", 1.0, split="train"),
+    ]  # fmt: skip
+    assert {s: c.clip.clip_id for s, c in emotion.neutral_clips(clips).items()} == {"a": "set/a/neutral/1"}
+    runs = emotion.recorded_runs(clips)
+    assert [(run.subject, run.label, run.intensity, run.medium) for run in runs] == [("a", "happy", 0.5, RECORDED)]
+    direction = emotion.directions_of(clips[1:3])
+    assert direction is not None
+    assert response(runs[0].change, direction[EMOTIONS.index("happy")]) == pytest.approx(0.5, abs=1e-4)
+
+
+def test_the_portrait_is_a_calm_frame_that_looks_straight() -> None:
+    one = clip("a", "neutral", 1.0)
+    one.normalised[:30, 60:68, 1] += np.linspace(0.3, 0.1, 30, dtype=np.float32)[:, None] * np.float32([1, 1, 1, 1, 1, 2, 2, 2])
+    one.pose[:, 0] = 15.0
+    one.pose[[3, 33], 0] = 1.0, 2.0
+    assert emotion.portrait_frame(one) == 33, "frame 3 looks straighter, but its mouth is open"
+
+
+def test_a_unit_depends_on_what_it_reads(tmp_path: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    layout = Layout.in_folder(tmp_path)
+    write_features(layout, {"train": ("neutral", "happy"), "test": ("neutral",)}, rng)
+    monkeypatch.setattr(Models, "content", lambda self, renderer: "weights")
+    clips = emotion.Features.read(layout.feature_frames, layout.feature_clips).clips
+    directions = np.zeros((9, 78, 3), np.float32)
+    (unit,) = emotion.units_of(clips, directions, PARAMS, layout)
+    assert unit.unit_id == "set/test/neutral" and unit.value.filmed and len(unit.value.recorded_gap) == N_FRAMES
+    (other,) = emotion.units_of(clips, directions + 1, PARAMS, layout)
+    settings = PARAMS.emotion.model_copy(update={"filmed_people": 0})
+    (unfilmed,) = emotion.units_of(clips, directions, PARAMS.model_copy(update={"emotion": settings}), layout)
+    assert not unfilmed.value.filmed and len({unit.content, other.content, unfilmed.content}) == 3
+    longer = PARAMS.model_copy(update={"emotion": PARAMS.emotion.model_copy(update={"filmed_s": 3.0})})
+    assert emotion.units_of(clips, directions, longer, layout) == [], "too short to be filmed"
+
+
+def test_an_unlabelled_set_is_measured_as_nothing(tmp_path: Path, rng: np.random.Generator, caplog) -> None:
+    layout = Layout.in_folder(tmp_path)
+    write_features(layout, {"train": (UNKNOWN,), "test": (UNKNOWN,)}, rng)
+    layout.emotion_strips.mkdir(parents=True)
+    (layout.emotion_strips / "0-stale.jpg").write_text("of an earlier run")
+    emotion.run(PARAMS, layout)
+    assert "nothing is measured" in caplog.text
+    assert read_report(layout.emotion_report) is None and json.loads(layout.emotion_metrics.read_text()) == {"people": 0}
+    assert emotion_strips(layout.emotion_strips) == []
+
+
+def test_measured_comes_back_from_its_files(tmp_path: Path, rng: np.random.Generator) -> None:
+    change = rng.normal(size=(78, 3))
+    runs = [
+        Run("a", LANDMARKS, emotion_vector("sad", 1.0), change, Closures(1, 1, 2, 1, 9), Closures(), 0.5),
+        Run("a", LANDMARKS, emotion_vector("sad", 0.5), change),
+    ]
+    picture = rng.integers(0, 255, (8, 24, 3)).astype(np.uint8)
+    emotion.write_measured(tmp_path, Measured(runs, True, {"sad": picture}))
+    back = emotion.read_measured(tmp_path)
+    assert back.same_as_neutral and (back.strips["sad"] == picture).all()
+    for one, other in zip(runs, back.runs, strict=True):
+        assert (one.change == other.change).all() and (one.mixture == other.mixture).all()
+        assert (one.closures, one.closures_neutral, one.lip_gap_r) == (other.closures, other.closures_neutral, other.lip_gap_r)
+    write_image(tmp_path / "0-sad.jpg", picture)
+    assert [name for name, _ in emotion_strips(tmp_path)] == ["sad"]
