@@ -15,12 +15,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipelines.audit.data import Audit
 from pipelines.audit.pictures import sheets_of
 from pipelines.audit.whatif import nearness
 from pipelines.audit.write import write_audit
-from pipelines.job.ledger import write_ledger
+from pipelines.job.ledger import check_conservation
 from pipelines.layout import Layout
 from pipelines.stages import CURATION
 from pipelines.stages.filter import NAME as FILTER
@@ -104,10 +105,19 @@ def made_up_measures(n: int, rng: np.random.Generator, ids: pa.Array, clips: pa.
     )  # fmt: skip
 
 
-def put(folder: Path, table: pa.Table, row_class: type) -> None:
-    """Write ``table`` in shards, as a stage leaves it: sorted in each, not across them."""
-    groups = {f"{first:09d}": partial(table.slice, first, SHARD_ROWS) for first in range(0, table.num_rows, SHARD_ROWS)}
-    merge_shards(folder, groups, row_class, max(1, len(groups)))
+def put(folder: Path, table: pa.Table, row_class: type, shard: np.ndarray | None = None) -> None:
+    """Write ``table`` in shards, as a stage leaves it: sorted in each, not across them.
+
+    Args:
+        folder: of the table.
+        table: its rows.
+        row_class: what they are.
+        shard: number of each row's shard, ascending; default: so many rows each.
+    """
+    shard = np.arange(table.num_rows) // SHARD_ROWS if shard is None else shard
+    first = np.searchsorted(shard, np.arange(int(shard.max()) + 2))
+    slices = [partial(table.slice, a, b - a) for a, b in zip(first[:-1].tolist(), first[1:].tolist(), strict=True)]
+    merge_shards(folder, {f"{number:09d}": slice for number, slice in enumerate(slices)}, row_class, len(slices))
 
 
 def made_up_run(layout: Layout, n: int, seed: int = 1) -> None:
@@ -138,7 +148,7 @@ def made_up_run(layout: Layout, n: int, seed: int = 1) -> None:
         "clip_id": ids, "scorer": "own set, fold 1", "windows": 2, "agreeing": 2, "offset_frames": offset,
         "confidence": rng.normal(0.5, 0.13, n), "threshold": np.full(n, 0.3), "at_zero": 0.2,
     }  # fmt: skip
-    put(layout.sync_segments, full_table(SegmentSync, n, sync).take(pa.array(heard)), SegmentSync)
+    put(layout.sync_segments, full_table(SegmentSync, n, sync).take(pa.array(heard)), SegmentSync, heard // SHARD_ROWS)
     scored = {
         "clip_id": ids,
         "windows": 1,
@@ -147,8 +157,8 @@ def made_up_run(layout: Layout, n: int, seed: int = 1) -> None:
     }
     put(layout.syncnet, full_table(SyncNetScore, n, scored).slice(0, n // 10), SyncNetScore)
     for stage, of_stage in (("ingest", clip_ids), ("measure", clip_ids), ("segment", clip_ids), ("sync", ids)):
-        kept = full_table(LedgerRow, len(of_stage), {"clip_id": of_stage, "stage": stage, "status": KEPT})
-        write_ledger(layout, stage, pa.chunked_array([of_stage]), kept)
+        kept = {"clip_id": of_stage, "stage": stage, "status": KEPT}
+        put(layout.ledger(stage), full_table(LedgerRow, len(of_stage), kept), LedgerRow)
 
 
 def made_up_pictures(layout: Layout, params: Params) -> None:
@@ -188,7 +198,9 @@ def decide_all(params: Params, layout: Layout) -> None:
     decisions, ledger = decide(measures, sync, params.filter, rules_version())
     judged = stamp()
     put(layout.decisions, decisions, Decision)
-    counts = write_ledger(layout, FILTER, measures.column("clip_id"), ledger)
+    counts = check_conservation(FILTER, measures.column("clip_id"), ledger)
+    first = np.append(True, np.asarray(pc.not_equal(ledger["clip_id"][1:], ledger["clip_id"][:-1])))
+    put(layout.ledger(FILTER), ledger, LedgerRow, (np.cumsum(first) - 1) // SHARD_ROWS)
     written = stamp()
     print(
         f"filter: {len(decisions):,} segments, {dict(counts)}: "

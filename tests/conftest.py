@@ -1,14 +1,37 @@
 """Fixtures shared by all tests."""
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+# One process per core (`pytest -n auto`), and one thread in each: two that fight for a core wait for each other, in turns.
+# Numerical libraries read this when they are imported; programs that tests start inherit it.
+os.environ |= {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")}
+
 import numpy as np
 import pytest
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+LONGEST = ("test_dvc.py", "test_faults.py", "test_stream.py", "test_face_alignment_backend.py", "test_cli.py", "test_curate.py")
+"""Modules that begin first, so that none of them is the last one at work while the other cores idle."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest modules first."""
+    items.sort(key=lambda item: LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Tests of one module on one worker, in order: what its fixtures cost, half a minute for some, is not paid on every core."""
+    from xdist.scheduler import LoadFileScheduling
+
+    config.option.loadscopereorder = False
+    return LoadFileScheduling(config, log)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -67,7 +67,9 @@ def _lost_rows(audit: Audit, lost: pa.Table) -> list[Row]:
     for entry in lost.to_pylist():
         units.setdefault((entry["clip_id"], entry["stage"]), []).append(entry)
     ids = pa.array([clip_id for clip_id, _ in units], pa.string())
-    at = pc.index_in(ids, audit.segments.column("clip_id").combine_chunks()).fill_null(-1).to_pylist()
+    of_segments = audit.segments.column("clip_id").chunk(0)
+    few = np.flatnonzero(np.asarray(pc.is_in(of_segments, ids)))  # of a million: only they are looked up
+    at = np.append(few, -1)[np.asarray(pc.index_in(ids, of_segments.take(pa.array(few))).fill_null(-1), np.int64)].tolist()
     rows: list[Row] = []
     for ((clip_id, stage), found), segment in zip(units.items(), at, strict=True):
         value, bound = next(((e["value"], e["threshold"]) for e in found if e["value"] is not None), (None, None))

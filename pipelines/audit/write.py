@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 
 from pipelines.audit.data import Audit, audit_metrics
 from pipelines.audit.page import audit_page
+from pipelines.audit.spill import return_freed_memory
 from pipelines.deciding.rules import Mask, Values
 from pipelines.layout import Layout
 from pipelines.stages import CURATION
@@ -28,6 +29,7 @@ def write_audit(params: Params, layout: Layout, stages: Sequence[str] = CURATION
 
     ``stages``: those that have run; ledgers that lie there from an earlier run of later stages must not be counted.
     """
+    return_freed_memory()
     audit = Audit.read(params, layout, stages)
     audit_page(audit, params, layout).write(layout.audit / "index.html")
     with written(layout.audit / "metrics.json") as part:

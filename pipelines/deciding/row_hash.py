@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 IDS = ("clip_id", "source_clip_id")
 NULL = np.uint64(0x9E3779B97F4A7C15)
 HEX_DIGITS = 16
+TEXTS_AT_ONCE = 50_000
 
 
 def row_hashes(table: pa.Table, extra: pa.Table) -> pa.Array:
@@ -35,8 +36,10 @@ def row_hashes(table: pa.Table, extra: pa.Table) -> pa.Array:
 
 def text_hashes(texts: pa.Array) -> NDArray[np.uint64]:
     """A quick hash of each text, the same on every machine: for samples that stay the same when a set grows."""
+    blocks = (texts[first : first + TEXTS_AT_ONCE].to_pylist() for first in range(0, len(texts), TEXTS_AT_ONCE))
+    sums = np.fromiter((zlib.crc32(text.encode()) for block in blocks for text in block), np.uint64, len(texts))
     with np.errstate(over="ignore"):
-        return _mixed(np.array([zlib.crc32(text.encode()) for text in texts.to_pylist()], np.uint64))
+        return _mixed(sums)
 
 
 def _bits(name: str, column: pa.ChunkedArray) -> NDArray[np.uint64]:

@@ -6,9 +6,11 @@ rule (another one then says why it could not), but without the measures in ``REQ
 arrays with NaN for "not measured", so that a million segments take seconds.
 """
 
-from collections.abc import Iterator
+from collections import ChainMap
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import cast
 
 import numpy as np
 import pyarrow as pa
@@ -139,7 +141,7 @@ class Evidence:
     """What the rules look at, one entry per segment, in the order of the table of measures."""
 
     ids: pa.Array
-    columns: dict[str, Values]
+    columns: Mapping[str, Values]
     datasets: tuple[str, ...]
     dataset: NDArray[np.int64]
     """index into ``datasets``"""
@@ -290,7 +292,8 @@ def judge(found: Evidence, settings: FilterStage) -> Judgement:
     doubts: dict[str, Mask] = {}
     for index, (rule, both) in enumerate(_limits_by_dataset(bounds)):
         if rule.reason == DOUBTFUL:
-            found = replace(found, columns=found.columns | {rule.column: np.sum([*doubts.values()], axis=0, dtype=np.float64)})
+            counted = {rule.column: np.sum([*doubts.values()], axis=0, dtype=np.float64)}
+            found = replace(found, columns=ChainMap(counted, cast(dict[str, Values], found.columns)))  # reads alone
         reject_limits[index] = both[1]
         values = found.columns[rule.column]
         warn, reject = both[:, found.dataset]

@@ -33,6 +33,7 @@ from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
 
 from pipelines.job.faults import BACK_OFF_S, environment_fault, patiently
+from pipelines.job.job_end import end_with_run, is_engines_worker
 from pipelines.job.keys import code_version
 from pipelines.job.machine import machine
 from pipelines.job.packs import write_pack
@@ -62,6 +63,7 @@ LEAST_FAILURES = 10
 BEAMS_WORDS = " [while running '"
 """What Beam adds to every error."""
 PLANS, FAULTS, KEPT_UNITS, REPORTS = "plans", "faults", "kept", "reports"
+BEGUN, DRIVER = "begun", "driver"
 
 T = TypeVar("T")
 
@@ -87,6 +89,11 @@ class Run:
     def folder(self) -> Place:
         """Where the run keeps its notes, in the store."""
         return cache_of(self.context, self.stage.name) / "runs" / self.run_id
+
+    @property
+    def begun(self) -> Place:
+        """The note that is there while somebody waits for the run."""
+        return self.folder / BEGUN / f"{DRIVER}.json"
 
     def note(self, kind: str, name: str, facts: object) -> None:
         """Put a note where the driver finds it."""
@@ -122,6 +129,8 @@ class _OfRun(beam.DoFn):
         """Work where the driver works, as jobs of MPI and Slurm do; on a machine that has no such folder, where one is."""
         with suppress(FileNotFoundError):
             os.chdir(self._run.directory)
+        if is_engines_worker():
+            end_with_run(self._run.begun)
 
     def _patiently(self, action: Callable[[], T]) -> T | None:
         """Do ``action``; None if it cannot be done: a runner would only try again what will not come right, and hide why."""
@@ -407,7 +416,9 @@ def execute(run: Run) -> None:
         SystemExit: SIGTERM, likewise.
         SpaceError: a part of the graph said what was wrong.
     """
+    begin = partial(run.note, BEGUN, DRIVER, {"host": socket.gethostname()})
     try:
+        patiently(begin, run.context.params.job.patience_s, run.stage.name)
         _wait_for(_graph(run).run(), run.stage.name)
     except grpc.FutureTimeoutError as error:
         raise SpaceError(f"job.beam: no job server answers ({' '.join(run.context.params.job.beam)})") from error

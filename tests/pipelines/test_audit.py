@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 from made_up_measures import CLIP, GOOD
 
+from pipelines.audit import data as audit_data
 from pipelines.audit import pictures as audit_pictures
 from pipelines.audit import table as audit_table
 from pipelines.audit.data import Audit, audit_metrics
@@ -33,6 +34,7 @@ from space_data.schema import (
     SyncNetScore,
     Thumbnail,
 )
+from space_data.store import Place
 from space_data.tables import from_arrow, read_table, to_arrow, write_sharded, write_table
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -175,6 +177,31 @@ def test_decisions_of_other_bounds_are_not_shown_as_these(layout: Layout) -> Non
     looser = PARAMS.filter.model_copy(update={"reblur_ratio": Bound(warn=None, reject=None)})
     with pytest.raises(SpaceError, match="other bounds"):
         write_audit(PARAMS.model_copy(update={"filter": looser}), layout)
+
+
+def shard(table: Place, row_class: type, shards: int) -> None:
+    """Lay the rows of a table out as the engine does: by their clips, in files that hold few."""
+    rows = read_table(table, row_class)
+    write_sharded(table, rows, row_class, shards)
+
+
+def test_the_page_is_the_same_however_the_tables_are_cut(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_audit(PARAMS, layout)
+    first = {file.name: file.read() for file in layout.audit.files(below=True)}
+    tables = {layout.measures: Measure, layout.sync_segments: SegmentSync, layout.decisions: Decision}
+    tables |= {layout.ledger(stage): LedgerRow for stage in ("ingest", "measure", "filter", "align")}
+    for table, row_class in tables.items():
+        shard(table, row_class, 3)
+    for name in ("ROWS_AT_ONCE", "IDS_AT_ONCE"):
+        monkeypatch.setattr(audit_data, name, 1)
+    write_audit(PARAMS, layout)
+    assert {file.name: file.read() for file in layout.audit.files(below=True)} == first
+
+
+def test_offsets_of_other_segments_are_refused(layout: Layout) -> None:
+    write_table(layout.sync_segments, [SegmentSync("set/other", "own set", 3, 3, 0, 0.5, 0.3, 0.2, 0.01)], SegmentSync)
+    with pytest.raises(SpaceError, match="not of one run"):
+        write_audit(PARAMS, layout)
 
 
 def test_same_tables_same_bytes_and_nothing_yet_to_show(layout: Layout) -> None:

@@ -395,3 +395,22 @@ def test_a_stage_that_drops_nothing(tmp_path: Path) -> None:
     assert [(row.clip_id, row.status, row.reason, row.value, row.detail) for row in rows] == [
         ("a", KEPT, "", None, ""), ("b", KEPT, "", None, "odd"),
     ]  # fmt: skip
+
+
+def test_workers_see_in_the_store_that_somebody_waits_for_the_run(tmp_path: Path, settings: dict[str, str]) -> None:
+    layout = Layout.in_folder(tmp_path)
+    cache = tmp_path / ".cache"
+    (seen,) = run_units("test", units("look-for-run"), act, settings | {"cache": str(cache)}, with_job(), layout)
+    assert seen.folder is not None and (seen.folder / "result.txt").read_text() == "driver.json"
+    assert not [path for path in cache.rglob("runs/**/*") if path.is_file()], "they would wait for ever"
+
+
+@pytest.mark.parametrize(("is_its_own", "watched"), [(True, 1), (False, 0)])
+def test_only_workers_of_an_engine_watch_it(
+    tmp_path: Path, settings: dict[str, str], is_its_own: bool, watched: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notes = set[str]()
+    monkeypatch.setattr(graph, "is_engines_worker", lambda: is_its_own)
+    monkeypatch.setattr(graph, "end_with_run", lambda note: notes.add(note.uri))
+    run_units("test", units("good"), act, settings, with_job(), Layout.in_folder(tmp_path))
+    assert len(notes) == watched

@@ -42,6 +42,9 @@ def act(value: str, settings: dict[str, str], folder: Path) -> str | None:
             with quiet_stderr():
                 os.write(2, b"threadpool.cc:53] Check failed: res == 0 (11 vs. 0) pthread_create failed\n")
                 os.abort()
+        case "look-for-run":
+            notes = sorted(path.name for path in Path(settings["cache"]).rglob("runs/*/begun/*"))
+            (folder / "result.txt").write_text(" ".join(notes))
         case "slow":
             time.sleep(3)
         case "doubt":
