@@ -10,7 +10,7 @@ from space_data import progress
 from space_data.errors import SpaceError
 from space_data.files import make_folder
 from space_data.params import Params
-from space_models.animate import ASSETS, check_output, load_motion_models
+from space_models.animate import check_output, load_motion_models
 from space_models.s2l.calibrate import Calibration, Take, calibrate, save_calibration
 from space_models.s2l.own_clips import read_own_clip, shipped_scorer
 
@@ -24,7 +24,7 @@ FIGURES = {
 }  # fmt: skip
 
 
-def calibrate_folder(source: Path, out: Path, params: Params, models: Path = ASSETS) -> Calibration:
+def calibrate_folder(source: Path, out: Path, params: Params, models: Path) -> Calibration:
     """Fit the S2L in ``models`` to the videos in ``source`` and write ``out``.
 
     Raises:

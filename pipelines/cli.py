@@ -44,6 +44,9 @@ ParamsFile = Annotated[
         help="Keys that differ from the defaults (default: params.yaml of the current folder, if there is one).",
     ),
 ]  # fmt: skip
+Models = Annotated[
+    Path | None, typer.Option(metavar="DIR", help="Trained models, e.g. the pipeline's `models` (default: the shipped ones).")
+]
 Changes = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="A key that differs; may be repeated.")]
 
 
@@ -110,9 +113,7 @@ def animate(
     ] = None,
     audio_track: AudioTrack = None,
     tracks: Annotated[Path | None, typer.Option(help="Also write landmarks and pose per frame to this Parquet file.")] = None,
-    models: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Trained models, e.g. the pipeline's `models` (default: the shipped ones).")
-    ] = None,
+    models: Models = None,
     params: ParamsFile = None,
     changes: Changes = [],  # noqa: B006
     quiet: Quiet = False,
@@ -143,6 +144,7 @@ def animate(
 def calibrate(
     source: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of videos of one person, or of one kind of footage.")],
     out: Annotated[Path, typer.Option(help="The .safetensors file to make, for `space animate --calibration`.")],
+    models: Models = None,
     params: ParamsFile = None,
     changes: Changes = [],  # noqa: B006
     quiet: Quiet = False,
@@ -150,8 +152,9 @@ def calibrate(
     """Fit the lips to one's own clips, and say on clips that were left out what that is worth."""
     progress.setup(quiet)
     from pipelines.calibrate import calibrate_folder, table_of
+    from space_models.animate import ASSETS
 
-    calibration = calibrate_folder(source, out, load_params(params, changes))
+    calibration = calibrate_folder(source, out, load_params(params, changes), models or ASSETS)
     if not quiet:
         progress.console.print(table_of(calibration))
 
