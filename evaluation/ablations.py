@@ -54,7 +54,11 @@ class Row:
 
 def over_seeds(errors: SeedErrors) -> list[ClipError]:
     """Each clip's mean error over seeds."""
-    return [replace(same[0], error=float(np.mean([e.error for e in same]))) for same in zip(*errors, strict=True)]
+    rows = []
+    for same in zip(*errors, strict=True):
+        assert len({(e.clip_id, e.condition) for e in same}) == 1, "all seeds are judged on the same clips in the same order"
+        rows.append(replace(same[0], error=float(np.mean([e.error for e in same]))))
+    return rows
 
 
 def rows_of(errors: Mapping[str, SeedErrors], draws: int, seed: int) -> list[Row]:

@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from evaluation.emotion_figures import emotion_report, metrics_tree, write_report
@@ -27,7 +28,8 @@ from space_data.media.images import read_image, write_image
 from space_data.media.sound import decode_audio
 from space_data.media.video import decode_video
 from space_data.params import EmotionStage, Params
-from space_data.schema import KEPT, AlignedClip, emotion_known
+from space_data.schema import EMOTIONS, KEPT, AlignedClip, FeatureClip, FeatureFrame, emotion_known
+from space_data.tables import from_arrow, read_arrow, stream_clips, vectors
 from space_data.timebase import fit_samples, frames_in
 from space_models.animate import load_motion_models, speech_features
 from space_models.dataset import Features, TrackClip
@@ -65,8 +67,9 @@ class EmotionUnit:
 def run(params: Params, layout: Layout) -> None:
     """The stage: features, aligned test clips and trained models -> ``data/emotion``, ``reports/emotion/metrics.json``."""
     with stage_clock(layout, STAGE) as clock:
-        clips = Features.read(layout.feature_frames, layout.feature_clips).clips
-        directions = directions_of([clip for clip in clips if clip.clip.split == "train"])
+        most = params.training.held_out_clips
+        clips = Features.read_filmed(layout.feature_frames, layout.feature_clips, [TEST], most).clips
+        directions = directions_of(layout)
         units = [] if directions is None else units_of(clips, directions, params, layout)
         if not units:
             logger.warning("%s: no labelled training clips, or no neutral one of a test identity: nothing is measured", STAGE)
@@ -92,28 +95,32 @@ def run(params: Params, layout: Layout) -> None:
         clock.counts = write_ledger(layout, STAGE, [unit.unit_id for unit in units], ledger_rows(STAGE, outcomes))
 
 
-def directions_of(clips: Sequence[TrackClip]) -> Array | None:
-    """The corpus' directions (9, 78, 3) from training clips; None where none of them is labelled with an emotion."""
-    labelled = [clip for clip in clips if emotion_known(clip.clip.emotion)]
-    if not any(worn(clip).any() for clip in labelled):
+def directions_of(layout: Layout) -> Array | None:
+    """The corpus' directions (9, 78, 3) from its training clips, read one row group at a time; None where none of them is
+    labelled with an emotion."""
+    table = read_arrow(layout.feature_clips, FeatureClip)
+    train = from_arrow(table.filter(pc.field("split") == "train"), FeatureClip)
+    labelled = {clip.clip_id: clip for clip in train if emotion_known(clip.emotion)}
+    if not any(worn(clip.emotion).any() for clip in labelled.values()):
         return None
-    means = np.stack([clip.normalised.mean(0) for clip in labelled])
-    mixtures = np.stack([clip.clip.emotion for clip in labelled])
-    return corpus_directions(means, [clip.subject for clip in labelled], mixtures).astype(np.float32)
+    frames = stream_clips(layout.feature_split("train"), FeatureFrame, ["clip_id", "normalised"], labelled)
+    means = {clip_id: vectors(rows, "normalised").mean(0) for clip_id, rows in frames if clip_id in labelled}
+    known = [labelled[clip_id] for clip_id in sorted(means)]
+    faces = np.stack([means[clip.clip_id].reshape(-1, 3) for clip in known])
+    mixtures = np.stack([clip.emotion for clip in known])
+    return corpus_directions(faces, [clip.subject for clip in known], mixtures).astype(np.float32)
 
 
-def worn(clip: TrackClip) -> Array:
-    """The clip's mixture (9,) without its neutral entry: zeros for a neutral clip."""
-    mixture = clip.clip.emotion.copy()
-    mixture[NEUTRAL_LABEL] = 0.0
-    return mixture
+def worn(mixture: Array) -> Array:
+    """A mixture (9,) without its neutral entry: zeros for a neutral clip."""
+    return np.where(np.arange(len(EMOTIONS)) == NEUTRAL_LABEL, np.float32(0), mixture)
 
 
 def neutral_clips(clips: Sequence[TrackClip]) -> dict[str, TrackClip]:
     """Of each test identity the first neutral clip in the order of their ids."""
     found: dict[str, TrackClip] = {}
-    for clip in sorted(clips, key=lambda clip: clip.clip.clip_id):
-        if clip.clip.split == TEST and emotion_known(clip.clip.emotion) and not worn(clip).any():
+    for clip in sorted(clips, key=lambda clip: clip.clip_id):
+        if emotion_known(clip.emotion) and not worn(clip.emotion).any():
             found.setdefault(clip.subject, clip)
     return found
 
@@ -122,9 +129,9 @@ def recorded_runs(clips: Sequence[TrackClip]) -> list[Run]:
     """The test identities' own recordings with an emotion, each against the same person's neutral one."""
     neutral = neutral_clips(clips)
     return [
-        Run(clip.subject, RECORDED, worn(clip), clip.normalised.mean(0) - neutral[clip.subject].normalised.mean(0))
+        Run(clip.subject, RECORDED, worn(clip.emotion), clip.normalised.mean(0) - neutral[clip.subject].normalised.mean(0))
         for clip in clips
-        if clip.clip.split == TEST and clip.subject in neutral and emotion_known(clip.clip.emotion) and worn(clip).any()
+        if clip.subject in neutral and emotion_known(clip.emotion) and worn(clip.emotion).any()
     ]
 
 
@@ -135,12 +142,12 @@ def units_of(clips: Sequence[TrackClip], directions: Array, params: Params, layo
     longest = frames_in(settings.speech_s)
     usable = [
         clip for _, clip in sorted(neutral_clips(clips).items())
-        if clip.clip.clip_id in aligned and len(clip) >= frames_in(settings.filmed_s)
+        if clip.clip_id in aligned and len(clip) >= frames_in(settings.filmed_s)
     ][: settings.people]  # fmt: skip
     weights = models.content(DEFAULT_RENDERER) if usable else ""
     units = []
     for number, clip in enumerate(usable):
-        about, filmed = aligned[clip.clip.clip_id], number < settings.filmed_people
+        about, filmed = aligned[clip.clip_id], number < settings.filmed_people
         n_frames = min(longest, len(clip), about.n_frames)
         value = EmotionUnit(
             about, portrait_frame(clip), lip_gap(clip.normalised[:n_frames]), clip.speaking[:n_frames], directions, filmed, models

@@ -1,6 +1,7 @@
 """The emotion stage: whose clips are used, what a unit depends on, and that of an unlabelled set nothing is measured."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,8 @@ from pipelines.stages import emotion
 from pipelines.stages.report import emotion_strips
 from space_data.media.images import write_image
 from space_data.params import load_params
-from space_data.schema import EMOTIONS, UNKNOWN, FeatureClip, emotion_vector
+from space_data.schema import EMOTIONS, UNKNOWN, FeatureClip, FeatureFrame, emotion_vector
+from space_data.tables import write_sharded, write_table
 from space_models.dataset import TrackClip
 from space_models.s2l.metrics import Closures
 
@@ -37,24 +39,44 @@ def clip(subject: str, label: str, intensity: float, split: str = "test", shift:
     return TrackClip(row, points, pose, np.zeros((4 * N_FRAMES, 40), np.float32), ~marks, marks)
 
 
-def test_directions_are_of_labelled_clips() -> None:
-    train = [clip("a", "neutral", 1.0), clip("a", "happy", 0.5, shift=0.1), clip("b", UNKNOWN, 0.0, shift=9.0)]
-    found = emotion.directions_of(train)
+def features(layout: Layout, clips: list[TrackClip]) -> None:
+    frames: dict[str, list[FeatureFrame]] = {}
+    for one in clips:
+        for i, points in enumerate(one.normalised):
+            sound = np.zeros(160, np.float32), np.zeros(52, np.float32)
+            row = FeatureFrame(one.clip_id, i, False, points.ravel(), one.pose[i], 0.3, 0.3, 0.0, 0.0, *sound, True)
+            frames.setdefault(one.clip.split, []).append(row)
+    for split, rows in frames.items():
+        write_sharded(layout.feature_split(split), rows, FeatureFrame, 1)
+    write_table(layout.feature_clips, [one.clip for one in clips], FeatureClip)
+
+
+def directions_from(folder: Path, *clips: TrackClip) -> np.ndarray | None:
+    layout = Layout.in_folder(folder)
+    features(layout, list(clips))
+    return emotion.directions_of(layout)
+
+
+def test_directions_are_of_labelled_training_clips(tmp_path: Path) -> None:
+    neutral, happy = clip("a", "neutral", 1.0, "train"), clip("a", "happy", 0.5, "train", shift=0.1)
+    unlabelled, held_out = clip("b", UNKNOWN, 0.0, "train", shift=9.0), clip("c", "sad", 1.0, "test", shift=9.0)
+    found = directions_from(tmp_path / "a", neutral, happy, unlabelled, held_out)
     assert found is not None and found[EMOTIONS.index("happy"), :, 0] == pytest.approx(np.full(78, 0.2), abs=1e-5)
     assert abs(found[EMOTIONS.index("sad")]).max() == 0
-    assert emotion.directions_of([clip("a", "neutral", 1.0)]) is None, "nobody wears an emotion"
-    assert emotion.directions_of([clip("b", UNKNOWN, 0.0)]) is None, "unlabelled video is not neutral"
+    assert directions_from(tmp_path / "b", neutral) is None, "nobody wears an emotion"
+    assert directions_from(tmp_path / "c", unlabelled) is None, "unlabelled video is not neutral"
 
 
-def test_recordings_are_set_against_the_persons_own_neutral_clip() -> None:
+def test_recordings_are_set_against_the_persons_own_neutral_clip(tmp_path: Path) -> None:
     clips = [
         clip("a", "neutral", 1.0, take=2, shift=5.0), clip("a", "neutral", 1.0), clip("a", "happy", 0.5, shift=0.1),
-        clip("b", "sad", 1.0), clip("c", "neutral", 1.0, split="train"), clip("c", "sad", 1.0, split="train"),
+        clip("b", "sad", 1.0),
     ]  # fmt: skip
     assert {s: c.clip.clip_id for s, c in emotion.neutral_clips(clips).items()} == {"a": "set/a/neutral/1"}
     runs = emotion.recorded_runs(clips)
     assert [(run.subject, run.label, run.intensity, run.medium) for run in runs] == [("a", "happy", 0.5, RECORDED)]
-    direction = emotion.directions_of(clips[1:3])
+    trained = [replace(one, clip=replace(one.clip, split="train")) for one in clips[1:3]]
+    direction = directions_from(tmp_path, *trained)
     assert direction is not None
     assert response(runs[0].change, direction[EMOTIONS.index("happy")]) == pytest.approx(0.5, abs=1e-4)
 
@@ -71,7 +93,7 @@ def test_a_unit_depends_on_what_it_reads(tmp_path: Path, rng: np.random.Generato
     layout = Layout.in_folder(tmp_path)
     write_features(layout, {"train": ("neutral", "happy"), "test": ("neutral",)}, rng)
     monkeypatch.setattr(Models, "content", lambda self, renderer: "weights")
-    clips = emotion.Features.read(layout.feature_frames, layout.feature_clips).clips
+    clips = emotion.Features.read_filmed(layout.feature_frames, layout.feature_clips, ["test"], 9).clips
     directions = np.zeros((9, 78, 3), np.float32)
     (unit,) = emotion.units_of(clips, directions, PARAMS, layout)
     assert unit.unit_id == "set/test/neutral" and unit.value.filmed and len(unit.value.recorded_gap) == N_FRAMES
