@@ -1,6 +1,7 @@
 """Writing."""
 
 import os
+import platform
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -15,6 +16,10 @@ from space_data.errors import SpaceError
 from space_data.files import atomic_file, make_folder, part_of
 from space_data.media.container import RgbImage, reason
 from space_data.timebase import AUDIO_HZ, VIDEO_FPS
+
+# With AVX-512, x264's macroblock tree reads memory that nobody wrote where a picture is no multiple of 128 pixels wide: one and
+# the same video then has one of several encodings, by what the heap held before. Its older code gives one, at the same speed.
+REPEATABLE = {"x264-params": "asm=SSE4.2"} if platform.machine() == "x86_64" else {}
 
 
 class VideoWriter:
@@ -62,7 +67,7 @@ class VideoWriter:
         self._video.codec_context.thread_count = 1
         # A fine clock leaves room for variable frame rates; at a constant one it changes nothing.
         self._video.codec_context.time_base = Fraction(1, 512) / self._fps
-        self._video.options = {"crf": str(crf), "preset": preset, "flags": "+bitexact"}
+        self._video.options = {"crf": str(crf), "preset": preset, "flags": "+bitexact", **REPEATABLE}
         if self._audio is not None:
             layout = "mono" if len(self._audio) == 1 else "stereo"
             self._sound = self._container.add_stream("aac", rate=audio_hz, layout=layout)

@@ -1,5 +1,6 @@
 """Codecs: round trips with known answers, awkward containers, and broken files."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -43,6 +44,32 @@ def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("a.mp4", "b.mp4"):
         write_video(tmp_path / name, grey_steps(10), audio=click(0.1, 0.4))
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+
+
+HEAP_CONTENT = """
+import hashlib, sys, tempfile
+from pathlib import Path
+import numpy as np
+from space_data.media.encode import write_video
+rng, hashes = np.random.default_rng(0), []
+for side in (64, 160, 224, 444):
+    y, x = np.mgrid[:side, :side] / side
+    flat = [128 + 90 * np.sin(9 * x + i / 7) * np.cos(7 * y - i / 9) + rng.normal(0, 5, (side, side)) for i in range(50)]
+    file = Path(tempfile.mkdtemp(dir=sys.argv[1])) / "clip.mp4"
+    write_video(file, [np.repeat(picture.clip(0, 255)[..., None], 3, -1).astype(np.uint8) for picture in flat])
+    hashes.append(hashlib.sha256(file.read_bytes()).hexdigest())
+print(*hashes)
+"""
+
+
+def test_what_the_heap_held_before_is_not_in_the_bytes(tmp_path: Path) -> None:
+    def encoded(fill: int) -> str:
+        command = [sys.executable, "-c", HEAP_CONTENT, str(tmp_path)]
+        environment = {**os.environ, "MALLOC_PERTURB_": str(fill)}  # glibc's: what freshly allocated memory is filled with
+        return subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=120).stdout
+
+    assert len(set(encoded(85).split())) == 4
+    assert encoded(85) == encoded(170) == encoded(3)
 
 
 def test_variable_frame_rate_keeps_its_time_stamps(tmp_path: Path) -> None:
