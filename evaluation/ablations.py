@@ -44,12 +44,12 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """What the interval says."""
+        """What the interval says, as it is printed: what begins behind the last digit does not show."""
         if self.low is None or self.high is None:
             return ""
-        if self.low > 0:
+        if round(self.low, DIGITS) > 0:
             return WORSE
-        return BETTER if self.high < 0 else UNCLEAR
+        return BETTER if round(self.high, DIGITS) < 0 else UNCLEAR
 
 
 def over_seeds(errors: SeedErrors) -> list[ClipError]:

@@ -4,7 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from evaluation.ablations import BETTER, UNCLEAR, WORSE, ablation_table, over_seeds, read_rows, rows_of, seed_range, write_rows
+from evaluation.ablations import (
+    BETTER,
+    UNCLEAR,
+    WORSE,
+    Row,
+    ablation_table,
+    over_seeds,
+    read_rows,
+    rows_of,
+    seed_range,
+    write_rows,
+)
 from space_models.l2l.metrics import TRACKED, ClipError
 
 
@@ -39,3 +50,12 @@ def test_seeds_are_averaged_clip_by_clip_and_their_range_is_shown() -> None:
     full, other = rows_of({"full": two, "no audio": [errors(0.5, 0.7), errors(0.5, 0.7)]}, 100, 1)
     assert full.seed_errors == pytest.approx([0.5, 0.7]) and seed_range(full) == "0.500-0.700" and seed_range(other) == ""
     assert other.difference == pytest.approx(0.0, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [(0.0004, 0.002, UNCLEAR), (0.0006, 0.002, WORSE), (-0.002, -0.0004, UNCLEAR), (-0.002, -0.0006, BETTER)],
+)
+def test_what_would_be_printed_as_zero_does_not_show(low: float, high: float, verdict: str) -> None:
+    row = Row("no emotion", "tracked", 1.0, (low + high) / 2, low, high, 9, 3, [1.0])
+    assert row.verdict == verdict
