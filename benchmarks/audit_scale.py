@@ -39,6 +39,7 @@ from space_data.schema import (
     Thumbnail,
     arrow_schema,
 )
+from space_data.store import Place
 from space_data.tables import has_table, in_order, merge_shards, read_arrow, write_table
 
 SHARD_ROWS = 2200
@@ -105,7 +106,7 @@ def made_up_measures(n: int, rng: np.random.Generator, ids: pa.Array, clips: pa.
     )  # fmt: skip
 
 
-def put(folder: Path, table: pa.Table, row_class: type, shard: np.ndarray | None = None) -> None:
+def put(folder: Place, table: pa.Table, row_class: type, shard: np.ndarray | None = None) -> None:
     """Write ``table`` in shards, as a stage leaves it: sorted in each, not across them.
 
     Args:

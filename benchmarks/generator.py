@@ -29,7 +29,8 @@ from space_data.params import Params, load_params
 from space_models.generators import GENERATORS, KeypointGenerator, chosen_device, find
 from space_models.portrait import Portrait
 
-POSE = np.float32([5, 2, 1, 110, 256, 200, 0])
+POSE = np.array([5, 2, 1, 110, 256, 200, 0], np.float32)
+POSE_SD = np.array([4, 2, 2, 1, 2, 2, 0], np.float32)
 WARM_UP = 2
 
 
@@ -60,7 +61,7 @@ def measure(generator: KeypointGenerator[Any], frames: int) -> dict[str, float]:
     state = generator.prepare(face)
     rng = np.random.default_rng(1)
     z = state.z + 0.05 * rng.normal(size=(frames, len(state.z))).astype(np.float32)
-    pose = PoseTrack.from_array(POSE + rng.normal(0, 1, (frames, 7)).astype(np.float32) * np.float32([4, 2, 2, 1, 2, 2, 0]))
+    pose = PoseTrack.from_array(POSE + rng.normal(0, 1, (frames, 7)).astype(np.float32) * POSE_SD)
     points = generator.compose(state, z, pose)
     landmarks = np.repeat(face.landmarks[None], frames, 0)
     for _ in range(WARM_UP if generator.device != "cpu" else 0):
@@ -122,9 +123,9 @@ def main() -> None:
     columns = ("precision", "prepare ms", "extract ms/frame", "render ms/frame", "frames/s")
     table = Table(*columns, title=f"{arguments.name} on {device}")
     for precision in arguments.precision:
-        changed = {"liveportrait": base.liveportrait.model_copy(update={"precision": precision})}
-        changed |= {"latents": base.latents.model_copy(update={"device": device})}
-        params = base.model_copy(update=changed)
+        latents = base.latents.model_copy(update={"device": device})
+        liveportrait = base.liveportrait.model_copy(update={"precision": precision})
+        params = base.model_copy(update={"latents": latents, "liveportrait": liveportrait})
         entry = find(GENERATORS, arguments.name, "generator")
         folder = arguments.folder or entry.folder(arguments.name, Path("models"), params)
         generator = random_weights(params, device) if arguments.random else entry.load(folder, params, None)

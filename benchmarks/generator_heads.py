@@ -41,6 +41,7 @@ from space_models.l2l import L2L, load_l2l
 from space_models.portrait import portrait_of_crop
 
 CLIPS, FRAMES = 8, 101
+MOST_CLIPS = 500
 TURNED_DEG = 12.0
 MOUTH_MARGIN, EYE_MARGIN = 0.08, 0.06  # IOD around the landmarks' bounding box
 BLINK_SHARE, BLINK_PERCENTILE, LONGEST_BLINK = 0.6, 80, 12
@@ -86,14 +87,14 @@ def read_clips(data: Path, split: str, count: int) -> list[Clip]:
     layout = Layout(data=Place.of(data))
     chosen = {clip.clip_id: clip for clip in choose([clip for clip in aligned_clips(layout) if clip.split == split], count)}
     clips = []
-    for filmed in Features.read(layout.feature_frames, layout.feature_clips, splits=[split]).clips:
-        row = chosen.get(filmed.clip.clip_id)
+    for filmed in Features.read_filmed(layout.feature_frames, layout.feature_clips, [split], MOST_CLIPS).clips:
+        row = chosen.get(filmed.clip_id)
         if row is not None:
             frames = [frame.rgb for _, frame in zip(range(FRAMES), decode_video(local_file(row.video)), strict=False)]
             sound = mean_normalise(filmed.log_mel).reshape(len(filmed), -1).astype(np.float32)
             pose, n = lm.PoseTrack.from_array(filmed.pose), len(frames)
             about = row.clip_id, row.subject
-            clips.append(Clip(*about, frames, filmed.normalised[:n], pose[:n], sound[:n], filmed.clip.emotion))
+            clips.append(Clip(*about, frames, filmed.normalised[:n], pose[:n], sound[:n], filmed.emotion))
     return clips
 
 

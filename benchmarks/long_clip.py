@@ -38,12 +38,15 @@ def repeated(path: Path, out: Path, minutes: float) -> None:
         with av.open(str(path)) as first:
             streams = {s.index: target.add_stream_from_template(s) for s in (first.streams.video[0], first.streams.audio[0])}
             packets = first.demux(first.streams.video[0], first.streams.audio[0])
-            times_s = [(p.dts * p.time_base, (p.pts + p.duration) * p.time_base) for p in packets if p.dts is not None]
+            times_s = [
+                (p.dts * p.time_base, (p.pts + (p.duration or 0)) * p.time_base)
+                for p in packets if p.dts is not None and p.pts is not None
+            ]  # fmt: skip
             length_s = float(max(end for _, end in times_s) - min(start for start, _ in times_s))  # sound may start below 0
         for copy in range(int(minutes * 60 / length_s) + 1):
             with av.open(str(path)) as source:
                 for packet in source.demux(*(source.streams[index] for index in streams)):
-                    if packet.dts is None:
+                    if packet.dts is None or packet.pts is None:
                         continue
                     shift = int(copy * length_s / packet.time_base)
                     packet.pts, packet.dts = packet.pts + shift, packet.dts + shift

@@ -67,7 +67,7 @@ def main() -> None:
         if run.wait():
             sys.exit("error: the second run failed")
         rest_s = time.perf_counter() - began_s
-        computed = json.loads(Layout.in_folder(killed).timing("measure").read_text())["computed"]
+        computed = json.loads(Layout.in_folder(killed).timing("measure").read())["computed"]
         one, other = tables(whole), tables(killed)
         different = sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
     print(f"unbroken run: {unbroken_s:.1f} s, {total} clips measured")

@@ -84,13 +84,13 @@ def figures_of(tracks: Sequence[NDArray[np.float32]], clips: Sequence[OwnClip]) 
     return figures
 
 
-def below(ours: LipFigures, still: LipFigures, metric: str) -> tuple[float, float, float]:
-    """How much smaller our mean distance is than the still portrait's, with the bootstrap's 95 % interval over people."""
-    a, b = np.array(ours.rows[metric]), np.array(still.rows[metric])
-    drawn = np.random.default_rng(SEED).integers(0, len(a), (BOOTSTRAP_DRAWS, len(a)))
-    share = 1 - a[drawn].mean(axis=1) / b[drawn].mean(axis=1)
-    low, high = np.percentile(share, [2.5, 97.5])
-    return 1 - float(a.mean() / b.mean()), float(low), float(high)
+def below(ours: LipFigures, still: LipFigures, metric: str, people: Sequence[str]) -> str:
+    """How much smaller our mean distance is than the still portrait's; 95 % bootstrap interval over ``people``, by clip."""
+    names, of = np.unique(people, return_inverse=True)
+    a, b = (np.bincount(of, figures.rows[metric]) for figures in (ours, still))
+    drawn = np.random.default_rng(SEED).integers(0, len(names), (BOOTSTRAP_DRAWS, len(names)))
+    low, high = np.percentile(1 - a[drawn].sum(axis=1) / b[drawn].sum(axis=1), [2.5, 97.5])
+    return f"{1 - a.sum() / b.sum():.1%} [{low:.1%}, {high:.1%}]"
 
 
 def loudness_jaw(clip: OwnClip) -> float:
@@ -128,7 +128,7 @@ def seen(models: MotionModels, params: Params, picture: Path, clip: OwnClip) -> 
 
 def report(model: S2L, encoder: SpeechEncoder, clips: list[OwnClip], settings: OutputSettings, live: bool) -> list[Table]:
     """A table of systems and one of clips."""
-    heard = [encoder.encode(clip.audio) for clip in clips]
+    heard, names = [encoder.encode(clip.audio) for clip in clips], [clip.name for clip in clips]  # each of another person
     others = [np.resize(heard[i - 1], own.shape) for i, own in enumerate(heard)]
     first_columns = list(COLUMNS)[:6]
     systems = Table("portrait", "row", *COLUMNS.values())
@@ -141,8 +141,7 @@ def report(model: S2L, encoder: SpeechEncoder, clips: list[OwnClip], settings: O
             middle = figures.summary(np.median) | {k: v for k, v in figures.summary().items() if k in DISTANCES}
             systems.add_row(portrait, name, *(f"{middle[k]:.{4 if k in DISTANCES else 3}f}" for k in COLUMNS))
         for metric in DISTANCES:
-            share, low, high = below(ours, still, metric)
-            systems.add_row(portrait, f"{COLUMNS[metric]} below still", f"{share:.1%} [{low:.1%}, {high:.1%}]")
+            systems.add_row(portrait, f"{COLUMNS[metric]} below still", below(ours, still, metric, names))
         if portrait == PORTRAITS[0]:
             for i, clip in enumerate(clips):
                 values = [ours.rows[k][i] for k in first_columns]
@@ -164,8 +163,7 @@ def video_table(models: MotionModels, params: Params, folder: Path, clips: list[
         middle = figures.summary(np.median) | {k: v for k, v in figures.summary().items() if k in DISTANCES}
         table.add_row(name, *(f"{middle[k]:.{4 if k in DISTANCES else 3}f}" for k in COLUMNS))
     for metric in DISTANCES:
-        share, low, high = below(ours, still, metric)
-        table.add_row(f"{COLUMNS[metric]} below still", f"{share:.1%} [{low:.1%}, {high:.1%}]")
+        table.add_row(f"{COLUMNS[metric]} below still", below(ours, still, metric, [clip.name for clip in clips]))
     return table
 
 

@@ -1,6 +1,6 @@
 """What a viewer sees of S2L: held-out people of the corpus, rendered, followed by the landmark tracker again, per person.
 
-    python -m benchmarks.s2l_video [--data data] [--models models] [--renderer warp] [--pose still] [--clips 0]
+    python -m benchmarks.s2l_video [--data data] [--models models] [--renderer warp] [--pose still] [--clips 18]
 
 Every clip of split ``test`` is spoken by two photos: its own first frame, and the frame of that person nearest to the resting
 face. Rows: S2L; S2L with another clip's sound; the face of the photo held still. All three are drawn by the same renderer with
@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from benchmarks.s2l_real import COLUMNS, DISTANCES, SEED, below
 from pipelines.layout import Layout
 from pipelines.stages.align import aligned_clips
 from space_data.features import face_track
@@ -40,15 +41,8 @@ from space_models.portrait import Portrait, portrait_of_crop
 from space_models.posegen.pose import apply_pose, relative_pose
 from space_models.s2l.metrics import LipFigures
 
-BOOTSTRAP_DRAWS, SEED = 10_000, 1
-MOST_CLIPS = 10_000
 POSES = ("still", "generated", "recorded")
-S2L, OTHER_SOUND, STILL = SYSTEMS = ("S2L", "S2L, another's sound", "still face")
-COLUMNS = {
-    "lmd_mouth": "LMD", "lvd_mouth": "LVD", "lip_gap_r": "gap r", "lip_velocity_r": "velocity r",
-    "lip_gap_sd_ratio": "s.d. ratio", "closed_share": "closed", "closed_share_measured": "in truth", "closure_f1": "F1",
-}  # fmt: skip
-DISTANCES = ("lmd_mouth", "lvd_mouth")
+S2L, OTHER_SOUND, STILL = "S2L", "S2L, another's sound", "still face"
 
 
 @dataclass(frozen=True)
@@ -109,15 +103,6 @@ def motions(
     return {system: Motion(face, head) for system, face in faces.items()}
 
 
-def people_below(ours: LipFigures, still: LipFigures, people: Sequence[str], metric: str) -> str:
-    """How much smaller our mean distance is than the still face's, with the bootstrap's 95 % interval over people."""
-    names = sorted(set(people))
-    a, b = (np.array([np.sum(np.array(f.rows[metric])[np.array(people) == name]) for name in names]) for f in (ours, still))
-    drawn = np.random.default_rng(SEED).integers(0, len(names), (BOOTSTRAP_DRAWS, len(names)))
-    low, high = np.percentile(1 - a[drawn].sum(axis=1) / b[drawn].sum(axis=1), [2.5, 97.5])
-    return f"{1 - a.sum() / b.sum():.1%} [{low:.1%}, {high:.1%}]"
-
-
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
@@ -125,13 +110,13 @@ def main() -> None:
     parser.add_argument("--models", type=Path, default=Path("models"))
     parser.add_argument("--renderer", default=DEFAULT_RENDERER)
     parser.add_argument("--pose", choices=POSES, default=POSES[0])
-    parser.add_argument("--clips", type=int, default=0, help="at most so many, spread over people; 0: all")
+    parser.add_argument("--clips", type=int, default=500, help="at most so many, spread over people")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of params.yaml")
     arguments = parser.parse_args()
     params, layout = load_params(None, arguments.set), Layout(data=Place.of(arguments.data))
     models = load_motion_models(arguments.models, params)
-    clips = Features.read_filmed(layout.feature_frames, layout.feature_clips, ["test"], MOST_CLIPS).of_split("test")
-    clips = spread(clips, arguments.clips or len(clips))
+    features = Features.read_filmed(layout.feature_frames, layout.feature_clips, ["test"], arguments.clips)
+    clips = spread(features.clips, arguments.clips)  # people in turn: another's sound is another person's
     videos = Videos({clip.clip_id: clip for clip in aligned_clips(layout)})
     others = {c.clip_id: clips[i - 1] for i, c in enumerate(clips)}
     figures: dict[tuple[str, str, str], LipFigures] = {}
@@ -153,7 +138,7 @@ def main() -> None:
         table.add_row(which, system, shown, *(f"{summary[k]:.{4 if k in DISTANCES else 3}f}" for k in COLUMNS))
         if system == S2L:
             still = figures[which, STILL, shown]
-            table.add_row(which, "below still", shown, *(people_below(own, still, people[which], metric) for metric in DISTANCES))
+            table.add_row(which, "below still", shown, *(below(own, still, metric, people[which]) for metric in DISTANCES))
     Console(width=170).print(table)
 
 

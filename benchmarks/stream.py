@@ -13,9 +13,11 @@ Windows are drawn as S2L's task draws them: 32 of 80 frames, here without a port
 import argparse
 import os
 import time
+from functools import partial
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from pipelines.layout import Layout
 from space_data.manifest import MANIFEST, Manifest, Shard, read_manifest
@@ -38,7 +40,7 @@ def write_set(layout: Layout, hours: float) -> int:
     n_shards = max(WRITTEN, round(hours * HOUR_FRAMES / FRAMES_PER_SHARD))
     clips_per_shard, frames = GROUP_CLIPS * GROUPS_PER_SHARD, layout.feature_split("train")
 
-    def table(clip_id: str):
+    def table(clip_id: str) -> pa.Table:
         n = CLIP_FRAMES
         return columns_to_arrow(
             {
@@ -54,7 +56,7 @@ def write_set(layout: Layout, hours: float) -> int:
     for number in range(WRITTEN):
         ids = [f"vox2/id{number:05d}/{i:05d}/00001" for i in range(clips_per_shard)]
         folder = layout.features / f"written-{number}"
-        merge_shards(folder, {clip_id: lambda clip_id=clip_id: table(clip_id) for clip_id in ids}, FeatureFrame, 1)
+        merge_shards(folder, {clip_id: partial(table, clip_id) for clip_id in ids}, FeatureFrame, 1)
         written.append((folder.local() / "part-00000.parquet", ids))
     shards = []
     first = read_manifest(layout.features)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import spearmanr
 
 from space_data import landmarks as lm
 from space_data.errors import SpaceError
@@ -150,8 +151,5 @@ def rises(responses: Sequence[float]) -> bool:
 
 
 def rank_correlation(values: Sequence[float]) -> float:
-    """Spearman's rho of values with their order; 0 of a constant. Values that differ count as different, ties share a rank."""
-    x = np.asarray(values, np.float64)
-    ranks = np.array([(x < v).sum() + ((x == v).sum() - 1) / 2 for v in x])
-    order = np.arange(len(x))
-    return round(float(np.corrcoef(ranks, order)[0, 1]), 12) if len(x) > 1 and ranks.std() > 0 else 0.0
+    """Spearman's rho of values with their order; 0 of a constant or a single one."""
+    return float(spearmanr(values, range(len(values))).statistic) if len(set(values)) > 1 else 0.0

@@ -67,10 +67,10 @@ class Measured:
 
 
 def mixtures_of(settings: EmotionStage) -> list[Array]:
-    """Neutral, each emotion at each intensity, the mixtures: (9,) each."""
+    """Each emotion at each intensity, and the mixtures: (9,) each."""
     emotions = [name for index, name in enumerate(EMOTIONS) if index != NEUTRAL_LABEL]
     single = [emotion_vector(name, intensity) for name in emotions for intensity in settings.intensities]
-    return [NEUTRAL, *single, *(parse_emotion(text) for text in settings.mixtures)]
+    return [*single, *(parse_emotion(text) for text in settings.mixtures)]
 
 
 def measure_person(
@@ -97,8 +97,9 @@ def measure_person(
         )
         return motion.normalised, motion.pose
 
-    tracks = {mixture_name(mixture): (mixture, driven(mixture)[0]) for mixture in mixtures_of(params.emotion)}
     neutral, pose = driven(NEUTRAL)
+    told = {mixture_name(mixture): (mixture, driven(mixture)[0]) for mixture in mixtures_of(params.emotion)}
+    tracks = {"": (NEUTRAL, neutral), **told}
     same = np.array_equal(neutral, driven(emotion_vector("neutral", FULL))[0])
     later = slice(settled, None)
     runs = [

@@ -13,7 +13,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from space_data.errors import SpaceError
 from space_data.landmarks import N_LANDMARKS
 from space_data.schema import EMOTIONS, FeatureClip, FeatureFrame, emotion_known
 from space_data.speech import MEL_BANDS
@@ -84,27 +83,6 @@ class Features:
 
     clips: tuple[TrackClip, ...]
     data_hash: str
-
-    @staticmethod
-    def read(frames: Place, clips: Place) -> "Features":
-        """Read the tables of stage ``features``; clips under a second are left out.
-
-        Args:
-            frames: folder of the frame table.
-            clips: the clip table.
-
-        Raises:
-            SpaceError: a table is missing, or holds no clip long enough.
-        """
-        rows = {row.clip_id: row for row in from_arrow(read_arrow(clips, FeatureClip), FeatureClip)}
-        found = [
-            track_clip(rows[clip_id], table)
-            for clip_id, table in by_clip(read_arrow(frames, FeatureFrame, FRAME_COLUMNS))
-            if len(table) >= SHORTEST_FRAMES
-        ]
-        if not found:
-            raise SpaceError(f"{clips}: no clip of at least {SHORTEST_FRAMES} frames to learn from")
-        return Features.of(found)
 
     @staticmethod
     def read_filmed(frames: Place, clips: Place, splits: Sequence[str], most: int, states: StatesOf | None = None) -> "Features":

@@ -8,6 +8,7 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
@@ -98,17 +99,17 @@ def run(params: Params, layout: Layout) -> None:
 def directions_of(layout: Layout) -> Array | None:
     """The corpus' directions (9, 78, 3) from its training clips, read one row group at a time; None where none of them is
     labelled with an emotion."""
-    table = read_arrow(layout.feature_clips, FeatureClip)
-    train = from_arrow(table.filter(pc.field("split") == "train"), FeatureClip)
-    labelled = {clip.clip_id: clip for clip in train if emotion_known(clip.emotion)}
+    train = read_arrow(layout.feature_clips, FeatureClip).filter(pc.field("split") == "train")
+    known = ~np.isnan(vectors(train, "emotion")).any(axis=1)
+    labelled = {clip.clip_id: clip for clip in from_arrow(train.filter(pa.array(known)), FeatureClip)}
     if not any(worn(clip.emotion).any() for clip in labelled.values()):
         return None
     frames = stream_clips(layout.feature_split("train"), FeatureFrame, ["clip_id", "normalised"], labelled)
     means = {clip_id: vectors(rows, "normalised").mean(0) for clip_id, rows in frames if clip_id in labelled}
-    known = [labelled[clip_id] for clip_id in sorted(means)]
-    faces = np.stack([means[clip.clip_id].reshape(-1, 3) for clip in known])
-    mixtures = np.stack([clip.emotion for clip in known])
-    return corpus_directions(faces, [clip.subject for clip in known], mixtures).astype(np.float32)
+    clips = [labelled[clip_id] for clip_id in sorted(means)]
+    faces = np.stack([means[clip.clip_id].reshape(-1, 3) for clip in clips])
+    mixtures = np.stack([clip.emotion for clip in clips])
+    return corpus_directions(faces, [clip.subject for clip in clips], mixtures).astype(np.float32)
 
 
 def worn(mixture: Array) -> Array:

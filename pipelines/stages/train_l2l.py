@@ -69,7 +69,8 @@ class Latents:
     @property
     def data_hash(self) -> str:
         """Of the latents and of who speaks, by the hashes that were stored with them."""
-        return hash_of([shard.sha256 for shard in shards_of(self.table)], self.speaker and self.speaker.weights_sha256)
+        speaker = self.speaker and (self.speaker.weights_sha256, self.speaker.shown)
+        return hash_of([shard.sha256 for shard in shards_of(self.table)], speaker)
 
     def __call__(self, clips: Sequence[TrackClip]) -> list[LatentClip]:
         """Those that were aligned and have latents; whose latents failed is left out (the ledger says so).

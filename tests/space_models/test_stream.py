@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 from made_up_clips import write_clips
 from made_up_talk import config, task_settings
+from read_tables import read_all
 
 from pipelines.layout import Layout
 from space_data.errors import SpaceError
 from space_data.schema import FeatureClip, emotion_vector
 from space_data.tables import read_table, write_table
 from space_models import stream as streams
-from space_models.dataset import Features, TrackClip
+from space_models.dataset import TrackClip
 from space_models.s2l.model import S2L
 from space_models.s2l.task import S2LTask
 from space_models.stream import BlockPlan, ClipStream, InMemory, as_read
@@ -39,7 +40,7 @@ def ids(stream: ClipStream, draw: int, kind: str = "video") -> list[str]:
 def test_a_small_set_is_one_block_and_equals_the_set_in_memory(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
     write_clips(layout, monkeypatch, 7, 5)
     stream = opened(layout, dataclasses.replace(PLAN, groups=100))
-    everything = Features.read(layout.feature_frames, layout.feature_clips)
+    everything = read_all(layout.feature_frames, layout.feature_clips)
     memory = InMemory(everything.clips)
     assert stream.is_whole and stream.kinds == memory.kinds == ("video", "speech_only")
     for kind in stream.kinds:
@@ -77,7 +78,7 @@ def test_s2l_draws_equal_batches_from_a_stream_of_one_block_and_from_memory(
 ) -> None:
     write_clips(layout, monkeypatch, 7, 5)
     stream = opened(layout, dataclasses.replace(PLAN, groups=100))
-    memory = InMemory(Features.read(layout.feature_frames, layout.feature_clips).clips)
+    memory = InMemory(read_all(layout.feature_frames, layout.feature_clips).clips)
     ours, theirs = (S2LTask(S2L(config()), source, [], task_settings(6, 30)) for source in (stream, memory))
     for draw in (0, 7, 500):
         ours_now, theirs_now = (task.batch(np.random.default_rng(draw), draw) for task in (ours, theirs))
@@ -175,6 +176,12 @@ def test_tables_that_do_not_belong_together_are_refused(layout: Layout, monkeypa
     write_table(layout.feature_clips, rows[1:], FeatureClip)
     with pytest.raises(SpaceError, match="no such clip"):
         opened(layout)
+
+
+def test_nothing_long_enough_is_an_error(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_clips(layout, monkeypatch, 4)
+    with pytest.raises(SpaceError, match="no clip of at least 25 frames"):
+        ClipStream(layout.feature_split("train"), layout.feature_clips, PLAN, as_read, ("speech_only",))
 
 
 def test_too_few_groups_for_the_micro_batches_are_refused(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
