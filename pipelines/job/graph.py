@@ -170,6 +170,8 @@ class _Pending:
     folder: Path
     attempts: int = 1
     faults: int = 0
+    waited_s: float = 0.0
+    """for the machine, so far"""
     not_before_s: float = 0.0
 
 
@@ -290,10 +292,11 @@ class RunPacks(_OfRun):
 
     def _again_later(self, pending: _Pending, fault: EnvironmentFault) -> None:
         pause_s = BACK_OFF_S[min(pending.faults, len(BACK_OFF_S) - 1)]
-        if sum(BACK_OFF_S[: pending.faults + 1]) > self._job.patience_s:
+        if pending.waited_s + pause_s > self._job.patience_s:
             self._give_up(str(fault), pending.unit.unit_id)
             return
         pending.faults += 1
+        pending.waited_s += pause_s
         pending.not_before_s = time.monotonic() + pause_s
         logger.warning("%s: %s: %s; tried again in %g s", self._run.stage.name, pending.unit.unit_id, fault, pause_s)
         self._waiting.append(pending)

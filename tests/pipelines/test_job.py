@@ -18,14 +18,16 @@ from pipelines.job import graph
 from pipelines.job.clock import stage_clock
 from pipelines.job.ledger import all_kept, ledger_rows, write_ledger
 from pipelines.job.lock import one_run_in
+from pipelines.job.packs import outcomes_in, write_pack
 from pipelines.job.run import run_units
 from pipelines.job.stage import Context, Stage
-from pipelines.job.unit import Unit, content_hash
+from pipelines.job.unit import Outcome, Unit, content_hash
 from pipelines.layout import Layout
 from space_data.errors import SpaceError
 from space_data.files import sha256_of
 from space_data.params import Params, load_params
 from space_data.schema import FAILED, KEPT, REJECTED, LedgerRow
+from space_data.store import Place
 from space_data.tables import read_table, table_files, to_arrow
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -162,6 +164,19 @@ def flipped(content: bytes) -> bytes:
     return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
 
 
+def test_no_bit_that_flips_in_a_kept_result_stops_a_run(tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    made.mkdir()
+    (made / "result.txt").write_text("A")
+    pack = write_pack(Place.of(tmp_path / "packs"), {"key": (Outcome("clip/a"), made)}, Place.of(tmp_path / "blobs"))
+    sound, file = pack.read(), Path(pack)
+    for at in range(len(sound)):
+        for bit in (0, 5):
+            file.write_bytes(sound[:at] + bytes([sound[at] ^ 1 << bit]) + sound[at + 1 :])
+            found = outcomes_in(pack)
+            assert found == {"key": Outcome("clip/a")} or (found == {} and not file.exists()), (at, bit)
+
+
 def test_faults_of_the_environment_are_no_units_fault(tmp_path: Path, settings: dict[str, str]) -> None:
     layout = Layout.in_folder(tmp_path)
     full = Path(settings["calls"] + ".full")
@@ -176,6 +191,17 @@ def test_faults_of_the_environment_are_no_units_fault(tmp_path: Path, settings: 
 def test_a_passing_fault_is_waited_for(tmp_path: Path, settings: dict[str, str]) -> None:
     outcomes = run_units("test", units("killed", "a"), act, settings, with_job(patience_s=5.0), Layout.in_folder(tmp_path))
     assert [o.status for o in outcomes] == [KEPT, KEPT] and calls_of(settings) == ["a", "killed", "killed"]
+
+
+def test_the_patience_has_an_end_however_long_it_is(
+    tmp_path: Path, settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond the sum of all pauses, too: the last of them counts again and again."""
+    monkeypatch.setattr(graph, "BACK_OFF_S", (0.01, 0.02))
+    Path(settings["calls"] + ".full").touch()
+    with pytest.raises(SpaceError, match="No space left on device"):
+        run_units("test", units("disk-full"), act, settings, with_job(patience_s=0.1), Layout.in_folder(tmp_path))
+    assert len(calls_of(settings)) == 1 + 5  # after 0.01 s, and four times 0.02 s
 
 
 def test_a_scheduler_that_ends_all_processes_blames_no_unit(tmp_path: Path, settings: dict[str, str]) -> None:
