@@ -30,7 +30,7 @@ from pipelines.job.keys import code_version
 from pipelines.job.lock import one_run_in
 from pipelines.job.packs import DamagedPackError, PackReader
 from pipelines.job.scratch import remove_remains
-from pipelines.job.shards import UNTRUSTED, Report, cache_of, counted, plan, write_part
+from pipelines.job.shards import UNTRUSTED, Report, cache_of, counted, is_old, packs_of_other_numbers, plan, write_part
 from pipelines.job.stage import Context, Stage
 from pipelines.job.unit import FunctionName, Outcome, Unit, UnitFunction, content_hash, plain
 from pipelines.layout import Layout
@@ -69,8 +69,7 @@ def run_stage(stage: Stage, params: Params, layout: Layout) -> None:
         manifest = _manifest(stage, context, reports)
         for folder in dict.fromkeys((layout.stage(stage.name), layout.data / stage.name)):  # DVC's, of tables in a bucket
             patiently(partial((folder / MANIFEST).put, manifest.to_json()), params.job.patience_s, stage.name)
-        for uri in (uri for report in reports for uri in report.stale):
-            Place(uri).delete()
+        _remove_stale(stage, context, reports)
         _remove_foreign(layout.stage(stage.name), manifest, stage)
         clock.counts = Counter(manifest.counts)
         clock.clips, units = sum(manifest.counts.values()), sum(report.units for report in reports)
@@ -212,6 +211,15 @@ def _manifest(stage: Stage, context: Context, reports: Sequence[Report]) -> Mani
     )  # fmt: skip
 
 
+def _remove_stale(stage: Stage, context: Context, reports: Iterable[Report]) -> None:
+    """Remove what nothing needs any more: blobs of before, and packs that no run has used for long."""
+    for uri in (uri for report in reports for uri in report.stale):
+        Place(uri).delete()
+    for pack in packs_of_other_numbers(stage, context):
+        if is_old(pack, context):
+            pack.delete()
+
+
 def _remove_foreign(folder: Place, manifest: Manifest, stage: Stage) -> None:
     """Remove shards of earlier runs, which the manifest no longer names."""
     named = {(folder / shard.file).uri for shards in manifest.tables.values() for shard in shards}
@@ -275,6 +283,7 @@ def run_units(
                 planned = plan(stage, context, 0)
                 continue
             _check(stage, context, [report])
+            _remove_stale(stage, context, [report])
             return results
     raise SpaceError(f"{name}: kept results in {folder} are damaged again and again (is the disk sound?)")
 

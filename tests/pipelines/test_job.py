@@ -93,6 +93,23 @@ def test_every_fate_of_a_unit_and_the_cache(tmp_path: Path, settings: dict[str, 
     assert not list((tmp_path / ".cache").rglob("*.part"))
 
 
+def test_kept_results_go_when_no_run_has_used_them_for_long(tmp_path: Path, settings: dict[str, str]) -> None:
+    layout, job = Layout.in_folder(tmp_path), with_job(cache_days=30)
+    cache = tmp_path / ".cache/test/00000-of-00001"
+    elsewhere = tmp_path / ".cache/test/00001-of-00007/older.pack"  # when tables had seven shards
+    run_units("test", units("a"), act, settings, job, layout)
+    run_units("test", units("b"), act, settings, job, layout)
+    elsewhere.parent.mkdir()
+    elsewhere.touch()
+    assert len(list(cache.glob("*.pack"))) == 2
+    for pack in (*cache.glob("*.pack"), elsewhere):
+        os.utime(pack, (time.time() - 31 * 86_400,) * 2)
+    run_units("test", units("b"), act, settings, job, layout)
+    assert calls_of(settings) == ["a", "b"] and len(list(cache.glob("*.pack"))) == 1 and not elsewhere.exists()
+    run_units("test", units("a", "b"), act, settings, job, layout)
+    assert calls_of(settings) == ["a", "a", "b"]
+
+
 def test_a_failed_unit_has_a_bounded_number_of_attempts_in_all_runs_together(tmp_path: Path, settings: dict[str, str]) -> None:
     layout = Layout.in_folder(tmp_path)
     for attempts, calls in ((1, 1), (1, 1), (3, 3), (3, 3)):
