@@ -18,7 +18,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -96,11 +96,13 @@ def _reports(stage: Stage, context: Context) -> tuple[list[Report], int]:
             break
     else:
         return reports, 0  # no unit had to run, and so no Beam
+    computed = 0
     for _ in range(ROUNDS):
         reports, todo = _run_graph(stage, context)
+        computed += todo
         if not any(report.missing for report in reports):
             break
-    return reports, todo
+    return reports, computed
 
 
 def _run_graph(stage: Stage, context: Context) -> tuple[list[Report], int]:
@@ -142,10 +144,11 @@ def _progress(name: str, run: Any) -> Iterator[None]:
             shown, kept, looked_s, over, plans = 0, 0, 0.0, False, dict[str, dict]()
             while not over:
                 over = ended.wait(PROGRESS_S)
-                if len(plans) < run.context.parts:
-                    plans |= run.notes(graph.PLANS, plans)  # each is read once: they may be 500, in a bucket
-                if over or time.monotonic() - looked_s > LOOK_S:
-                    kept, looked_s = graph.units_kept(run), time.monotonic()
+                with suppress(OSError):  # the store is away: whoever works waits for it, and tells
+                    if len(plans) < run.context.parts:
+                        plans |= run.notes(graph.PLANS, plans)  # each is read once: they may be 500, in a bucket
+                    if over or time.monotonic() - looked_s > LOOK_S:
+                        kept, looked_s = graph.units_kept(run), time.monotonic()
                 done = max(graph.units_done(run), kept)
                 advance(done - shown, total=sum(note["todo"] for note in plans.values()) or None)
                 shown = done

@@ -16,6 +16,7 @@ from pipelines.job.packs import SUFFIX, DamagedPackError, Kept, PackReader, kept
 from pipelines.job.stage import LEDGER, Context, Made, Stage
 from pipelines.job.unit import FunctionName, Outcome, Unit, content_hash, plain
 from space_data.errors import SpaceError
+from space_data.files import sha256_of
 from space_data.manifest import MANIFEST, Ids, Shard, read_manifest
 from space_data.schema import KEPT, LedgerRow, arrow_schema
 from space_data.store import Place
@@ -284,8 +285,7 @@ def _put(folder: Place, file: str, row_class: type, tables: Iterator[pa.Table], 
         rows = write_groups(writer, tables)
         writer.close()
         (folder / file).put(buffer)
-        place = folder / file
-        return Shard(file, place.sha256(), place.info().size, rows, part)
+        return Shard(file, sha256_of(buffer), buffer.stat().st_size, rows, part)  # of what was meant, whatever the disk keeps
 
 
 def _put_whole(folder: Place, path: str, table: pa.Table, row_class: type, part: int, since_ns: int) -> Shard:

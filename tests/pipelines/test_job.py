@@ -1,5 +1,6 @@
 """Units through Beam, processes and cache; the ledger's conservation law."""
 
+import errno
 import json
 import os
 import signal
@@ -219,6 +220,18 @@ def test_the_patience_has_an_end_however_long_it_is(
     with pytest.raises(SpaceError, match="No space left on device"):
         run_units("test", units("disk-full"), act, settings, with_job(patience_s=0.1), Layout.in_folder(tmp_path))
     assert len(calls_of(settings)) == 1 + 5  # after 0.01 s, and four times 0.02 s
+
+
+def test_the_bar_outlasts_a_store_that_is_away(tmp_path: Path, settings: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    broken: list[threading.ExceptHookArgs] = []
+
+    def away(run: graph.Run) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(run.folder))
+
+    monkeypatch.setattr(graph, "units_kept", away)
+    monkeypatch.setattr(threading, "excepthook", broken.append)
+    run_units("test", units("a"), act, settings, with_job(), Layout.in_folder(tmp_path))
+    assert not broken
 
 
 def test_a_scheduler_that_ends_all_processes_blames_no_unit(tmp_path: Path, settings: dict[str, str]) -> None:
