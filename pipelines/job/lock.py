@@ -76,19 +76,30 @@ def _kernel_lock(cache: Path) -> Iterator[None]:
             file.truncate(0)
 
 
+def _age_s(place: Place) -> float:
+    """How long ago an object was put, by the clock of the store: those of the machines may be anything."""
+    now = place.parent / f".{uuid.uuid4().hex}"
+    now.put(b"")
+    put_ns, now_ns = place.info().mtime_ns, now.info().mtime_ns
+    now.delete()
+    return (now_ns - put_ns) / 1e9 if put_ns is not None else STALE_S  # gone meanwhile
+
+
 @contextmanager
 def _lease(cache: Place) -> Iterator[None]:
     """Raises SpaceError if another run has a lease that it still renews."""
     place, own, ended = cache / LOCK_FILE, uuid.uuid4().hex, threading.Event()
 
     def put() -> None:
-        place.put(json.dumps({"id": own, "who": _who(), "time_s": time.time()}).encode())
+        place.put(json.dumps({"id": own, "who": _who()}).encode())
 
     def see_that_it_is_free() -> None:
-        if place.is_file():
+        try:
             lease = json.loads(place.read())
-            if lease["id"] != own and time.time() - lease["time_s"] < STALE_S:
-                raise _refused(cache.parent, lease["who"])
+        except FileNotFoundError:
+            return
+        if lease["id"] != own and _age_s(place) < STALE_S:
+            raise _refused(cache.parent, lease["who"])
 
     def renew() -> None:
         while not ended.wait(RENEWED_S):
