@@ -10,7 +10,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
-import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -168,18 +167,6 @@ def first_frame(video: Path) -> RgbImage:
     if first is None:
         raise MediaError(f"{video}: no frames")
     return first.rgb
-
-
-def at_size(frames: Iterator[RgbImage], size_px: int) -> Iterator[RgbImage]:
-    """Frames resized to (size_px, size_px, 3) where they are not: all systems are compared at the recording's size."""
-    for rgb in frames:
-        if rgb.shape[0] != rgb.shape[1]:
-            raise SpaceError(f"system: frame of {rgb.shape[1]}x{rgb.shape[0]} px, need square ones")
-        if rgb.shape[0] == size_px:
-            yield rgb
-        else:
-            method = cv2.INTER_AREA if rgb.shape[0] > size_px else cv2.INTER_CUBIC
-            yield np.asarray(cv2.resize(rgb, (size_px, size_px), interpolation=method), np.uint8)
 
 
 def exactly(frames: Iterator[RgbImage], n_frames: int) -> Iterator[RgbImage]:

@@ -5,7 +5,7 @@ import shutil
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,20 +13,23 @@ from numpy.typing import NDArray
 
 from evaluation.baselines.ridge import fit as fit_ridge
 from evaluation.builtin import Resources, content_of, system_named
+from evaluation.canonical import Expected
 from evaluation.lists.choose import candidate, choose
 from evaluation.ours import Models
 from evaluation.systems import (
+    MEAN_MOTION,
     MISMATCHED_AUDIO,
     STILL,
     SYSTEM_NAMES,
     Assignment,
     Rendering,
-    at_size,
     exactly,
     first_frame,
     system_of,
     systems_in_use,
 )
+from evaluation.verdict import judge
+from pipelines.benchmark.rows import CANONICAL_SUFFIX, placed, verdict_of
 from pipelines.job.clock import stage_clock
 from pipelines.job.ledger import ledger_rows, write_ledger
 from pipelines.job.run import Result, run_units
@@ -65,6 +68,8 @@ RIDGE_FILE = "ridge.npz"
 RIDGE_CLIPS = 500
 """Training clips that the ridge regression is fitted on, at most: half an hour decides 440 numbers per coordinate."""
 VIDEO_FILE, TRACK_FILE, TIMING_FILE = "video.mp4", "track.parquet", "timing.json"
+VERDICT_FILE, CANONICAL_FILE = "verdict.json", "canonical.mkv"
+MOTIONLESS = (STILL, MEAN_MOTION)
 
 
 @dataclass(frozen=True)
@@ -89,7 +94,7 @@ def run(params: Params, layout: Layout) -> None:
         units = units_of(clips, statements_of(clips, layout), resources, params.synthesize)
         outcomes = run_units(STAGE, units, render_one, params.synthesize, params, layout)
         shutil.rmtree(layout.synthesized, ignore_errors=True)
-        stems = file_stems((clip.clip_id for clip in clips), ".mp4")
+        stems = file_stems((clip.clip_id for clip in clips), ".mp4", CANONICAL_SUFFIX)
         rows = [place_result(unit, outcome, layout, stems) for unit, outcome in zip(_sorted(units), outcomes, strict=True)]
         tracks = [
             row
@@ -176,13 +181,16 @@ def units_of(
 
 
 def render_one(unit: RenderUnit, settings: Synthesize, folder: Path) -> None:
-    """Render one clip with one system: ``video.mp4``, the track it was made from, and how long it took."""
+    """Render one clip with one system: ``video.mp4``, the verdict on it, the track it was made from, and how long it took."""
     assignment = assignment_of(unit, settings.seed)
     began_s = time.perf_counter()
     rendering = system_named(unit.system, unit.resources).render(assignment)
-    frames = exactly(at_size(rendering.frames, unit.clip.size_px), unit.n_frames)
+    frames = exactly(rendering.frames, unit.n_frames)
     write_video(folder / VIDEO_FILE, frames, crf=PICTURE_CRF, audio=assignment.speech, comment=rendering.comment)
     (folder / TIMING_FILE).write_text(json.dumps({"seconds": time.perf_counter() - began_s}))
+    is_still = unit.system in {entry.name for entry in MOTIONLESS}
+    expected = Expected(unit.n_frames, unit.clip.size_px, assignment.speech, may_freeze=is_still)
+    judge(folder / VIDEO_FILE, expected, folder / CANONICAL_FILE).save(folder / VERDICT_FILE)
     if rendering.normalised is not None and rendering.pose is not None:
         write_table(folder / TRACK_FILE, track_rows(unit.system, unit.clip.clip_id, rendering), SynthesizedFrame)
 
@@ -217,7 +225,7 @@ def track_rows(system: str, clip_id: str, rendering: Rendering) -> list[Synthesi
     return [SynthesizedFrame(system, clip_id, i, points.ravel(), pose) for i, (points, pose) in enumerate(pairs)]
 
 
-PATHS = ("driving_audio", "reference", "audio", "video")
+PATHS = ("driving_audio", "reference", "audio", "video", "native_video")
 
 
 def synthesized_clips(layout: Layout) -> list[SynthesizedClip]:
@@ -226,7 +234,7 @@ def synthesized_clips(layout: Layout) -> list[SynthesizedClip]:
 
 
 def place_result(unit: Unit, outcome: Result, layout: Layout, stems: dict[str, str]) -> SynthesizedClip:
-    """Copy a kept video to its place (``stems``, by clip id); the row that describes it, or why there is none."""
+    """Copy a video that can be scored to its place (``stems``, by clip id); the row that describes it, or why there is none."""
     value: RenderUnit = unit.value
     clip = value.clip
     heard = {STILL.name: "", MISMATCHED_AUDIO.name: value.mismatched_audio or clip.audio}.get(value.system, clip.audio)
@@ -234,14 +242,11 @@ def place_result(unit: Unit, outcome: Result, layout: Layout, stems: dict[str, s
     row = SynthesizedClip(
         system=value.system, clip_id=clip.clip_id, subject=clip.subject, emotion=clip.emotion, intensity=clip.intensity,
         driving_audio=driving, reference=reference, audio=audio, video="", n_frames=value.n_frames,
-        size_px=clip.size_px, status=FAILED, detail=outcome.detail,
+        size_px=clip.size_px, status=FAILED, detail="",
     )  # fmt: skip
-    if outcome.folder is None or outcome.status != KEPT:
-        return row
-    path = layout.synthesized / value.system / f"{stems[clip.clip_id]}.mp4"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(outcome.folder / VIDEO_FILE, path)
-    return replace(row, video=below(path.as_posix(), layout.data), status=KEPT, detail="")
+    folder = outcome.folder or Path()
+    verdict = verdict_of(outcome, folder / VERDICT_FILE if outcome.folder else None)
+    return placed(row, verdict, folder / VIDEO_FILE, layout.synthesized / value.system / stems[clip.clip_id], layout.data)
 
 
 def render_rates(units: Sequence[Unit], outcomes: Sequence[Result]) -> dict[str, float]:

@@ -11,9 +11,11 @@ from torch import nn
 
 from evaluation.baselines.ridge import LipRidge
 from evaluation.builtin import Resources
+from evaluation.canonical import Canonical
 from evaluation.lists.choose import Candidate, candidate, choose
 from evaluation.ours import Models
 from evaluation.systems import Rendering, system_of, systems_in_use
+from evaluation.verdict import Verdict
 from pipelines.job.run import Result
 from pipelines.layout import Layout
 from pipelines.stages import synthesize
@@ -33,7 +35,7 @@ from space_data.media.encode import write_video, write_wav
 from space_data.media.sound import decode_audio
 from space_data.media.video import decode_video
 from space_data.params import Synthesize, load_params
-from space_data.schema import FAILED, KEPT, UNKNOWN, AlignedClip, SynthesizedFrame
+from space_data.schema import FAILED, KEPT, UNKNOWN, AlignedClip, SynthesizedClip, SynthesizedFrame
 from space_data.tables import read_table, write_sharded
 from space_data.timebase import frames_to_samples
 from space_models.checkpoints import CARD_FILE, WEIGHTS_FILE, Card, save_model
@@ -222,20 +224,53 @@ def test_tracks_of_a_system_that_has_them_are_kept(recorded, models, tmp_path, m
     np.testing.assert_array_equal(np.stack([r.normalised for r in rows]).reshape(25, 78, 3), points)
 
 
-def test_results_are_placed_and_failures_become_rows(recorded, models, tmp_path):
-    units = units_of(recorded[:1], models, SETTINGS)
-    layout = Layout.in_folder(tmp_path)
-    unit = next(u for u in units if u.value.system == "still")
+def placed(recorded, models, tmp_path, system: str, canonical: str, **outcome) -> SynthesizedClip:
+    unit = next(u for u in units_of(recorded[:1], models, SETTINGS) if u.value.system == system)
     folder = tmp_path / "unit"
-    folder.mkdir()
-    (folder / synthesize.VIDEO_FILE).write_bytes(b"video")
-    stems = {recorded[0].clip_id: "t/a"}
-    kept = place_result(unit, Result(unit.unit_id, KEPT, folder=folder), layout, stems)
-    assert kept.status == KEPT and (tmp_path / kept.video).read_bytes() == b"video" and kept.driving_audio == ""
+    folder.mkdir(exist_ok=True)
+    for name in (synthesize.VIDEO_FILE, synthesize.CANONICAL_FILE):
+        (folder / name).write_bytes(name.encode())
+    found = Canonical(folder / canonical, 256, 256, 25.0, 25, "same", 0) if canonical else None
+    Verdict(outcome.pop("why", ""), "", found).save(folder / synthesize.VERDICT_FILE)
+    result = Result(unit.unit_id, **({"status": KEPT, "folder": folder} | outcome))
+    return place_result(unit, result, Layout.in_folder(tmp_path), {recorded[0].clip_id: "t/a"})
+
+
+def test_a_canonical_video_is_placed_once(recorded, models, tmp_path):
+    kept = placed(recorded, models, tmp_path, "still", synthesize.VIDEO_FILE)
+    assert kept.status == KEPT and (tmp_path / kept.video).read_bytes() == b"video.mp4" and kept.driving_audio == ""
     assert (kept.video, kept.reference, kept.audio) == ("synthesize/still/t/a.mp4", "a1.mp4", "a1.wav")
-    alone = next(u for u in units if u.value.system == "mismatched_audio")
-    failed = place_result(alone, Result(alone.unit_id, FAILED, "error", "the only test clip"), layout, stems)
-    assert (failed.status, failed.video, failed.detail) == (FAILED, "", "the only test clip")
+    assert (kept.native_video, kept.native_width_px, kept.own_sound) == (kept.video, 256, "same")
+
+
+def test_another_video_is_placed_beside_the_one_that_is_scored(recorded, models, tmp_path):
+    kept = placed(recorded, models, tmp_path, "still", synthesize.CANONICAL_FILE)
+    assert (tmp_path / kept.video).read_bytes() == b"canonical.mkv"
+    assert (tmp_path / kept.native_video).read_bytes() == b"video.mp4"
+
+
+def test_what_cannot_be_scored_is_a_row_with_its_reason(recorded, models, tmp_path):
+    refused = placed(recorded, models, tmp_path, "mismatched_audio", "", why="frozen")
+    assert (refused.status, refused.video, refused.reason) == (FAILED, "", "frozen")
+    gone = {"status": FAILED, "folder": None}
+    crashed = placed(recorded, models, tmp_path, "still", "", reason="worker_died", detail="signal 11", **gone)
+    assert (crashed.status, crashed.reason, crashed.detail) == (FAILED, "crashed", "crashed: signal 11")
+    failed = placed(recorded, models, tmp_path, "still", "", reason="exception", detail="no luck", **gone)
+    assert (failed.reason, failed.detail) == ("system_failed", "system_failed: no luck")
+
+
+def test_the_own_videos_are_canonical_as_they_are(recorded, models, tmp_path):
+    """What `animate` would write is what is scored; other sizes are made the recording's, in the open."""
+    (tmp_path / "out").mkdir()
+    render_one(RenderUnit("ground_truth", recorded[0], None, 25, models), SETTINGS, tmp_path / "out")
+    found = Verdict.load(tmp_path / "out" / synthesize.VERDICT_FILE).canonical
+    assert found is not None and found.path.name == synthesize.VIDEO_FILE and found.own_sound == "same"
+    (tmp_path / "small").mkdir()
+    larger = replace(recorded[0], size_px=128)
+    render_one(RenderUnit("ground_truth", larger, None, 25, models), SETTINGS, tmp_path / "small")
+    resized = Verdict.load(tmp_path / "small" / synthesize.VERDICT_FILE).canonical
+    assert resized.path.name == synthesize.CANONICAL_FILE and resized.native_width_px == 64
+    assert {frame.rgb.shape for frame in decode_video(resized.path)} == {(128, 128, 3)}
 
 
 def test_a_missing_model_is_named(recorded, models):
