@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from evaluation.baselines.ridge import fit as fit_ridge
 from evaluation.builtin import Resources, content_of, system_named
 from evaluation.canonical import Expected
-from evaluation.lists.choose import candidate, choose
+from evaluation.lists.clip_list import Resolved
 from evaluation.ours import Models
 from evaluation.systems import (
     MEAN_MOTION,
@@ -29,13 +29,13 @@ from evaluation.systems import (
     systems_in_use,
 )
 from evaluation.verdict import judge
+from pipelines.benchmark.choice import clips_to_score
 from pipelines.benchmark.rows import CANONICAL_SUFFIX, placed, verdict_of
 from pipelines.job.clock import stage_clock
 from pipelines.job.ledger import ledger_rows, write_ledger
 from pipelines.job.run import Result, run_units
 from pipelines.job.unit import Unit, content_hash
 from pipelines.layout import Layout
-from pipelines.stages.align import aligned_clips
 from space_data.avsync import mel_frames
 from space_data.errors import SpaceError
 from space_data.files import file_stems
@@ -49,7 +49,6 @@ from space_data.schema import (
     Clip,
     FeatureClip,
     FeatureFrame,
-    Measure,
     SynthesizedClip,
     SynthesizedFrame,
     emotion_vector,
@@ -62,7 +61,7 @@ from space_models.animate import PICTURE_CRF
 from space_models.generators import RENDERERS
 
 STAGE = "synthesize"
-TRAIN, TEST = "train", "test"
+TRAIN = "train"
 VIDEO = "video"
 RIDGE_FILE = "ridge.npz"
 RIDGE_CLIPS = 500
@@ -87,15 +86,17 @@ class RenderUnit:
 def run(params: Params, layout: Layout) -> None:
     """The stage: aligned test clips and trained models -> ``data/synthesize``."""
     with stage_clock(layout, STAGE) as clock:
-        clips = chosen_clips(params.synthesize, layout)
+        listed = clips_to_score(params.synthesize.test_list, params.synthesize, layout)
+        clips = [one.clip for one in listed.chosen]
         ridge = layout.cache.local() / STAGE / RIDGE_FILE
         fit_ridge(training_tracks(layout)).save(ridge)
         resources = Resources(Models(layout.models.local(), params), ridge)
-        units = units_of(clips, statements_of(clips, layout), resources, params.synthesize)
+        units = units_of(listed, statements_of(clips, layout), resources)
         outcomes = run_units(STAGE, units, render_one, params.synthesize, params, layout)
         shutil.rmtree(layout.synthesized, ignore_errors=True)
         stems = file_stems((clip.clip_id for clip in clips), ".mp4", CANONICAL_SUFFIX)
-        rows = [place_result(unit, outcome, layout, stems) for unit, outcome in zip(_sorted(units), outcomes, strict=True)]
+        results = zip(_sorted(units), outcomes, strict=True)
+        rows = [place_result(unit, outcome, layout, stems, listed.label) for unit, outcome in results]
         tracks = [
             row
             for outcome in outcomes
@@ -108,22 +109,8 @@ def run(params: Params, layout: Layout) -> None:
         clock.computed = sum(outcome.computed for outcome in outcomes)
         rates = render_rates(units, outcomes)
         clock.notes = {f"{r}_fps": f"{rates[system_of(r)]:.0f}" for r in RENDERERS if system_of(r) in rates}
+        clock.notes["test_list"] = listed.label
         clock.counts = write_ledger(layout, STAGE, [unit.unit_id for unit in units], ledger_rows(STAGE, outcomes))
-
-
-def chosen_clips(settings: Synthesize, layout: Layout) -> list[AlignedClip]:
-    """The clips that every system renders, sorted by id.
-
-    Raises:
-        SpaceError: no clip belongs to a test identity.
-    """
-    clips = {clip.clip_id: clip for clip in aligned_clips(layout) if clip.split == TEST}
-    if not clips:
-        raise SpaceError(f"{STAGE}: no aligned clip is of a test identity (too few subjects for data.splits?)")
-    measures = read_arrow(layout.measures, Measure, ["clip_id", "yaw_p95_deg"], clips)
-    yaw_deg = dict(zip(measures["clip_id"].to_pylist(), measures["yaw_p95_deg"].to_pylist(), strict=True))
-    candidates = [candidate(clip, yaw_deg.get(clip_id)) for clip_id, clip in clips.items()]
-    return [clips[clip_id] for clip_id in choose(candidates, settings.max_clips, settings.seed)]
 
 
 def statements_of(clips: Sequence[AlignedClip], layout: Layout) -> dict[str, str]:
@@ -158,15 +145,15 @@ def mismatched_clip(clip: AlignedClip, clips: Sequence[AlignedClip], statements:
 
 
 def units_of(
-    clips: Sequence[AlignedClip], statements: Mapping[str, str], resources: Resources, settings: Synthesize
+    listed: Resolved, statements: Mapping[str, str], resources: Resources
 ) -> list[Unit]:
     """One unit per system and clip; its content is all files that it reads."""
     names = systems_in_use(resources.models.params)
     made_of = {name: content_of(name, resources) for name in names}
     units = []
-    for clip in clips:
+    clips = [one.clip for one in listed.chosen]
+    for clip, n_frames in ((one.clip, one.n_frames) for one in listed.chosen):
         other = mismatched_clip(clip, clips, statements)
-        n_frames = min(clip.n_frames, settings.max_frames)
         for system in names:
             heard = other if system == MISMATCHED_AUDIO.name else None
             content = content_hash(
@@ -233,7 +220,7 @@ def synthesized_clips(layout: Layout) -> list[SynthesizedClip]:
     return [located(row, layout.data, *PATHS) for row in read_table(layout.synthesized_clips, SynthesizedClip)]
 
 
-def place_result(unit: Unit, outcome: Result, layout: Layout, stems: dict[str, str]) -> SynthesizedClip:
+def place_result(unit: Unit, outcome: Result, layout: Layout, stems: dict[str, str], label: str) -> SynthesizedClip:
     """Copy a video that can be scored to its place (``stems``, by clip id); the row that describes it, or why there is none."""
     value: RenderUnit = unit.value
     clip = value.clip
@@ -242,7 +229,7 @@ def place_result(unit: Unit, outcome: Result, layout: Layout, stems: dict[str, s
     row = SynthesizedClip(
         system=value.system, clip_id=clip.clip_id, subject=clip.subject, emotion=clip.emotion, intensity=clip.intensity,
         driving_audio=driving, reference=reference, audio=audio, video="", n_frames=value.n_frames,
-        size_px=clip.size_px, status=FAILED, detail="",
+        size_px=clip.size_px, status=FAILED, detail="", test_list=label,
     )  # fmt: skip
     folder = outcome.folder or Path()
     verdict = verdict_of(outcome, folder / VERDICT_FILE if outcome.folder else None)

@@ -1,7 +1,6 @@
 """Which clips are rendered, what each system gets, and that a result lands where its row says."""
 
 import json
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,17 +11,17 @@ from torch import nn
 from evaluation.baselines.ridge import LipRidge
 from evaluation.builtin import Resources
 from evaluation.canonical import Canonical
-from evaluation.lists.choose import Candidate, candidate, choose
+from evaluation.lists.clip_list import Chosen, Resolved
 from evaluation.ours import Models
 from evaluation.systems import Rendering, system_of, systems_in_use
 from evaluation.verdict import Verdict
+from pipelines.benchmark.choice import clips_to_score
 from pipelines.job.run import Result
 from pipelines.layout import Layout
 from pipelines.stages import synthesize
 from pipelines.stages.synthesize import (
     RenderUnit,
     assignment_of,
-    chosen_clips,
     looped,
     mismatched_clip,
     place_result,
@@ -44,7 +43,7 @@ from space_models.generators import GENERATORS
 ROOT = Path(__file__).resolve().parents[2]
 GENERATOR = next(iter(GENERATORS))
 
-SETTINGS = Synthesize(max_clips=4, max_frames=25, seed=1)
+SETTINGS = Synthesize(test_list="auto", max_clips=4, max_frames=25, seed=1)
 
 
 def clip(subject: str, number: int, split: str = "test", n_frames: int = 40, folder: Path = Path(".")) -> AlignedClip:
@@ -73,7 +72,8 @@ def hashed(aligned: AlignedClip) -> AlignedClip:
 
 
 def units_of(clips, models, settings):
-    return units_with(clips, dict.fromkeys((clip.clip_id for clip in clips), ""), models, settings)
+    chosen = tuple(Chosen(clip, min(clip.n_frames, settings.max_frames)) for clip in clips)
+    return units_with(Resolved("set/v1", chosen), dict.fromkeys((clip.clip_id for clip in clips), ""), models)
 
 
 @pytest.fixture
@@ -85,46 +85,11 @@ def models(tmp_path) -> Resources:
     return Resources(Models(tmp_path / "models", load_params(ROOT / "params.yaml")), tmp_path / "ridge.npz")
 
 
-def one(subject: str, number: int, *strata: str) -> Candidate:
-    return Candidate(f"set/{subject}/{number}", subject, strata)
-
-
-def test_identities_take_turns():
-    clips = [one("a", i, "happy") for i in range(5)] + [one("b", 0, "happy")]
-    chosen = choose(clips, 3, 1)
-    assert len(chosen) == 3 and "set/b/0" in chosen, "the one clip of b before the second and third of a"
-    assert choose(clips[::-1], 3, 1) == chosen, "the order of the table does not matter"
-    assert len(choose(clips, 99, 1)) == 6 and choose(clips, 0, 1) == []
-
-
-def test_the_choice_is_no_matter_of_the_alphabet():
-    clips = [one("a", i, "happy") for i in range(20)]
-    first = [choose(clips, 1, seed)[0] for seed in range(12)]
-    assert len(set(first)) > 6, "another seed chooses another clip"
-    assert choose([*clips, one("b", 0, "sad")], 2, 3)[0] == choose(clips, 1, 3)[0], "and another identity changes nothing for a"
-
-
-def test_strata_are_filled_evenly():
-    moods = ("neutral", "happy", "sad", "angry")
-    clips = [one(subject, i, moods[min(i // 5, 3)], "long" if i % 5 else "short") for subject in "abcdef" for i in range(20)]
-    chosen = {clip.clip_id: clip for clip in clips if clip.clip_id in choose(clips, 12, 1)}
-    assert Counter(c.subject for c in chosen.values()) == dict.fromkeys("abcdef", 2)
-    assert Counter(c.strata[0] for c in chosen.values()) == dict.fromkeys(moods, 3)
-    assert Counter(c.strata[1] for c in chosen.values()) == {"long": 6, "short": 6}, "though four of five clips are long"
-
-
-def test_strata_of_a_clip():
-    at = {n: candidate(clip("a", 1, n_frames=n), None).strata[2] for n in (74, 75, 125, 250)}
-    assert at == {74: "0", 75: "1", 125: "3", 250: "4"}
-    assert [candidate(clip("a", 1), yaw).strata[3] for yaw in (None, 0.0, 10.0, 45.0)] == ["?", "0", "1", "3"]
-    assert candidate(clip("a", 1), None).strata[:2] == ("happy", "set")
-
-
 def test_no_test_identity_is_an_error_that_names_the_key(tmp_path):
     layout = Layout.in_folder(tmp_path)
     write_sharded(layout.aligned_clips, [clip("a", 1, split="train")], AlignedClip, 1)
     with pytest.raises(SpaceError, match=r"data\.splits"):
-        chosen_clips(SETTINGS, layout)
+        clips_to_score("auto", SETTINGS, layout)
 
 
 def test_mismatched_audio_is_another_statement_of_another_speaker():
@@ -233,14 +198,14 @@ def placed(recorded, models, tmp_path, system: str, canonical: str, **outcome) -
     found = Canonical(folder / canonical, 256, 256, 25.0, 25, "same", 0) if canonical else None
     Verdict(outcome.pop("why", ""), "", found).save(folder / synthesize.VERDICT_FILE)
     result = Result(unit.unit_id, **({"status": KEPT, "folder": folder} | outcome))
-    return place_result(unit, result, Layout.in_folder(tmp_path), {recorded[0].clip_id: "t/a"})
+    return place_result(unit, result, Layout.in_folder(tmp_path), {recorded[0].clip_id: "t/a"}, "set/v1@abc")
 
 
 def test_a_canonical_video_is_placed_once(recorded, models, tmp_path):
     kept = placed(recorded, models, tmp_path, "still", synthesize.VIDEO_FILE)
     assert kept.status == KEPT and (tmp_path / kept.video).read_bytes() == b"video.mp4" and kept.driving_audio == ""
     assert (kept.video, kept.reference, kept.audio) == ("synthesize/still/t/a.mp4", "a1.mp4", "a1.wav")
-    assert (kept.native_video, kept.native_width_px, kept.own_sound) == (kept.video, 256, "same")
+    assert (kept.native_video, kept.native_width_px, kept.own_sound, kept.test_list) == (kept.video, 256, "same", "set/v1@abc")
 
 
 def test_another_video_is_placed_beside_the_one_that_is_scored(recorded, models, tmp_path):
