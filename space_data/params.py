@@ -466,6 +466,7 @@ class L2LStage(TrainedStage):
 class Synthesize(Section):
     """Which test clips every system renders."""
 
+    test_list: str
     max_clips: Count
     max_frames: Annotated[int, Field(ge=25)]
     seed: int

@@ -1,0 +1,1 @@
+"""The benchmark beside the pipeline: systems that are not ours."""
