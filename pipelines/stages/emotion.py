@@ -83,8 +83,7 @@ def run(params: Params, layout: Layout) -> None:
         if measured and directions is not None:
             runs = [run for one in measured for run in one.runs] + recorded_runs(clips)
             same = [one.same_as_neutral for one in measured]
-            draws, seed = params.evaluate.bootstrap_draws, params.evaluate.seed
-            report = emotion_report(runs, directions.astype(np.float64), same, draws, seed)
+            report = emotion_report(runs, directions.astype(np.float64), same)
             strips = next((one.strips for one in measured if one.strips), {})
             for number, name in enumerate(strip_names(list(strips))):
                 write_image(layout.emotion_strips / f"{number}-{name}.jpg", strips[name])
