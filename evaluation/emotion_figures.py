@@ -27,9 +27,9 @@ from evaluation.emotion_response import (
     rises,
 )
 from evaluation.statistics import jackknife_interval, summarise
+from space_data.closures import Closures
 from space_data.files import atomic_file
 from space_data.schema import EMOTIONS
-from space_models.s2l.metrics import Closures
 
 FULL = 1.0
 

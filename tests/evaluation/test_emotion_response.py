@@ -33,9 +33,9 @@ from evaluation.emotion_response import (
 )
 from evaluation.report_emotion import emotion_blocks, shortcomings
 from space_data import landmarks as lm
+from space_data.closures import Closures
 from space_data.errors import SpaceError
 from space_data.schema import EMOTIONS, UNKNOWN, emotion_vector
-from space_models.s2l.metrics import Closures
 
 HAPPY, SAD = EMOTIONS.index("happy"), EMOTIONS.index("sad")
 LEVELS = (0.25, 0.5, 0.75, 1.0)
