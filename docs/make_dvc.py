@@ -137,7 +137,8 @@ DVC = {
     ),
     "synthesize": DvcStage(
         "every system renders the test clips",
-        ("data/align", "models/s2l", "models/posegen", *WEIGHTS_OF_GENERATORS, *L2L),
+        ("data/ingest", "data/segment", "data/features", "data/align", "models/s2l", "models/posegen",
+         *WEIGHTS_OF_GENERATORS, *L2L),
         ("synthesize", "animate", "warp", "latents", *SECTIONS_OF_GENERATORS), ("data/synthesize",),
     ),
     "evaluate": DvcStage(

@@ -82,7 +82,7 @@ def _stats(data: BenchmarkData) -> list[Stat]:
             Stat(
                 "lip-gap correlation",
                 number(correlation, 2),
-                f"shuffled audio: {number(wrong, 2)}",
+                f"mismatched audio: {number(wrong, 2)}",
                 _tone(correlation > (wrong or 0)),
             )
         )

@@ -19,7 +19,7 @@ from space_models.generators import RENDERERS
 COLOURS = {SHUFFLED: SERIES[1], STILL: SERIES[7], TRUTH: SERIES[2]}
 COLOURS |= {system: (SERIES[0], *SERIES[3:7])[i] for i, system in enumerate(OURS)}
 TRUTH_LINE = SERIES[2]
-SHORT_NAMES = {TRUTH: "truth", SHUFFLED: "shuffled", STILL: "still"} | {system_of(name): name for name in RENDERERS}
+SHORT_NAMES = {TRUTH: "truth", SHUFFLED: "mismatched", STILL: "still"} | {system_of(name): name for name in RENDERERS}
 LEGEND = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
 ROOM_FOR_LEGEND = {"l": 52, "r": 16, "t": 40, "b": 44}
 
@@ -90,17 +90,17 @@ def strips(data: BenchmarkData, metric: Metric) -> Figure:
             y, names = zip(*known, strict=True)
             spread = np.linspace(-0.18, 0.18, len(y)) if len(y) > 1 else np.zeros(1)
             index = data.systems.index(entry)
-            marker = {"color": COLOURS[entry.name], "size": 8, "opacity": 0.7}
+            marker = {"color": COLOURS.get(entry.name, SERIES[7]), "size": 8, "opacity": 0.7}
             figure.add_trace(go.Scatter(x=index + spread, y=y, text=names, mode="markers", marker=marker, name=entry.title))
             mean = float(np.mean(y))
-            line = {"color": COLOURS[entry.name], "width": 3}
+            line = {"color": COLOURS.get(entry.name, SERIES[7]), "width": 3}
             figure.add_trace(
                 go.Scatter(x=[index - 0.28, index + 0.28], y=[mean, mean], mode="lines", line=line, hoverinfo="skip")
             )
     ticks = list(range(len(data.systems)))
     unit = f" ({metric.unit})" if metric.unit else ""
     figure.update_layout(
-        xaxis={"tickvals": ticks, "ticktext": [SHORT_NAMES[entry.name] for entry in data.systems]},
+        xaxis={"tickvals": ticks, "ticktext": [SHORT_NAMES.get(entry.name, entry.title) for entry in data.systems]},
         yaxis_title=f"{metric.title}{unit}",
     )
     return Figure(figure, "Each point is a clip, the bar the mean.", 320, metric.title)

@@ -13,7 +13,7 @@ from evaluation.systems import OURS
 from space_data.schema import UNKNOWN, Aggregate, SynthesizedClip
 
 ARROWS = {"lower": "↓", "higher": "↑", "reference": "≈"}
-TRUTH, STILL, SHUFFLED = "ground_truth", "still", "shuffled_audio"
+TRUTH, STILL, SHUFFLED = "ground_truth", "still", "mismatched_audio"
 MAIN = OURS[0]
 """The system that the page is about."""
 SANITY = (TRUTH, STILL, SHUFFLED)
@@ -94,7 +94,7 @@ ORDERS = (
 )  # fmt: skip
 """(metric, the better system, the worse one). Two are left out: lips that do not move have no correlation; and lips predicted
 from sound may outscore recorded ones on an audio-visual scorer, which hears no more than a predictor does."""
-NAMES = {TRUTH: "ground truth", MAIN: "ours", STILL: "still", SHUFFLED: "shuffled audio"}
+NAMES = {TRUTH: "ground truth", MAIN: "ours", STILL: "still", SHUFFLED: "mismatched audio"}
 
 
 def expectations(data: BenchmarkData) -> list[tuple[str, bool | None, str]]:

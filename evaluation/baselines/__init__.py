@@ -1,1 +1,1 @@
-"""Sanity systems: they go through the same synthesis and the same evaluator as ours and anchor the scale of every column."""
+"""Controls: they go through the same synthesis and the same evaluator as every system and anchor the scale of each metric."""

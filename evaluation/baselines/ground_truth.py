@@ -2,14 +2,14 @@
 
 from itertools import islice
 
-from evaluation.systems import Assignment, Rendering
+from evaluation.systems import GROUND_TRUTH, Assignment, Rendering
 from space_data.media.video import decode_video
 
 
 class GroundTruth:
     """Copies the recording's frames."""
 
-    name = "ground_truth"
+    name = GROUND_TRUTH.name
 
     def render(self, assignment: Assignment) -> Rendering:
         """The recording's first frames."""

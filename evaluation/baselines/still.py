@@ -2,13 +2,13 @@
 
 from itertools import repeat
 
-from evaluation.systems import Assignment, Rendering
+from evaluation.systems import STILL, Assignment, Rendering
 
 
 class Still:
     """Repeats the portrait."""
 
-    name = "still"
+    name = STILL.name
 
     def render(self, assignment: Assignment) -> Rendering:
         """The portrait, once per frame."""

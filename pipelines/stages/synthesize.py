@@ -4,22 +4,23 @@ import json
 import shutil
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.baselines.ground_truth import GroundTruth
-from evaluation.baselines.shuffled_audio import ShuffledAudio
-from evaluation.baselines.still import Still
-from evaluation.ours import Models, Ours
+from evaluation.baselines.ridge import fit as fit_ridge
+from evaluation.builtin import Resources, content_of, system_named
+from evaluation.lists.choose import candidate, choose
+from evaluation.ours import Models
 from evaluation.systems import (
+    MISMATCHED_AUDIO,
+    STILL,
     SYSTEM_NAMES,
     Assignment,
     Rendering,
-    System,
     at_size,
     exactly,
     first_frame,
@@ -32,21 +33,37 @@ from pipelines.job.run import Result, run_units
 from pipelines.job.unit import Unit, content_hash
 from pipelines.layout import Layout
 from pipelines.stages.align import aligned_clips
+from space_data.avsync import mel_frames
 from space_data.errors import SpaceError
 from space_data.files import file_stems
 from space_data.media.encode import write_video
 from space_data.media.sound import decode_audio
 from space_data.params import Params, Synthesize
-from space_data.schema import FAILED, KEPT, AlignedClip, SynthesizedClip, SynthesizedFrame, emotion_vector
+from space_data.schema import (
+    FAILED,
+    KEPT,
+    AlignedClip,
+    Clip,
+    FeatureClip,
+    FeatureFrame,
+    Measure,
+    SynthesizedClip,
+    SynthesizedFrame,
+    emotion_vector,
+)
+from space_data.speech import MEL_BANDS
 from space_data.store import below, located
-from space_data.tables import read_table, write_table
+from space_data.tables import read_arrow, read_table, stream_clips, vectors, write_table
 from space_data.timebase import fit_samples, frames_to_samples
-from space_models.generators import DEFAULT_RENDERER, RENDERERS, in_use
+from space_models.animate import PICTURE_CRF
+from space_models.generators import RENDERERS
 
 STAGE = "synthesize"
-TEST = "test"
-SHUFFLED_RENDERER = DEFAULT_RENDERER
-"""What draws the system that hears the wrong words."""
+TRAIN, TEST = "train", "test"
+VIDEO = "video"
+RIDGE_FILE = "ridge.npz"
+RIDGE_CLIPS = 500
+"""Training clips that the ridge regression is fitted on, at most: half an hour decides 440 numbers per coordinate."""
 VIDEO_FILE, TRACK_FILE, TIMING_FILE = "video.mp4", "track.parquet", "timing.json"
 
 
@@ -56,16 +73,20 @@ class RenderUnit:
 
     system: str
     clip: AlignedClip
-    other_audio: str | None
+    mismatched_audio: str | None
+    """file in which something else is said; None: no clip of the set says anything else"""
     n_frames: int
-    models: Models
+    resources: Resources
 
 
 def run(params: Params, layout: Layout) -> None:
     """The stage: aligned test clips and trained models -> ``data/synthesize``."""
     with stage_clock(layout, STAGE) as clock:
-        clips = choose_clips(aligned_clips(layout), params.synthesize.max_clips)
-        units = units_of(clips, Models(layout.models.local(), params), params.synthesize)
+        clips = chosen_clips(params.synthesize, layout)
+        ridge = layout.cache.local() / STAGE / RIDGE_FILE
+        fit_ridge(training_tracks(layout)).save(ridge)
+        resources = Resources(Models(layout.models.local(), params), ridge)
+        units = units_of(clips, statements_of(clips, layout), resources, params.synthesize)
         outcomes = run_units(STAGE, units, render_one, params.synthesize, params, layout)
         shutil.rmtree(layout.synthesized, ignore_errors=True)
         stems = file_stems((clip.clip_id for clip in clips), ".mp4")
@@ -85,47 +106,69 @@ def run(params: Params, layout: Layout) -> None:
         clock.counts = write_ledger(layout, STAGE, [unit.unit_id for unit in units], ledger_rows(STAGE, outcomes))
 
 
-def choose_clips(clips: Sequence[AlignedClip], max_clips: int) -> list[AlignedClip]:
-    """At most ``max_clips`` test clips, identities in turn so that each has as many as possible.
+def chosen_clips(settings: Synthesize, layout: Layout) -> list[AlignedClip]:
+    """The clips that every system renders, sorted by id.
 
     Raises:
         SpaceError: no clip belongs to a test identity.
     """
-    by_subject: dict[str, list[AlignedClip]] = defaultdict(list)
-    for clip in sorted(clips, key=lambda clip: clip.clip_id):
-        if clip.split == TEST:
-            by_subject[clip.subject].append(clip)
-    if not by_subject:
-        raise SpaceError(f"{STAGE}: none of {len(clips)} aligned clips is of a test identity (too few subjects for data.splits?)")
-    rounds = max(len(own) for own in by_subject.values())
-    in_turn = [own[i] for i in range(rounds) for _, own in sorted(by_subject.items()) if i < len(own)]
-    return sorted(in_turn[:max_clips], key=lambda clip: clip.clip_id)
+    clips = {clip.clip_id: clip for clip in aligned_clips(layout) if clip.split == TEST}
+    if not clips:
+        raise SpaceError(f"{STAGE}: no aligned clip is of a test identity (too few subjects for data.splits?)")
+    measures = read_arrow(layout.measures, Measure, ["clip_id", "yaw_p95_deg"], clips)
+    yaw_deg = dict(zip(measures["clip_id"].to_pylist(), measures["yaw_p95_deg"].to_pylist(), strict=True))
+    candidates = [candidate(clip, yaw_deg.get(clip_id)) for clip_id, clip in clips.items()]
+    return [clips[clip_id] for clip_id in choose(candidates, settings.max_clips, settings.seed)]
 
 
-def wrong_speaker(clip: AlignedClip, clips: Sequence[AlignedClip]) -> AlignedClip | None:
-    """The clip whose speech ``shuffled_audio`` hears: the next one of another speaker, else the next one, else none."""
+def statements_of(clips: Sequence[AlignedClip], layout: Layout) -> dict[str, str]:
+    """What each clip says, as its corpus numbers it, by clip id; empty where the corpus does not tell."""
+    rows = read_arrow(layout.clips, Clip, ["clip_id", "statement"], {clip.source_clip_id for clip in clips})
+    by_source = dict(zip(rows["clip_id"].to_pylist(), rows["statement"].to_pylist(), strict=True))
+    return {clip.clip_id: by_source[clip.source_clip_id] for clip in clips}
+
+
+def training_tracks(layout: Layout) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+    """Normalised landmarks (T, 78, 3) and frame-wise log-mel (T, 40) of filmed training clips."""
+    rows = [row for row in read_table(layout.feature_clips, FeatureClip) if row.kind == VIDEO and row.split == TRAIN]
+    chosen = {row.clip_id for row in rows[:: max(1, len(rows) // RIDGE_CLIPS)]}
+    columns = ["clip_id", "frame", "normalised", "log_mel"]
+    for clip_id, frames in stream_clips(layout.feature_frames, FeatureFrame, columns, chosen):
+        if clip_id in chosen:
+            mel = vectors(frames, "log_mel").reshape(-1, MEL_BANDS)
+            yield vectors(frames, "normalised").reshape(len(frames), -1, 3), mel_frames(mel)
+
+
+def mismatched_clip(clip: AlignedClip, clips: Sequence[AlignedClip], statements: Mapping[str, str]) -> AlignedClip | None:
+    """The clip whose speech ``mismatched_audio`` hears: the next one in which another speaker, else anybody, says something else.
+
+    Clips whose corpus does not say what they say are taken to differ. None if nobody says anything else.
+    """
     index = next(i for i, other in enumerate(clips) if other.clip_id == clip.clip_id)
+    own = statements[clip.clip_id]
     following = [*clips[index + 1 :], *clips[:index]]
-    strangers = [other for other in following if other.subject != clip.subject]
-    return next(iter(strangers or following), None)
+    others = [other for other in following if not own or statements[other.clip_id] != own]
+    strangers = [other for other in others if other.subject != clip.subject]
+    return next(iter(strangers or others), None)
 
 
-def units_of(clips: Sequence[AlignedClip], models: Models, settings: Synthesize) -> list[Unit]:
+def units_of(
+    clips: Sequence[AlignedClip], statements: Mapping[str, str], resources: Resources, settings: Synthesize
+) -> list[Unit]:
     """One unit per system and clip; its content is all files that it reads."""
-    hashes = {clip.clip_id: (clip.video_sha256, clip.audio_sha256) for clip in clips}
-    weights = {system_of(renderer): models.content(renderer) for renderer in in_use(models.params)}
-    weights[ShuffledAudio.name] = weights[system_of(SHUFFLED_RENDERER)]
+    names = systems_in_use(resources.models.params)
+    made_of = {name: content_of(name, resources) for name in names}
     units = []
     for clip in clips:
-        other = wrong_speaker(clip, clips)
+        other = mismatched_clip(clip, clips, statements)
         n_frames = min(clip.n_frames, settings.max_frames)
-        for system in systems_in_use(models.params):
-            heard = other if system == ShuffledAudio.name else None
+        for system in names:
+            heard = other if system == MISMATCHED_AUDIO.name else None
             content = content_hash(
-                hashes[clip.clip_id], clip.emotion, clip.intensity, hashes[heard.clip_id] if heard else None,
-                n_frames, weights.get(system),
+                clip.video_sha256, clip.audio_sha256, clip.emotion, clip.intensity, heard.audio_sha256 if heard else None,
+                n_frames, made_of[system],
             )  # fmt: skip
-            value = RenderUnit(system, clip, heard.audio if heard else None, n_frames, models)
+            value = RenderUnit(system, clip, heard.audio if heard else None, n_frames, resources)
             inputs = [(clip.video, clip.video_sha256), (clip.audio, clip.audio_sha256)]
             inputs += [(heard.audio, heard.audio_sha256)] if heard else []
             units.append(Unit(f"{system}/{clip.clip_id}", content, value, tuple(inputs)))
@@ -136,45 +179,34 @@ def render_one(unit: RenderUnit, settings: Synthesize, folder: Path) -> None:
     """Render one clip with one system: ``video.mp4``, the track it was made from, and how long it took."""
     assignment = assignment_of(unit, settings.seed)
     began_s = time.perf_counter()
-    rendering = system_named(unit.system, unit.models).render(assignment)
+    rendering = system_named(unit.system, unit.resources).render(assignment)
     frames = exactly(at_size(rendering.frames, unit.clip.size_px), unit.n_frames)
-    write_video(folder / VIDEO_FILE, frames, audio=assignment.speech, comment=rendering.comment)
+    write_video(folder / VIDEO_FILE, frames, crf=PICTURE_CRF, audio=assignment.speech, comment=rendering.comment)
     (folder / TIMING_FILE).write_text(json.dumps({"seconds": time.perf_counter() - began_s}))
     if rendering.normalised is not None and rendering.pose is not None:
         write_table(folder / TRACK_FILE, track_rows(unit.system, unit.clip.clip_id, rendering), SynthesizedFrame)
 
 
 def assignment_of(unit: RenderUnit, seed: int) -> Assignment:
-    """What the unit's system gets to see."""
-    other = None if unit.other_audio is None else looped(decode_audio(unit.other_audio), unit.n_frames)
+    """What the unit's system gets to see; where nobody says anything else, the wrong words are the own ones backwards."""
+    speech = fit_samples(decode_audio(unit.clip.audio), unit.n_frames)
+    other = speech[::-1].copy() if unit.mismatched_audio is None else looped(decode_audio(unit.mismatched_audio), unit.n_frames)
     return Assignment(
         clip_id=unit.clip.clip_id,
         portrait=first_frame(Path(unit.clip.video)),
-        speech=fit_samples(decode_audio(unit.clip.audio), unit.n_frames),
+        speech=speech,
         emotion=emotion_vector(unit.clip.emotion, unit.clip.intensity),
         n_frames=unit.n_frames,
         seed=seed,
-        other_speech=other,
+        mismatched_speech=other,
         recording=Path(unit.clip.video),
     )
-
-
-def system_named(name: str, models: Models) -> System:
-    """The system behind a name of ``SYSTEM_NAMES``."""
-    match name:
-        case GroundTruth.name:
-            return GroundTruth()
-        case Still.name:
-            return Still()
-        case ShuffledAudio.name:
-            return ShuffledAudio(Ours(SHUFFLED_RENDERER, models))
-    return Ours(next(renderer for renderer in RENDERERS if system_of(renderer) == name), models)
 
 
 def looped(audio: NDArray[np.float32], n_frames: int) -> NDArray[np.float32]:
     """``audio`` (samples,) repeated or cut to ``n_frames`` video frames: a shorter clip's speech must not end in silence."""
     if not len(audio):
-        raise SpaceError("shuffled_audio: the other clip has no sound")
+        raise SpaceError("mismatched_audio: the other clip has no sound")
     return np.resize(audio, frames_to_samples(n_frames))
 
 
@@ -197,7 +229,7 @@ def place_result(unit: Unit, outcome: Result, layout: Layout, stems: dict[str, s
     """Copy a kept video to its place (``stems``, by clip id); the row that describes it, or why there is none."""
     value: RenderUnit = unit.value
     clip = value.clip
-    heard = {Still.name: "", ShuffledAudio.name: value.other_audio or ""}.get(value.system, clip.audio)
+    heard = {STILL.name: "", MISMATCHED_AUDIO.name: value.mismatched_audio or clip.audio}.get(value.system, clip.audio)
     driving, reference, audio = (below(path, layout.data) for path in (heard, clip.video, clip.audio))
     row = SynthesizedClip(
         system=value.system, clip_id=clip.clip_id, subject=clip.subject, emotion=clip.emotion, intensity=clip.intensity,

@@ -12,7 +12,8 @@ from space_data.schema import KEPT, Aggregate, Score, SynthesizedClip, TraceFram
 CLIPS = {f"set/{person}/{i:02d}": person for person in ("ada", "bob", "eve") for i in range(2)}
 N_FRAMES = 50
 COLUMNS: tuple[Metric, ...] = (*LANDMARK_METRICS, *SYNC_METRICS, psnr_metric(512), ssim_metric(512, 5))
-RANK = {system: rank for rank, system in enumerate(("ground_truth", *OURS, "shuffled_audio", "still"))}
+RANK = {system: rank for rank, system in enumerate(("ground_truth", *OURS, "mismatched_audio", "still"))}
+RANK |= {system: len(RANK) + more for more, system in enumerate(name for name in SYSTEM_NAMES if name not in RANK)}
 FAILED_CELL = (OURS[1], "set/bob/00")
 
 
