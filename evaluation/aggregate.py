@@ -147,10 +147,12 @@ class Contrast:
     """adjusted over all contrasts that were made together"""
 
     @property
-    def is_better(self) -> bool:
-        """Whether the first is better for sure."""
+    def winner(self) -> str | None:
+        """The one that is better for sure."""
         mean = self.comparison.difference.mean
-        return mean is not None and mean < 0 and self.p_holm is not None and self.p_holm < SIGNIFICANT
+        if mean is None or mean == 0 or self.p_holm is None or self.p_holm >= SIGNIFICANT:
+            return None
+        return self.first if mean < 0 else self.second
 
 
 def contrasts(
@@ -174,14 +176,11 @@ def contrasts(
 
 
 def best_of(metric: Metric, contestants: Sequence[str], made: Sequence[Contrast]) -> set[str]:
-    """The contestants that nobody beats for sure; empty if they cannot be told apart.
-
-    A contestant is out if another is better than it in a significant contrast. Where nobody is out, nobody is best.
-    """
+    """The contestants that no contestant beats for sure; empty if they cannot be told apart, and for a lone one."""
     beaten = {
-        contrast.second
+        ({contrast.first, contrast.second} - {contrast.winner}).pop()
         for contrast in made
-        if contrast.metric is metric and contrast.is_better and {contrast.first, contrast.second} <= set(contestants)
+        if contrast.metric is metric and contrast.winner and {contrast.first, contrast.second} <= set(contestants)
     }
     return set(contestants) - beaten if beaten else set()
 

@@ -29,8 +29,8 @@ SHORTEST_OVERLAP_FRAMES = 20
 STILL_RATIO = 0.05
 """Lips that move less than this share of the recording's are still: what is left is the detector's jitter."""
 LEAST_R = 0.4
-"""A lag is told only where lips agree so well at it. Of two recordings of other words the best of 31 lags stays below .31 in 95 % of
-the pairs at 125 frames, below .42 at 75 (default corpus)."""
+"""A lag is told only where lips agree so well at it. Of two recordings of other words the best of 31 lags stays below .31 in 95 %
+of the pairs at 125 frames, below .42 at 75 (default corpus)."""
 DETECTOR = "MediaPipe FaceMesh 0.10.21 (refined), 78 points, pose removed by a 3-D similarity on 32 upper-face points"
 
 

@@ -66,7 +66,9 @@ def pair_of(reference: DetectedFace, candidate: DetectedFace, score: SyncScore |
 
 
 def value(metric: Metric, pair: Pair) -> float | None:
-    sums = {name: one for measure in MEASURES if set(measure.names) & set(metric.statistics) for name, one in measure.of(pair).items()}
+    sums = {
+        name: one for measure in MEASURES if set(measure.names) & set(metric.statistics) for name, one in measure.of(pair).items()
+    }
     means = {name: one.mean() for name, one in sums.items() if one.count}
     return values_of(means, (metric,))[metric.metric_id]
 
@@ -74,7 +76,14 @@ def value(metric: Metric, pair: Pair) -> float | None:
 def test_identical_input_scores_perfectly(talking):
     same = pair_of(talking, talking)
     assert [value(m, same) for m in landmarks.METRICS] == pytest.approx([0.0] * len(landmarks.METRICS), abs=1e-7)
-    perfect = {lips.LIP_VELOCITY_R: 1, lips.LIP_GAP_R: 1, lips.LIP_LAG: 0, lips.LIP_AMPLITUDE: 0, lips.CLOSURE_F1: 1, head.POSE: 0}
+    perfect = {
+        lips.LIP_VELOCITY_R: 1,
+        lips.LIP_GAP_R: 1,
+        lips.LIP_LAG: 0,
+        lips.LIP_AMPLITUDE: 0,
+        lips.CLOSURE_F1: 1,
+        head.POSE: 0,
+    }
     assert [value(m, same) for m in perfect] == pytest.approx(list(perfect.values()), abs=1e-6)
 
 
@@ -117,7 +126,9 @@ def test_closures_by_hand():
     recorded, made = np.full(FRAMES, 0.1), np.full(FRAMES, 0.1)
     recorded[[10, 20, 30, 40]] = 0.0
     made[[12, 20, 50]] = 0.0  # two right (one late by two frames), one wrong; two of four found
-    assert value(lips.CLOSURE_F1, pair_of(face_with_gaps(recorded), face_with_gaps(made))) == pytest.approx(2 * (2 / 3) * 0.5 / (2 / 3 + 0.5))
+    assert value(lips.CLOSURE_F1, pair_of(face_with_gaps(recorded), face_with_gaps(made))) == pytest.approx(
+        2 * (2 / 3) * 0.5 / (2 / 3 + 0.5)
+    )
     never = pair_of(face_with_gaps(made + 0.1), face_with_gaps(made))
     assert value(lips.CLOSURE_F1, never) is None, "a recording that never closes asks for nothing"
     assert value(lips.CLOSURE_F1, pair_of(face_with_gaps(recorded), face_with_gaps(made + 0.1))) == 0.0

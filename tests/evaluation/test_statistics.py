@@ -43,7 +43,7 @@ def test_clips_of_one_person_do_not_narrow_the_interval():
 @pytest.mark.parametrize("n_people", [6, 12, 40])
 @pytest.mark.parametrize("skewed", [False, True])
 def test_interval_covers_the_truth_as_often_as_it_says(n_people: int, skewed: bool, rng):
-    """People differ by twice as much as their clips do, and have different numbers of clips (which tell nothing of their mean)."""
+    """People differ by twice as much as their clips do, and have different numbers of clips."""
     trials, hits = 1000, 0
     people = [f"p{i}" for i in range(n_people) for _ in range(1 + i % 4)]
     index = np.array([int(name[1:]) for name in people])
