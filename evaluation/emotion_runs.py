@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.detected_face import DetectedFace
 from evaluation.emotion_response import ADDED, ADDED_VIDEO, LANDMARKS, VIDEO, Run, mixture_name
-from evaluation.landmark_metrics import DetectedFace
 from space_data.closures import Closures
 from space_data.crop import CropBox
 from space_data.errors import SpaceError

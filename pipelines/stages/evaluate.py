@@ -52,6 +52,8 @@ MEASURING = "evaluate-videos"
 """The first round's name in the cache."""
 PLOTTED = (*HEADLINE, LD_MOUTH)
 """Columns that get a CSV for ``dvc plots``."""
+UNREADABLE = "unreadable"
+"""A video that cannot be read, among the reasons of the ledger."""
 MEASURED_FILE, STATISTICS_FILE, TRACES_FILE = "measured.npz", "statistics.parquet", "traces.parquet"
 
 logger = logging.getLogger(__name__)
@@ -151,7 +153,7 @@ def measure_one(unit: VideoUnit, settings: Evaluate, folder: Path) -> None:
     try:
         measured = measure_video(Path(unit.path), unit.n_frames, choose(Path(settings.weights)), settings)
     except MediaError as error:
-        raise Rejected(DECODE_ERROR, str(error)) from error
+        raise Rejected(UNREADABLE, str(error)) from error
     measured.save(folder / MEASURED_FILE)
 
 
@@ -210,7 +212,7 @@ def failed_rows(videos: Sequence[SynthesizedClip], measured: Mapping[str, Result
         if own is None:
             rows += failed_clip(video.system, video.clip_id, video.subject, NOT_AVAILABLE, _why(video.detail), with_syncnet)
         elif own.folder is None:
-            status = own.reason if own.reason == DECODE_ERROR else NOT_AVAILABLE
+            status = DECODE_ERROR if own.reason == UNREADABLE else NOT_AVAILABLE
             detail = last_line(own.detail) or own.reason
             logger.warning("%s on %s: not scored (%s)", video.system, video.clip_id, detail)
             rows += failed_clip(video.system, video.clip_id, video.subject, status, detail, with_syncnet)
