@@ -139,7 +139,8 @@ DVC = {
         "every system renders the test clips",
         ("data/ingest", "data/segment", "data/features", "data/align", "models/s2l", "models/posegen",
          *WEIGHTS_OF_GENERATORS, *L2L),
-        ("synthesize", "animate", "warp", "latents", *SECTIONS_OF_GENERATORS), ("data/synthesize",), assets=("evaluation/lists/assets",),
+        ("synthesize", "animate", "warp", "latents", *SECTIONS_OF_GENERATORS), ("data/synthesize",),
+        assets=("evaluation/lists/assets",),
     ),
     "evaluate": DvcStage(
         "score every video against its recording", ("data/features", "data/synthesize", WEIGHTS), ("evaluate",),
