@@ -8,6 +8,7 @@ import logging
 from pathlib import Path
 
 from pipelines.audit.write import write_audit
+from pipelines.job.faults import faults_in_words
 from pipelines.job.ledger import write_whole_ledger
 from pipelines.job.lock import one_run_in
 from pipelines.layout import Layout
@@ -67,7 +68,7 @@ def curate(
             "job": params.job.model_copy(update={"workers": workers or params.job.workers}),
         }
     )
-    with one_run_in(layout.cache):
+    with one_run_in(layout.cache), faults_in_words("curate"):
         return _curate(source, out, params, layout, pixels)
 
 

@@ -201,13 +201,14 @@ class Place:
         check_length(path)
         part = path.with_name(f".{uuid.uuid4().hex}.part")
         try:
-            with part.open("wb") as file:
-                for block in _blocks(content):
-                    file.write(block)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, path)
-            _sync_folder(path.parent)
+            with self._named():
+                with part.open("wb") as file:
+                    for block in _blocks(content):
+                        file.write(block)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.replace(part, path)
+                _sync_folder(path.parent)
         finally:
             part.unlink(missing_ok=True)
 

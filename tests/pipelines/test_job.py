@@ -18,7 +18,7 @@ from job_units import act
 from pipelines.job import graph
 from pipelines.job.clock import stage_clock
 from pipelines.job.ledger import all_kept, ledger_rows, write_ledger
-from pipelines.job.lock import one_run_in
+from pipelines.job.lock import LOCK_FILE, one_run_in
 from pipelines.job.packs import outcomes_in, write_pack
 from pipelines.job.run import run_units
 from pipelines.job.stage import Context, Stage
@@ -315,6 +315,12 @@ def test_a_second_run_is_refused_by_name_of_the_first(tmp_path: Path) -> None:
         first.kill()
         first.wait()
     with one_run_in(tmp_path), one_run_in(tmp_path):  # that one is dead; and a run may take its own again
+        pass
+
+
+def test_a_lock_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / ".cache" / LOCK_FILE).mkdir(parents=True)
+    with pytest.raises(SpaceError, match="lock: cannot be written .Is a directory"), one_run_in(tmp_path / ".cache"):
         pass
 
 
