@@ -57,6 +57,8 @@ def curate(
         raise SpaceError(f"{out}: lies inside the input folder {source}, which is only read (choose another --out)")
     if inner.startswith(outer):
         raise SpaceError(f"{source}: the input folder lies inside {out}, whose folders are replaced (choose another --out)")
+    if out.is_file():
+        raise SpaceError(f"{out}: is a file, need an empty or new folder as --out")
     layout = Layout.in_folder(out)
     if not out.is_empty() and not layout.cache.is_folder():
         # Stages replace folders such as out/align as a whole.

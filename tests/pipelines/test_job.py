@@ -324,10 +324,22 @@ def test_a_lock_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> No
         pass
 
 
-def test_unknown_options_of_beam_are_named(tmp_path: Path, settings: dict[str, str]) -> None:
-    params = with_job(beam=("--runer=FnApiRunner",))
-    with pytest.raises(SpaceError, match="Beam has no option --runer .did you mean --runner"):
-        run_units("test", units("a"), act, settings, params, Layout.in_folder(tmp_path))
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--runer=FnApiRunner"], "Beam has no option --runer .did you mean --runner"),
+        (["--runner=NoRunner"], "job.beam: Unexpected pipeline runner: NoRunner"),
+        (["FnApiRunner"], "job.beam: 'FnApiRunner' is no option of Beam's, need --name=value"),
+        (["--runner=DataflowRunner"], "job.beam: .* (Missing required option: project|not available)"),
+        (["--direct_num_workers", "x"], "job.beam: argument --direct_num_workers: invalid int value: 'x'$"),
+    ],
+)
+def test_wrong_options_of_beam_are_named(
+    tmp_path: Path, settings: dict[str, str], capfd: pytest.CaptureFixture[str], options: list[str], told: str
+) -> None:
+    with pytest.raises(SpaceError, match=told):
+        run_units("test", units("a"), act, settings, with_job(beam=tuple(options)), Layout.in_folder(tmp_path))
+    assert "usage:" not in capfd.readouterr().err
 
 
 @pytest.mark.usefixtures("heard_ctrl_c")
