@@ -220,7 +220,9 @@ def check(
         raise typer.Exit(1)
 
 
-@data.command(epilog="Exit status 0: sound; 1: a shard is damaged, which the next run replaces; 2: there are no tables.")
+@data.command(
+    epilog="Exit status 0: sound; 1: a shard is damaged, which the next run replaces; 2: no tables, or no way to read them."
+)
 def verify(
     folder: Annotated[
         str, typer.Argument(metavar="DIR", help="Output folder of `curate`, or data folder of the pipeline; or in a bucket.")
