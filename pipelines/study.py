@@ -39,10 +39,10 @@ def build(
         str | None, typer.Option(metavar="SYSTEM", help="The system that is the recordings: catch trials are made from it.")
     ] = None,
     sound: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="The clips' sound, <clip id>.wav (default: as in the recordings' videos).")
+        Path | None, typer.Option(metavar="FOLDER", help="The clips' sound, <clip id>.wav (default: that of the recordings).")
     ] = None,
     questions: Annotated[
-        str, typer.Option(help="Of lip_sync, head_motion, expression, preference, joined by commas, or a .yaml file (default: all).")
+        str, typer.Option(help="Of lip_sync, head_motion, expression, preference, with commas, or a .yaml file (default: all).")
     ] = "",
     raters: Annotated[int, typer.Option(min=1, help="Lists to make: whoever comes after so many raters gets one again.")] = 20,
     trials: Annotated[
@@ -86,8 +86,8 @@ def build(
         typer.echo(f"left out: clip {clip_id}, {why}", err=True)
     per_pair = raters * trials / len(study.pairs)
     typer.echo(
-        f"{len(study.pairs)} pairs x {len(study.clips)} clips, {len(study.questions)} questions; {raters} lists of {trials} pairs "
-        f"and {catches} catch trials: {per_pair:.0f} votes per pair and question"
+        f"{len(study.pairs)} pairs x {len(study.clips)} clips, {len(study.questions)} questions; {raters} lists of {trials} "
+        f"trials and {catches} catches: {per_pair:.0f} votes per pair and question"
     )
     typer.echo(f"give raters {out / 'page'}, or run: space study serve {out}   (keep {out / 'study.json'} to yourself)")
 

@@ -1,10 +1,10 @@
 """Strengths of systems from pairwise votes with ties: Davidson's extension of the Bradley-Terry model.
 
 R. R. Davidson, "On extending the Bradley-Terry model to accommodate ties in paired comparison experiments" (Journal of the
-American Statistical Association 65, 1970): with strengths exp(theta), i is preferred to j with a probability proportional to
-exp(theta_i), j to i to exp(theta_j), and neither to nu exp((theta_i + theta_j) / 2). That is a multinomial logit, concave in theta
-and log nu; it is solved by Newton's method. Theta sums to 0. Intervals are the sandwich estimator's with the two-way clustering of
-`clustered`.
+American Statistical Association 65, 1970): with strengths exp(theta), i is preferred to j in proportion to exp(theta_i), j to i
+in proportion to exp(theta_j), and neither in proportion to nu exp((theta_i + theta_j) / 2). That is a multinomial logit, concave
+in theta and log nu, solved by Newton's method. Theta sums to 0. Intervals are the sandwich estimator's with the two-way
+clustering of `clustered`.
 """
 
 from collections.abc import Sequence
@@ -156,8 +156,11 @@ class _Model:
         """What each vote adds to the parameters' error, (n, size): inverse information times the vote's score."""
         inverse = np.linalg.inv(self._derivatives(at, wins, ties)[2])
         outcome = np.select([scores == 1, scores == 0], [0, 1], 2)
-        rows = [self.moments(at, a, b)[0][k] for a, b, k in zip(i, j, outcome, strict=True)]
-        return np.stack(rows) @ inverse
+        rows = np.empty((len(i), self.size))
+        for a, b in np.unique(np.stack([i, j], axis=1), axis=0):
+            own = (i == a) & (j == b)
+            rows[own] = self.moments(at, a, b)[0][outcome[own]]
+        return rows @ inverse
 
 
 def _padded(row: NDArray[np.float64], size: int) -> NDArray[np.float64]:

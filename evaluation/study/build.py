@@ -122,7 +122,7 @@ def planned(
 
 def _trial(key: str, place: str, sides: tuple[str, str], clip: str, showing: Showing) -> Trial:
     left, right = sides if showing.first_on_left else reversed(sides)
-    stimulus = _stimulus(key, sides, clip)
+    stimulus = stimulus_of(key, sides, clip)
     return Trial(
         id=blind_name(key, "trial", place), media=_file_name(key, sides, clip), is_swapped=stimulus.left != left,
         left=left, right=right, clip=clip, catch=sides[1] if showing.is_catch else None,
@@ -133,7 +133,7 @@ def _file_name(key: str, sides: tuple[str, str], clip: str) -> str:
     return f"{blind_name(key, 'file', *sorted(sides), clip)}.mp4"
 
 
-def _stimulus(key: str, sides: tuple[str, str], clip: str) -> Stimulus:
+def stimulus_of(key: str, sides: tuple[str, str], clip: str) -> Stimulus:
     """Which of two stands in the file's left half: drawn with the key, so that the file says nothing."""
     first, second = sorted(sides)
     if int(blind_name(key, "halves", first, second, clip), 16) % 2:
@@ -144,7 +144,7 @@ def _stimulus(key: str, sides: tuple[str, str], clip: str) -> Stimulus:
 def stimuli_of(study: Study) -> dict[str, Stimulus]:
     """The files of a study by name, each once however many lists show it."""
     return {
-        trial.media: _stimulus(study.key, (trial.left, trial.right), trial.clip) for one in study.lists for trial in one.trials
+        trial.media: stimulus_of(study.key, (trial.left, trial.right), trial.clip) for one in study.lists for trial in one.trials
     }
 
 

@@ -89,6 +89,11 @@ class Rate:
     n_raters: int
     n_clips: int
 
+    @property
+    def n_votes(self) -> int:
+        """How many there are."""
+        return self.wins + self.ties + self.losses
+
 
 def rate_of(scores: NDArray[np.float64], clusters: Clustering) -> Rate:
     """Mean of ``scores`` (n,), each 1, 0.5 or 0, with its interval.

@@ -113,7 +113,7 @@ class Votes:
         """Store a vote; the answer that stands, which is an earlier one where there is one. Returns after the commit."""
         with self._writing() as connection:
             connection.execute(
-                "INSERT OR IGNORE INTO votes VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO votes VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT (rater, trial, question) DO NOTHING",
                 (vote.rater, vote.trial, vote.question, vote.answer, vote.seconds, vote.plays, _now()),
             )
             key = (vote.rater, vote.trial, vote.question)

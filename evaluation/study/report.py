@@ -17,6 +17,7 @@ from space_data.files import atomic_file
 SIGNIFICANT = 0.05
 SHOWN_DIGITS = 8
 """Of a rater's name."""
+LEGEND: list[tuple[str, Tone]] = [("first preferred", "accent"), ("no difference", "quiet"), ("second preferred", "warn")]
 METHOD = (
     "A rate counts a tie as half. Its 95 % interval is clustered two ways, by rater and by clip (Cameron, Gelbach and Miller, "
     "2011; Student's t with the smaller number of clusters less 1, on the logit scale): it speaks of other raters and of other "
@@ -50,10 +51,11 @@ def report_page(study: Study, results: Results) -> Page:
     counting = len(results.counting)
     known, right = (sum(getattr(q, name) for q in results.raters) for name in ("catches_answered", "catches_right"))
     page = Page(
-        "Human study", f"{len(study.systems)} systems, {len(study.clips)} clips, pairwise and blind: {study.texts.title}",
+        "Human study",
+        f"{len(study.systems)} systems, {len(study.clips)} clips, pairwise and blind: {study.texts.title}",
         stats=[
             Stat("raters who count", str(counting), f"of {len(results.raters)} who answered"),
-            Stat("votes", f"{sum(one.rate.wins + one.rate.ties + one.rate.losses for one in results.rates):,}", "of those, on pairs"),
+            Stat("votes", f"{sum(one.rate.n_votes for one in results.rates):,}", "of those, on pairs"),
             Stat("catch answers right", f"{100 * right / known:.0f} %" if known else "–", f"{right} of {known}, all raters"),
             Stat("pairs x questions", f"{len(study.pairs)} x {len(study.questions)}"),
         ],
@@ -67,7 +69,7 @@ def report_page(study: Study, results: Results) -> Page:
     rule = study.rule
     page.section(
         "Raters",
-        f"Stated before any answer: a rater counts who gave {rule.least_answered_share:.0%} or more of the list's answers and got "
+        f"Stated before any answer: a rater counts who gave {rule.least_answered_share:.0%} or more of the list's answers and "
         f"{rule.least_catch_share:.0%} or more of the catch answers right.",
     ).add(_rater_table(results))
     page.section("Method").add(Note(METHOD), *_left_out(study))
@@ -87,22 +89,20 @@ def _rate_blocks(rates: list[PairRate]) -> list[Block]:
         for one in rates
     ]  # fmt: skip
     columns = [
-        Column("first"), Column("second"), Column("first preferred", "number"), Column("p", "number", help="Holm, over the pairs"),
+        Column("first"), Column("second"), Column("first preferred", "number"), Column("p", "number", help="Holm, over pairs"),
         Column("wins", "number", help="votes for the first"), Column("ties", "number"), Column("losses", "number"),
         Column("raters", "number"), Column("clips", "number"),
         Column("with everybody", "number", 0, "%", help="the rate if no rater were left out"),
     ]  # fmt: skip
-    legend: list[tuple[str, Tone]] = [("the first preferred", "accent"), ("no difference", "quiet"), ("the second preferred", "warn")]
-    return [Bars(bars, legend, full=1.0), Table(columns, rows, "Coloured: p < .05")]
+    return [Bars(bars, LEGEND, full=1.0), Table(columns, rows, "Coloured: p < .05")]
 
 
 def _segments(one: PairRate) -> list[Segment]:
     rate = one.rate
-    total = rate.wins + rate.ties + rate.losses
     return [
-        Segment(rate.wins / total, "accent", f"{one.first}: {rate.wins}"),
-        Segment(rate.ties / total, "quiet", f"no difference: {rate.ties}"),
-        Segment(rate.losses / total, "warn", f"{one.second}: {rate.losses}"),
+        Segment(rate.wins / rate.n_votes, "accent", f"{one.first}: {rate.wins}"),
+        Segment(rate.ties / rate.n_votes, "quiet", f"no difference: {rate.ties}"),
+        Segment(rate.losses / rate.n_votes, "warn", f"{one.second}: {rate.losses}"),
     ]
 
 
