@@ -115,11 +115,8 @@ def _read(path: Path, study: Study) -> SavedAnswers:
 
 
 def _judgement(study: Study, vote: Vote, number: int, trial: Trial) -> Judgement:
-    sides = {trial.left, trial.right}
-    if trial.catch is not None:
-        first, second = RECORDING, trial.catch
-    else:
-        first, second = next(pair for pair in study.pairs if set(pair) == sides)
+    pairs: tuple[tuple[str, str], ...] = study.pairs if trial.catch is None else ((RECORDING, trial.catch),)
+    first, second = next(pair for pair in pairs if set(pair) == {trial.left, trial.right})
     wins = "a" if trial.left == first else "b"
     score = TIE if vote.answer == "tie" else FIRST_WINS if vote.answer == wins else SECOND_WINS
     return Judgement(

@@ -9,8 +9,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from evaluation.study.design import Showing, design
-from evaluation.study.manifest import CATCHES, RECORDING, Question, RaterList, Rule, Study, StudyFolder, Texts, Trial, blind_name
+from evaluation.study.design import design
+from evaluation.study.manifest import (
+    CATCHES,
+    RECORDING,
+    Catch,
+    Question,
+    RaterList,
+    Rule,
+    Study,
+    StudyFolder,
+    Texts,
+    Trial,
+    blind_name,
+)  # fmt: skip
 from evaluation.study.page import write_page
 from evaluation.study.questions import order_for
 from evaluation.study.sources import Sources
@@ -108,9 +120,9 @@ def planned(
     for rater, showings in enumerate(drawn):
         trials = []
         for place, showing in enumerate(showings):
-            sides = (RECORDING, catches[showing.pair][0]) if showing.is_catch else pairs[showing.pair]
-            clip = catches[showing.pair][1] if showing.is_catch else clips[showing.clip]
-            trials.append(_trial(key, f"{rater}:{place}", sides, clip, showing))
+            kind, clip = catches[showing.pair] if showing.is_catch else (None, clips[showing.clip])
+            sides = pairs[showing.pair] if kind is None else (RECORDING, kind)
+            trials.append(_trial(key, f"{rater}:{place}", sides, clip, kind, showing.first_on_left))
         lists.append(RaterList(questions=order_for(rater, questions), trials=tuple(trials)))
     return Study(
         study_id=blind_name(key, "study"), key=key, seed=plan.seed, texts=texts,
@@ -120,12 +132,11 @@ def planned(
     )  # fmt: skip
 
 
-def _trial(key: str, place: str, sides: tuple[str, str], clip: str, showing: Showing) -> Trial:
-    left, right = sides if showing.first_on_left else reversed(sides)
-    stimulus = stimulus_of(key, sides, clip)
+def _trial(key: str, place: str, sides: tuple[str, str], clip: str, catch: Catch | None, first_on_left: bool) -> Trial:
+    left, right = sides if first_on_left else reversed(sides)
     return Trial(
-        id=blind_name(key, "trial", place), media=_file_name(key, sides, clip), is_swapped=stimulus.left != left,
-        left=left, right=right, clip=clip, catch=sides[1] if showing.is_catch else None,
+        id=blind_name(key, "trial", place), media=_file_name(key, sides, clip),
+        is_swapped=stimulus_of(key, sides, clip).left != left, left=left, right=right, clip=clip, catch=catch,
     )  # fmt: skip
 
 

@@ -105,11 +105,11 @@ def rate_of(scores: NDArray[np.float64], clusters: Clustering) -> Rate:
     if not n:
         raise SpaceError("study: no votes to take a rate of")
     mean = float(scores.mean())
-    counts = [int((scores == value).sum()) for value in (1.0, 0.5, 0.0)]
+    wins, ties, losses = (int((scores == value).sum()) for value in (1.0, 0.5, 0.0))
     low = high = p_value = None
     if clusters.n_raters > 1:
         low, high, p_value = _interval(mean, clusters.variance((scores - mean) / n), clusters)
-    return Rate(mean, low, high, p_value, *counts, clusters.n_raters, clusters.n_clips)
+    return Rate(mean, low, high, p_value, wins, ties, losses, clusters.n_raters, clusters.n_clips)
 
 
 def _interval(mean: float, variance: float, clusters: Clustering) -> tuple[float, float, float]:

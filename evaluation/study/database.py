@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from evaluation.study.manifest import Study
+from evaluation.study.manifest import Answer, Study
 from space_data.errors import SpaceError
 
 RATER_BYTES = 16
@@ -37,7 +37,7 @@ class Vote:
     rater: str
     trial: str
     question: str
-    answer: str
+    answer: Answer
     seconds: float
     """from the question to the answer, presentation included"""
     plays: int

@@ -11,24 +11,24 @@ import hmac
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from space_data.errors import SpaceError
 from space_data.files import atomic_file
 
-FORMAT = 1
-ANSWERS = ("a", "b", "tie")
-"""A stands on the left (above, on a narrow screen), B on the right."""
-RECORDING = "the recording"
-"""The better side of a catch trial."""
-FROZEN, MISMATCHED = "frozen", "mismatched"
-CATCHES = (MISMATCHED, FROZEN)
-"""The worse side: the recording's pictures from last to first, whose lips say something else, or its first picture alone."""
 Answer = Literal["a", "b", "tie"]
+"""A stands on the left (above, where wide videos meet a narrow screen), B on the right."""
 Catch = Literal["frozen", "mismatched"]
 Share = Annotated[float, Field(ge=0, le=1)]
+FORMAT: Final = 1
+RECORDING = "the recording"
+"""The better side of a catch trial."""
+FROZEN: Final = "frozen"
+MISMATCHED: Final = "mismatched"
+CATCHES: tuple[Catch, ...] = (MISMATCHED, FROZEN)
+"""The worse side: the recording's pictures from last to first, whose lips say something else, or its first picture alone."""
 
 
 class Frozen(BaseModel):

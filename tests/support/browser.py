@@ -75,6 +75,11 @@ class Page:
         await self.call("Input.dispatchKeyEvent", type="keyDown", key=key, text=text)
         await self.call("Input.dispatchKeyEvent", type="keyUp", key=key)
 
+    async def go(self, url: str) -> None:
+        """Load another page in this tab."""
+        await self.call("Page.navigate", url=url)
+        await self.until(f"location.href.startsWith({json.dumps(url)}) && document.readyState == 'complete'")
+
     async def screenshot(self, path: Path) -> None:
         """What is on screen, as PNG."""
         path.write_bytes(base64.b64decode((await self.call("Page.captureScreenshot"))["data"]))

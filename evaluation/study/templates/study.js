@@ -5,7 +5,7 @@ const $ = (id) => document.getElementById(id);
 const root = document.documentElement, video = $("video"), canvases = [$("canvas-a"), $("canvas-b")];
 const STORAGE = `study-${PLAN.study}`, RETRY_MS = 2000, LEAST_PLAYED = 0.9;
 const session = { rater: "", list: null, answers: [], online: false };
-let trial = null, question = "", shownAt = 0, plays = 0, playedMs = 0, startedAt = 0, heard = false, isSending = false;
+let trial = null, question = "", shownAt = 0, plays = 0, heard = false, isSending = false;
 
 /* ---- what is remembered ---- */
 function remember() { try { localStorage.setItem(STORAGE, JSON.stringify(session)); } catch { /* private window: the server or the tab remembers */ } }
@@ -67,9 +67,8 @@ function proceed() {
   question = asked;
   $("question").textContent = PLAN.questions[asked];
   $("answer").reset();
-  plays = playedMs = 0; shownAt = performance.now(); setHeard(false); complain("");
-  if (next !== trial) load(next, left.find(([t]) => t !== next)?.[0]);
-  else video.currentTime = 0;
+  plays = 0; shownAt = performance.now(); setHeard(false); complain("");
+  load(next, left.find(([t]) => t !== next)?.[0]);
   Object.assign(root.dataset, { trial: next.id, question: asked });
   show("trial");
 }
@@ -85,6 +84,7 @@ function finish() {
 /* ---- the pair: one file with both faces, so that they cannot drift apart; each half is drawn on its side ---- */
 function load(next, after) {
   trial = next;
+  // Set anew for every question, even of the same pair: what was played is then counted from nothing.
   video.src = `media/${next.media}`;
   $("play").disabled = true;
   if (after) load.ahead = Object.assign(document.createElement("video"), { preload: "auto", muted: true, src: `media/${after.media}` });
@@ -110,6 +110,7 @@ function update() {
   $("next").disabled = !heard || isSending || !new FormData($("answer")).get("choice");
   $("play").textContent = !video.paused && !video.ended ? "Pause" : heard ? "Play again" : "Play both";
 }
+function played() { let sum = 0; for (let i = 0; i < video.played.length; i++) sum += video.played.end(i) - video.played.start(i); return sum; }
 function toggle() {
   if ($("play").disabled) return;
   if (video.paused || video.ended) video.play().catch((error) => complain(`The video does not play: ${error.message}`));
@@ -123,12 +124,12 @@ video.addEventListener("loadeddata", () => {
   draw();
 });
 video.addEventListener("seeked", draw);
-video.addEventListener("play", () => { startedAt = performance.now(); update(); animate(); });
-video.addEventListener("pause", () => { playedMs += performance.now() - startedAt; update(); });  // also comes before "ended"
+video.addEventListener("play", () => { update(); animate(); });
+video.addEventListener("pause", update);
 video.addEventListener("ended", () => {
   draw();
   plays += 1;
-  if (playedMs >= LEAST_PLAYED * 1000 * video.duration) setHeard(true); else update();
+  if (played() >= LEAST_PLAYED * video.duration) setHeard(true); else update();
 });
 video.addEventListener("error", () => complain("The video cannot be loaded. Please check the connection and load this page again: your answers are kept."));
 document.addEventListener("visibilitychange", () => { if (document.hidden) video.pause(); });

@@ -90,13 +90,16 @@ def test_database_and_files_are_merged_and_each_answer_counts_once(tmp_path: Pat
         collected(folder, study, [path])
 
 
+NO_FILE = "not a file of answers"
+STRANGE = {"trial": "x", "question": "lip_sync", "answer": "a", "seconds": 1.0, "plays": 1}
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"study": "other"}, "answers to study other"), ({"list": 9}, "need one of 1 to 2"), ({"list": True}, "not a file of answers"),
-        ({"rater": "../x"}, "not a file of answers"), ({"format": 2}, "not a file of answers"), ({"more": 1}, "not a file of answers"),
-        ({"answers": [{"trial": "x", "question": "lip_sync", "answer": "a", "seconds": 1.0, "plays": 1}]}, "not in list 1"),
-        ({"answers": [{"trial": "x", "question": "lip_sync", "answer": "d", "seconds": 1.0, "plays": 1}]}, "not a file of answers"),
+        ({"study": "other"}, "answers to study other"), ({"list": 9}, "need one of 1 to 2"), ({"list": True}, NO_FILE),
+        ({"rater": "../x"}, NO_FILE), ({"format": 2}, NO_FILE), ({"more": 1}, NO_FILE),
+        ({"answers": [STRANGE]}, "not in list 1"), ({"answers": [STRANGE | {"answer": "d"}]}, NO_FILE),
     ],
 )  # fmt: skip
 def test_files_that_are_none_of_this_study_are_refused(change: dict, words: str, tmp_path: Path) -> None:
@@ -194,7 +197,7 @@ def test_the_report_and_its_tables(tmp_path: Path) -> None:
     assert rate_in_words(results.rates[0].rate).endswith("]")
 
 
-def test_a_report_without_strengths_says_why(tmp_path: Path) -> None:
+def test_strengths_of_ties_alone_are_noted(tmp_path: Path) -> None:
     study = made_up(4, 6)
     found = judged(study, lambda _n, trial, _q: trial.right_answer if trial.catch else "tie", tmp_path)
     only = [one for one in found if one.catch or (one.first, one.second) == PAIRS[0]]
