@@ -149,7 +149,10 @@ class _Handler(BaseHTTPRequestHandler):
             if part is None:
                 return self._begin(416, "text/plain", 0, {"Content-Range": f"bytes */{size}"})
             (start, end), status = part, 206
-        extra = {"Accept-Ranges": "bytes"} | ({"Content-Range": f"bytes {start}-{end - 1}/{size}"} if status == 206 else {})
+        # A pair is shown once per question; its name is drawn anew with every study.
+        extra = {"Accept-Ranges": "bytes", "Cache-Control": "no-cache" if path.suffix == ".html" else "private, max-age=86400"}
+        if status == 206:
+            extra["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
         self._begin(status, TYPES[path.suffix], end - start, extra)
         if self.command == "GET":
             with path.open("rb") as file:

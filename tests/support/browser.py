@@ -112,10 +112,10 @@ class Browser:
 
     async def open(self, url: str) -> Page:
         """A new tab."""
-        async with self._http.put(f"http://{self._address}/json/new?{url}") as reply:
+        async with self._http.put(f"http://{self._address}/json/new?about:blank") as reply:
             target = await reply.json()
         socket = await self._http.ws_connect(target["webSocketDebuggerUrl"], max_msg_size=0)
         page = Page(socket)
         await page.call("Page.bringToFront")
-        await page.until("location.href != 'about:blank' && document.readyState == 'complete'")
+        await page.go(url)
         return page

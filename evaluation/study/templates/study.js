@@ -186,7 +186,12 @@ document.addEventListener("keydown", (event) => {
   if (root.dataset.screen !== "trial" || event.ctrlKey || event.metaKey || event.altKey || event.repeat) return;
   const choice = { 1: "a", 2: "b", 0: "tie" }[event.key];
   if (event.key === " " && (event.target.type !== "radio" || event.target.checked) && event.target.tagName !== "BUTTON") { event.preventDefault(); toggle(); }
-  else if (choice && heard) { document.querySelector(`input[value="${choice}"]`).checked = true; update(); }
+  else if (choice && heard) {
+    const radio = document.querySelector(`input[value="${choice}"]`);
+    radio.checked = true;
+    radio.focus();  // so that Enter goes on, and does not press the button that was clicked last
+    update();
+  }
   else if (event.key === "Enter" && event.target.tagName !== "BUTTON") { event.preventDefault(); if (!$("next").disabled) $("answer").requestSubmit(); }
 });
 open().then(() => {
