@@ -3,6 +3,7 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import plotly.graph_objects as go
 import pyarrow as pa
@@ -33,17 +34,19 @@ def write_report(out: Path, study: Study, results: Results) -> Path:
     with atomic_file(out / "results.json") as part:
         part.write_text(json.dumps(results.as_json(), indent=1), encoding="utf-8")
     rates = [{**(row := asdict(one)), **row.pop("rate")} for one in results.rates]
-    strengths = [
-        {"question": one.question, **asdict(strength), "tie": one.fit.tie, "note": one.fit.note}
-        for one in results.strengths
-        if one.fit is not None
-        for strength in one.fit.strengths
-    ]
+    strengths = [row for one in results.strengths for row in _strength_rows(one)]
     tables = {"rates": rates, "strengths": strengths, "raters": [asdict(one) for one in results.raters]}
     tables["votes"] = [{**asdict(one), "counts": one.rater in results.counting} for one in results.judgements]
     for name, rows in tables.items():
         write_csv(out / f"{name}.csv", pa.Table.from_pylist(rows))
     return out / "index.html"
+
+
+def _strength_rows(one: QuestionStrengths) -> list[dict[str, Any]]:
+    if one.fit is None:
+        return [{"question": one.question, **dict.fromkeys(("system", "theta", "low", "high", "tie")), "note": one.why_not}]
+    common = {"tie": one.fit.tie, "note": one.fit.note}
+    return [{"question": one.question, **asdict(strength), **common} for strength in one.fit.strengths]
 
 
 def report_page(study: Study, results: Results) -> Page:

@@ -84,7 +84,7 @@ def results_of(study: Study, judgements: Sequence[Judgement]) -> Results:
     pairs = [one for one in judgements if one.catch is None]
     counting = [one for one in pairs if one.rater not in out]
     if not counting:
-        raise SpaceError(f"study: {len(raters)} raters, none of whom counts (who is left out, and why: {_reasons(raters)})")
+        raise SpaceError(f"study: {len(raters)} raters, none of whom counts ({_reasons(raters)})")
     rates: list[PairRate] = []
     strengths: list[QuestionStrengths] = []
     for question in study.questions:

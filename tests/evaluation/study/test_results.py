@@ -204,3 +204,13 @@ def test_strengths_of_ties_alone_are_noted(tmp_path: Path) -> None:
     html = report_page(study, results_of(study, only)).render()
     assert "half a win each way was added" in html
     assert CLIPS[0] not in html
+
+
+def test_systems_that_no_vote_connects_have_no_strengths_and_the_report_says_why(tmp_path: Path) -> None:
+    clips = {f"clip {i}": Path(f"{i}.mp4") for i in range(4)}
+    sources = Sources({name: clips for name in "abcd"}, clips, None, {})
+    study = planned(sources, [("a", "b"), ("c", "d")], QUESTIONS[:1], TEXTS, plan(3, 4, 0), KEY)
+    results = results_of(study, judged(study, lambda _n, trial, _q: "a" if trial.clip == "clip 1" else "b", tmp_path))
+    assert "do not connect" in write_report(tmp_path / "out", study, results).read_text()
+    (row,) = pa_csv.read_csv(tmp_path / "out" / "strengths.csv").to_pylist()
+    assert "do not connect" in row["note"] and not row["system"]
