@@ -89,7 +89,7 @@ def set_metrics(features: str, is_fid: bool, frame_step: int) -> tuple[SetMetric
     few = "Frames of one clip are not independent: compare within this table only."
 
     def metric(name: str, title: str, better: Better, definition: str, source: str, departures: str, digits: int) -> Metric:
-        shown = title if is_fid else f"{title} stand-in (not {title})"
+        shown = f"{title}, {features.rpartition('-')[2]}" if is_fid else f"{title} stand-in (not {title})"
         return Metric(
             f"{name}{stand_in}/{features}/every{frame_step}/v2", shown, "", better, (), lambda _: None, definition, source,
             warning + departures, digits,

@@ -3,7 +3,7 @@
 A recording is measured once, however many systems are compared with it, and a system added later costs its own videos only.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -23,6 +23,8 @@ from space_data.params import Evaluate
 
 RgbImage = NDArray[np.uint8]
 FEATURE_BATCH = 16
+FEATURES = "features/"
+"""Before the names of their extractors, in the file."""
 
 
 @dataclass(frozen=True)
@@ -32,16 +34,17 @@ class MeasuredVideo:
     face: DetectedFace
     boxes: NDArray[np.float32]
     """(T, 4) px around the face mesh: x0, y0, x1, y1; NaN without a face"""
-    features: NDArray[np.float32]
-    """(frames, d) of some frames, for distances between sets"""
+    features: Mapping[str, NDArray[np.float32]]
+    """by the extractor's name (frames, d) of some frames, for distances between sets"""
     edges: MeanStatistics
     """of the face's sharpness (`pictures.face_edges`), over some frames"""
 
     def save(self, path: Path) -> None:
         """Write a .npz."""
         np.savez(
-            path, normalised=self.face.normalised, pose=self.face.pose.as_array(), boxes=self.boxes, features=self.features,
+            path, normalised=self.face.normalised, pose=self.face.pose.as_array(), boxes=self.boxes,
             edges=np.array([self.edges.total, self.edges.count]),
+            **{FEATURES + name: values for name, values in self.features.items()},  # type: ignore[arg-type]
         )  # fmt: skip
 
     @staticmethod
@@ -50,7 +53,8 @@ class MeasuredVideo:
         with np.load(path) as arrays:
             face = DetectedFace(arrays["normalised"], PoseTrack.from_array(arrays["pose"]))
             total, count = arrays["edges"]
-            return MeasuredVideo(face, arrays["boxes"], arrays["features"], MeanStatistics(float(total), int(count)))
+            features = {name.removeprefix(FEATURES): arrays[name] for name in arrays.files if name.startswith(FEATURES)}
+            return MeasuredVideo(face, arrays["boxes"], features, MeanStatistics(float(total), int(count)))
 
 
 def frames_of(path: Path, n_frames: int | None) -> Iterator[RgbImage]:
@@ -58,14 +62,14 @@ def frames_of(path: Path, n_frames: int | None) -> Iterator[RgbImage]:
     return islice((frame.rgb for frame in decode_video(path)), n_frames)
 
 
-def measure_video(path: Path, n_frames: int | None, features: FrameFeatures, settings: Evaluate) -> MeasuredVideo:
+def measure_video(path: Path, n_frames: int | None, features: Sequence[FrameFeatures], settings: Evaluate) -> MeasuredVideo:
     """Measure the first ``n_frames`` frames (all: None). Memory holds one batch of pictures.
 
     Raises:
         MediaError: the file cannot be read, or has no frames.
     """
     meshes: list[NDArray[np.float32]] = []
-    vectors: list[NDArray[np.float32]] = []
+    vectors: dict[str, list[NDArray[np.float32]]] = {one.name: [] for one in features}
     waiting: list[RgbImage] = []
     edges = MeanStatistics()
     lost = np.full((N_MESH, 3), np.nan, np.float32)
@@ -76,20 +80,25 @@ def measure_video(path: Path, n_frames: int | None, features: FrameFeatures, set
             if index % settings.frechet_every_frames == 0:
                 waiting.append(rgb)
             if len(waiting) == FEATURE_BATCH:
-                vectors.append(_features_of(waiting, features))
+                _look_at(waiting, features, vectors)
             if mesh is not None and index % settings.ssim_every_frames == 0:
                 one = DetectedFace.from_mesh(mesh[None])
                 edges += face_edges(rgb, one.pose.translation[0, :2], float(one.pose.scale[0]))
     if not meshes:
         raise MediaError(f"{path}: no frames")
     if waiting:
-        vectors.append(_features_of(waiting, features))
+        _look_at(waiting, features, vectors)
     mesh_track = np.stack(meshes)
     boxes = np.concatenate([mesh_track[..., :2].min(axis=1), mesh_track[..., :2].max(axis=1)], axis=1)
-    return MeasuredVideo(DetectedFace.from_mesh(mesh_track), boxes, np.concatenate(vectors), edges)
+    found = {name: np.concatenate(parts) for name, parts in vectors.items()}
+    return MeasuredVideo(DetectedFace.from_mesh(mesh_track), boxes, found, edges)
 
 
-def _features_of(waiting: list[RgbImage], features: FrameFeatures) -> NDArray[np.float32]:
+def _look_at(
+    waiting: list[RgbImage], features: Sequence[FrameFeatures], vectors: dict[str, list[NDArray[np.float32]]]
+) -> None:
+    """Features of the pictures that wait, of which none does afterwards."""
     batch = np.stack(waiting)
+    for one in features:
+        vectors[one.name].append(one(batch))
     waiting.clear()
-    return features(batch)

@@ -11,6 +11,7 @@ import typer
 from rich.markup import escape
 
 from pipelines.cluster.cli import app as cluster
+from pipelines.study import app as study
 from pipelines.weights import app as weights
 from space_data import progress
 from space_data.errors import SpaceError
@@ -31,6 +32,7 @@ app.add_typer(data, name="data")
 audits = typer.Typer(help="Compare what two runs kept; list what other bounds would keep.", no_args_is_help=True)
 app.add_typer(audits, name="audit")
 app.add_typer(cluster, name="cluster")
+app.add_typer(study, name="study")
 app.add_typer(weights, name="weights")
 
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress bars, warnings only.")]
@@ -220,7 +222,9 @@ def check(
         raise typer.Exit(1)
 
 
-@data.command(epilog="Exit status 0: sound; 1: a shard is damaged, which the next run replaces; 2: there are no tables.")
+@data.command(
+    epilog="Exit status 0: sound; 1: a shard is damaged, which the next run replaces; 2: no tables, or no way to read them."
+)
 def verify(
     folder: Annotated[
         str, typer.Argument(metavar="DIR", help="Output folder of `curate`, or data folder of the pipeline; or in a bucket.")

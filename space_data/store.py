@@ -12,6 +12,7 @@ import dataclasses
 import errno
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 import uuid
@@ -29,6 +30,7 @@ from space_data.errors import SpaceError
 from space_data.files import atomic_file, check_length, make_folder, own_folder, own_folder_name, remove_dead
 
 SCHEMES = ("s3", "gs")
+ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 BLOCK_BYTES = 1 << 20
 PARTED_LEVELS, MOST_BRANCHES = 2, 16
 """A tree is listed in parts where a folder of its first levels holds so few folders: each part is a request more."""
@@ -48,11 +50,19 @@ class Place:
 
     @staticmethod
     def of(path: "Place | Path | str") -> "Place":
-        """``path`` as a place; a relative one is made absolute, so that it is the same for workers in other folders."""
+        """``path`` as a place; a relative one is made absolute, so that it is the same for workers in other folders.
+
+        Raises:
+            SpaceError: it is an address of another kind, which would become a local folder of that name.
+        """
         if isinstance(path, Place):
             return path
         place = Place(str(path))
-        return place if place.is_remote else Place(os.path.abspath(place.uri))
+        if place.is_remote:
+            return place
+        if ADDRESS.match(place.uri):
+            raise SpaceError(f"{place.uri}: not a known kind of store, need {' or '.join(f'{s}://' for s in SCHEMES)} or a path")
+        return Place(os.path.abspath(place.uri))
 
     @property
     def _address(self) -> tuple[str, str]:
@@ -201,13 +211,14 @@ class Place:
         check_length(path)
         part = path.with_name(f".{uuid.uuid4().hex}.part")
         try:
-            with part.open("wb") as file:
-                for block in _blocks(content):
-                    file.write(block)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(part, path)
-            _sync_folder(path.parent)
+            with self._named():
+                with part.open("wb") as file:
+                    for block in _blocks(content):
+                        file.write(block)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.replace(part, path)
+                _sync_folder(path.parent)
         finally:
             part.unlink(missing_ok=True)
 

@@ -9,6 +9,7 @@ alone: a pack that is there counts, whatever became of the worker that wrote it;
 """
 
 import difflib
+import io
 import json
 import logging
 import os
@@ -19,7 +20,7 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -398,11 +399,18 @@ def beam_options(options: Sequence[str]) -> PipelineOptions:
     """Beam's options; an unknown one is an error that names the nearest.
 
     Raises:
-        SpaceError: see above.
+        SpaceError: see above; or a value that Beam does not take.
     """
-    parsed = PipelineOptions(list(options))
-    known = set(parsed.get_all_options(drop_default=False))
-    for option in options:
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):  # a hundred lines of all options there are, and one of what is wrong
+            parsed = PipelineOptions(list(options))
+            known = set(parsed.get_all_options(drop_default=False))
+    except SystemExit:
+        raise SpaceError(f"job.beam: {said.getvalue().strip().rpartition('error: ')[2]}") from None
+    for before, option in zip(("", *options), options, strict=False):
+        if not option.startswith("-") and (not before.startswith("-") or "=" in before):
+            raise SpaceError(f"job.beam: {option!r} is no option of Beam's, need --name=value")
         name = option.lstrip("-").partition("=")[0].replace("-", "_")
         if option.startswith("-") and name not in known and not name.startswith("no_"):
             near = difflib.get_close_matches(name, known, 1)
@@ -444,7 +452,11 @@ def execute(run: Run) -> None:
 
 def _graph(run: Run) -> beam.Pipeline:
     parts = list(range(run.context.parts))
-    pipeline = beam.Pipeline(options=beam_options(run.context.params.job.beam))
+    options = beam_options(run.context.params.job.beam)
+    try:
+        pipeline = beam.Pipeline(options=options)
+    except (ValueError, ImportError) as error:  # no such runner, one that is not installed, one that lacks an option
+        raise SpaceError(f"job.beam: {' '.join(str(error).split())}") from error
     shards = pipeline | "Parts" >> beam.Create(parts, reshuffle=False) | "Spread parts" >> beam.Reshuffle()
     packs = shards | "Plan" >> beam.ParDo(PlanParts(run)) | "Spread packs" >> beam.Reshuffle()
     ran = packs | "Run packs" >> beam.ParDo(RunPacks(run)) | "All packs have run" >> beam.combiners.Count.Globally()

@@ -14,7 +14,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from space_data.errors import SpaceError
@@ -61,15 +61,19 @@ def _refused(place: object, who: str) -> SpaceError:
 @contextmanager
 def _kernel_lock(cache: Path) -> Iterator[None]:
     make_folder(cache)
-    with (cache / LOCK_FILE).open("a+") as file:
+    try:
+        opened = (cache / LOCK_FILE).open("a+b", buffering=0)
+    except OSError as error:
+        raise SpaceError(f"{cache / LOCK_FILE}: cannot be written ({error.strerror})") from error
+    with opened as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            raise _refused(cache.parent, file.read().strip() or "just started") from None
+            raise _refused(cache.parent, file.read().decode(errors="replace").strip() or "just started") from None
         file.truncate(0)
-        file.write(f"{_who()}\n")
-        file.flush()
+        with suppress(OSError):  # a full disk: the lock holds without words
+            file.write(f"{_who()}\n".encode(errors="replace"))
         try:
             yield
         finally:

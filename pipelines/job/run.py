@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from pipelines.job.clock import stage_clock
-from pipelines.job.faults import patiently
+from pipelines.job.faults import faults_in_words, patiently
 from pipelines.job.keys import code_version
 from pipelines.job.lock import one_run_in
 from pipelines.job.packs import DamagedPackError, PackReader
@@ -61,7 +61,7 @@ def run_stage(stage: Stage, params: Params, layout: Layout) -> None:
         SpaceError: another run is at work here; the environment stopped units; too many failed; ids were lost.
     """
     cache = layout.cache_of(stage.name)
-    with one_run_in(cache), stage_clock(layout, stage.name) as clock:
+    with one_run_in(cache), faults_in_words(stage.name), stage_clock(layout, stage.name) as clock:
         remove_remains(cache / stage.name, layout.stage(stage.name))
         context = _context(stage, params, layout)
         reports, computed = _reports(stage, context)
@@ -84,7 +84,7 @@ def _context(stage: Stage, params: Params, layout: Layout) -> Context:
         if len(set(numbers.values())) > 1:
             raise SpaceError(f"{stage.name}: tables of different numbers of shards ({numbers}): run all from `ingest` on again")
         context = replace(context, parts=next(iter(numbers.values())))
-    return replace(context, extra=dict(stage.prepare(context)))
+    return replace(context, extra=dict(patiently(partial(stage.prepare, context), params.job.patience_s, stage.name)))
 
 
 def _reports(stage: Stage, context: Context) -> tuple[list[Report], int]:
@@ -257,7 +257,7 @@ def run_units(
     unpacked = folder / "unpacked"
     shutil.rmtree(unpacked, ignore_errors=True)
     listed = sorted(units, key=lambda unit: unit.unit_id)
-    with one_run_in(layout.cache):
+    with one_run_in(layout.cache), faults_in_words(name):
         remove_remains(Place.of(folder), layout.stage(name))
         Place.of(folder / "units.pickle").put(pickle.dumps(listed))
         listing = partial(_listed, folder / "units.pickle")

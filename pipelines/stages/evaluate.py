@@ -93,7 +93,7 @@ def run(params: Params, layout: Layout) -> None:
             scorer.save(part)
         chosen = choose(Path(settings.weights))
         syncnet = weights.find(weights.SYNCNET, Path(settings.weights))
-        measured = run_units(MEASURING, video_units(videos, chosen.name), measure_one, settings, params, layout)
+        measured = run_units(MEASURING, video_units(videos, [one.name for one in chosen]), measure_one, settings, params, layout)
         by_id = {outcome.unit_id: outcome for outcome in measured}
         units = score_units(videos, by_id, layout.evaluation_scorer, syncnet)
         outcomes = run_units(STAGE, units, score_one, settings, params, layout)
@@ -125,7 +125,7 @@ def video_id(system: str, clip_id: str) -> str:
     return f"measure/{system}/{clip_id}"
 
 
-def video_units(videos: Sequence[SynthesizedClip], frame_features: str) -> list[Unit]:
+def video_units(videos: Sequence[SynthesizedClip], frame_features: Sequence[str]) -> list[Unit]:
     """One unit per video and one per recording; with other frame features it is another unit.
 
     Raises:
@@ -143,7 +143,7 @@ def video_units(videos: Sequence[SynthesizedClip], frame_features: str) -> list[
     units = []
     for (system, clip_id), value in sorted(wanted.items()):
         sha256 = sha256_of(value.path)
-        content = content_hash(sha256, value.n_frames, frame_features)
+        content = content_hash(sha256, value.n_frames, list(frame_features))
         units.append(Unit(video_id(system, clip_id), content, value, ((value.path, sha256),)))
     return units
 
@@ -259,25 +259,25 @@ def set_figures(
     systems: Sequence[str],
     videos: Sequence[SynthesizedClip],
     measured: Mapping[str, Result],
-    chosen: FrameFeatures,
+    chosen: Sequence[FrameFeatures],
     settings: Evaluate,
 ) -> list[Aggregate]:
     """Distances between each system's frames and the recordings', over the clips of both that could be measured."""
     subjects = {video.clip_id: video.subject for video in videos}
-    metrics = set_metrics(chosen.name, chosen.is_fid, settings.frechet_every_frames)
 
-    def of(system: str) -> dict[str, np.ndarray]:
+    def of(system: str) -> dict[str, Mapping[str, np.ndarray]]:
         found = {clip_id: measured.get(video_id(system, clip_id)) for clip_id in subjects}
         known = {clip_id: one.folder / MEASURED_FILE for clip_id, one in found.items() if one and one.folder}
         return {clip_id: MeasuredVideo.load(file).features for clip_id, file in known.items()}
 
-    real = of(REFERENCE)
-    return [
-        set_aggregate(system, metric, made, real, subjects, len(subjects))
-        for system in systems
-        for made in [of(system)]
-        for metric in metrics
-    ]
+    real, rows = of(REFERENCE), []
+    for system in systems:
+        made = of(system)
+        for one in chosen:
+            ours, theirs = ({clip: features[one.name] for clip, features in own.items()} for own in (made, real))
+            for metric in set_metrics(one.name, one.is_fid, settings.frechet_every_frames):
+                rows.append(set_aggregate(system, metric, ours, theirs, subjects, len(subjects)))
+    return rows
 
 
 def plot_name(metric: Metric) -> str:

@@ -15,7 +15,7 @@ from evaluation.ablations import read_rows
 from evaluation.distributions import set_metrics
 from evaluation.emotion_figures import read_report
 from evaluation.exports import BIBTEX, results_csv, results_json, results_latex
-from evaluation.frame_features import DctColour, Inception
+from evaluation.frame_features import INCEPTION_NAMES, DctColour
 from evaluation.html import provenance, thumbnail
 from evaluation.metrics import Metric, catalogue
 from evaluation.report_data import BenchmarkData
@@ -111,8 +111,9 @@ def present(columns: Sequence[Metric], rows: Sequence[Aggregate]) -> list[Metric
 
 def set_columns(rows: Sequence[Aggregate], settings: Evaluate) -> list[Metric]:
     """Distances between sets that the aggregates hold: on Inception's features, or on the stand-in's."""
-    kinds = (set_metrics(kind.name, kind.is_fid, settings.frechet_every_frames) for kind in (Inception, DctColour))
-    return next((found for kind in kinds if (found := present([one.column for one in kind], rows))), [])
+    names = [*((name, True) for name in INCEPTION_NAMES.values()), (DctColour.name, False)]
+    known = (set_metrics(name, is_fid, settings.frechet_every_frames) for name, is_fid in names)
+    return present([metric.column for metrics in known for metric in metrics], rows)
 
 
 def worst_of(data: BenchmarkData, count: int) -> set[tuple[str, str]]:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation.metrics import MEASURES, MeanStatistics, catalogue
+from evaluation.metrics import MEASURES, MeanStatistics, catalogue, sync
 from evaluation.metrics.entry import correlation_of, deviations_of, moments
 from space_data.params import load_params
 
@@ -53,6 +53,11 @@ def test_a_constant_side_has_no_correlation():
 def test_pairs_with_a_lost_side_are_left_out():
     sums = moments("m", np.array([1.0, 2.0, 3.0, np.nan]), np.array([-2.0, -4.0, -6.0, 1.0]))
     assert sums["m_x"].count == 3 and correlation_of("m", means_of(sums)) == pytest.approx(-1.0)
+
+
+def test_no_judge_that_hears_ranks_upwards():
+    """A regression to the mean outscores recorded lips on them (docs/sync.md): they may only be near to the recording's."""
+    assert {metric.better for metric in (*sync.METRICS, *sync.SYNCNET_METRICS)} == {"recording"}
 
 
 def test_metric_ids_are_unique_and_versioned_and_their_statistics_exist_once():

@@ -95,7 +95,7 @@ def clip(tmp_path_factory, astronaut, settings) -> Clip:
         write_video(folder / f"{name}.mp4", frames)
     (folder / "broken.mp4").write_text("not a video")
     paths = {name: folder / f"{name}.mp4" for name in [REFERENCE, *videos]}
-    measured = {name: measure_video(path, None, DctColour(), settings) for name, path in paths.items()}
+    measured = {name: measure_video(path, None, [DctColour()], settings) for name, path in paths.items()}
     return Clip(paths[REFERENCE], paths | {"broken": folder / "broken.mp4"}, measured, settings)
 
 
@@ -154,7 +154,7 @@ def test_a_video_without_a_face_still_has_pixels(clip: Clip) -> None:
 
 def test_what_cannot_be_read_is_an_error_of_its_own(clip: Clip) -> None:
     with pytest.raises(MediaError):
-        measure_video(clip.videos["broken"], None, DctColour(), clip.settings)
+        measure_video(clip.videos["broken"], None, [DctColour()], clip.settings)
     rows = failed_clip("ours", "set/a/1", "a", "decode_error", "why")
     assert {(row.status, row.detail, row.weight) for row in rows} == {("decode_error", "why", 0)}
     assert [r.statistic for r in rows] == [r.statistic for r in clip.rows("right")]
@@ -174,14 +174,15 @@ def test_too_short_for_sync_is_not_available(clip: Clip) -> None:
 
 
 def test_only_the_first_frames_of_a_longer_recording_count(clip: Clip, settings: Evaluate) -> None:
-    shorter = measure_video(clip.recording, N_FRAMES - 2, DctColour(), settings)
+    shorter = measure_video(clip.recording, N_FRAMES - 2, [DctColour()], settings)
     part = Clip(clip.recording, clip.videos, {**clip.measured, REFERENCE: shorter}, settings)
     assert OK in statuses(part.rows("short", N_FRAMES - 2)) and LENGTH_MISMATCH not in statuses(part.rows("short", N_FRAMES - 2))
 
 
 def test_features_edges_and_boxes_are_kept_and_survive_the_file(clip: Clip, settings: Evaluate, tmp_path: Path) -> None:
     one = clip.measured[REFERENCE]
-    assert one.features.shape == (len(range(0, N_FRAMES, settings.frechet_every_frames)), 69) and one.edges.count == 6
+    assert one.features[DctColour.name].shape == (len(range(0, N_FRAMES, settings.frechet_every_frames)), 69)
+    assert one.edges.count == 6
     assert np.isnan(clip.measured["black"].boxes).all() and clip.measured["black"].edges.count == 0
     x0, y0, x1, y1 = one.boxes[0]
     assert 100 < x0 < 256 < x1 < 412 and 100 < y0 < y1 < 480
@@ -189,14 +190,14 @@ def test_features_edges_and_boxes_are_kept_and_survive_the_file(clip: Clip, sett
     again = MeasuredVideo.load(tmp_path / "m.npz")
     np.testing.assert_array_equal(again.face.normalised, one.face.normalised)
     np.testing.assert_array_equal(again.face.pose.as_array(), one.face.pose.as_array())
-    np.testing.assert_array_equal(again.features, one.features)
+    np.testing.assert_array_equal(again.features[DctColour.name], one.features[DctColour.name])
     assert again.edges == one.edges
 
 
 def test_features_do_not_depend_on_the_batch(clip: Clip, settings: Evaluate, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("evaluation.measured_video.FEATURE_BATCH", 2)
-    again = measure_video(clip.recording, None, DctColour(), settings)
-    np.testing.assert_array_equal(again.features, clip.measured[REFERENCE].features)
+    again = measure_video(clip.recording, None, [DctColour()], settings)
+    np.testing.assert_array_equal(again.features[DctColour.name], clip.measured[REFERENCE].features[DctColour.name])
 
 
 def test_traces_say_what_was_seen(clip: Clip) -> None:

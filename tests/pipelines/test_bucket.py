@@ -100,7 +100,7 @@ def test_a_corpus_is_listed_as_on_a_disk(bucket: Path, tmp_path: Path) -> None:
         list_sources("folder", "s3://bucket/none")
 
 
-def test_tables(bucket: Path) -> None:
+def test_tables(bucket: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = Place.of("s3://bucket/ingest/utterances")
     rows = [Utterance(f"u/{n}", f"{n}.wav", f"{n}.parquet", "u", "me", "happy", 1.0, "en") for n in range(5)]
     for part in ("ingest", "ingest/utterances"):
@@ -115,6 +115,13 @@ def test_tables(bucket: Path) -> None:
     assert ["have changed" in line for line in damaged(Place.of("s3://bucket"))] == [True]
     assert shard.stat().st_mtime_ns > 0, "the next run looks at what was put since its manifest"
     shard.write_bytes(content)
+
+    def away(place: Place) -> str:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as store_away, pytest.raises(SpaceError, match="parquet: cannot be read .Input/output error"):
+        store_away.setattr(Place, "sha256", away)
+        list(damaged(Place.of("s3://bucket")))
     whole = located(rows[0], Place.of("s3://bucket/raw"), "audio")
     assert whole.audio == "s3://bucket/raw/0.wav" and below(whole.audio, Place.of("s3://bucket/raw")) == "0.wav"
 

@@ -51,14 +51,14 @@ def videos(tmp_path: Path) -> list[SynthesizedClip]:
 
 def measured(videos: list[SynthesizedClip], folder: Path) -> dict[str, Result]:
     """The first round, all well."""
-    units = video_units(videos, "stand-in")
+    units = video_units(videos, ["stand-in"])
     return {unit.unit_id: Result(unit.unit_id, KEPT, content=unit.content, folder=folder) for unit in units}
 
 
 def test_a_unit_is_one_video_and_a_recording_is_measured_once(videos: list[SynthesizedClip]) -> None:
-    names = [unit.unit_id for unit in video_units(videos, "stand-in")]
+    names = [unit.unit_id for unit in video_units(videos, ["stand-in"])]
     assert names == sorted(video_id(system, clip) for system in (*SYSTEMS, REFERENCE) for clip in CLIPS)
-    by_name = {unit.unit_id: unit for unit in video_units(videos, "stand-in")}
+    by_name = {unit.unit_id: unit for unit in video_units(videos, ["stand-in"])}
     assert by_name[video_id(REFERENCE, "set/a/1")].value.n_frames == 100
     assert by_name[video_id("still", "set/a/1")].value.n_frames is None, "how long a video is is for its score to say"
 
@@ -68,7 +68,7 @@ def test_keys_follow_what_a_unit_reads_and_nothing_else(videos: list[Synthesized
     scorer.write_bytes(b"coefficients")
 
     def keys(rows: list[SynthesizedClip], features: str = "stand-in") -> tuple[dict[str, str], dict[str, str]]:
-        first = video_units(rows, features)
+        first = video_units(rows, [features])
         done = {u.unit_id: Result(u.unit_id, KEPT, content=u.content, folder=tmp_path) for u in first}
         second = score_units(rows, done, scorer, None)
         return {u.unit_id: u.content for u in first}, {u.unit_id: u.content for u in second}
@@ -90,7 +90,7 @@ def test_keys_follow_what_a_unit_reads_and_nothing_else(videos: list[Synthesized
 def test_systems_that_disagree_on_the_clip_are_refused(videos: list[SynthesizedClip]) -> None:
     videos[0] = replace(videos[0], n_frames=99)
     with pytest.raises(SpaceError, match="disagree"):
-        video_units(videos, "stand-in")
+        video_units(videos, ["stand-in"])
 
 
 def test_what_was_never_made_or_cannot_be_read_becomes_rows(videos: list[SynthesizedClip], tmp_path: Path) -> None:

@@ -238,7 +238,7 @@ def test_the_raw_folder_is_away_and_comes_back(drill: Drill) -> None:
     drill.ends_well()
 
 
-@pytest.mark.parametrize("what", [".pack", "lines/", "manifest.json", "plans/"])
+@pytest.mark.parametrize("what", [".pack", "lines/", "manifest.json", "plans/", ""])
 def test_the_disk_is_full(drill: Drill, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     put = Place.put
 

@@ -18,7 +18,7 @@ from job_units import act
 from pipelines.job import graph
 from pipelines.job.clock import stage_clock
 from pipelines.job.ledger import all_kept, ledger_rows, write_ledger
-from pipelines.job.lock import one_run_in
+from pipelines.job.lock import LOCK_FILE, one_run_in
 from pipelines.job.packs import outcomes_in, write_pack
 from pipelines.job.run import run_units
 from pipelines.job.stage import Context, Stage
@@ -318,10 +318,28 @@ def test_a_second_run_is_refused_by_name_of_the_first(tmp_path: Path) -> None:
         pass
 
 
-def test_unknown_options_of_beam_are_named(tmp_path: Path, settings: dict[str, str]) -> None:
-    params = with_job(beam=("--runer=FnApiRunner",))
-    with pytest.raises(SpaceError, match="Beam has no option --runer .did you mean --runner"):
-        run_units("test", units("a"), act, settings, params, Layout.in_folder(tmp_path))
+def test_a_lock_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / ".cache" / LOCK_FILE).mkdir(parents=True)
+    with pytest.raises(SpaceError, match="lock: cannot be written .Is a directory"), one_run_in(tmp_path / ".cache"):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--runer=FnApiRunner"], "Beam has no option --runer .did you mean --runner"),
+        (["--runner=NoRunner"], "job.beam: Unexpected pipeline runner: NoRunner"),
+        (["FnApiRunner"], "job.beam: 'FnApiRunner' is no option of Beam's, need --name=value"),
+        (["--runner=DataflowRunner"], "job.beam: .* (Missing required option: project|not available)"),
+        (["--direct_num_workers", "x"], "job.beam: argument --direct_num_workers: invalid int value: 'x'$"),
+    ],
+)
+def test_wrong_options_of_beam_are_named(
+    tmp_path: Path, settings: dict[str, str], capfd: pytest.CaptureFixture[str], options: list[str], told: str
+) -> None:
+    with pytest.raises(SpaceError, match=told):
+        run_units("test", units("a"), act, settings, with_job(beam=tuple(options)), Layout.in_folder(tmp_path))
+    assert "usage:" not in capfd.readouterr().err
 
 
 @pytest.mark.usefixtures("heard_ctrl_c")

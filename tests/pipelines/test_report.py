@@ -9,7 +9,7 @@ import pytest
 from made_up_benchmark import benchmark
 
 from evaluation.distributions import set_metrics
-from evaluation.frame_features import DctColour, Inception
+from evaluation.frame_features import INCEPTION_NAMES, DctColour
 from pipelines.layout import Layout
 from pipelines.stages import report
 from space_data.avsync import Scorer
@@ -94,10 +94,12 @@ def test_meant_gaps_come_from_the_tracks(tmp_path):
 
 def test_columns_of_sets_are_those_that_were_measured():
     settings = load_params(Path(__file__).resolve().parents[2] / "params.yaml").evaluate
-    for kind in (Inception, DctColour):
-        wanted = [metric.column for metric in set_metrics(kind.name, kind.is_fid, settings.frechet_every_frames)]
+    both = [(name, True) for name in INCEPTION_NAMES.values()]
+    for names in (both, [(DctColour.name, False)]):
+        wanted = [m.column for name, is_fid in names for m in set_metrics(name, is_fid, settings.frechet_every_frames)]
         rows = [Aggregate("still", m.metric_id, 1.0, None, None, None, None, None, 1, 1, 1, 0) for m in wanted]
-        assert [m.metric_id for m in report.set_columns(rows, settings)] == [m.metric_id for m in wanted]
+        found = report.set_columns(rows, settings)
+        assert [m.metric_id for m in found] == [m.metric_id for m in wanted] and len({m.title for m in found}) == len(found)
     assert report.set_columns([], settings) == []
 
 

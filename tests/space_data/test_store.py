@@ -27,6 +27,12 @@ def test_a_place_is_the_same_from_any_folder(tmp_path: Path, monkeypatch: pytest
     assert place.local() == tmp_path / "data/clips" != Place.of("data/clips").local()
 
 
+@pytest.mark.parametrize("address", ["gcs://bucket/out", "S3://bucket/out", "https://example.org/clips", "file:///clips"])
+def test_an_address_of_another_kind_is_no_local_folder(address: str) -> None:
+    with pytest.raises(SpaceError, match=f"^{address}: not a known kind of store, need s3:// or gs:// or a path"):
+        Place.of(address)
+
+
 def test_messages_show_a_place_as_seen_from_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert [str(Place.of(path)) for path in ("a/b", "../b", tmp_path)] == ["a/b", f"{tmp_path.parent}/b", str(tmp_path)]
