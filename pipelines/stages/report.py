@@ -20,10 +20,10 @@ from evaluation.report_data import BenchmarkData
 from evaluation.report_page import benchmark_page
 from evaluation.score_clip import REFERENCE, clip_metrics
 from evaluation.systems import ENTRIES
+from pipelines.benchmark.clips import synthesized_clips
 from pipelines.job.clock import stage_clock
 from pipelines.layout import Layout
 from pipelines.stages import STAGES
-from pipelines.stages.synthesize import synthesized_clips
 from space_data import progress, weights
 from space_data.avsync import Scorer
 from space_data.crop import CropBox
