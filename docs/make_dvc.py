@@ -143,12 +143,12 @@ DVC = {
         assets=("evaluation/lists/assets",),
     ),
     "evaluate": DvcStage(
-        "score every video against its recording", ("data/features", "data/synthesize", WEIGHTS), ("evaluate",),
+        "score every video against its recording", ("data/features", "data/synthesize", "data/external", WEIGHTS), ("evaluate",),
         ("data/evaluate",), ("reports/benchmark/metrics.json",), BENCHMARK_PLOTS,
     ),
     "report": DvcStage(
         "the benchmark page",
-        ("data/evaluate", "data/emotion", "data/synthesize", "models/s2l", "models/posegen", *L2L),
+        ("data/evaluate", "data/emotion", "data/synthesize", "data/external", "models/s2l", "models/posegen", *L2L),
         ("report", "evaluate", "data"),
         ("reports/benchmark/index.html", "reports/benchmark/media"),
     ),

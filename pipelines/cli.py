@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.markup import escape
 
+from pipelines.benchmark.cli import app as benchmark
 from pipelines.cluster.cli import app as cluster
 from pipelines.study import app as study
 from pipelines.weights import app as weights
@@ -31,6 +32,7 @@ data = typer.Typer(help="Look at, filter and prepare folders of video.", no_args
 app.add_typer(data, name="data")
 audits = typer.Typer(help="Compare what two runs kept; list what other bounds would keep.", no_args_is_help=True)
 app.add_typer(audits, name="audit")
+app.add_typer(benchmark, name="benchmark")
 app.add_typer(cluster, name="cluster")
 app.add_typer(study, name="study")
 app.add_typer(weights, name="weights")

@@ -172,6 +172,11 @@ class Layout:
         return self.synthesized / "clips.parquet"
 
     @property
+    def external(self) -> Path:
+        """Systems of others whose videos were added: ``<system>/{card.yaml,clips.parquet,videos/}`` (space benchmark)."""
+        return self.stage("external").local()
+
+    @property
     def synthesized_tracks(self) -> Path:
         """``SynthesizedFrame`` rows (synthesize)."""
         return self.synthesized / "tracks.parquet"

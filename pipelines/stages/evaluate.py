@@ -30,12 +30,12 @@ from evaluation.score_clip import (
 )
 from evaluation.sync_score import clip_scorer, fit_scorer
 from evaluation.systems import SYSTEM_NAMES
+from pipelines.benchmark.clips import synthesized_clips
 from pipelines.job.clock import stage_clock
 from pipelines.job.ledger import ledger_rows, write_ledger
 from pipelines.job.run import Result, run_units
 from pipelines.job.unit import Rejected, Unit, content_hash
 from pipelines.layout import Layout
-from pipelines.stages.synthesize import synthesized_clips
 from space_data import weights
 from space_data.avsync import Scorer
 from space_data.errors import SpaceError

@@ -21,10 +21,10 @@ from evaluation.metrics import Metric, catalogue
 from evaluation.report_data import BenchmarkData
 from evaluation.report_page import WORST_BY, benchmark_page
 from evaluation.score_clip import REFERENCE
+from pipelines.benchmark.clips import synthesized_clips
 from pipelines.job.clock import stage_clock
 from pipelines.layout import Layout
 from pipelines.stages import STAGES
-from pipelines.stages.synthesize import synthesized_clips
 from space_data import progress, weights
 from space_data.avsync import Scorer
 from space_data.crop import CropBox

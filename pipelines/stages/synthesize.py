@@ -54,7 +54,7 @@ from space_data.schema import (
     emotion_vector,
 )
 from space_data.speech import MEL_BANDS
-from space_data.store import below, located
+from space_data.store import below
 from space_data.tables import read_arrow, read_table, stream_clips, vectors, write_table
 from space_data.timebase import fit_samples, frames_to_samples
 from space_models.animate import PICTURE_CRF
@@ -210,14 +210,6 @@ def track_rows(system: str, clip_id: str, rendering: Rendering) -> list[Synthesi
     assert rendering.normalised is not None and rendering.pose is not None
     pairs = zip(rendering.normalised, rendering.pose.as_array(), strict=True)
     return [SynthesizedFrame(system, clip_id, i, points.ravel(), pose) for i, (points, pose) in enumerate(pairs)]
-
-
-PATHS = ("driving_audio", "reference", "audio", "video", "native_video")
-
-
-def synthesized_clips(layout: Layout) -> list[SynthesizedClip]:
-    """The rows of the table, with whole paths."""
-    return [located(row, layout.data, *PATHS) for row in read_table(layout.synthesized_clips, SynthesizedClip)]
 
 
 def place_result(unit: Unit, outcome: Result, layout: Layout, stems: dict[str, str], label: str) -> SynthesizedClip:

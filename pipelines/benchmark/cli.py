@@ -1,0 +1,115 @@
+"""``space benchmark``: test lists and systems; hand out what a system needs, take in what it made."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from space_data import progress
+from space_data.params import load_params
+
+app = typer.Typer(help="Compare systems on frozen test lists: hand out clips, take in videos.", no_args_is_help=True)
+
+TestList = Annotated[
+    str | None,
+    typer.Option(
+        "--list", metavar="NAME",
+        help="One of `space benchmark list` or a .yaml file of one (default: synthesize.test_list, what `dvc repro` renders).",
+    ),
+]  # fmt: skip
+Name = Annotated[str, typer.Argument(metavar="NAME", help="The system's name in tables: small letters, digits, _ and -.")]
+ParamsFile = Annotated[Path | None, typer.Option("--params", metavar="FILE", help="Keys that differ from the defaults.")]
+Checkouts = Annotated[Path, typer.Option(metavar="DIR", help="Folder of the repositories of other people's systems.")]
+DEFAULT_CHECKOUTS = Path("checkouts")
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress bars, warnings only.")]
+
+
+@app.command("list")
+def list_(
+    params: ParamsFile = None,
+    checkouts: Checkouts = DEFAULT_CHECKOUTS,
+) -> None:
+    """The test lists and systems, with what is installed and what is missing."""
+    from pipelines.benchmark.listing import lists_in_words, systems_in_words
+    from pipelines.layout import Layout
+
+    settings = load_params(params)
+    layout = Layout.of(settings.job)
+    for line in (*lists_in_words(settings, layout), "", *systems_in_words(checkouts, settings, layout)):
+        typer.echo(line)
+
+
+@app.command(epilog="Then make FOLDER/<clip_id>.mp4 of every clip, and `space benchmark add NAME FOLDER --card CARD.yaml`.")
+def export(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Receives manifest.csv and files; new or empty.")],
+    test_list: TestList = None,
+    params: ParamsFile = None,
+    quiet: Quiet = False,
+) -> None:
+    """Write portrait, 16 kHz sound, head pose and recording of every clip of a test list, with hashes."""
+    progress.setup(quiet)
+    from pipelines.benchmark.choice import clips_to_score
+    from pipelines.benchmark.export import export as run
+    from pipelines.layout import Layout
+
+    settings = load_params(params)
+    layout = Layout.of(settings.job)
+    listed = clips_to_score(test_list or settings.synthesize.test_list, settings.synthesize, layout)
+    manifest = run(out, listed, layout)
+    _say(f"{manifest}: {len(listed.chosen)} clips of {listed.identities} identities, {listed.label}", quiet)
+
+
+@app.command(epilog="A missing or broken video is a row with its reason (docs/benchmark.md); the exit status is 0 all the same.")
+def add(
+    name: Name,
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="Holds <clip_id>.mp4, or another container; only read.")],
+    card: Annotated[Path, typer.Option(metavar="CARD.yaml", help="What the system is, and how its pictures are to be read.")],
+    test_list: TestList = None,
+    params: ParamsFile = None,
+    quiet: Quiet = False,
+) -> None:
+    """Take in a system's videos of every clip of a test list; `dvc repro evaluate report` then scores and shows them."""
+    progress.setup(quiet)
+    from evaluation.external.card import read_card
+    from pipelines.benchmark.add import add as run
+    from pipelines.benchmark.add import summary
+    from pipelines.benchmark.choice import clips_to_score
+    from pipelines.layout import Layout
+
+    settings = load_params(params)
+    layout = Layout.of(settings.job)
+    listed = clips_to_score(test_list or settings.synthesize.test_list, settings.synthesize, layout)
+    _say(summary(run(name, folder, read_card(card), listed, settings, layout)), quiet)
+
+
+@app.command(epilog="Example: `space benchmark run wav2lip --checkouts ~/repositories --interpreter ~/envs/wav2lip/bin/python`.")
+def run(
+    name: Name,
+    checkouts: Checkouts = DEFAULT_CHECKOUTS,
+    interpreter: Annotated[
+        str | None, typer.Option(metavar="PATH", help="The Python that the system was installed for (default: its card's).")
+    ] = None,
+    card: Annotated[Path | None, typer.Option(metavar="CARD.yaml", help="Another card than the shipped one.")] = None,
+    test_list: TestList = None,
+    params: ParamsFile = None,
+    quiet: Quiet = False,
+) -> None:
+    """Drive an installed system through a test list, each clip in a private copy of its checkout, then take its videos in."""
+    progress.setup(quiet)
+    from evaluation.external.card import read_card, shipped_card
+    from pipelines.benchmark.add import summary
+    from pipelines.benchmark.choice import clips_to_score
+    from pipelines.benchmark.drive import run as drive
+    from pipelines.layout import Layout
+
+    settings = load_params(params)
+    layout = Layout.of(settings.job)
+    chosen = (read_card(card) if card else shipped_card(name)).with_interpreter(interpreter)
+    listed = clips_to_score(test_list or settings.synthesize.test_list, settings.synthesize, layout)
+    _say(summary(drive(name, chosen, checkouts, listed, settings, layout)), quiet)
+
+
+def _say(text: str, quiet: bool) -> None:
+    if not quiet:
+        progress.console.print(escape(text), soft_wrap=True, highlight=False)

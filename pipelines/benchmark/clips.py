@@ -1,0 +1,29 @@
+"""The table of clips to be scored: what ``synthesize`` rendered, and what was added of other systems."""
+
+import logging
+
+from pipelines.layout import Layout
+from space_data.schema import SynthesizedClip
+from space_data.store import located
+from space_data.tables import read_table
+
+logger = logging.getLogger(__name__)
+
+CLIPS_FILE = "clips.parquet"
+PATHS = ("driving_audio", "reference", "audio", "video", "native_video")
+
+
+def synthesized_clips(layout: Layout) -> list[SynthesizedClip]:
+    """One row per system and clip, with whole paths; an added system takes part if it rendered the same test list."""
+    rows = read_table(layout.synthesized_clips, SynthesizedClip)
+    labels = {row.test_list for row in rows}
+    for path in sorted(layout.external.glob(f"*/{CLIPS_FILE}")):
+        added = read_table(path, SynthesizedClip)
+        if {row.test_list for row in added} <= labels:
+            rows += added
+        else:
+            label = added[0].test_list if added else "nothing"
+            logger.warning(
+                "system %s: rendered %s, not %s: left out (`space benchmark add` it again)", path.parent.name, label, *labels
+            )
+    return [located(row, layout.data, *PATHS) for row in rows]
