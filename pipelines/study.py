@@ -39,7 +39,8 @@ def build(
         str | None, typer.Option(metavar="SYSTEM", help="The system that is the recordings: catch trials are made from it.")
     ] = None,
     sound: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="The clips' sound, <clip id>.wav (default: that of the recordings).")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="The clips' sound, <clip id>.wav (default: that of the recordings, or the first)."),
     ] = None,
     questions: Annotated[
         str, typer.Option(help="Of lip_sync, head_motion, expression, preference, with commas, or a .yaml file (default: all).")
