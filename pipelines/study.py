@@ -146,8 +146,8 @@ def _of_benchmark(data: Path) -> "Sources":
     """Videos of the stage ``synthesize``; what failed there is left out."""
     from evaluation.baselines.ground_truth import GroundTruth
     from evaluation.study.sources import matched
+    from pipelines.benchmark.clips import synthesized_clips
     from pipelines.layout import Layout
-    from pipelines.stages.synthesize import synthesized_clips
     from space_data.schema import KEPT
     from space_data.store import Place
 

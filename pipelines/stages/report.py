@@ -15,6 +15,7 @@ from evaluation.ablations import read_rows
 from evaluation.distributions import set_metrics
 from evaluation.emotion_figures import read_report
 from evaluation.exports import BIBTEX, results_csv, results_json, results_latex
+from evaluation.external.card import registry
 from evaluation.frame_features import INCEPTION_NAMES, DctColour
 from evaluation.html import provenance, thumbnail
 from evaluation.metrics import Metric, catalogue
@@ -49,27 +50,35 @@ MOUTH_SIDE_IOD = 1.0
 def run(params: Params, layout: Layout) -> None:
     """The stage: tables of ``evaluate`` and videos of ``synthesize`` -> ``reports/benchmark/index.html``."""
     with stage_clock(layout, STAGE) as clock:
-        data = gather(params, layout)
-        facts = {
-            "test set": f"{len(data.clip_ids)} clips of {len({c.subject for c in data.clips})} identities, {params.data.raw}",
-            "systems": ", ".join(entry.name for entry in data.systems),
-            "A/V scorer": Scorer.load(layout.evaluation_scorer).fitted_on,
-            "command": "dvc repro",
-        }
-        page = benchmark_page(data, params.report, provenance(facts, params.model_dump(mode="json")))
-        page.write(layout.benchmark / "index.html")
-        exported = {
-            "results.json": results_json(data, facts), "results.csv": results_csv(data), "results.tex": results_latex(data),
-            "cite.bib": BIBTEX % facts["test set"],
-        }  # fmt: skip
-        for name, text in exported.items():
-            with atomic_file(layout.benchmark / name) as part:
-                part.write_text(text)
-        clock.clips = len(data.clip_ids)
+        clock.clips = write_report(layout.benchmark, params, layout)
 
 
-def gather(params: Params, layout: Layout) -> BenchmarkData:
-    """Read all tables and put sample videos beside the page."""
+def write_report(folder: Path, params: Params, layout: Layout) -> int:
+    """Write page, media and exports to ``folder``; returns the number of clips."""
+    data = gather(folder, params, layout)
+    people = len({clip.subject for clip in data.clips})
+    facts = {
+        "test list": ", ".join(sorted({clip.test_list for clip in data.clips})),
+        "test set": f"{len(data.clip_ids)} clips of {people} identities, {params.data.raw}",
+        "systems": ", ".join(entry.name for entry in data.systems),
+        "A/V scorer": Scorer.load(layout.evaluation_scorer).fitted_on,
+        "command": "dvc repro",
+    }
+    page = benchmark_page(data, params.report, provenance(facts, params.model_dump(mode="json")))
+    make_folder(folder)
+    page.write(folder / "index.html")
+    exported = {
+        "results.json": results_json(data, facts), "results.csv": results_csv(data), "results.tex": results_latex(data),
+        "cite.bib": BIBTEX % facts["test list"],
+    }  # fmt: skip
+    for name, text in exported.items():
+        with atomic_file(folder / name) as part:
+            part.write_text(text)
+    return len(data.clip_ids)
+
+
+def gather(folder: Path, params: Params, layout: Layout) -> BenchmarkData:
+    """Read all tables and put the videos that the page shows beside it, in ``folder``."""
     clips = synthesized_clips(layout)
     if not clips:
         raise SpaceError(f"{layout.synthesized_clips}: no clips to report (run `dvc repro evaluate`)")
@@ -83,6 +92,7 @@ def gather(params: Params, layout: Layout) -> BenchmarkData:
         sets=set_columns(rows, params.evaluate),
         draws=params.evaluate.bootstrap_draws,
         seed=params.evaluate.seed,
+        added=registry(layout.external),
     )
     samples = tables.samples(params.report.sample_clips)
     shown = {(clip.system, clip_id) for clip in clips for clip_id in samples} | worst_of(tables, params.report.worst_clips)
@@ -90,7 +100,7 @@ def gather(params: Params, layout: Layout) -> BenchmarkData:
     return replace(
         tables,
         meant_gaps=meant_gaps(layout.synthesized_tracks),
-        videos=place_videos(seen, layout.benchmark / "media"),
+        videos=place_videos(seen, folder / "media"),
         posters=posters(seen),
         sheets={clip_id: strips(tables, clip_id, equal_times, SHEET_FRAME_PX) for clip_id in samples},
         mouths={clip_id: strips(tables, clip_id, mouth_looker(tables, clip_id), MOUTH_PX) for clip_id in samples},
