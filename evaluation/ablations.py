@@ -73,7 +73,7 @@ def rows_of(errors: Mapping[str, SeedErrors], draws: int, seed: int) -> list[Row
             own = [e for e in over_seeds(of_system) if e.condition == condition]
             by_seed = [float(np.mean([e.error for e in one if e.condition == condition])) for one in of_system]
             values, subjects = [e.error for e in own], [e.subject for e in own]
-            mean = summarise(values, subjects, draws, seed)
+            mean = summarise(values, subjects)
             assert mean.mean is not None
             base = [full[e.clip_id, condition] for e in own]
             d = compare(values, base, subjects, True, draws, seed).difference if system != FULL else None

@@ -26,22 +26,38 @@ from evaluation.emotion_response import (
     response,
     rises,
 )
-from evaluation.statistics import CONFIDENCE_PERCENT, summarise
+from evaluation.statistics import jackknife_interval, summarise
+from space_data.closures import Closures
 from space_data.files import atomic_file
 from space_data.schema import EMOTIONS
-from space_models.s2l.metrics import Closures
 
 FULL = 1.0
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over people with its bootstrap interval (95 %)."""
+    """A figure over people with its 95 % interval; without one where there is only one person."""
 
     mean: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
     people: int
+
+    @staticmethod
+    def jackknifed(value: float, left_out: list[float]) -> "Interval":
+        """Of a figure that is no mean, from its values without each person in turn."""
+        low, high = jackknife_interval(value, np.array(left_out)) or (None, None)
+        return Interval(value, low, high, len(left_out))
+
+    @property
+    def arms(self) -> tuple[float, float]:
+        """How far the interval reaches below and above; 0 without one."""
+        return (0.0, 0.0) if self.low is None or self.high is None else (self.mean - self.low, self.high - self.mean)
+
+    @property
+    def text(self) -> str:
+        """With its interval, two decimals."""
+        return f"{self.mean:.2f}" + ("" if self.low is None or self.high is None else f" [{self.low:.2f}, {self.high:.2f}]")
 
 
 @dataclass(frozen=True)
@@ -98,42 +114,35 @@ class EmotionReport:
     """of each direction, root of the sum over the points' squared displacements, IOD"""
 
 
-def slope(values: Sequence[float], intensities: Sequence[float], subjects: Sequence[str], draws: int, seed: int) -> Interval:
+def slope(values: Sequence[float], intensities: Sequence[float], subjects: Sequence[str]) -> Interval:
     """Least-squares slope of responses over intensity through zero, and its interval over people (all their clips together)."""
     people = sorted(set(subjects))
     sums = np.zeros((len(people), 2))
     for value, strength, subject in zip(values, intensities, subjects, strict=True):
         sums[people.index(subject)] += (strength * value, strength * strength)
-    drawn = sums[np.random.default_rng(seed).integers(0, len(people), (draws, len(people)))].sum(1)
-    tail = (100.0 - CONFIDENCE_PERCENT) / 2
-    low, high = np.percentile(drawn[:, 0] / drawn[:, 1], [tail, 100.0 - tail])
-    mean = sums[:, 0].sum() / sums[:, 1].sum()
-    return Interval(float(mean), float(low), float(high), len(people))
+    total = sums.sum(0)
+    left = [float((total - own)[0] / (total - own)[1]) for own in sums] if len(people) > 1 else [0.0]
+    return Interval.jackknifed(float(total[0] / total[1]), left)
 
 
-def closures_kept(runs: Sequence[Run], neutral: Sequence[Run], draws: int, seed: int) -> Interval | None:
+def closures_kept(runs: Sequence[Run], neutral: Sequence[Run]) -> Interval | None:
     """Closure F1 of ``runs`` as a share of that of the same people's ``neutral`` ones, counts added up over people; None where
-    they were not counted or neutral has no right closure. Draws of people without one are left out of the interval."""
+    they were not counted or neutral has no right closure."""
     of_neutral = {run.subject: run.closures for run in neutral if run.closures}
     pairs = [(run.closures, of_neutral[run.subject]) for run in runs if run.closures and run.subject in of_neutral]
-    if not pairs:
+
+    def kept(chosen: Sequence[tuple[Closures, Closures]]) -> float | None:
+        own, base = (_summed([pair[side] for pair in chosen]) for side in (0, 1))
+        return own.f1 / base.f1 if own and base and base.f1 else None
+
+    value = kept(pairs)
+    if value is None:
         return None
-    counts = np.array([[(c.predicted, c.predicted_rightly, c.measured, c.measured_found) for c in pair] for pair in pairs])
-    picks = np.random.default_rng(seed).integers(0, len(pairs), (draws, len(pairs)))
-    drawn = counts[np.concatenate([np.arange(len(pairs))[None], picks])].sum(1).astype(np.float64)
-    precision, recall = (drawn[..., k + 1] / np.maximum(drawn[..., k], 1) for k in (0, 2))
-    f1 = 2 * precision * recall / np.maximum(precision + recall, 1e-9)
-    if not f1[0, 1]:
-        return None
-    known = f1[f1[:, 1] > 0]
-    tail = (100.0 - CONFIDENCE_PERCENT) / 2
-    low, high = np.percentile(known[1:, 0] / known[1:, 1], [tail, 100.0 - tail])
-    return Interval(float(f1[0, 0] / f1[0, 1]), float(low), float(high), len(pairs))
+    left = [kept([*pairs[:i], *pairs[i + 1 :]]) for i in range(len(pairs))]
+    return Interval.jackknifed(value, [value if other is None else other for other in left])
 
 
-def emotion_figures(
-    runs: Sequence[Run], neutral: Sequence[Run], directions: Vector, draws: int, seed: int
-) -> EmotionFigures | None:
+def emotion_figures(runs: Sequence[Run], neutral: Sequence[Run], directions: Vector) -> EmotionFigures | None:
     """Of the runs of one emotion in one medium, at any intensities, with those at 0; None without runs or without that direction.
 
     Recordings come at one intensity each and of other words than the neutral ones: their response is the slope, and their
@@ -151,10 +160,10 @@ def emotion_figures(
     if runs[0].medium == RECORDED:
         strengths = [run.intensity for run in runs]
         shown = [response(run.change, direction) or 0.0 for run in runs]
-        levels = {_level(FULL): slope(shown, strengths, subjects, draws, seed)}
+        levels = {_level(FULL): slope(shown, strengths, subjects)}
         top, curves = list(runs), {}
     else:
-        levels = {_level(i): _interval(by_level[i], draws, seed) for i in sorted(by_level)}
+        levels = {_level(i): _interval(by_level[i]) for i in sorted(by_level)}
         top = [run for run in runs if run.intensity == max(by_level)]
         steps = sorted(by_level) if len(by_level) > 1 else []
         curves = {s: [0.0, *(by_level[i][s] for i in steps)] for s in dict.fromkeys(subjects) if steps}
@@ -172,7 +181,7 @@ def emotion_figures(
         measures(mean_change),
         own.f1 if own else None,
         against_neutral.f1 if against_neutral else None,
-        closures_kept(top, neutral, draws, seed),
+        closures_kept(top, neutral),
         own.share if own else None,
         float(np.mean(correlations)) if correlations else None,
     )
@@ -190,9 +199,7 @@ def mixture_figures(mixed: Sequence[Run], runs: Sequence[Run], directions: Vecto
     return MixtureFigures(dict(zip(names, map(float, shown), strict=True)), alone)
 
 
-def emotion_report(
-    runs: Sequence[Run], directions: Vector, same_as_neutral: Sequence[bool], draws: int, seed: int
-) -> EmotionReport:
+def emotion_report(runs: Sequence[Run], directions: Vector, same_as_neutral: Sequence[bool]) -> EmotionReport:
     """All figures of all runs."""
     neutral: dict[str, dict[str, float]] = {}
     emotions: dict[str, dict[str, EmotionFigures]] = defaultdict(dict)
@@ -204,7 +211,7 @@ def emotion_report(
         if calm is not None:
             neutral[medium] = {"closure_f1": calm.f1, "closed_share": calm.share, "closed_share_recorded": calm.measured_share}
         for name in EMOTIONS:
-            figures = emotion_figures([run for run in own if run.label == name], at_0, directions, draws, seed)
+            figures = emotion_figures([run for run in own if run.label == name], at_0, directions)
             if figures is not None:
                 emotions[name][medium] = figures
         mixed = [run for run in own if run.mixture.any() and not run.label]
@@ -272,9 +279,9 @@ def _level(intensity: float) -> str:
     return f"{intensity:g}"
 
 
-def _interval(by_subject: Mapping[str, float], draws: int, seed: int) -> Interval:
-    mean = summarise(list(by_subject.values()), list(by_subject), draws, seed)
-    assert mean.mean is not None and mean.low is not None and mean.high is not None
+def _interval(by_subject: Mapping[str, float]) -> Interval:
+    mean = summarise(list(by_subject.values()), list(by_subject))
+    assert mean.mean is not None
     return Interval(mean.mean, mean.low, mean.high, mean.n_identities)
 
 

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from space_data import landmarks as lm
+from space_data.closures import Closures
 from space_data.errors import SpaceError
 from space_data.schema import EMOTIONS, emotion_known
 from space_models.film import NEUTRAL_LABEL
-from space_models.s2l.metrics import Closures
 
 Values = NDArray[np.floating]
 Vector = NDArray[np.float64]

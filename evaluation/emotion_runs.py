@@ -11,8 +11,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.detected_face import DetectedFace
 from evaluation.emotion_response import ADDED, ADDED_VIDEO, LANDMARKS, VIDEO, Run, mixture_name
-from evaluation.landmark_metrics import DetectedFace
+from space_data.closures import Closures
 from space_data.crop import CropBox
 from space_data.errors import SpaceError
 from space_data.facemesh import track_faces
@@ -25,7 +26,7 @@ from space_models.controls import parse_emotion
 from space_models.film import NEUTRAL, NEUTRAL_LABEL
 from space_models.generators import DEFAULT_RENDERER, RENDERERS, Tracks, find
 from space_models.portrait import Portrait
-from space_models.s2l.metrics import Closures, correlation
+from space_models.s2l.metrics import correlation
 
 Array = NDArray[np.float32]
 Frame = NDArray[np.uint8]

@@ -5,8 +5,10 @@ name ``fid`` belongs to the verified file of 2015-12-05 alone.
 """
 
 import logging
+import tempfile
+from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Literal, Protocol
 
 import cv2
 import numpy as np
@@ -23,6 +25,9 @@ ENERGY_FLOOR = 1e-2
 COLOUR_SCALE = 32.0
 """Grey levels that weigh as much as one neper of DCT energy."""
 INCEPTION_BATCH = 16
+INCEPTION_SIDE_PX, INCEPTION_SIZE = 299, 2048
+Resize = Literal["legacy", "clean"]
+INCEPTION_NAMES: dict[Resize, str] = {resize: f"inception-pt-2015-12-05-{resize}" for resize in ("legacy", "clean")}
 
 
 class FrameFeatures(Protocol):
@@ -61,42 +66,92 @@ class DctColour:
 
 
 class Inception:
-    """The FID network: TensorFlow's Inception of 2015-12-05, pool 3 (2048-d), with TF1's resize, by torch-fidelity.
+    """The FID network: TensorFlow's Inception of 2015-12-05, pool 3 (2048-d), as ``pytorch-fid`` builds it.
 
-    ``path`` must be verified weights (`weights.find`): the file is a pickle, and only its SHA-256 makes it safe to open.
+    Resizing to 299 px is a protocol of its own (Parmar et al. 2022): ``legacy`` is pytorch-fid's (bilinear, not antialiased),
+    ``clean`` is clean-fid's (PIL's bicubic, antialiased; its network takes (x - 128) / 128). Both give their library's features.
+    On a GPU where there is one.
     """
 
-    name = "inception-pt-2015-12-05-tf1resize"
     is_fid = True
 
-    def __init__(self, path: Path) -> None:
-        from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
-
-        self._network = FeatureExtractorInceptionV3("inception-v3-compat", ["2048"], feature_extractor_weights_path=str(path))
+    def __init__(self, path: Path, resize: Resize) -> None:
+        """``path`` must be verified weights (`weights.find`)."""
+        self.name = INCEPTION_NAMES[resize]
+        self._resize = resize
+        self._network = _inception(path)
 
     def __call__(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
         """(n, height, width, 3) RGB -> (n, 2048)."""
         import torch
 
+        prepare = _legacy_input if self._resize == "legacy" else _clean_input
+        device = next(self._network.parameters()).device
         batches = []
         with torch.inference_mode():
             for begin in range(0, len(pictures), INCEPTION_BATCH):
-                batch = torch.from_numpy(np.ascontiguousarray(pictures[begin : begin + INCEPTION_BATCH].transpose(0, 3, 1, 2)))
-                batches.append(self._network(batch)[0].numpy())
-        return np.concatenate(batches) if batches else np.zeros((0, 2048), np.float32)
+                batch = prepare(pictures[begin : begin + INCEPTION_BATCH]).to(device)
+                batches.append(self._network(batch)[0].flatten(1).cpu().numpy())
+        return np.concatenate(batches) if batches else np.zeros((0, INCEPTION_SIZE), np.float32)
 
 
-def choose(weights_folder: Path) -> FrameFeatures:
-    """Inception if its verified weights are in ``weights_folder``, else the stand-in, with a warning that says what to do.
+@lru_cache(maxsize=1)
+def _inception(path: Path) -> Any:
+    """The network, once per process. pytorch-fid fetches its weights through PyTorch's hub, which finds them here instead."""
+    import torch
+    from pytorch_fid.inception import FID_WEIGHTS_URL, InceptionV3
+
+    usual = torch.hub.get_dir()
+    with tempfile.TemporaryDirectory() as folder:
+        link = Path(folder) / "checkpoints" / FID_WEIGHTS_URL.rpartition("/")[2]
+        link.parent.mkdir()
+        link.symlink_to(path.resolve())
+        torch.hub.set_dir(folder)
+        try:
+            network = InceptionV3([InceptionV3.BLOCK_INDEX_BY_DIM[INCEPTION_SIZE]], resize_input=False, normalize_input=False)
+        finally:
+            torch.hub.set_dir(usual)
+    return network.eval().to("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def _legacy_input(pictures: NDArray[np.uint8]) -> Any:
+    """(n, height, width, 3) -> (n, 3, 299, 299) as pytorch-fid feeds it."""
+    import torch
+    from torch.nn import functional
+
+    batch = torch.from_numpy(np.ascontiguousarray(pictures.transpose(0, 3, 1, 2))).float() / 255
+    side = (INCEPTION_SIDE_PX, INCEPTION_SIDE_PX)
+    return 2 * functional.interpolate(batch, side, mode="bilinear", align_corners=False) - 1
+
+
+def _clean_input(pictures: NDArray[np.uint8]) -> Any:
+    """The same as clean-fid feeds it: each channel resized by PIL as floats, cut to 0 ... 255, (x - 128) / 128."""
+    import torch
+    from PIL import Image
+
+    side = (INCEPTION_SIDE_PX, INCEPTION_SIDE_PX)
+    channels = pictures.transpose(0, 3, 1, 2).astype(np.float32)
+    resized = [[np.asarray(Image.fromarray(c).resize(side, Image.Resampling.BICUBIC)) for c in picture] for picture in channels]
+    return (torch.from_numpy(np.array(resized, np.float32)).clamp(0, 255) - 128) / 128
+
+
+def choose(weights_folder: Path) -> tuple[FrameFeatures, ...]:
+    """Inception with both resizings if its verified weights are in ``weights_folder``, else the stand-in, and what to do.
 
     Raises:
         SpaceError: a file of the right name but another content.
     """
-    path = weights.find(weights.INCEPTION, weights_folder)
+    path = _verified(weights_folder)
     if path is not None:
-        return Inception(path)
+        return tuple(Inception(path, resize) for resize in INCEPTION_NAMES)
     logger.info("%s; the report shows a stand-in under its own name", weights.absence(weights.INCEPTION, weights_folder))
-    return DctColour()
+    return (DctColour(),)
+
+
+@lru_cache(maxsize=1)
+def _verified(weights_folder: Path) -> Path | None:
+    """The weights' file, hashed once per process."""
+    return weights.find(weights.INCEPTION, weights_folder)
 
 
 def _dct_basis(n: int) -> NDArray[np.float32]:

@@ -47,21 +47,6 @@ def eigh_trace(first: NDArray[np.float64], second: NDArray[np.float64]) -> float
     return float(np.sqrt(np.clip(np.linalg.eigvalsh(root @ second @ root), 0.0, None)).sum())
 
 
-def leave_one_clip_out(first: list[Features], second: list[Features]) -> NDArray[np.float64]:
-    """Distances without each clip in turn, (clips,): the spread over clips without the duplicates of a bootstrap.
-
-    ``first`` and ``second`` hold one feature array (frames, d) per clip, in the same order of clips. Resampling clips with
-    replacement would inflate the distance (duplicates shrink the covariance's rank); leaving out does not.
-    """
-    if len(first) != len(second):
-        raise SpaceError(f"Fréchet distance: {len(first)} clips against {len(second)}, the same clips needed on both sides")
-
-    def without(parts: list[Features], index: int) -> Features:
-        return np.concatenate(parts[:index] + parts[index + 1 :])
-
-    return np.array([frechet_distance(without(first, i), without(second, i)) for i in range(len(first))])
-
-
 def _checked(name: str, features: Features) -> NDArray[np.float64]:
     array = np.asarray(features, np.float64)
     if array.ndim != 2 or len(array) < 2:

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.ablations import Row
-from evaluation.aggregate import by_column
+from evaluation.aggregate import Column, Contrast, columns_of, contrasts
 from evaluation.emotion_figures import EmotionReport
-from evaluation.metrics import Metric
-from evaluation.systems import ENTRIES, Entry
+from evaluation.metrics import HEADLINE, Metric
+from evaluation.systems import ENTRIES, GROUND_TRUTH, Entry, Kind
 from space_data.schema import Aggregate, Score, SynthesizedClip, TraceFrame
 
 
@@ -30,9 +30,12 @@ class BenchmarkData:
     traces: Sequence[TraceFrame]
     rows: Sequence[Aggregate]
     columns: Sequence[Metric]
-    frechet: Metric
+    sets: Sequence[Metric]
+    """of whole sets of frames, which have no value per clip"""
     draws: int
     seed: int
+    added: Sequence[Entry] = ()
+    """systems that do not come with the package"""
     meant_gaps: Mapping[tuple[str, str], NDArray[np.float32]] = field(default_factory=dict)
     videos: Mapping[tuple[str, str], str] = field(default_factory=dict)
     posters: Mapping[tuple[str, str], str] = field(default_factory=dict)
@@ -47,9 +50,25 @@ class BenchmarkData:
 
     @cached_property
     def systems(self) -> list[Entry]:
-        """Systems of the run, in the order of the tables."""
+        """Systems of the run, in the order of the tables; one that nobody declared is shown as somebody's videos."""
         present = {clip.system for clip in self.clips}
-        return [entry for entry in ENTRIES if entry.name in present]
+        known = [entry for entry in [*ENTRIES, *self.added] if entry.name in present]
+        strangers = sorted(present - {entry.name for entry in known})
+        return [*known, *(Entry(name, name, "videos without a card", Kind.videos) for name in strangers)]
+
+    @property
+    def contestants(self) -> list[Entry]:
+        """Systems that compete."""
+        return [entry for entry in self.systems if not entry.is_control]
+
+    @property
+    def controls(self) -> list[Entry]:
+        """Systems that anchor the scales."""
+        return [entry for entry in self.systems if entry.is_control]
+
+    def title(self, system: str) -> str:
+        """For people."""
+        return next((entry.title for entry in self.systems if entry.name == system), system)
 
     @cached_property
     def clip_ids(self) -> list[str]:
@@ -57,9 +76,9 @@ class BenchmarkData:
         return sorted({clip.clip_id for clip in self.clips})
 
     @cached_property
-    def by_column(self) -> dict[tuple[str, str], dict[str, Score]]:
-        """Scores by (system, metric id), then clip."""
-        return by_column(self.scores)
+    def by_column(self) -> dict[tuple[str, str], Column]:
+        """Scores by (system, metric id)."""
+        return columns_of(self.scores, self.columns)
 
     @cached_property
     def by_cell(self) -> dict[tuple[str, str], Aggregate]:
@@ -75,14 +94,37 @@ class BenchmarkData:
             found.setdefault((trace.system, trace.clip_id), []).append(gap)
         return {key: np.array(values) for key, values in found.items()}
 
+    @cached_property
+    def contrasts(self) -> list[Contrast]:
+        """Every contestant against every other and against every control, in the headline's metrics: one family."""
+        names = [entry.name for entry in self.contestants]
+        pairs = [(a, b) for i, a in enumerate(names) for b in names[i + 1 :]]
+        pairs += [(a, control.name) for a in names for control in self.controls]
+        return contrasts(self.scores, pairs, HEADLINE, self.draws, self.seed)
+
+    @cached_property
+    def validity(self) -> list[Contrast]:
+        """The recording, encoded again, against every other control: a family for each metric of clips."""
+        pairs = [(GROUND_TRUTH.name, control.name) for control in self.controls if control != GROUND_TRUTH]
+        families = (contrasts(self.scores, pairs, [metric], self.draws, self.seed) for metric in self.columns)
+        return [made for family in families for made in family]
+
     def mean(self, system: str, metric: Metric) -> float | None:
-        """Mean over clips, None if nothing could be scored or the system did not run."""
+        """Mean over identities, None if nothing could be scored or the system did not run."""
         row = self.by_cell.get((system, metric.metric_id))
         return row.mean if row else None
 
+    def loss(self, system: str, metric: Metric) -> float | None:
+        """The mean such that less is better: a distance where near to the recording is wanted."""
+        row = self.by_cell.get((system, metric.metric_id))
+        if row is None or row.mean is None:
+            return None
+        return {"lower": row.mean, "higher": -row.mean, "recording": row.distance}[metric.better]
+
     def value(self, system: str, clip_id: str, metric: Metric) -> float | None:
         """One clip's value."""
-        score = self.by_column.get((system, metric.metric_id), {}).get(clip_id)
+        column = self.by_column.get((system, metric.metric_id))
+        score = column.clips.get(clip_id) if column else None
         return score.value if score else None
 
     def samples(self, count: int) -> list[str]:
@@ -97,10 +139,10 @@ class BenchmarkData:
 
     def worst(self, system: str, metric: Metric, count: int) -> list[str]:
         """Clips on which ``system`` scores worst in ``metric``, worst first; clips without a score come before all others."""
-        sign = 1.0 if metric.better == "lower" else -1.0
+        column = self.by_column.get((system, metric.metric_id))
 
         def badness(clip_id: str) -> float:
-            value = self.value(system, clip_id, metric)
-            return float("inf") if value is None else sign * value
+            loss = column.loss(clip_id) if column else None
+            return float("inf") if loss is None else loss
 
         return sorted(self.clip_ids, key=lambda clip_id: (-badness(clip_id), clip_id))[:count]

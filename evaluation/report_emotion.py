@@ -46,7 +46,7 @@ def response_figure(name: str, by_medium: Mapping[str, EmotionFigures]) -> Figur
         x = [0.0, *map(float, own.levels)]
         shown = [Interval(0.0, 0.0, 0.0, 0), *own.levels.values()]
         error = {
-            "array": [one.high - one.mean for one in shown], "arrayminus": [one.mean - one.low for one in shown],
+            "array": [one.arms[1] for one in shown], "arrayminus": [one.arms[0] for one in shown],
             "symmetric": False,
         }  # fmt: skip
         figure.add_trace(
@@ -59,7 +59,7 @@ def response_figure(name: str, by_medium: Mapping[str, EmotionFigures]) -> Figur
         own = by_medium.get(medium)
         if own is not None:
             top = list(own.levels.values())[-1]
-            error = {"array": [top.high - top.mean], "arrayminus": [top.mean - top.low], "symmetric": False}
+            error = {"array": [top.arms[1]], "arrayminus": [top.arms[0]], "symmetric": False}
             marker = {"color": COLOURS[medium], "size": 10, "symbol": symbol}
             figure.add_trace(go.Scatter(x=[1.0], y=[top.mean], error_y=error, name=TITLES[medium], mode="markers", marker=marker))
     line = {"color": "#9aa0ad", "dash": "dash", "width": 1}
@@ -79,8 +79,8 @@ def response_table(report: EmotionReport) -> Table:
             own = by_medium.get(medium)
             if own is not None:
                 top = list(own.levels.values())[-1]
-                tone: Tone = "warn" if top.low <= 0 else "plain"
-                shown = Cell(top.mean, f"{top.mean:.2f} [{top.low:.2f}, {top.high:.2f}]", tone)
+                tone: Tone = "plain" if shows(own) else "warn"
+                shown = Cell(top.mean, top.text, tone)
                 rows.append([name, TITLES[medium], shown, own.cosine, own.named, own.monotone, own.spearman, top.people])
         rows.append([name, "still neutral face", 0.0, None, 0.0, 0.0, 0.0, None])
     columns = [
@@ -99,6 +99,12 @@ def response_table(report: EmotionReport) -> Table:
     return Table(columns, rows, caption)
 
 
+def shows(own: EmotionFigures) -> bool:
+    """Whether the response at full intensity is above zero, with its whole interval (which one person does not give)."""
+    top = list(own.levels.values())[-1]
+    return (top.mean if top.low is None else top.low) > 0
+
+
 def articulation_table(report: EmotionReport) -> Table:
     """What full intensity does to the lips."""
     rows: list[list[Cell | str | float | None]] = []
@@ -112,7 +118,7 @@ def articulation_table(report: EmotionReport) -> Table:
             kept = own.closures_kept if own else None
             if own is not None and kept is not None:
                 tone: Tone = "warn" if kept.mean < ARTICULATION_KEPT else "plain"
-                share = Cell(kept.mean, f"{kept.mean:.2f} [{kept.low:.2f}, {kept.high:.2f}]", tone)
+                share = Cell(kept.mean, kept.text, tone)
                 rows.append(
                     [name, TITLES[medium], own.closure_f1, share, own.closure_f1_against_neutral, own.closed_share, own.lip_gap_r]
                 )
@@ -181,7 +187,7 @@ def shortcomings(report: EmotionReport) -> list[str]:
         own = {name: by_medium[medium] for name, by_medium in report.emotions.items() if medium in by_medium}
         faults = {
             "do not show (interval of the response reaches 0)": [
-                n for n, f in own.items() if list(f.levels.values())[-1].low <= 0
+                n for n, f in own.items() if not shows(f)
             ],
             "do not rise with every step in everybody": [n for n, f in own.items() if f.monotone is not None and f.monotone < 1],
             "are nearest to their own direction no more often than by chance": [n for n, f in own.items() if f.named <= chance],

@@ -5,23 +5,25 @@ from collections.abc import Sequence
 import numpy as np
 import plotly.graph_objects as go
 
-from evaluation import metrics
 from evaluation.blocks import Figure
 from evaluation.html import SERIES
-from evaluation.metrics import Metric
+from evaluation.metrics import HEADLINE, Metric
+from evaluation.metrics.lips import LIP_VELOCITY_R
 from evaluation.report_data import BenchmarkData
-from evaluation.report_tables import MAIN, SHUFFLED, STILL, TRUTH
+from evaluation.report_results import MAIN
 from evaluation.score_clip import REFERENCE
-from evaluation.systems import OURS, system_of
+from evaluation.statistics import Summary
 from space_data.timebase import frame_start_s
-from space_models.generators import RENDERERS
 
-COLOURS = {SHUFFLED: SERIES[1], STILL: SERIES[7], TRUTH: SERIES[2]}
-COLOURS |= {system: (SERIES[0], *SERIES[3:7])[i] for i, system in enumerate(OURS)}
 TRUTH_LINE = SERIES[2]
-SHORT_NAMES = {TRUTH: "truth", SHUFFLED: "mismatched", STILL: "still"} | {system_of(name): name for name in RENDERERS}
 LEGEND = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
 ROOM_FOR_LEGEND = {"l": 52, "r": 16, "t": 40, "b": 44}
+
+
+def colour_of(data: BenchmarkData, system: str) -> str:
+    """One per contestant, grey for controls."""
+    names = [entry.name for entry in data.contestants]
+    return SERIES[:-1][names.index(system) % (len(SERIES) - 1)] if system in names else SERIES[-1]
 
 
 def lip_traces(data: BenchmarkData, clip_ids: Sequence[str]) -> list[Figure]:
@@ -30,55 +32,54 @@ def lip_traces(data: BenchmarkData, clip_ids: Sequence[str]) -> list[Figure]:
     for clip_id in clip_ids:
         lines = [
             ("recording", data.gaps.get((REFERENCE, clip_id)), {"color": TRUTH_LINE, "width": 2.5}),
-            ("ours, meant", data.meant_gaps.get((MAIN, clip_id)), {"color": COLOURS[MAIN], "width": 2}),
+            ("ours, meant", data.meant_gaps.get((MAIN, clip_id)), {"color": colour_of(data, MAIN), "width": 2}),
             (
                 "ours, seen",
                 data.gaps.get((MAIN, clip_id)),
-                {"color": COLOURS[MAIN], "width": 1.5, "dash": "dot"},
+                {"color": colour_of(data, MAIN), "width": 1.5, "dash": "dot"},
             ),
         ]
         figure = go.Figure()
         for name, gap, line in lines:
             if gap is not None:
                 figure.add_trace(go.Scatter(x=[frame_start_s(i) for i in range(len(gap))], y=gap, name=name, line=line))
-        correlation = data.value(MAIN, clip_id, metrics.LIP_CORRELATION)
+        correlation = data.value(MAIN, clip_id, LIP_VELOCITY_R)
         figure.update_layout(
             showlegend=True, legend=LEGEND, margin=ROOM_FOR_LEGEND, xaxis_title="seconds", yaxis_title="lip gap (IOD)"
         )
-        caption = "" if correlation is None else f"Correlation of the measured openings: {correlation:.2f}"
+        caption = "" if correlation is None else f"Correlation of the measured velocities: {correlation:.2f}"
         figures.append(Figure(figure, caption, 260, clip_id))
     return figures
 
 
-def against(data: BenchmarkData, metric: Metric, baseline: str) -> Figure:
-    """Each clip a point: a baseline across, our systems up. On which side of the diagonal a point lies says who is better."""
-    figure = go.Figure()
-    titles = {entry.name: entry.title for entry in data.systems}
-    values: list[float] = []
-    for ours in OURS:
-        pairs = [(data.value(baseline, c, metric), data.value(ours, c, metric), c) for c in data.clip_ids]
-        known = [(x, y, c) for x, y, c in pairs if x is not None and y is not None]
-        if known:
-            x, y, names = zip(*known, strict=True)
-            values += [*x, *y]
-            marker = {"color": COLOURS[ours], "size": 9, "opacity": 0.85}
-            figure.add_trace(go.Scatter(x=x, y=y, text=names, mode="markers", marker=marker, name=titles[ours]))
-    if values:
-        ends = [min(0.0, min(values)), max(values) * 1.05]
-        line = {"color": "#9aa0ad", "dash": "dash", "width": 1}
-        figure.add_trace(go.Scatter(x=ends, y=ends, mode="lines", line=line, hoverinfo="skip", showlegend=False))
-    unit = f" ({metric.unit})" if metric.unit else ""
-    figure.update_layout(
-        showlegend=True, legend=LEGEND, margin=ROOM_FOR_LEGEND,
-        xaxis_title=f"{titles.get(baseline, baseline)}{unit}", yaxis_title=f"ours{unit}",
-    )  # fmt: skip
-    side = "Below" if metric.better == "lower" else "Above"
-    return Figure(
-        figure,
-        f"{side} the dashed line ours is better.",
-        320,
-        f"{metric.title}: ours against {titles.get(baseline, baseline).lower()}",
-    )
+def forest(data: BenchmarkData) -> list[Figure]:
+    """Paired differences of the first of our systems from each control, in units of the identities' standard deviation."""
+    figures = []
+    for metric in HEADLINE:
+        own = [made for made in data.contrasts if made.metric is metric and made.first == MAIN and made.comparison.effect_size]
+        if not own:
+            continue
+        effects = [made.comparison.effect_size or 0.0 for made in own]
+        arms = [abs(e) * _arm(made.comparison.difference) for e, made in zip(effects, own, strict=True)]
+        colours = [SERIES[2] if made.winner == MAIN else SERIES[3] if made.winner else SERIES[-1] for made in own]
+        error = {"array": arms, "color": "#9aa0ad", "thickness": 1.5}
+        points = go.Scatter(
+            x=[-effect for effect in effects], y=[data.title(made.second) for made in own], error_x=error, mode="markers",
+            marker={"color": colours, "size": 9},
+        )  # fmt: skip
+        figure = go.Figure(points)
+        figure.add_vline(x=0, line={"color": "#9aa0ad", "dash": "dash", "width": 1})
+        figure.update_layout(margin={"l": 130, "r": 16, "t": 12, "b": 44}, xaxis_title="effect size: right of 0 ours is better")
+        said = "Paired differences with 95 % intervals; coloured where sure (Holm)."
+        figures.append(Figure(figure, said, 60 + 34 * len(own), metric.title))
+    return figures
+
+
+def _arm(difference: Summary) -> float:
+    """Half of the interval, in units of the mean."""
+    if not difference.mean or difference.low is None:
+        return 0.0
+    return abs((difference.mean - difference.low) / difference.mean)
 
 
 def strips(data: BenchmarkData, metric: Metric) -> Figure:
@@ -90,17 +91,17 @@ def strips(data: BenchmarkData, metric: Metric) -> Figure:
             y, names = zip(*known, strict=True)
             spread = np.linspace(-0.18, 0.18, len(y)) if len(y) > 1 else np.zeros(1)
             index = data.systems.index(entry)
-            marker = {"color": COLOURS.get(entry.name, SERIES[7]), "size": 8, "opacity": 0.7}
+            marker = {"color": colour_of(data, entry.name), "size": 8, "opacity": 0.7}
             figure.add_trace(go.Scatter(x=index + spread, y=y, text=names, mode="markers", marker=marker, name=entry.title))
             mean = float(np.mean(y))
-            line = {"color": COLOURS.get(entry.name, SERIES[7]), "width": 3}
+            line = {"color": colour_of(data, entry.name), "width": 3}
             figure.add_trace(
                 go.Scatter(x=[index - 0.28, index + 0.28], y=[mean, mean], mode="lines", line=line, hoverinfo="skip")
             )
     ticks = list(range(len(data.systems)))
     unit = f" ({metric.unit})" if metric.unit else ""
     figure.update_layout(
-        xaxis={"tickvals": ticks, "ticktext": [SHORT_NAMES.get(entry.name, entry.title) for entry in data.systems]},
+        xaxis={"tickvals": ticks, "ticktext": [entry.title for entry in data.systems]},
         yaxis_title=f"{metric.title}{unit}",
     )
     return Figure(figure, "Each point is a clip, the bar the mean.", 320, metric.title)

@@ -1,16 +1,18 @@
-"""Means, differences and their uncertainty over clips, clustered by identity, with the coverage that belongs to every figure.
+"""Means, differences and their uncertainty over identities, with the coverage that belongs to every figure.
 
-Clips of one speaker are not independent, so what is resampled is speakers, with all their clips. All systems are scored on the
-same clips, so systems are compared by paired differences. With few identities the intervals are coarse; that is the truth
-about the data, and the number of identities is printed beside them.
+Clips of one speaker are not independent, so an identity counts once: every figure is the mean over identities of the mean over
+each one's clips, and interval and test are of that same figure. Intervals are Student's t: with 6 identities a percentile
+bootstrap covers 85 % where it says 95 %. All systems are scored on the same clips, so systems are compared by paired differences.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.stats import t as student
 
 from space_data.errors import SpaceError
 
@@ -21,7 +23,10 @@ EXACT_SIGN_FLIPS = 12
 
 @dataclass(frozen=True)
 class Summary:
-    """A mean over clips with its interval and coverage; value and interval are None when no clip could be scored."""
+    """A mean over identities with its interval and coverage.
+
+    The mean is None when no clip could be scored, the interval when fewer than two identities could.
+    """
 
     mean: float | None
     low: float | None
@@ -38,29 +43,43 @@ class Comparison:
     difference: Summary
     win_share: float | None
     """share of clips on which the candidate is better (ties count half)"""
+    effect_size: float | None
+    """mean over standard deviation of the identities' differences (Cohen's d of paired values); None where they do not differ"""
     p_value: float | None
     """two-sided sign-flip test on the identities' mean differences"""
 
 
-def summarise(values: Sequence[float | None], identities: Sequence[str], draws: int, seed: int) -> Summary:
-    """Mean of the clips' values with a percentile bootstrap interval over identities.
+def summarise(values: Sequence[float | None], identities: Sequence[str]) -> Summary:
+    """Mean over identities of the clips' values, with a 95 % t interval over identities.
 
     Args:
         values: one per clip, None where the clip could not be scored.
-        identities: who speaks in each clip.
-        draws: bootstrap resamples.
-        seed: of the resampling; the result does not depend on the order of the clips.
+        identities: who speaks in each clip; the result does not depend on the order of the clips.
+
+    Raises:
+        SpaceError: not as many identities as values.
     """
     if len(values) != len(identities):
         raise SpaceError(f"summary: {len(values)} values for {len(identities)} clips")
-    sums, counts = _per_identity(values, identities)
-    n_ok = int(counts.sum())
-    if not n_ok:
+    means = _identity_means(values, identities)
+    n_ok = sum(value is not None for value in values)
+    if not len(means):
         return Summary(None, None, None, 0, len(values), 0)
-    means = _bootstrap_means(sums, counts, draws, seed)
-    tail = (100.0 - CONFIDENCE_PERCENT) / 2
-    low, high = np.percentile(means, [tail, 100.0 - tail])
-    return Summary(float(sums.sum() / n_ok), float(low), float(high), n_ok, len(values), len(sums))
+    mean = float(means.mean())
+    error = standard_error(means)
+    low, high = (None, None) if error is None else t_interval(mean, error, len(means))
+    return Summary(mean, low, high, n_ok, len(values), len(means))
+
+
+def standard_error(values: NDArray[np.float64]) -> float | None:
+    """Of the mean of independent values (n,); None of fewer than two."""
+    return float(values.std(ddof=1) / math.sqrt(len(values))) if len(values) > 1 else None
+
+
+def t_interval(value: float, error: float, n: int) -> tuple[float, float]:
+    """95 % interval of a figure with a standard error that rests on ``n`` >= 2 independent values."""
+    reach = float(student.ppf(0.5 + CONFIDENCE_PERCENT / 200, n - 1)) * error
+    return value - reach, value + reach
 
 
 def compare(
@@ -71,7 +90,11 @@ def compare(
     draws: int,
     seed: int,
 ) -> Comparison:
-    """Paired comparison of two systems' values on the same clips (same order in all three sequences)."""
+    """Paired comparison of two systems' values on the same clips (same order in all three sequences).
+
+    Args:
+        draws, seed: of the sign patterns, from 13 identities on.
+    """
     if not len(candidate) == len(baseline) == len(identities):
         raise SpaceError(f"comparison: {len(candidate)} against {len(baseline)} values for {len(identities)} clips")
     differences = [None if a is None or b is None else a - b for a, b in zip(candidate, baseline, strict=True)]
@@ -80,8 +103,10 @@ def compare(
     if len(known):
         better = known < 0 if lower_is_better else known > 0
         wins = float((better + 0.5 * (known == 0)).mean())
-    sums, counts = _per_identity(differences, identities)
-    return Comparison(summarise(differences, identities, draws, seed), wins, _sign_flip_p(sums, counts, draws, seed))
+    means = _identity_means(differences, identities)
+    spread = float(means.std(ddof=1)) if len(means) > 1 else 0.0
+    effect = float(means.mean() / spread) if spread > 0 else None
+    return Comparison(summarise(differences, identities), wins, effect, _sign_flip_p(means, draws, seed))
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:
@@ -94,39 +119,34 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     return adjusted
 
 
-def jackknife_interval(value: float, left_out: NDArray[np.float64]) -> tuple[float, float]:
-    """Normal 95 % interval of ``value`` from its leave-one-clip-out values (n,), for figures that are no means."""
+def jackknife_interval(value: float, left_out: NDArray[np.float64]) -> tuple[float, float] | None:
+    """95 % interval of a figure that is no mean, from its values (n,) without each group in turn; None of fewer than two groups.
+
+    Tukey 1958: the pseudo-values' standard error, with Student's t for the number of groups.
+    """
     n = len(left_out)
-    error = float(np.sqrt((n - 1) / n * ((left_out - left_out.mean()) ** 2).sum())) if n > 1 else 0.0
-    return value - 1.96 * error, value + 1.96 * error
+    if n < 2:
+        return None
+    error = math.sqrt((n - 1) / n * float(((left_out - left_out.mean()) ** 2).sum()))
+    return t_interval(value, error, n)
 
 
-def _per_identity(values: Sequence[float | None], identities: Sequence[str]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Sum and number of the known values of each identity that has any, in the order of the names.
+def _identity_means(values: Sequence[float | None], identities: Sequence[str]) -> NDArray[np.float64]:
+    """Mean of the known values of each identity that has any, in the order of the names.
 
-    Values are sorted before they are added: the same clips in another order give the same bits.
+    Values are added exactly: the same clips in another order give the same bits.
     """
     by_identity: dict[str, list[float]] = {}
     for value, identity in zip(values, identities, strict=True):
         if value is not None:
             by_identity.setdefault(identity, []).append(value)
-    names = sorted(by_identity)
-    return (
-        np.array([sum(sorted(by_identity[name])) for name in names], np.float64),
-        np.array([len(by_identity[name]) for name in names], np.int64),
-    )
+    return np.array([math.fsum(by_identity[name]) / len(by_identity[name]) for name in sorted(by_identity)], np.float64)
 
 
-def _bootstrap_means(sums: NDArray[np.float64], counts: NDArray[np.int64], draws: int, seed: int) -> NDArray[np.float64]:
-    picks = np.random.default_rng(seed).integers(0, len(sums), (draws, len(sums)))
-    return sums[picks].sum(axis=1) / counts[picks].sum(axis=1)
-
-
-def _sign_flip_p(sums: NDArray[np.float64], counts: NDArray[np.int64], draws: int, seed: int) -> float | None:
-    """Share of sign patterns whose mean of identity means is at least as far from zero as the one observed."""
-    if len(sums) < 2:
+def _sign_flip_p(means: NDArray[np.float64], draws: int, seed: int) -> float | None:
+    """Share of sign patterns whose mean is at least as far from zero as that of the identities' differences (n,)."""
+    if len(means) < 2:
         return None
-    means = sums / counts
     if len(means) <= EXACT_SIGN_FLIPS:
         signs = np.array(list(product((1.0, -1.0), repeat=len(means))))
         return float((abs(signs @ means) >= abs(means.sum()) * (1 - 1e-12)).mean())

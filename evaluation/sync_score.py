@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.landmark_metrics import DetectedFace
+from evaluation.detected_face import DetectedFace
 from space_data.avsync import (
     MAX_LAG_FRAMES,
     SHORTEST_OVERLAP_FRAMES,

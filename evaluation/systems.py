@@ -96,6 +96,8 @@ class Entry:
     """for people"""
     description: str
     kind: Kind
+    pose_given: bool = False
+    """it was told the recording's head motion: heads can be compared frame by frame"""
 
     @property
     def is_control(self) -> bool:
@@ -116,12 +118,14 @@ def _ours(renderer: str, entry: RendererEntry) -> Entry:
 
 OURS = tuple(system_of(renderer) for renderer in RENDERERS)
 """Our systems, one per renderer; the default first."""
-def _control(name: str, title: str, description: str) -> Entry:
-    return Entry(name, title, description, Kind.control)
+def _control(name: str, title: str, description: str, pose_given: bool = False) -> Entry:
+    return Entry(name, title, description, Kind.control, pose_given)
 
 
 GROUND_TRUTH, STILL, MEAN_MOTION, MISMATCHED_AUDIO, SHIFTED_AUDIO, RIDGE = CONTROLS = (
-    _control("ground_truth", "Ground truth", "The recording, encoded again: the floor that detector jitter and coding set."),
+    _control(
+        "ground_truth", "Ground truth", "The recording, encoded again: the floor that detector jitter and coding set.", True,
+    ),
     _control("still", "Still portrait", "The portrait for the whole clip."),
     _control(
         "mean_motion", "Mean motion",

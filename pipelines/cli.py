@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from pipelines.benchmark.cli import app as benchmark
 from pipelines.cluster.cli import app as cluster
+from pipelines.study import app as study
 from pipelines.weights import app as weights
 from space_data import progress
 from space_data.errors import SpaceError
@@ -33,6 +34,7 @@ audits = typer.Typer(help="Compare what two runs kept; list what other bounds wo
 app.add_typer(audits, name="audit")
 app.add_typer(benchmark, name="benchmark")
 app.add_typer(cluster, name="cluster")
+app.add_typer(study, name="study")
 app.add_typer(weights, name="weights")
 
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress bars, warnings only.")]
@@ -222,7 +224,9 @@ def check(
         raise typer.Exit(1)
 
 
-@data.command(epilog="Exit status 0: sound; 1: a shard is damaged, which the next run replaces; 2: there are no tables.")
+@data.command(
+    epilog="Exit status 0: sound; 1: a shard is damaged, which the next run replaces; 2: no tables, or no way to read them."
+)
 def verify(
     folder: Annotated[
         str, typer.Argument(metavar="DIR", help="Output folder of `curate`, or data folder of the pipeline; or in a bucket.")

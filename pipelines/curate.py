@@ -8,6 +8,7 @@ import logging
 from pathlib import Path
 
 from pipelines.audit.write import write_audit
+from pipelines.job.faults import faults_in_words
 from pipelines.job.ledger import write_whole_ledger
 from pipelines.job.lock import one_run_in
 from pipelines.layout import Layout
@@ -56,6 +57,8 @@ def curate(
         raise SpaceError(f"{out}: lies inside the input folder {source}, which is only read (choose another --out)")
     if inner.startswith(outer):
         raise SpaceError(f"{source}: the input folder lies inside {out}, whose folders are replaced (choose another --out)")
+    if out.is_file():
+        raise SpaceError(f"{out}: is a file, need an empty or new folder as --out")
     layout = Layout.in_folder(out)
     if not out.is_empty() and not layout.cache.is_folder():
         # Stages replace folders such as out/align as a whole.
@@ -67,7 +70,7 @@ def curate(
             "job": params.job.model_copy(update={"workers": workers or params.job.workers}),
         }
     )
-    with one_run_in(layout.cache):
+    with one_run_in(layout.cache), faults_in_words("curate"):
         return _curate(source, out, params, layout, pixels)
 
 

@@ -182,6 +182,11 @@ class Layout:
         return self.synthesized / "tracks.parquet"
 
     @property
+    def statistics(self) -> Place:
+        """``ClipStatistic`` rows: the sums that all figures of the benchmark follow from."""
+        return self.stage("evaluate") / "statistics.parquet"
+
+    @property
     def scores(self) -> Place:
         """``Score`` rows: system x clip x metric (evaluate)."""
         return self.stage("evaluate") / "scores.parquet"

@@ -81,9 +81,12 @@ class Manifest:
 
     @staticmethod
     def from_json(content: bytes) -> "Manifest":
-        """From the file's content; ValueError, KeyError or TypeError if it is none."""
+        """From the file's content; ValueError, KeyError, TypeError, AttributeError or RecursionError if it is none."""
         facts: dict[str, Any] = json.loads(content)
         facts["tables"] = {name: [Shard(**shard) for shard in shards] for name, shards in facts["tables"].items()}
+        for file in (shard.file for shards in facts["tables"].values() for shard in shards):
+            if file.startswith("/") or ".." in file.split("/"):
+                raise ValueError(f"shard {file!r} leads out of its folder")
         for name in ("inputs", "outputs"):
             facts[name] = [Ids(**ids) for ids in facts[name]]
         return Manifest(**facts)
@@ -113,7 +116,7 @@ def read_manifest(folder: Place) -> Manifest | None:
         return None
     try:
         return _parsed(place.read())
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise SpaceError(f"{place}: a damaged manifest ({error}); delete it and run the stage again") from error
 
 

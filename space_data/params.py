@@ -86,6 +86,7 @@ class Corpus(Section):
 
     identities: Annotated[int, Field(ge=2)]
     clips_per_identity: Count
+    test_identities: Annotated[int, Field(ge=0)]
     size_px: Annotated[int, Field(ge=64, multiple_of=2)]
     speech_only_identities: Count
     speech_only_minutes: Annotated[float, Field(ge=0)]

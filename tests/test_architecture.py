@@ -25,7 +25,7 @@ MAY_IMPORT = {
 }
 ONLY_IN = {
     "av": {f"space_data/media/{name}.py" for name in ("container", "encode", "lossless", "probe", "sound", "timeline", "video")},
-    "PIL": {"space_data/media/images.py"},
+    "PIL": {"space_data/media/images.py", "evaluation/frame_features.py"},  # the second: clean-fid resizes with it
     "mediapipe": {"space_data/facemesh.py"},
     "face_alignment": {"space_data/face_alignment_backend.py"},
     "apache_beam": {"pipelines/job/graph.py"},

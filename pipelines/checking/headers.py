@@ -5,7 +5,8 @@ from concurrent.futures import Future
 from dataclasses import dataclass
 
 from pipelines.job.pool import Answer, Died, IsolatedPool, TimedOut
-from pipelines.job.unit import FunctionName
+from pipelines.job.serve import FROM_OUTSIDE
+from pipelines.job.unit import EnvironmentFault, FunctionName
 from pipelines.job.worker import Raised, Returned
 from pipelines.readers.listing import PART_SLACK_S, Finding, Source
 from pipelines.readers.voxceleb2 import annotated_frames
@@ -32,7 +33,11 @@ class Probed:
 
 
 def probe_all(reader: str, root: Place, sources: list[Source], workers: int) -> list[Probed]:
-    """Open the files of every clip, each in a process that may die of it."""
+    """Open the files of every clip, each in a process that may die of it.
+
+    Raises:
+        EnvironmentFault: no process can be had, or one was killed from outside: that says nothing of the file.
+    """
     pool = IsolatedPool(FunctionName("pipelines.checking.headers", "probe_clip"), workers, PROBE_MEMORY_GB)
     waiting: deque[tuple[Source, Future[Answer]]] = deque()
     probed = []
@@ -43,6 +48,8 @@ def probe_all(reader: str, root: Place, sources: list[Source], workers: int) -> 
                 first, answer = waiting.popleft()
                 probed.append(_probed(first, answer.result()))
         probed += [_probed(last, answer.result()) for last, answer in waiting]
+    except (RuntimeError, OSError) as error:  # what the pool says where no worker starts
+        raise EnvironmentFault(f"{root}: cannot be probed: {error}") from error
     finally:
         pool.close()
     return probed
@@ -54,6 +61,8 @@ def _probed(source: Source, answer: Answer) -> Probed:
             return value
         case Raised(trace):
             detail = trace.strip().splitlines()[-1]
+        case Died(exit_code, _) if exit_code in FROM_OUTSIDE:
+            raise EnvironmentFault(f"{source.path}: the process that opened it was killed ({FROM_OUTSIDE[exit_code]})")
         case Died(exit_code, _):
             detail = f"the process that opened it died (exit code {exit_code})"
         case TimedOut(limit_s):

@@ -17,16 +17,19 @@ def damaged(folder: Place) -> Iterator[str]:
     """What is wrong with each shard that a manifest below ``folder`` names; the next run replaces those.
 
     Raises:
-        SpaceError: there is no manifest.
+        SpaceError: there is no manifest, or a shard cannot be read: that does not say that it is damaged.
     """
     shards = [(folder / stage / shard.file, shard) for stage in STAGES for shard in _shards_of(folder / stage)]
     if not shards:
         raise SpaceError(f"{folder}: holds no tables (need the output folder of `space data curate`, or `data`)")
     for place, shard in progress.track(shards, "verify", len(shards)):
-        if not place.is_file():
-            yield f"{place}: is gone"
-        elif not is_intact(place, shard):
-            yield f"{place}: its bytes have changed since it was written"
+        try:
+            if not place.is_file():
+                yield f"{place}: is gone"
+            elif not is_intact(place, shard):
+                yield f"{place}: its bytes have changed since it was written"
+        except OSError as error:
+            raise SpaceError(f"{place}: cannot be read ({error.strerror or error})") from error
 
 
 def _shards_of(stage: Place) -> list[Shard]:

@@ -9,7 +9,8 @@ import errno
 import logging
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain, repeat
 from typing import TypeVar
 
@@ -71,6 +72,22 @@ def check_inputs(inputs: Sequence[tuple[str, str]]) -> None:
             raise EnvironmentFault(f"{path}: is no longer the file that was ingested (run `ingest` again)")
 
 
+def _stopped(what: str, fault: EnvironmentFault) -> EnvironmentFault:
+    return EnvironmentFault(f"{what}: stopped: {fault}; what is done is kept: mend that and run it again")
+
+
+@contextmanager
+def faults_in_words(what: str) -> Iterator[None]:
+    """Make one line of a fault of the environment, whatever the driver was about."""
+    try:
+        yield
+    except OSError as error:
+        fault = environment_fault(error)
+        if fault is None:
+            raise
+        raise _stopped(what, fault) from error
+
+
 def patiently(action: Callable[[], T], patience_s: float, what: str) -> T:
     """Do ``action``; again and again, for ``patience_s``, while the environment does not let it.
 
@@ -86,7 +103,7 @@ def patiently(action: Callable[[], T], patience_s: float, what: str) -> T:
             if fault is None:
                 raise
             if waited_s + pause_s > patience_s:
-                raise EnvironmentFault(f"{what}: stopped: {fault}; what is done is kept: mend that and run it again") from error
+                raise _stopped(what, fault) from error
             logger.warning("%s: %s; tried again in %g s", what, fault, pause_s)
         time.sleep(pause_s)
         waited_s += pause_s

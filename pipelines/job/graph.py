@@ -9,6 +9,7 @@ alone: a pack that is there counts, whatever became of the worker that wrote it;
 """
 
 import difflib
+import io
 import json
 import logging
 import os
@@ -19,7 +20,7 @@ import time
 import uuid
 from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, suppress
 from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -170,6 +171,8 @@ class _Pending:
     folder: Path
     attempts: int = 1
     faults: int = 0
+    waited_s: float = 0.0
+    """for the machine, so far"""
     not_before_s: float = 0.0
 
 
@@ -290,10 +293,11 @@ class RunPacks(_OfRun):
 
     def _again_later(self, pending: _Pending, fault: EnvironmentFault) -> None:
         pause_s = BACK_OFF_S[min(pending.faults, len(BACK_OFF_S) - 1)]
-        if sum(BACK_OFF_S[: pending.faults + 1]) > self._job.patience_s:
+        if pending.waited_s + pause_s > self._job.patience_s:
             self._give_up(str(fault), pending.unit.unit_id)
             return
         pending.faults += 1
+        pending.waited_s += pause_s
         pending.not_before_s = time.monotonic() + pause_s
         logger.warning("%s: %s: %s; tried again in %g s", self._run.stage.name, pending.unit.unit_id, fault, pause_s)
         self._waiting.append(pending)
@@ -395,11 +399,18 @@ def beam_options(options: Sequence[str]) -> PipelineOptions:
     """Beam's options; an unknown one is an error that names the nearest.
 
     Raises:
-        SpaceError: see above.
+        SpaceError: see above; or a value that Beam does not take.
     """
-    parsed = PipelineOptions(list(options))
-    known = set(parsed.get_all_options(drop_default=False))
-    for option in options:
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):  # a hundred lines of all options there are, and one of what is wrong
+            parsed = PipelineOptions(list(options))
+            known = set(parsed.get_all_options(drop_default=False))
+    except SystemExit:
+        raise SpaceError(f"job.beam: {said.getvalue().strip().rpartition('error: ')[2]}") from None
+    for before, option in zip(("", *options), options, strict=False):
+        if not option.startswith("-") and (not before.startswith("-") or "=" in before):
+            raise SpaceError(f"job.beam: {option!r} is no option of Beam's, need --name=value")
         name = option.lstrip("-").partition("=")[0].replace("-", "_")
         if option.startswith("-") and name not in known and not name.startswith("no_"):
             near = difflib.get_close_matches(name, known, 1)
@@ -441,7 +452,11 @@ def execute(run: Run) -> None:
 
 def _graph(run: Run) -> beam.Pipeline:
     parts = list(range(run.context.parts))
-    pipeline = beam.Pipeline(options=beam_options(run.context.params.job.beam))
+    options = beam_options(run.context.params.job.beam)
+    try:
+        pipeline = beam.Pipeline(options=options)
+    except (ValueError, ImportError) as error:  # no such runner, one that is not installed, one that lacks an option
+        raise SpaceError(f"job.beam: {' '.join(str(error).split())}") from error
     shards = pipeline | "Parts" >> beam.Create(parts, reshuffle=False) | "Spread parts" >> beam.Reshuffle()
     packs = shards | "Plan" >> beam.ParDo(PlanParts(run)) | "Spread packs" >> beam.Reshuffle()
     ran = packs | "Run packs" >> beam.ParDo(RunPacks(run)) | "All packs have run" >> beam.combiners.Count.Globally()

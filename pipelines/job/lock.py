@@ -14,7 +14,7 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from space_data.errors import SpaceError
@@ -61,19 +61,32 @@ def _refused(place: object, who: str) -> SpaceError:
 @contextmanager
 def _kernel_lock(cache: Path) -> Iterator[None]:
     make_folder(cache)
-    with (cache / LOCK_FILE).open("a+") as file:
+    try:
+        opened = (cache / LOCK_FILE).open("a+b", buffering=0)
+    except OSError as error:
+        raise SpaceError(f"{cache / LOCK_FILE}: cannot be written ({error.strerror})") from error
+    with opened as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             file.seek(0)
-            raise _refused(cache.parent, file.read().strip() or "just started") from None
+            raise _refused(cache.parent, file.read().decode(errors="replace").strip() or "just started") from None
         file.truncate(0)
-        file.write(f"{_who()}\n")
-        file.flush()
+        with suppress(OSError):  # a full disk: the lock holds without words
+            file.write(f"{_who()}\n".encode(errors="replace"))
         try:
             yield
         finally:
             file.truncate(0)
+
+
+def _age_s(place: Place) -> float:
+    """How long ago an object was put, by the clock of the store: those of the machines may be anything."""
+    now = place.parent / f".{uuid.uuid4().hex}"
+    now.put(b"")
+    put_ns, now_ns = place.info().mtime_ns, now.info().mtime_ns
+    now.delete()
+    return (now_ns - put_ns) / 1e9 if put_ns is not None else STALE_S  # gone meanwhile
 
 
 @contextmanager
@@ -82,13 +95,15 @@ def _lease(cache: Place) -> Iterator[None]:
     place, own, ended = cache / LOCK_FILE, uuid.uuid4().hex, threading.Event()
 
     def put() -> None:
-        place.put(json.dumps({"id": own, "who": _who(), "time_s": time.time()}).encode())
+        place.put(json.dumps({"id": own, "who": _who()}).encode())
 
     def see_that_it_is_free() -> None:
-        if place.is_file():
+        try:
             lease = json.loads(place.read())
-            if lease["id"] != own and time.time() - lease["time_s"] < STALE_S:
-                raise _refused(cache.parent, lease["who"])
+        except FileNotFoundError:
+            return
+        if lease["id"] != own and _age_s(place) < STALE_S:
+            raise _refused(cache.parent, lease["who"])
 
     def renew() -> None:
         while not ended.wait(RENEWED_S):

@@ -6,12 +6,14 @@ attempts at one unit may both write theirs, since equal keys have equal results.
 place of their own before; the pack names them, so it still commits all or nothing.
 """
 
+import errno
 import hashlib
 import json
 import logging
 import os
 import tempfile
 import zipfile
+import zlib
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -31,7 +33,9 @@ LONG_AGO = (1980, 1, 1, 0, 0, 0)
 """The time of every member: equal results, equal bytes."""
 OPEN_PACKS = 128
 """At a time, in one reader: a shard of 2000 clips is some 70 packs."""
-DAMAGED = (zipfile.BadZipFile, KeyError, ValueError, TypeError, EOFError)
+DAMAGED = (zipfile.BadZipFile, zlib.error, KeyError, ValueError, TypeError, EOFError, RuntimeError)
+"""What a damaged zip file makes ``zipfile`` raise, which takes some damage for a newer format, or for encryption. And an OSError
+of number EINVAL, where a damaged directory leads to before the file's beginning."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,9 @@ def outcomes_in(pack: Place) -> dict[str, Outcome]:
         with pack.open() as file, zipfile.ZipFile(file) as archive:
             records = json.loads(archive.read(OUTCOMES))
             return {key: Outcome(**record) for key, record in records.items()}
-    except DAMAGED as error:
+    except (*DAMAGED, OSError) as error:
+        if isinstance(error, OSError) and error.errno != errno.EINVAL:
+            raise
         discard(pack, str(error))
         return {}
 

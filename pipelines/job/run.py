@@ -18,19 +18,19 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pipelines.job.clock import stage_clock
-from pipelines.job.faults import patiently
+from pipelines.job.faults import faults_in_words, patiently
 from pipelines.job.keys import code_version
 from pipelines.job.lock import one_run_in
 from pipelines.job.packs import DamagedPackError, PackReader
 from pipelines.job.scratch import remove_remains
-from pipelines.job.shards import UNTRUSTED, Report, cache_of, counted, plan, write_part
+from pipelines.job.shards import UNTRUSTED, Report, cache_of, counted, is_old, packs_of_other_numbers, plan, write_part
 from pipelines.job.stage import Context, Stage
 from pipelines.job.unit import FunctionName, Outcome, Unit, UnitFunction, content_hash, plain
 from pipelines.layout import Layout
@@ -61,7 +61,7 @@ def run_stage(stage: Stage, params: Params, layout: Layout) -> None:
         SpaceError: another run is at work here; the environment stopped units; too many failed; ids were lost.
     """
     cache = layout.cache_of(stage.name)
-    with one_run_in(cache), stage_clock(layout, stage.name) as clock:
+    with one_run_in(cache), faults_in_words(stage.name), stage_clock(layout, stage.name) as clock:
         remove_remains(cache / stage.name, layout.stage(stage.name))
         context = _context(stage, params, layout)
         reports, computed = _reports(stage, context)
@@ -69,8 +69,7 @@ def run_stage(stage: Stage, params: Params, layout: Layout) -> None:
         manifest = _manifest(stage, context, reports)
         for folder in dict.fromkeys((layout.stage(stage.name), layout.data / stage.name)):  # DVC's, of tables in a bucket
             patiently(partial((folder / MANIFEST).put, manifest.to_json()), params.job.patience_s, stage.name)
-        for uri in (uri for report in reports for uri in report.stale):
-            Place(uri).delete()
+        _remove_stale(stage, context, reports)
         _remove_foreign(layout.stage(stage.name), manifest, stage)
         clock.counts = Counter(manifest.counts)
         clock.clips, units = sum(manifest.counts.values()), sum(report.units for report in reports)
@@ -85,7 +84,7 @@ def _context(stage: Stage, params: Params, layout: Layout) -> Context:
         if len(set(numbers.values())) > 1:
             raise SpaceError(f"{stage.name}: tables of different numbers of shards ({numbers}): run all from `ingest` on again")
         context = replace(context, parts=next(iter(numbers.values())))
-    return replace(context, extra=dict(stage.prepare(context)))
+    return replace(context, extra=dict(patiently(partial(stage.prepare, context), params.job.patience_s, stage.name)))
 
 
 def _reports(stage: Stage, context: Context) -> tuple[list[Report], int]:
@@ -97,11 +96,13 @@ def _reports(stage: Stage, context: Context) -> tuple[list[Report], int]:
             break
     else:
         return reports, 0  # no unit had to run, and so no Beam
+    computed = 0
     for _ in range(ROUNDS):
         reports, todo = _run_graph(stage, context)
+        computed += todo
         if not any(report.missing for report in reports):
             break
-    return reports, todo
+    return reports, computed
 
 
 def _run_graph(stage: Stage, context: Context) -> tuple[list[Report], int]:
@@ -143,10 +144,11 @@ def _progress(name: str, run: Any) -> Iterator[None]:
             shown, kept, looked_s, over, plans = 0, 0, 0.0, False, dict[str, dict]()
             while not over:
                 over = ended.wait(PROGRESS_S)
-                if len(plans) < run.context.parts:
-                    plans |= run.notes(graph.PLANS, plans)  # each is read once: they may be 500, in a bucket
-                if over or time.monotonic() - looked_s > LOOK_S:
-                    kept, looked_s = graph.units_kept(run), time.monotonic()
+                with suppress(OSError):  # the store is away: whoever works waits for it, and tells
+                    if len(plans) < run.context.parts:
+                        plans |= run.notes(graph.PLANS, plans)  # each is read once: they may be 500, in a bucket
+                    if over or time.monotonic() - looked_s > LOOK_S:
+                        kept, looked_s = graph.units_kept(run), time.monotonic()
                 done = max(graph.units_done(run), kept)
                 advance(done - shown, total=sum(note["todo"] for note in plans.values()) or None)
                 shown = done
@@ -212,6 +214,15 @@ def _manifest(stage: Stage, context: Context, reports: Sequence[Report]) -> Mani
     )  # fmt: skip
 
 
+def _remove_stale(stage: Stage, context: Context, reports: Iterable[Report]) -> None:
+    """Remove what nothing needs any more: blobs of before, and packs that no run has used for long."""
+    for uri in (uri for report in reports for uri in report.stale):
+        Place(uri).delete()
+    for pack in packs_of_other_numbers(stage, context):
+        if is_old(pack, context):
+            pack.delete()
+
+
 def _remove_foreign(folder: Place, manifest: Manifest, stage: Stage) -> None:
     """Remove shards of earlier runs, which the manifest no longer names."""
     named = {(folder / shard.file).uri for shards in manifest.tables.values() for shard in shards}
@@ -246,7 +257,7 @@ def run_units(
     unpacked = folder / "unpacked"
     shutil.rmtree(unpacked, ignore_errors=True)
     listed = sorted(units, key=lambda unit: unit.unit_id)
-    with one_run_in(layout.cache):
+    with one_run_in(layout.cache), faults_in_words(name):
         remove_remains(Place.of(folder), layout.stage(name))
         Place.of(folder / "units.pickle").put(pickle.dumps(listed))
         listing = partial(_listed, folder / "units.pickle")
@@ -275,6 +286,7 @@ def run_units(
                 planned = plan(stage, context, 0)
                 continue
             _check(stage, context, [report])
+            _remove_stale(stage, context, [report])
             return results
     raise SpaceError(f"{name}: kept results in {folder} are damaged again and again (is the disk sound?)")
 

@@ -16,6 +16,7 @@ from pipelines.job.packs import SUFFIX, DamagedPackError, Kept, PackReader, kept
 from pipelines.job.stage import LEDGER, Context, Made, Stage
 from pipelines.job.unit import FunctionName, Outcome, Unit, content_hash, plain
 from space_data.errors import SpaceError
+from space_data.files import sha256_of
 from space_data.manifest import MANIFEST, Ids, Shard, read_manifest
 from space_data.schema import KEPT, LedgerRow, arrow_schema
 from space_data.store import Place
@@ -148,16 +149,19 @@ def write_part(stage: Stage, context: Context, part: int) -> Report:
     report.failed = len(failed)
     report.failures = [f"{unit.unit_id}: {one.reason}: {_last_line(one.detail)}" for unit, one in failed[:MOST_EXAMPLES]]
     report.machines = sorted({kept.outcome.machine for kept in planned.kept.values()})
-    if report.missing or stage.unpacked:
+    if report.missing:
         return report
-    try:
-        _write_tables(stage, context, planned, report)
-    except DamagedPackError:
-        return Report(part, units=len(planned.units), missing=1)
     used = {kept.pack for kept in planned.kept.values()}
+    if not stage.unpacked:
+        try:
+            _write_tables(stage, context, planned, report)
+        except DamagedPackError:
+            return Report(part, units=len(planned.units), missing=1)
+        report.stale = [blob.uri for blob in _unnamed_blobs(stage, context, part, planned)]
     for pack in used:
         pack.touch()
-    report.stale = [str(place.uri) for place in _unused(stage, context, part, used, planned)]
+    packs = pack_folder(context, stage.name, part).files(SUFFIX)
+    report.stale += [pack.uri for pack in packs if pack not in used and is_old(pack, context)]
     return report
 
 
@@ -165,12 +169,19 @@ def _last_line(text: str) -> str:
     return text.strip().splitlines()[-1] if text.strip() else ""
 
 
-def _unused(stage: Stage, context: Context, part: int, used: set[Place], planned: Plan) -> Iterator[Place]:
-    """Packs that no run has used for long (of those in a bucket: that are so old), and blobs that no unit names."""
-    oldest_s = time.time() - context.params.job.cache_days * DAY_S
-    for pack in pack_folder(context, stage.name, part).files(SUFFIX):
-        if pack not in used and (pack.info().mtime_ns or 0) / 1e9 < oldest_s:
-            yield pack
+def is_old(pack: Place, context: Context) -> bool:
+    """Whether no run has used a pack for long (of one in a bucket: whether it is so old)."""
+    return (pack.info().mtime_ns or 0) / 1e9 < time.time() - context.params.job.cache_days * DAY_S
+
+
+def packs_of_other_numbers(stage: Stage, context: Context) -> Iterator[Place]:
+    """Packs of runs whose tables had another number of shards."""
+    cache, own = cache_of(context, stage.name), f"-of-{context.parts:05d}/"
+    yield from (cache / name for name in cache.names(below=True) if name.endswith(SUFFIX) and own not in name)
+
+
+def _unnamed_blobs(stage: Stage, context: Context, part: int, planned: Plan) -> Iterator[Place]:
+    """Blobs that no unit names."""
     blobs = blob_folder(context, stage.name, part)
     named = {(blobs / name).uri for kept in planned.kept.values() for name in kept.outcome.blobs}
     yield from (place for place in blobs.files(below=True) if place.uri not in named)
@@ -274,8 +285,7 @@ def _put(folder: Place, file: str, row_class: type, tables: Iterator[pa.Table], 
         rows = write_groups(writer, tables)
         writer.close()
         (folder / file).put(buffer)
-        place = folder / file
-        return Shard(file, place.sha256(), place.info().size, rows, part)
+        return Shard(file, sha256_of(buffer), buffer.stat().st_size, rows, part)  # of what was meant, whatever the disk keeps
 
 
 def _put_whole(folder: Place, path: str, table: pa.Table, row_class: type, part: int, since_ns: int) -> Shard:

@@ -12,7 +12,7 @@ from pipelines.readers.csv_tables import Row, check_labels, check_stem, read_csv
 from pipelines.readers.listing import Finding, Listing, Published, Source, is_media
 from pipelines.readers.tree import walk
 from space_data.errors import SpaceError
-from space_data.schema import Utterance
+from space_data.schema import SPLITS, Utterance
 from space_data.store import Place
 
 DATASET = "synthetic"
@@ -21,7 +21,7 @@ PUBLISHED: dict[str, Published] = {}
 
 
 LABELLED = {"clip", "subject", "emotion", "intensity"}
-COLUMNS = LABELLED | {"language", "n_frames", "defect", "planted_offset_frames", "keep"}
+COLUMNS = LABELLED | {"language", "n_frames", "defect", "planted_offset_frames", "keep", "split"}
 
 
 def _rows(path: Place, required: set[str]) -> list[Row]:
@@ -46,11 +46,13 @@ def list_clips(root: Place) -> Listing:
     rows = [row for row in _rows(root / MANIFEST, LABELLED) if f"{row.get('clip')}.mp4" not in no_files]
     sources = []
     for row in rows:
-        clip, (emotion, intensity, _) = row.get("clip"), check_labels(row)
+        clip, (emotion, intensity, _), split = row.get("clip"), check_labels(row), row.get("split")
+        if split not in ("", *SPLITS):
+            raise SpaceError(f"{row.where}: split {split!r}, need one of {', '.join(SPLITS)}, or nothing")
         sources.append(
             Source(
                 clip_id=f"{DATASET}/{clip}", path=f"{clip}.mp4", dataset=DATASET, subject=row.get("subject"),
-                emotion=emotion, intensity=intensity, language=row.get("language"),
+                emotion=emotion, intensity=intensity, language=row.get("language"), split=split,
             )
         )  # fmt: skip
     stems = {row.get("clip") for row in rows}

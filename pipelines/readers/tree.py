@@ -60,9 +60,7 @@ def walk(root: Place, follow_links: bool = True) -> Tree:
         SpaceError: ``root`` itself cannot be read.
     """
     if root.is_remote:
-        above = len(root.path.rstrip("/")) + 1
-        names = (place.path[above:] for place in root.files(below=True))
-        kept, refused = _nameable(sorted(name for name in names if not any(part.startswith(".") for part in name.split("/"))))
+        kept, refused = _nameable([name for name in root.names(below=True) if "/." not in name and not name.startswith(".")])
         return Tree(kept, [], [], refused, len(kept))
     files: list[str] = []
     linked_folders: list[str] = []

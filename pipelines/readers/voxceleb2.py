@@ -24,6 +24,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from pipelines.readers.listing import (
     SOUND_SUFFIXES,
@@ -69,11 +70,13 @@ FIELD = re.compile(r"^(Identity|Reference|Offset|FV Conf|ASD Conf)[\s:]+(\S+)", 
 ROW = re.compile(rb"^\d+\s", re.MULTILINE)
 CELL = re.compile(r'[^\s,;"]+')
 READ_AT_A_TIME, BATCH = 32, 4096
-VIDEO, SOUND, TEXT = range(3)
+VIDEO, SOUND, TEXT = "video", "sound", "text"
+"""Fields of ``_Utterance``."""
 HEAD_BYTES = 512
 """The fields and the first rows of an annotation; its million siblings make reading more expensive than opening."""
 
-Key = tuple[str, str, str]
+NUMBERS = 65_536
+"""Confidences have three digits behind the point: a million annotations hold so many different numbers at most."""
 
 
 @dataclass(frozen=True)
@@ -105,12 +108,21 @@ def annotated_frames(video: Place) -> int | None:
     return len(ROW.findall(file.read())) if file.is_file() else None
 
 
+@dataclass(slots=True)
+class _Utterance:
+    """The files of an utterance; empty where there is none. There may be a million: one small object for all three."""
+
+    video: str = ""
+    sound: str = ""
+    text: str = ""
+
+
 @dataclass
 class _Files:
     """Names by what they are. ``sets``: dev or test by speaker, as the path says; empty if it does not."""
 
-    utterances: dict[Key, list[str]] = field(default_factory=dict)
-    """the video, sound and annotation of each, empty where there is none: there may be a million, so one entry for all three"""
+    utterances: dict[str, _Utterance] = field(default_factory=dict)
+    """by clip id, the one string that the clips take over"""
     sets: dict[str, str] = field(default_factory=dict)
     misnamed: list[str] = field(default_factory=list)
     meta: str = ""
@@ -160,27 +172,28 @@ def _sorted_out(root_set: str, inside: str, names: list[str]) -> _Files:
             speaker, youtube_id = (sys.intern(match[2]), sys.intern(match[3])) if match else ("", "")
         stem, suffix = sys.intern(base.partition(".")[0]), suffix_of(base)
         kind = by_suffix.get(suffix)
-        key, key_set = (speaker, youtube_id, stem), named_set
+        whose, clip_id, key_set = speaker, f"{DATASET}/{speaker}/{youtube_id}/{stem}", named_set
         if not speaker or not UTTERANCE.fullmatch(stem):
             flat = FLAT.fullmatch(f"{inside}{os.path.splitext(name)[0]}")
-            key = (flat[2], flat[3], re.sub(r"\D+", "_", flat[4])) if flat else ("", "", "")
+            whose, clip_id = (flat[2], "/".join((DATASET, flat[2], flat[3], re.sub(r"\D+", "_", flat[4])))) if flat else ("", "")
             key_set = _set_of(flat, root_set)
-        if not key[0] or base.count(".") != 1:
+        if not whose or base.count(".") != 1:
             _odd(files, name, kind == VIDEO)
             continue
         if kind == VIDEO:
-            files.place(key[0], key_set)
+            files.place(whose, key_set)
         if kind is None:
             files.ignored.append(name)
             continue
-        utterance = files.utterances.setdefault(key, ["", "", ""])
-        if not utterance[kind]:
-            utterance[kind] = name
-        elif kind == SOUND and suffix != suffix_of(utterance[kind]):
+        utterance = files.utterances.setdefault(clip_id, _Utterance())
+        taken = getattr(utterance, kind)
+        if not taken:
+            setattr(utterance, kind, name)
+        elif kind == SOUND and suffix != suffix_of(taken):
             files.companions += 1  # a converted copy; names are sorted, so the m4a is the one that is taken
         else:
             files.ignored.append(name)
-            files.findings.append(Finding("duplicate", name, f"the same utterance as {utterance[kind]}, which is taken"))
+            files.findings.append(Finding("duplicate", name, f"the same utterance as {taken}, which is taken"))
     return files
 
 
@@ -211,8 +224,8 @@ def list_clips(root: Place) -> Listing:
             findings.append(Finding("misnamed", speaker, f"lies in {named_set}{listed}: taken as test"))
         files.sets[speaker] = "test" if "test" in named_set + listed_set else named_set or listed_set
     counts = _counts(files)
-    lone = [name for utterance in files.utterances.values() if not utterance[VIDEO] for name in utterance if name]
-    texts, lone_texts = sum(bool(u[TEXT]) for u in files.utterances.values()), sum(suffix_of(name) == ".txt" for name in lone)
+    lone = [name for u in files.utterances.values() if not u.video for name in (u.sound, u.text) if name]
+    texts, lone_texts = sum(bool(u.text) for u in files.utterances.values()), sum(suffix_of(name) == ".txt" for name in lone)
     sources = list(_sources(root, files, people))
     findings += [Finding("unmatched", name, "no video") for name in lone]
     findings += _without(sources, bool(texts))
@@ -235,18 +248,18 @@ def _sources(root: Place, files: _Files, people: dict[str, tuple[str, str]]) -> 
     with ThreadPoolExecutor(READ_AT_A_TIME) as pool:  # from a bucket each takes its while
         while files.utterances:
             some = [files.utterances.popitem() for _ in range(min(len(files.utterances), BATCH))]
-            filmed = [(key, names) for key, names in some if names[VIDEO]]
-            texts = [names[TEXT] for _, names in filmed]
+            filmed = [(clip_id, utterance) for clip_id, utterance in some if utterance.video]
+            texts = [utterance.text for _, utterance in filmed]
             annotations = pool.map(read, texts) if root.is_remote else map(read, texts)
-            for (key, names), annotation in zip(filmed, annotations, strict=True):
-                yield _source(key, names, files, people, annotation)
+            for (clip_id, utterance), annotation in zip(filmed, annotations, strict=True):
+                yield _source(clip_id, utterance, files, people, annotation)
 
 
 def _source(
-    key: Key, names: list[str], files: _Files, people: dict[str, tuple[str, str]], annotation: Annotation | None
+    clip_id: str, utterance: _Utterance, files: _Files, people: dict[str, tuple[str, str]], annotation: Annotation | None
 ) -> Source:
-    speaker, youtube_id, _ = key
-    video, sound, text = names
+    _, speaker, youtube_id, _ = clip_id.split("/")
+    text = utterance.text
     if text and annotation is None:
         files.findings.append(Finding("annotation", text, "no Offset, FV Conf or ASD Conf can be read from it"))
     elif text and annotation and not {annotation.identity, annotation.reference} <= {speaker, youtube_id, ""}:
@@ -255,13 +268,19 @@ def _source(
     sex, _ = people.get(speaker, ("", ""))
     offset = annotation.offset_frames if annotation else None
     return Source(
-        clip_id="/".join((DATASET, *key)), path=video, dataset=DATASET,
+        clip_id=clip_id, path=utterance.video, dataset=DATASET,
         subject=sys.intern(f"{DATASET}/{speaker}"), sex=sex, split="test" if files.sets[speaker] == "test" else "",
-        audio=sound, recording=youtube_id,
-        annotated_offset_frames=None if offset is None else 0.0 - offset,
-        annotated_speaker_confidence=annotation.speaker_confidence if annotation else None,
-        annotated_face_confidence=annotation.face_confidence if annotation else None,
+        audio=utterance.sound, recording=sys.intern(youtube_id),
+        annotated_offset_frames=None if offset is None else _shared(0.0 - offset),
+        annotated_speaker_confidence=_shared(annotation.speaker_confidence) if annotation else None,
+        annotated_face_confidence=_shared(annotation.face_confidence) if annotation else None,
     )  # fmt: skip
+
+
+@lru_cache(NUMBERS)
+def _shared(number: float | None) -> float | None:
+    """The number, as one object for all clips that have it."""
+    return number
 
 
 def _people(root: Place, meta: str, findings: list[Finding]) -> dict[str, tuple[str, str]]:
@@ -293,9 +312,12 @@ def _without(sources: list[Source], any_text: bool) -> list[Finding]:
 
 
 def _counts(files: _Files) -> Counter[str]:
-    keys = [key for key, names in files.utterances.items() if names[VIDEO]]
-    counts = Counter(speakers=len({key[0] for key in keys}), videos=len({key[:2] for key in keys}), utterances=len(keys))
+    per_video = Counter(clip_id.rpartition("/")[0] for clip_id, utterance in files.utterances.items() if utterance.video)
+    per_speaker = Counter[str]()
+    for video, n in per_video.items():
+        per_speaker[video.split("/")[1]] += n
+    counts = Counter(speakers=len(per_speaker), videos=len(per_video), utterances=per_video.total())
     for name in ("dev", "test"):
         counts[f"{name} speakers"] = sum(named == name for named in files.sets.values())
-        counts[f"{name} utterances"] = sum(files.sets[speaker] == name for speaker, _, _ in keys)
+        counts[f"{name} utterances"] = sum(n for speaker, n in per_speaker.items() if files.sets[speaker] == name)
     return counts

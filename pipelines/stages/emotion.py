@@ -22,6 +22,7 @@ from pipelines.job.run import run_units
 from pipelines.job.unit import Unit, content_hash
 from pipelines.layout import Layout
 from pipelines.stages.align import aligned_clips
+from space_data.closures import Closures
 from space_data.files import atomic_file, make_folder
 from space_data.landmarks import IBUG68, PoseTrack, lip_gap
 from space_data.media.container import MediaError
@@ -38,7 +39,6 @@ from space_models.film import NEUTRAL_LABEL
 from space_models.generators import DEFAULT_RENDERER
 from space_models.portrait import portrait_of_crop
 from space_models.retarget import neutral_of
-from space_models.s2l.metrics import Closures
 
 logger = logging.getLogger(__name__)
 
@@ -83,8 +83,7 @@ def run(params: Params, layout: Layout) -> None:
         if measured and directions is not None:
             runs = [run for one in measured for run in one.runs] + recorded_runs(clips)
             same = [one.same_as_neutral for one in measured]
-            draws, seed = params.evaluate.bootstrap_draws, params.evaluate.seed
-            report = emotion_report(runs, directions.astype(np.float64), same, draws, seed)
+            report = emotion_report(runs, directions.astype(np.float64), same)
             strips = next((one.strips for one in measured if one.strips), {})
             for number, name in enumerate(strip_names(list(strips))):
                 write_image(layout.emotion_strips / f"{number}-{name}.jpg", strips[name])

@@ -1,132 +1,253 @@
-"""Score every system's videos against the recordings: rows per clip, aggregates with intervals, metrics for DVC."""
+"""Score every system's videos against the recordings: statistics per clip, aggregates with intervals, metrics for DVC.
+
+Two rounds of units. First each video is measured by itself, the recordings among them; then each is compared with its recording.
+A system that is added later costs its own videos, and one that crashes the detector costs itself one clip.
+"""
 
 import json
 import logging
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from evaluation import aggregate, metrics
+from evaluation import aggregate
+from evaluation.distributions import set_aggregate, set_metrics
 from evaluation.frame_features import FrameFeatures, choose
-from evaluation.metrics import Metric
-from evaluation.score_clip import NOT_AVAILABLE, REFERENCE, ClipToScore, clip_metrics, score_clip
+from evaluation.measured_video import MeasuredVideo, measure_video
+from evaluation.metrics import HEADLINE, Metric, catalogue
+from evaluation.metrics.landmarks import LD_MOUTH
+from evaluation.score_clip import (
+    DECODE_ERROR,
+    NOT_AVAILABLE,
+    REFERENCE,
+    ClipToScore,
+    SyncNetScorer,
+    failed_clip,
+    score_clip,
+    traces,
+)
 from evaluation.sync_score import clip_scorer, fit_scorer
 from evaluation.systems import SYSTEM_NAMES
 from pipelines.benchmark.clips import synthesized_clips
 from pipelines.job.clock import stage_clock
 from pipelines.job.ledger import ledger_rows, write_ledger
 from pipelines.job.run import Result, run_units
-from pipelines.job.unit import Outcome, Unit, content_hash
+from pipelines.job.unit import Rejected, Unit, content_hash
 from pipelines.layout import Layout
+from space_data import weights
 from space_data.avsync import Scorer
 from space_data.errors import SpaceError
+from space_data.features import speech_track
 from space_data.files import atomic_file, sha256_of
+from space_data.media.container import MediaError
 from space_data.media.sound import decode_audio
 from space_data.params import Evaluate, Params
-from space_data.schema import KEPT, Aggregate, Score, SynthesizedClip, TraceFrame
+from space_data.schema import KEPT, Aggregate, ClipStatistic, Score, SynthesizedClip, TraceFrame
 from space_data.tables import read_table, write_table
 
 STAGE = "evaluate"
-PLOTTED = (metrics.LMD_MOUTH, metrics.LIP_CORRELATION, metrics.AV_AT_ZERO, metrics.POSE)
+MEASURING = "evaluate-videos"
+"""The first round's name in the cache."""
+PLOTTED = (*HEADLINE, LD_MOUTH)
 """Columns that get a CSV for ``dvc plots``."""
+UNREADABLE = "unreadable"
+"""A video that cannot be read, among the reasons of the ledger."""
+MEASURED_FILE, STATISTICS_FILE, TRACES_FILE = "measured.npz", "statistics.parquet", "traces.parquet"
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class EvaluateUnit:
-    """What a worker needs for one clip."""
+class VideoUnit:
+    """What a worker needs to measure one video: of a recording the first ``n_frames`` count."""
+
+    path: str
+    n_frames: int | None
+
+
+@dataclass(frozen=True)
+class ScoreUnit:
+    """What a worker needs to compare one video with its recording."""
 
     clip: ClipToScore
+    reference: str
+    """file of the measured recording"""
+    candidate: str
     audio: str
     scorer: str
+    syncnet: str
+    """file of the weights; empty: none"""
 
 
 def run(params: Params, layout: Layout) -> None:
-    """The stage: ``synthesized`` -> ``scores``, ``traces``, ``aggregates``, ``metrics.json`` and plots."""
+    """The stage: ``synthesized`` -> ``statistics``, ``scores``, ``traces``, ``aggregates``, ``metrics.json`` and plots."""
+    settings = params.evaluate
     with stage_clock(layout, STAGE) as clock:
         videos = synthesized_clips(layout)
         if not videos:
             raise SpaceError(f"{layout.synthesized_clips}: no clips to score (are there test identities? see data.splits)")
-        scored = {video.subject for video in videos}
-        scorer = fit_scorer(layout.feature_frames, layout.feature_clips, scored)
+        scorer = fit_scorer(layout.feature_frames, layout.feature_clips, {video.subject for video in videos})
         with atomic_file(layout.evaluation_scorer) as part:
             scorer.save(part)
-        chosen = choose(Path(params.evaluate.weights))
-        units = units_of(videos, layout.evaluation_scorer, chosen.name)
-        outcomes = run_units(STAGE, units, evaluate_one, params.evaluate, params, layout)
-        scores, traces, features = collect(outcomes, videos, params.evaluate)
+        chosen = choose(Path(settings.weights))
+        syncnet = weights.find(weights.SYNCNET, Path(settings.weights))
+        measured = run_units(MEASURING, video_units(videos, [one.name for one in chosen]), measure_one, settings, params, layout)
+        by_id = {outcome.unit_id: outcome for outcome in measured}
+        units = score_units(videos, by_id, layout.evaluation_scorer, syncnet)
+        outcomes = run_units(STAGE, units, score_one, settings, params, layout)
+        rows = [*failed_rows(videos, by_id, syncnet is not None), *read_outcomes(outcomes, videos, syncnet is not None)]
+        write_table(layout.statistics, rows, ClipStatistic)
+        metrics = catalogue(videos[0].size_px, settings, syncnet is not None)
+        scores = aggregate.scores_of(rows, metrics)
         write_table(layout.scores, scores, Score)
-        write_table(layout.traces, traces, TraceFrame)
-        rows = aggregate_all(scores, features, chosen, videos[0].size_px, params.evaluate)
-        write_table(layout.aggregates, rows, Aggregate)
-        write_for_dvc(rows, layout)
-        clock.clips = len(outcomes)
-        clock.computed = sum(outcome.computed for outcome in outcomes)
-        clock.counts = write_ledger(layout, STAGE, [unit.unit_id for unit in units], ledger_rows(STAGE, outcomes))
+        write_table(layout.traces, read_traces(outcomes), TraceFrame)
+        systems = present_systems(videos)
+        figures = aggregate.aggregates(scores, systems, metrics) + set_figures(systems, videos, by_id, chosen, settings)
+        write_table(layout.aggregates, figures, Aggregate)
+        write_for_dvc(figures, layout)
+        both = [*measured, *outcomes]
+        clock.clips, clock.computed = len(both), sum(outcome.computed for outcome in both)
+        names = [outcome.unit_id for outcome in measured], [unit.unit_id for unit in units]
+        ledger = [*ledger_rows(STAGE, measured), *ledger_rows(STAGE, outcomes)]
+        clock.counts = write_ledger(layout, STAGE, [*names[0], *names[1]], ledger)
 
 
-def units_of(videos: list[SynthesizedClip], scorer: Path, frame_features: str) -> list[Unit]:
-    """One unit per clip, with all systems' videos of it; with weights for other frame features it is another unit.
+def present_systems(videos: Iterable[SynthesizedClip]) -> list[str]:
+    """Systems that were rendered or added, those of the registry first, in its order."""
+    present = {video.system for video in videos}
+    return [*(name for name in SYSTEM_NAMES if name in present), *sorted(present - set(SYSTEM_NAMES))]
+
+
+def video_id(system: str, clip_id: str) -> str:
+    """Name of a measured video."""
+    return f"measure/{system}/{clip_id}"
+
+
+def video_units(videos: Sequence[SynthesizedClip], frame_features: Sequence[str]) -> list[Unit]:
+    """One unit per video and one per recording; with other frame features it is another unit.
 
     Raises:
-        SpaceError: the systems of a clip disagree on its length or size.
+        SpaceError: the systems of a clip disagree on its recording, sound, length or size.
     """
-    by_clip: dict[str, list[SynthesizedClip]] = {}
+    facts: dict[str, set[tuple]] = {}
     for video in videos:
-        by_clip.setdefault(video.clip_id, []).append(video)
+        own = (video.reference, video.audio, video.n_frames, video.size_px, video.subject)
+        facts.setdefault(video.clip_id, set()).add(own)
+    for clip_id, found in facts.items():
+        if len(found) > 1:
+            raise SpaceError(f"clip {clip_id}: its systems disagree on recording, length or size: {sorted(found)}")
+    wanted = {(REFERENCE, video.clip_id): VideoUnit(video.reference, video.n_frames) for video in videos}
+    wanted |= {(video.system, video.clip_id): VideoUnit(video.video, None) for video in videos if video.status == KEPT}
     units = []
-    for clip_id, rows in sorted(by_clip.items()):
-        first = rows[0]
-        facts = {(row.reference, row.audio, row.n_frames, row.size_px, row.subject) for row in rows}
-        if len(facts) > 1:
-            raise SpaceError(f"clip {clip_id}: its systems disagree on recording, length or size: {sorted(facts)}")
-        paths = {row.system: Path(row.video) if row.status == KEPT else None for row in rows}
-        absent = {row.system: f"not synthesized: {last_line(row.detail)}" for row in rows if row.status != KEPT}
-        clip = ClipToScore(clip_id, first.subject, Path(first.reference), first.n_frames, first.size_px, paths, absent)
-        files = [Path(first.reference), Path(first.audio), scorer, *(path for path in paths.values() if path)]
-        content = content_hash(first.n_frames, frame_features, sorted(paths), absent, [sha256_of(path) for path in files])
-        units.append(Unit(clip_id, content, EvaluateUnit(clip, first.audio, str(scorer))))
+    for (system, clip_id), value in sorted(wanted.items()):
+        sha256 = sha256_of(value.path)
+        content = content_hash(sha256, value.n_frames, list(frame_features))
+        units.append(Unit(video_id(system, clip_id), content, value, ((value.path, sha256),)))
     return units
 
 
-def evaluate_one(unit: EvaluateUnit, settings: Evaluate, folder: Path) -> None:
-    """Score one clip: ``scores.parquet``, ``traces.parquet`` and ``features.npz`` in ``folder``."""
-    sync = clip_scorer(Scorer.load(unit.scorer), decode_audio(unit.audio), unit.clip.n_frames)
-    result = score_clip(unit.clip, sync, choose(Path(settings.weights)), settings)
-    write_table(folder / "scores.parquet", result.rows, Score)
-    write_table(folder / "traces.parquet", result.traces, TraceFrame)
-    np.savez(folder / "features.npz", **result.features)  # type: ignore[arg-type]
+def measure_one(unit: VideoUnit, settings: Evaluate, folder: Path) -> None:
+    """Unit function: ``measured.npz`` of one video."""
+    try:
+        measured = measure_video(Path(unit.path), unit.n_frames, choose(Path(settings.weights)), settings)
+    except MediaError as error:
+        raise Rejected(UNREADABLE, str(error)) from error
+    measured.save(folder / MEASURED_FILE)
 
 
-def collect(
-    outcomes: list[Result], videos: list[SynthesizedClip], settings: Evaluate
-) -> tuple[list[Score], list[TraceFrame], dict[str, dict[str, np.ndarray]]]:
-    """Rows, traces and frame features of all clips; a clip that failed as a whole becomes rows that say so."""
-    scores: list[Score] = []
-    traces: list[TraceFrame] = []
-    features: dict[str, dict[str, np.ndarray]] = {}
-    for outcome in outcomes:
-        if outcome.folder is None or outcome.status != KEPT:
-            logger.warning("clip %s: not scored (%s)", outcome.unit_id, last_line(outcome.detail) or outcome.reason)
-            scores += failed_clip([v for v in videos if v.clip_id == outcome.unit_id], outcome, settings)
+def score_units(
+    videos: Sequence[SynthesizedClip], measured: Mapping[str, Result], scorer: Path, syncnet: Path | None
+) -> list[Unit]:
+    """One unit per video that could be measured, and one per recording.
+
+    Raises:
+        SpaceError: a recording could not be measured: then nothing can be compared.
+    """
+    shared = [sha256_of(scorer), sha256_of(syncnet) if syncnet else ""]
+    recordings = {video.clip_id: video for video in videos}
+    jobs = [(REFERENCE, video, video.reference) for video in recordings.values()]
+    jobs += [(video.system, video, video.video) for video in videos if video.status == KEPT]
+    units = []
+    for system, video, path in jobs:
+        own, truth = (measured[video_id(name, video.clip_id)] for name in (system, REFERENCE))
+        if truth.folder is None:
+            raise SpaceError(f"{video.reference}: the recording cannot be measured ({last_line(truth.detail) or truth.reason})")
+        if own.folder is None:
             continue
-        scores += read_table(outcome.folder / "scores.parquet", Score)
-        traces += read_table(outcome.folder / "traces.parquet", TraceFrame)
-        with np.load(outcome.folder / "features.npz") as arrays:
-            features[outcome.unit_id] = dict(arrays)
-    return scores, traces, features
+        clip = ClipToScore(system, video.clip_id, video.subject, Path(video.reference), Path(path), video.n_frames)
+        both = (str(one / MEASURED_FILE) for one in (truth.folder, own.folder))
+        value = ScoreUnit(clip, next(both), next(both), video.audio, str(scorer), str(syncnet or ""))
+        hashes = [own.content, truth.content, sha256_of(video.audio), *shared]
+        units.append(Unit(f"score/{system}/{video.clip_id}", content_hash(system == REFERENCE, video.n_frames, *hashes), value))
+    return units
 
 
-def failed_clip(videos: list[SynthesizedClip], outcome: Outcome, settings: Evaluate) -> list[Score]:
-    """A row per system and metric for a clip that could not be scored at all."""
-    detail = last_line(outcome.detail) or outcome.reason
-    return [
-        Score(video.system, video.clip_id, video.subject, metric.metric_id, None, 0, NOT_AVAILABLE, detail)
-        for video in videos
-        for metric in clip_metrics(video.size_px, settings)
-    ]
+def score_one(unit: ScoreUnit, settings: Evaluate, folder: Path) -> None:
+    """Unit function: ``statistics.parquet`` and ``traces.parquet`` of one video."""
+    sound, n_frames = decode_audio(unit.audio), unit.clip.n_frames
+    reference, candidate = (MeasuredVideo.load(Path(path)) for path in (unit.reference, unit.candidate))
+    sync = clip_scorer(Scorer.load(unit.scorer), sound, n_frames)
+    rows = score_clip(
+        unit.clip, reference, candidate, speech_track(sound, n_frames).speaking, sync, _syncnet(unit, sound), settings
+    )
+    write_table(folder / STATISTICS_FILE, rows, ClipStatistic)
+    write_table(folder / TRACES_FILE, traces(unit.clip.system, unit.clip.clip_id, candidate.face), TraceFrame)
+
+
+def _syncnet(unit: ScoreUnit, sound: np.ndarray) -> SyncNetScorer | None:
+    if not unit.syncnet:
+        return None
+    from evaluation.syncnet_clip import syncnet_scorer  # which imports PyTorch
+
+    return syncnet_scorer(Path(unit.syncnet), sound, unit.clip.n_frames)
+
+
+def failed_rows(videos: Sequence[SynthesizedClip], measured: Mapping[str, Result], with_syncnet: bool) -> list[ClipStatistic]:
+    """Rows of the videos that were never made or cannot be read."""
+    rows = []
+    for video in videos:
+        own = measured.get(video_id(video.system, video.clip_id))
+        if own is None:
+            rows += failed_clip(video.system, video.clip_id, video.subject, NOT_AVAILABLE, _why(video.detail), with_syncnet)
+        elif own.folder is None:
+            status = DECODE_ERROR if own.reason == UNREADABLE else NOT_AVAILABLE
+            detail = last_line(own.detail) or own.reason
+            logger.warning("%s on %s: not scored (%s)", video.system, video.clip_id, detail)
+            rows += failed_clip(video.system, video.clip_id, video.subject, status, detail, with_syncnet)
+    return rows
+
+
+def _why(detail: str) -> str:
+    return f"no video: {last_line(detail)}" if detail else "no video"
+
+
+def read_outcomes(outcomes: Sequence[Result], videos: Sequence[SynthesizedClip], with_syncnet: bool) -> list[ClipStatistic]:
+    """Statistics of the second round; a crash becomes rows that say so.
+
+    Raises:
+        SpaceError: a recording could not be scored against itself.
+    """
+    subjects = {video.clip_id: video.subject for video in videos}
+    rows = []
+    for outcome in outcomes:
+        if outcome.folder is not None:
+            rows += read_table(outcome.folder / STATISTICS_FILE, ClipStatistic)
+            continue
+        system, clip_id = outcome.unit_id.removeprefix("score/").split("/", 1)
+        detail = last_line(outcome.detail) or outcome.reason
+        if system == REFERENCE:
+            raise SpaceError(f"clip {clip_id}: nothing can be compared with its recording ({detail})")
+        logger.warning("%s on %s: not scored (%s)", system, clip_id, detail)
+        rows += failed_clip(system, clip_id, subjects[clip_id], NOT_AVAILABLE, detail, with_syncnet)
+    return rows
+
+
+def read_traces(outcomes: Iterable[Result]) -> list[TraceFrame]:
+    """Traces of all videos that were scored."""
+    found = (outcome.folder for outcome in outcomes if outcome.folder is not None)
+    return [row for folder in found for row in read_table(folder / TRACES_FILE, TraceFrame)]
 
 
 def last_line(text: str) -> str:
@@ -134,25 +255,34 @@ def last_line(text: str) -> str:
     return text.strip().splitlines()[-1] if text.strip() else ""
 
 
-def aggregate_all(
-    scores: list[Score],
-    features: dict[str, dict[str, np.ndarray]],
-    chosen: FrameFeatures,
-    size_px: int,
+def set_figures(
+    systems: Sequence[str],
+    videos: Sequence[SynthesizedClip],
+    measured: Mapping[str, Result],
+    chosen: Sequence[FrameFeatures],
     settings: Evaluate,
 ) -> list[Aggregate]:
-    """All columns of all systems, the Fréchet distance among them."""
-    systems = [name for name in SYSTEM_NAMES if any(score.system == name for score in scores)]
-    columns: tuple[Metric, ...] = clip_metrics(size_px, settings)
-    rows = aggregate.aggregates(scores, systems, columns, settings.bootstrap_draws, settings.seed)
-    frechet = metrics.frechet_metric(chosen.name, chosen.is_fid, settings.frechet_every_frames)
-    n_total = len({score.clip_id for score in scores})
-    return rows + [aggregate.frechet_aggregate(system, frechet, features, REFERENCE, n_total) for system in systems]
+    """Distances between each system's frames and the recordings', over the clips of both that could be measured."""
+    subjects = {video.clip_id: video.subject for video in videos}
+
+    def of(system: str) -> dict[str, Mapping[str, np.ndarray]]:
+        found = {clip_id: measured.get(video_id(system, clip_id)) for clip_id in subjects}
+        known = {clip_id: one.folder / MEASURED_FILE for clip_id, one in found.items() if one and one.folder}
+        return {clip_id: MeasuredVideo.load(file).features for clip_id, file in known.items()}
+
+    real, rows = of(REFERENCE), []
+    for system in systems:
+        made = of(system)
+        for one in chosen:
+            ours, theirs = ({clip: features[one.name] for clip, features in own.items()} for own in (made, real))
+            for metric in set_metrics(one.name, one.is_fid, settings.frechet_every_frames):
+                rows.append(set_aggregate(system, metric, ours, theirs, subjects, len(subjects)))
+    return rows
 
 
 def plot_name(metric: Metric) -> str:
     """Name of a plotted column's CSV, without its protocol."""
-    return metric.metric_id.split("/")[0]
+    return metric.name
 
 
 def write_for_dvc(rows: list[Aggregate], layout: Layout) -> None:
@@ -162,4 +292,3 @@ def write_for_dvc(rows: list[Aggregate], layout: Layout) -> None:
     for metric in PLOTTED:
         with atomic_file(layout.benchmark / "plots" / f"{plot_name(metric)}.csv") as part:
             part.write_text(aggregate.plot_csv(rows, metric))
-

@@ -15,10 +15,13 @@ import json
 import logging
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
+from itertools import islice, repeat
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -45,6 +48,8 @@ logger = logging.getLogger(__name__)
 FACTS_FILE = "facts.json"
 LISTING_FILE = "listing.json"
 SNIFFED_BYTES = 4096
+HASHED_AT_ONCE = 256
+"""Clips whose files ``data.verify`` has threads hash at a time."""
 SOURCE_FIELDS = tuple(f.name for f in dataclasses.fields(Source))
 TUPLE_FIELDS = tuple(SOURCE_FIELDS.index(name) for name in ("part_s", "part_crop_px"))
 COPIED_FACTS = tuple(f.name for f in dataclasses.fields(MediaInfo) if f.name in {f.name for f in dataclasses.fields(Clip)})
@@ -273,61 +278,62 @@ def _content(place: Place) -> str:
 
 
 def prepare(context: Context) -> dict[str, str]:
-    """List the corpus and put what each shard gets where the workers find it."""
+    """List the corpus and put what each shard gets where the workers find it.
+
+    Of a million clips the list fills half a gigabyte, so nothing else is held beside it: what goes to a shard is written line by
+    line, and the list shrinks from shard to shard.
+    """
     params = context.params
-    listing = with_audio_track(list_sources(params.data.reader, context.raw), params.data.audio_track)
+    listing = list_sources(params.data.reader, context.raw)
     if listing.ignored:
         logger.info("belong to no clip: %s", ", ".join(f"{n} {suffix}" for suffix, n in sorted(listing.ignored.items())))
     _warn(listing, params)
-    contents = _contents(listing, context) if params.data.verify else {}
-    heard = list_utterances(params.data.reader, context.raw)
-    shards = [Listed([], [], contents) for _ in range(context.parts)]
+    shards: list[list[Source]] = [[] for _ in range(context.parts)]
     for source in listing.sources:
-        shards[shard_of(source.clip_id, context.parts)].sources.append(source)
-    for u in heard:
-        audio_sha256, track_sha256 = (context.raw / u.audio).sha256(), (context.raw / u.track).sha256()
-        hashed = dataclasses.replace(u, audio_sha256=audio_sha256, track_sha256=track_sha256)
-        shards[shard_of(u.clip_id, context.parts)].utterances.append(hashed)
-    for part, listed in enumerate(shards):
-        (pack_folder(context, STAGE.name, part) / LISTING_FILE).put(listed.to_json())
+        shards[shard_of(source.clip_id, context.parts)].append(source)
+    n_clips, heard = len(listing.sources), _utterances_by_shard(context)
+    del listing
+    with TemporaryDirectory(prefix="space-listing-") as folder, _verify_bar(params, n_clips) as advance:
+        file = Path(folder) / LISTING_FILE
+        for part in range(context.parts):
+            sources, shards[part] = shards[part], []
+            with file.open("w") as lines:
+                lines.write(f"{json.dumps([vars(utterance) for utterance in heard[part]])}\n")
+                for source, contents in zip(sources, _contents(sources, context, advance), strict=True):
+                    values = [getattr(with_audio_track(source, params.data.audio_track), name) for name in SOURCE_FIELDS]
+                    lines.write(f"{json.dumps([values, contents])}\n")
+            (pack_folder(context, STAGE.name, part) / LISTING_FILE).put(file)
     return {}
 
 
-@dataclass(frozen=True)
-class Listed:
-    """What the corpus has for one shard."""
+def _utterances_by_shard(context: Context) -> list[list[Utterance]]:
+    shards: list[list[Utterance]] = [[] for _ in range(context.parts)]
+    for u in list_utterances(context.params.data.reader, context.raw):
+        audio_sha256, track_sha256 = (context.raw / u.audio).sha256(), (context.raw / u.track).sha256()
+        hashed = dataclasses.replace(u, audio_sha256=audio_sha256, track_sha256=track_sha256)
+        shards[shard_of(u.clip_id, context.parts)].append(hashed)
+    return shards
 
-    sources: list[Source]
-    utterances: list[Utterance]
-    contents: dict[str, str]
-    """hashes by file, where ``data.verify`` asks for them"""
 
-    def to_json(self) -> bytes:
-        """As ``prepare`` leaves it."""
-        sources = [[getattr(source, name) for name in SOURCE_FIELDS] for source in self.sources]
-        return json.dumps([sources, [vars(utterance) for utterance in self.utterances], self.contents]).encode()
-
-    @staticmethod
-    def of(context: Context, part: int) -> "Listed":
-        """As ``prepare`` has left it."""
-        sources, utterances, contents = json.loads((pack_folder(context, STAGE.name, part) / LISTING_FILE).read())
-        for values in sources:
-            for field in TUPLE_FIELDS:
-                values[field] = tuple(values[field])
-        return Listed([Source(*values) for values in sources], [Utterance(**values) for values in utterances], contents)
+def _listed(context: Context, part: int) -> Iterator[Any]:
+    """What ``prepare`` has left for a shard: its utterances, then of each clip the source's fields and its files' hashes."""
+    content = (pack_folder(context, STAGE.name, part) / LISTING_FILE).read()
+    return map(json.loads, content.splitlines())
 
 
 def items(context: Context, part: int) -> Iterator[Unit]:
     """The clips of one shard."""
-    listed = Listed.of(context, part)
-    for source in listed.sources:
-        states = [listed.contents.get(path) or _state(context.raw / path) for path in source.files]
+    for values, contents in islice(_listed(context, part), 1, None):
+        for field in TUPLE_FIELDS:
+            values[field] = tuple(values[field])
+        source = Source(*values)
+        states = [contents.get(path) or _state(context.raw / path) for path in source.files]
         yield _unit(source, states, context.raw)
 
 
 def utterances(context: Context, part: int) -> dict[str, list[Utterance]]:
     """The utterances of one shard: nothing is to be found out about them."""
-    return {"utterances": Listed.of(context, part).utterances}
+    return {"utterances": [Utterance(**values) for values in next(_listed(context, part))]}
 
 
 def finish(unit: Unit, files: Files, context: Context) -> Made:
@@ -347,20 +353,29 @@ def run(params: Params, layout: Layout) -> None:
     run_stage(STAGE, params, layout)
 
 
-def with_audio_track(listing: Listing, track: int | None) -> Listing:
-    """The listing with sound track number ``track`` for every clip whose labels do not choose one."""
-    if track is None:
-        return listing
-    chosen = [s if s.audio_track is not None else dataclasses.replace(s, audio_track=track) for s in listing.sources]
-    return dataclasses.replace(listing, sources=chosen)
+def with_audio_track(source: Source, track: int | None) -> Source:
+    """The clip with sound track number ``track``, unless its labels choose one."""
+    return source if track is None or source.audio_track is not None else dataclasses.replace(source, audio_track=track)
 
 
-def _contents(listing: Listing, context: Context) -> dict[str, str]:
-    """Hashes of all files; hashing releases the interpreter, so threads do."""
-    paths = [path for source in listing.sources for path in source.files]
+def _verify_bar(params: Params, n_clips: int) -> AbstractContextManager[Callable[[], None]]:
+    """The bar of ``data.verify``; without that nothing is read, and none is shown."""
+    return progress.bar("verify", n_clips) if params.data.verify else nullcontext(lambda: None)
+
+
+def _contents(sources: Sequence[Source], context: Context, advance: Callable[[], None]) -> Iterator[dict[str, str]]:
+    """Per clip the hashes of its files by their names, if ``data.verify`` asks for them; hashing releases the interpreter, so
+    threads do."""
+    if not context.params.data.verify:
+        yield from repeat({}, len(sources))
+        return
     with ThreadPoolExecutor(context.params.job.processes) as pool:
-        hashes = pool.map(lambda path: _content(context.raw / path), paths)
-        return dict(zip(paths, progress.track(hashes, "verify", len(paths)), strict=True))
+        for some in (sources[first : first + HASHED_AT_ONCE] for first in range(0, len(sources), HASHED_AT_ONCE)):
+            paths = {path for source in some for path in source.files}  # clips may share a file
+            hashes = dict(zip(paths, pool.map(lambda path: _content(context.raw / path), paths), strict=True))
+            for source in some:
+                advance()
+                yield {path: hashes[path] for path in source.files}
 
 
 def _warn(listing: Listing, params: Params) -> None:

@@ -12,14 +12,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.ablations import read_rows
+from evaluation.distributions import set_metrics
 from evaluation.emotion_figures import read_report
-from evaluation.frame_features import DctColour, Inception
+from evaluation.exports import BIBTEX, results_csv, results_json, results_latex
+from evaluation.external.card import added_cards
+from evaluation.frame_features import INCEPTION_NAMES, DctColour
 from evaluation.html import provenance, thumbnail
-from evaluation.metrics import Metric, frechet_metric
+from evaluation.metrics import Metric, catalogue
 from evaluation.report_data import BenchmarkData
-from evaluation.report_page import benchmark_page
-from evaluation.score_clip import REFERENCE, clip_metrics
-from evaluation.systems import ENTRIES
+from evaluation.report_page import WORST_BY, benchmark_page
+from evaluation.score_clip import REFERENCE
 from pipelines.benchmark.clips import synthesized_clips
 from pipelines.job.clock import stage_clock
 from pipelines.layout import Layout
@@ -28,7 +30,7 @@ from space_data import progress, weights
 from space_data.avsync import Scorer
 from space_data.crop import CropBox
 from space_data.errors import SpaceError
-from space_data.files import make_folder
+from space_data.files import atomic_file, make_folder
 from space_data.landmarks import lip_gap
 from space_data.media.images import read_image
 from space_data.media.video import decode_video
@@ -51,12 +53,20 @@ def run(params: Params, layout: Layout) -> None:
         data = gather(params, layout)
         facts = {
             "test set": f"{len(data.clip_ids)} clips of {len({c.subject for c in data.clips})} identities, {params.data.raw}",
+            "test list": ", ".join(sorted({clip.test_list for clip in data.clips})),
             "systems": ", ".join(entry.name for entry in data.systems),
             "A/V scorer": Scorer.load(layout.evaluation_scorer).fitted_on,
             "command": "dvc repro",
         }
         page = benchmark_page(data, params.report, provenance(facts, params.model_dump(mode="json")))
         page.write(layout.benchmark / "index.html")
+        exported = {
+            "results.json": results_json(data, facts), "results.csv": results_csv(data), "results.tex": results_latex(data),
+            "cite.bib": BIBTEX % facts["test set"],
+        }  # fmt: skip
+        for name, text in exported.items():
+            with atomic_file(layout.benchmark / name) as part:
+                part.write_text(text)
         clock.clips = len(data.clip_ids)
 
 
@@ -71,19 +81,22 @@ def gather(params: Params, layout: Layout) -> BenchmarkData:
         scores=read_table(layout.scores, Score),
         traces=read_table(layout.traces, TraceFrame),
         rows=rows,
-        columns=clip_metrics(clips[0].size_px, params.evaluate),
-        frechet=frechet_column(rows, params.evaluate),
+        columns=present(catalogue(clips[0].size_px, params.evaluate, with_syncnet=True), rows),
+        sets=set_columns(rows, params.evaluate),
         draws=params.evaluate.bootstrap_draws,
         seed=params.evaluate.seed,
+        added=[card.entry(name) for name, card in added_cards(layout.external).items()],
     )
     samples = tables.samples(params.report.sample_clips)
+    shown = {(clip.system, clip_id) for clip in clips for clip_id in samples} | worst_of(tables, params.report.worst_clips)
+    seen = [clip for clip in clips if clip.status == KEPT and (clip.system, clip.clip_id) in shown]
     return replace(
         tables,
         meant_gaps=meant_gaps(layout.synthesized_tracks),
-        videos=place_videos(clips, samples, layout.benchmark / "media"),
-        posters=posters(clips),
-        sheets={clip_id: strips(clips, clip_id, equal_times, SHEET_FRAME_PX) for clip_id in samples},
-        mouths={clip_id: strips(clips, clip_id, mouth_looker(tables, clip_id), MOUTH_PX) for clip_id in samples},
+        videos=place_videos(seen, layout.benchmark / "media"),
+        posters=posters(seen),
+        sheets={clip_id: strips(tables, clip_id, equal_times, SHEET_FRAME_PX) for clip_id in samples},
+        mouths={clip_id: strips(tables, clip_id, mouth_looker(tables, clip_id), MOUTH_PX) for clip_id in samples},
         curves=training_curves(layout),
         stages=stage_facts(layout),
         absences=absences(params.evaluate),
@@ -93,14 +106,23 @@ def gather(params: Params, layout: Layout) -> BenchmarkData:
     )
 
 
-def frechet_column(rows: Sequence[Aggregate], settings: Evaluate) -> Metric:
-    """The Fréchet metric that the aggregates hold: FID, or its stand-in."""
-    known = [frechet_metric(kind.name, kind.is_fid, settings.frechet_every_frames) for kind in (Inception, DctColour)]
-    present = {row.metric for row in rows}
-    for metric in known:
-        if metric.metric_id in present:
-            return metric
-    raise SpaceError(f"aggregates: no Fréchet column, need one of {[m.metric_id for m in known]} (run `dvc repro evaluate`)")
+def present(columns: Sequence[Metric], rows: Sequence[Aggregate]) -> list[Metric]:
+    """Those columns that were measured."""
+    known = {row.metric for row in rows}
+    return [column for column in columns if column.metric_id in known]
+
+
+def set_columns(rows: Sequence[Aggregate], settings: Evaluate) -> list[Metric]:
+    """Distances between sets that the aggregates hold: on Inception's features, or on the stand-in's."""
+    names = [*((name, True) for name in INCEPTION_NAMES.values()), (DctColour.name, False)]
+    known = (set_metrics(name, is_fid, settings.frechet_every_frames) for name, is_fid in names)
+    return present([metric.column for metrics in known for metric in metrics], rows)
+
+
+def worst_of(data: BenchmarkData, count: int) -> set[tuple[str, str]]:
+    """(system, clip) of what the page shows as worst."""
+    names = [entry.name for entry in data.contestants]
+    return {(name, clip_id) for name in names for metric in WORST_BY for clip_id in data.worst(name, metric, count)}
 
 
 def absences(settings: Evaluate) -> list[str]:
@@ -123,13 +145,14 @@ def meant_gaps(path: Path) -> dict[tuple[str, str], NDArray[np.float32]]:
     return found
 
 
-def place_videos(clips: Sequence[SynthesizedClip], samples: Sequence[str], folder: Path) -> dict[tuple[str, str], str]:
-    """Copy the sample videos to ``folder`` (emptied first); their paths relative to the page, by (system, clip)."""
+def place_videos(clips: Sequence[SynthesizedClip], folder: Path) -> dict[tuple[str, str], str]:
+    """Copy videos to ``folder`` (emptied first); their paths relative to the page, by (system, clip)."""
     shutil.rmtree(folder, ignore_errors=True)
     make_folder(folder)
+    numbers = {clip_id: number for number, clip_id in enumerate(sorted({clip.clip_id for clip in clips}), start=1)}
     placed = {}
-    for clip in progress.track([c for c in clips if c.clip_id in samples and c.status == KEPT], "sample videos"):
-        name = f"{samples.index(clip.clip_id) + 1:02d}-{clip.system}.mp4"
+    for clip in progress.track(clips, "videos of the page", len(clips)):
+        name = f"{numbers[clip.clip_id]:02d}-{clip.system}.mp4"
         shutil.copyfile(clip.video, folder / name)
         placed[clip.system, clip.clip_id] = f"{folder.name}/{name}"
     return placed
@@ -138,7 +161,7 @@ def place_videos(clips: Sequence[SynthesizedClip], samples: Sequence[str], folde
 def posters(clips: Sequence[SynthesizedClip]) -> dict[tuple[str, str], str]:
     """The middle frame of every video as a small picture."""
     found = {}
-    for clip in progress.track([c for c in clips if c.status == KEPT], "posters"):
+    for clip in progress.track(clips, "posters", len(clips)):
         frame = next(islice(decode_video(clip.video), clip.n_frames // 2, None), None)
         if frame is not None:
             found[clip.system, clip.clip_id] = thumbnail(frame.rgb, POSTER_PX)
@@ -149,11 +172,11 @@ Look = Callable[[SynthesizedClip], dict[int, CropBox | None]]
 """Which frames of a video to show, and which part of each (None: all of it)."""
 
 
-def strips(clips: Sequence[SynthesizedClip], clip_id: str, look: Look, frame_px: int) -> list[tuple[str, str]]:
+def strips(data: BenchmarkData, clip_id: str, look: Look, frame_px: int) -> list[tuple[str, str]]:
     """(title of the system, address of a strip of its frames) for one clip, in the order of the tables."""
-    by_system = {clip.system: clip for clip in clips if clip.status == KEPT and clip.clip_id == clip_id}
+    by_system = {clip.system: clip for clip in data.clips if clip.status == KEPT and clip.clip_id == clip_id}
     found = []
-    for entry in ENTRIES:
+    for entry in data.systems:
         clip = by_system.get(entry.name)
         shown = look(clip) if clip else {}
         if clip and shown:

@@ -92,7 +92,7 @@ def items(context: Context, part: int) -> Iterator[Unit]:
         seen = hashlib.sha256(np.asarray(rows.column("pts_s")).tobytes() + vectors(rows, "box").tobytes()).hexdigest()
         spans = [(s.clip_id, s.start_s, s.end_s) for s in ordered]
         part_of_file = (clip.part_start_s, clip.part_end_s, clip.part_crop_px.tolist())
-        content = content_hash(clip.sha256, part_of_file, spans, seen, context.extra["weights_sha256"])
+        content = content_hash(clip.sha256, part_of_file, clip.audio_track, spans, seen, context.extra["weights_sha256"])
         clip = located_clip(clip, context)
         source = Source(clip, ordered, frames.uri, context.extra["weights"], context.extra["weights_sha256"])
         yield Unit(clip_id, content, source, inputs_of(clip), cost_s=SYNCNET_PER_S * clip.duration_s)

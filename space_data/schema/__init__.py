@@ -9,7 +9,7 @@ from space_data.schema.animate import TrackFrame
 from space_data.schema.arrow import FIRST_VERSION, arrow_schema, version_of
 from space_data.schema.columns import AnySize, Box, FixedSize, Landmarks, PoseVector
 from space_data.schema.corpus import UtteranceFrame
-from space_data.schema.evaluate import Aggregate, Score, TraceFrame
+from space_data.schema.evaluate import Aggregate, ClipStatistic, Score, TraceFrame
 from space_data.schema.features import EmotionVector, FeatureClip, FeatureFrame, FrameMel, FrameMfcc, SegmentCrop
 from space_data.schema.filter import Decision
 from space_data.schema.ingest import Clip, Utterance
@@ -25,9 +25,9 @@ from space_data.schema.synthesize import SynthesizedClip, SynthesizedFrame
 
 __all__ = [
     "EMOTIONS", "FAILED", "FIRST_VERSION", "KEPT", "REJECTED", "SPLITS", "STATUSES", "UNKNOWN", "Aggregate", "AlignedClip",
-    "AnySize", "Box", "Clip", "ClipMeasure", "Decision", "EmotionVector", "FeatureClip", "FeatureFrame", "FixedSize",
-    "FrameMel", "FrameMfcc", "FrameRow", "Landmarks", "LatentFrame", "LedgerRow", "Measure", "MelFrame", "PoseVector",
-    "Score", "SegmentCrop", "SegmentSync", "SoundRow", "SpeechFrame", "SyncNetScore", "SyncWindow", "SynthesizedClip",
-    "SynthesizedFrame", "Thumbnail", "TraceFrame", "TrackFrame", "Utterance", "UtteranceFrame", "arrow_schema",
-    "emotion_known", "emotion_vector", "version_of",
+    "AnySize", "Box", "Clip", "ClipMeasure", "ClipStatistic", "Decision", "EmotionVector", "FeatureClip", "FeatureFrame",
+    "FixedSize", "FrameMel", "FrameMfcc", "FrameRow", "Landmarks", "LatentFrame", "LedgerRow", "Measure", "MelFrame",
+    "PoseVector", "Score", "SegmentCrop", "SegmentSync", "SoundRow", "SpeechFrame", "SyncNetScore", "SyncWindow",
+    "SynthesizedClip", "SynthesizedFrame", "Thumbnail", "TraceFrame", "TrackFrame", "Utterance", "UtteranceFrame",
+    "arrow_schema", "emotion_known", "emotion_vector", "version_of",
 ]  # fmt: skip

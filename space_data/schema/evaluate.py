@@ -26,17 +26,35 @@ class TraceFrame:
 
 
 @dataclass(frozen=True)
+class ClipStatistic:
+    """``evaluate``: one statistic of one system on one clip: all figures of the benchmark follow from these sums."""
+
+    system: str
+    """``reference``: the recording, scored against itself"""
+    clip_id: str
+    subject: str
+    statistic: str
+    total: float
+    """sum of what was measured"""
+    weight: int
+    """of how many values; 0: none, and ``status`` says why"""
+    status: str
+    """of ``evaluation.score_clip.STATUSES``: ok, no_face, decode_error, length_mismatch, size_mismatch, not_available"""
+    detail: str
+
+
+@dataclass(frozen=True)
 class Score:
-    """``evaluate``: one metric of one system on one clip, or why there is none."""
+    """``evaluate``: one metric of one system on one clip, or why there is none; follows from the statistics."""
 
     system: str
     clip_id: str
     subject: str
     metric: str
     value: float | None
-    n_frames: int
+    recording: float | None
+    """the recording's own value, for metrics that want to be near it"""
     status: str
-    """of ``evaluation.score_clip.STATUSES``: ok, no_face, decode_error, length_mismatch, size_mismatch, not_available"""
     detail: str
 
 
@@ -47,9 +65,17 @@ class Aggregate:
     system: str
     metric: str
     mean: float | None
+    """over identities, of the mean over each one's clips; of a set's distance the distance itself"""
     low: float | None
-    """95 % interval: bootstrap over identities, or jackknife over clips for Fréchet distances"""
+    """95 % interval over identities; None with fewer than two"""
     high: float | None
+    recording: float | None
+    """mean of the recording on the same clips, for metrics that want to be near it"""
+    distance: float | None
+    """mean distance from the recording's value, clip by clip, for those metrics"""
+    common_mean: float | None
+    """as ``mean``, over the clips that every system has a value for"""
     n_ok: int
     n_total: int
     n_identities: int
+    n_common: int

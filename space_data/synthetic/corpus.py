@@ -31,15 +31,15 @@ from space_data.timebase import frame_start_s
 
 LEVELS = 3
 """Emotions come at intensities 1/3, 2/3 and 1, as level_1 to level_3."""
-CLIP_KIND, DEFECT_KIND, SPEECH_KIND = 0, 1, 2
-FILMED_PREFIX, HEARD_PREFIX = "head", "voice"
+CLIP_KIND, DEFECT_KIND, SPEECH_KIND, GUEST_KIND = 0, 1, 2, 3
+FILMED_PREFIX, HEARD_PREFIX, GUEST_PREFIX = "head", "voice", "guest"
 CLIP_CRF = 18
 NEED_TWO = ("two_faces", "hard_cut")
 """Defects that show a second person."""
 MEAN_UTTERANCE_S = 4.3
 """Of the speech-only part; turns minutes into a number of utterances."""
 MANIFEST_COLUMNS = (
-    "clip", "subject", "emotion", "intensity", "language", "n_frames", "defect", "planted_offset_frames", "keep",
+    "clip", "subject", "emotion", "intensity", "language", "n_frames", "defect", "planted_offset_frames", "keep", "split",
 )  # fmt: skip
 SPEECH_COLUMNS = ("clip", "subject", "emotion", "intensity", "language", "n_frames")
 HARMLESS = ("audio_late_4", "audio_late_7", "audio_early_6", "variable_frame_rate", "rotated", "stereo_44k")
@@ -70,8 +70,9 @@ def plans(settings: Corpus) -> list[Plan]:
         Plan(f"defects/{defect}", DEFECT_KIND, number, number % settings.identities, "neutral", 1.0, defect)
         for number, defect in enumerate(DEFECTS)
     ]
+    guests = [_guest_plan(person) for person in range(settings.test_identities)]
     n_heard = round(settings.speech_only_minutes * 60 / MEAN_UTTERANCE_S)
-    return filmed + spoilt + [_speech_plan(number, settings) for number in range(n_heard)]
+    return filmed + guests + spoilt + [_speech_plan(number, settings) for number in range(n_heard)]
 
 
 def _clip_plan(person: int, take: int, takes: int) -> Plan:
@@ -82,6 +83,13 @@ def _clip_plan(person: int, take: int, takes: int) -> Plan:
     intensity = 1.0 if take == 0 else level / LEVELS
     stem = f"clips/{FILMED_PREFIX}{person:03d}/{emotion}_{level}/{take + 1:03d}"
     return Plan(stem, CLIP_KIND, person * takes + take, person, emotion, intensity)
+
+
+def _guest_plan(person: int) -> Plan:
+    """One clip of somebody who is in no other: tests are about people, and one clip says most of what a person can add."""
+    emotion, level = EMOTIONS[1 + person % (len(EMOTIONS) - 1)], 1 + person % LEVELS
+    stem = f"clips/{GUEST_PREFIX}{person:03d}/{emotion}_{level}/001"
+    return Plan(stem, GUEST_KIND, person, person, emotion, level / LEVELS)
 
 
 def _speech_plan(number: int, settings: Corpus) -> Plan:
@@ -104,13 +112,15 @@ def make(plan: Plan, settings: Corpus, folder: Path) -> None:
         write_table(folder / "clip.parquet", [UtteranceFrame(i, n.ravel()) for i, n in enumerate(track)], UtteranceFrame)
         _write_json(folder / "clip.json", _facts(plan, performance))
         return
-    cast = people(settings.seed, settings.identities, FILMED_PREFIX)
+    is_guest = plan.kind == GUEST_KIND
+    n, prefix = (settings.test_identities, GUEST_PREFIX) if is_guest else (settings.identities, FILMED_PREFIX)
+    cast = people(settings.seed, n, prefix)
     least_speech_s = SHIFTED_SPEECH_S if plan.defect in SHIFTS_FRAMES else LEAST_SPEECH_S
     performance = perform(cast[plan.person], plan.emotion, plan.intensity, rng, least_speech_s=least_speech_s)
     yaw = PROFILE_YAW_DEG if plan.defect == "profile" else 0.0
     frames, truth = film(performance, draw_scene(rng), settings.size_px, yaw)
     facts = _facts(plan, performance)
-    if plan.kind == CLIP_KIND:
+    if not plan.defect:
         write_video(folder / "clip.mp4", frames, crf=CLIP_CRF, audio=performance.audio)
         write_table(folder / "clip.parquet", truth, TruthFrame)
     else:
@@ -159,4 +169,5 @@ def write_lists(root: Path, facts: Sequence[dict[str, Any]]) -> None:
 def _manifest_row(facts: dict[str, Any]) -> dict[str, Any]:
     keep = not facts["defect"] or facts["defect"] in HARMLESS
     row = {c: facts[c] for c in MANIFEST_COLUMNS if c in facts}
-    return {**row, "planted_offset_frames": facts["planted"].get("offset_frames", 0), "keep": "yes" if keep else "no"}
+    row |= {"planted_offset_frames": facts["planted"].get("offset_frames", 0), "keep": "yes" if keep else "no"}
+    return row | {"split": "test" if facts["subject"].startswith(GUEST_PREFIX) else ""}

@@ -13,18 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from space_data import landmarks as lm
+from space_data.closures import Closures
 from space_data.schema import EMOTIONS, emotion_known
 from space_models.dataset import TrackClip, resting_faces
 from space_models.film import NEUTRAL
 from space_models.retarget import relaxed
 from space_models.s2l.features import speech_of
 from space_models.s2l.model import S2L
-from space_models.s2l.output import CLOSED_GAP_IOD, OutputSettings
+from space_models.s2l.output import OutputSettings
 from space_models.s2l.stream import NATURAL, predict
 
 Track = NDArray[np.floating]
-
-CLOSURE_TOLERANCE_FRAMES = 2
 
 
 def mouth_distance(predicted: Track, reference: Track) -> float:
@@ -41,50 +40,6 @@ def correlation(a: Track, b: Track) -> float:
     """Pearson's r; 0 where one of them does not move (by more than float32 does)."""
     moves = len(a) > 1 and min(a.std(dtype=np.float64), b.std(dtype=np.float64)) > 1e-6
     return float(np.corrcoef(a, b)[0, 1]) if moves else 0.0
-
-
-@dataclass(frozen=True)
-class Closures:
-    """Counts of frames with closed lips, of any number of clips: they add up."""
-
-    predicted: int = 0
-    predicted_rightly: int = 0
-    """with a measured one within the tolerance"""
-    measured: int = 0
-    measured_found: int = 0
-    frames: int = 0
-
-    @staticmethod
-    def of(predicted_gap: Track, measured_gap: Track, speech: NDArray[np.bool_]) -> "Closures":
-        """Of one clip's gaps (T,), among its frames of speech (T,)."""
-        predicted, measured = (gap < CLOSED_GAP_IOD for gap in (predicted_gap, measured_gap))
-        right, found = (near & own for near, own in ((_near(measured), predicted), (_near(predicted), measured)))
-        counts = (int((x & speech).sum()) for x in (predicted, right, measured, found, speech))
-        return Closures(*counts)
-
-    def __add__(self, other: "Closures") -> "Closures":
-        pairs = zip(vars(self).values(), vars(other).values(), strict=True)
-        return Closures(*(a + b for a, b in pairs))
-
-    @property
-    def share(self) -> float:
-        """Of the frames of speech that are predicted closed."""
-        return self.predicted / max(self.frames, 1)
-
-    @property
-    def measured_share(self) -> float:
-        """Of those that are closed."""
-        return self.measured / max(self.frames, 1)
-
-    @property
-    def f1(self) -> float:
-        """Harmonic mean of precision and recall; 0 without any."""
-        precision, recall = self.predicted_rightly / max(self.predicted, 1), self.measured_found / max(self.measured, 1)
-        return 2 * precision * recall / max(precision + recall, 1e-9)
-
-
-def _near(closed: NDArray[np.bool_]) -> NDArray[np.bool_]:
-    return np.convolve(closed, np.ones(2 * CLOSURE_TOLERANCE_FRAMES + 1), "same") > 0.5
 
 
 @dataclass

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from space_data import landmarks as lm
+from space_data.closures import CLOSED_GAP_IOD
 from space_data.schema import EMOTIONS
 from space_data.timebase import frames_to_seconds
 from space_models.retarget import with_lip_gap
@@ -33,8 +34,6 @@ F1 of neutral words told disgusted and surprised, as a share of neutral's, .83 .
 clips .875, .879, .872, where the two close 12 15, 15 17, 20 20 % of the frames (recorded 10 16)."""
 OPEN_GAP_IOD = 0.05
 """From this gap on all of the emotion's opening is back."""
-CLOSED_GAP_IOD = 0.02
-"""Lips meet below it."""
 UNKNOWN_EMOTION = len(EMOTIONS)
 """Index of the null condition behind the emotions."""
 

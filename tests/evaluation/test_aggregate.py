@@ -1,106 +1,167 @@
-"""Aggregation: complete, ordered, the same for any order and sharding of the rows."""
+"""Aggregation: complete, ordered, the same for any order of the rows; comparisons that know which way is better."""
 
 import numpy as np
 import pytest
 
 from evaluation import aggregate
-from evaluation.metrics import LIP_CORRELATION, LMD_MOUTH, POSE, frechet_metric
-from evaluation.score_clip import NO_FACE, OK
+from evaluation.metrics import Metric
+from evaluation.metrics.entry import mean_of
+from evaluation.score_clip import NO_FACE, NOT_AVAILABLE, OK, REFERENCE
 from space_data.errors import SpaceError
-from space_data.schema import Aggregate, Score
-
-COLUMNS = (LMD_MOUTH, POSE)
-CLIPS = {f"set/{person}/{i}": person for person in "abc" for i in range(3)}
+from space_data.schema import Aggregate, ClipStatistic, Score
 
 
-def made_up(rng, systems=("ours", "still")) -> list[Score]:
-    return [
-        Score(system, clip_id, person, metric.metric_id, float(rng.normal(k, 0.1)), 100, OK, "")
-        for k, system in enumerate(systems)
-        for clip_id, person in CLIPS.items()
-        for metric in COLUMNS
-    ]
+def metric(name: str, better: str, *statistics: str) -> Metric:
+    return Metric(
+        f"{name}/x/v1", name, "", better, statistics or (name,), mean_of(statistics[0] if statistics else name), "d", "s"
+    )
+
+
+FAR, HIGH, NEAR = metric("far", "lower"), metric("high", "higher"), metric("near", "recording")
+COLUMNS = (FAR, HIGH, NEAR)
+CLIPS = {f"set/{person}/{i}": person for person in "abcdefgh" for i in range(3)}
+SYSTEMS = ("ours", "still")
+
+
+def score(system: str, clip_id: str, column: Metric, value: float | None, recording: float | None = None) -> Score:
+    status = OK if value is not None else NO_FACE
+    return Score(system, clip_id, CLIPS[clip_id], column.metric_id, value, recording, status, "")
+
+
+def made_up(rng, columns=COLUMNS) -> list[Score]:
+    """`still` is one unit worse in `far` and `high`, and one unit too high in `near`, where the recording has 5."""
+    rows = []
+    for clip_id in CLIPS:
+        hard = rng.normal(0, 10)
+        for k, system in enumerate(SYSTEMS):
+            noise = rng.normal(0, 0.05)
+            values = {FAR: hard + k + noise, HIGH: hard - k + noise, NEAR: 5 + k + noise}
+            rows += [score(system, clip_id, c, values[c], 5.0 if c is NEAR else None) for c in columns]
+    return rows
 
 
 def test_any_order_of_rows_gives_the_same_figures(rng):
     scores = made_up(rng)
     shuffled = [scores[i] for i in rng.permutation(len(scores))]
-    assert aggregate.aggregates(scores, ["ours", "still"], COLUMNS, 200, 0) == aggregate.aggregates(
-        shuffled, ["ours", "still"], COLUMNS, 200, 0
+    assert aggregate.aggregates(scores, SYSTEMS, COLUMNS) == aggregate.aggregates(shuffled, SYSTEMS, COLUMNS)
+
+
+def test_a_failed_clip_is_seen_in_the_coverage_and_common_clips_are_told_apart(rng):
+    scores = [
+        score(s, c, FAR, None if (s, c) == ("ours", "set/a/0") else 7.0 if c == "set/a/0" else 1.0)
+        for s in SYSTEMS
+        for c in CLIPS
+    ]
+    ours, still = aggregate.aggregates(scores, SYSTEMS, (FAR,))
+    assert (ours.n_ok, ours.n_total, ours.n_identities, ours.n_common) == (23, 24, 8, 23)
+    assert (ours.mean, still.mean) == (1.0, pytest.approx((7 * 1 + 3) / 8)), "an identity counts once"
+    assert still.common_mean == 1.0 and still.n_ok == 24
+
+
+def test_near_the_recording_is_a_distance_clip_by_clip(rng):
+    """Too high on one clip and too low on another is not right on average."""
+    values = {c: 5.0 + (1 if i % 2 else -1) for i, c in enumerate(CLIPS)}
+    ours, still = aggregate.aggregates(
+        [score("ours", c, NEAR, values[c], 5.0) for c in CLIPS] + [score("still", c, NEAR, 5.5, 5.0) for c in CLIPS],
+        SYSTEMS,
+        (NEAR,),
     )
-
-
-def test_a_failed_clip_is_seen_in_the_coverage(rng):
-    scores = made_up(rng)
-    first = scores[0]
-    scores[0] = Score(first.system, first.clip_id, first.subject, first.metric, None, 0, NO_FACE, "turned away")
-    rows = {(r.system, r.metric): r for r in aggregate.aggregates(scores, ["ours", "still"], COLUMNS, 200, 0)}
-    row = rows["ours", first.metric]
-    assert (row.n_ok, row.n_total, row.n_identities) == (8, 9, 3)
-    assert row.mean == pytest.approx(np.mean([s.value for s in scores[1:] if (s.system, s.metric) == ("ours", first.metric)]))
-    assert rows["still", first.metric].n_ok == 9
+    assert ours.mean == pytest.approx(5.0, abs=0.4) and ours.recording == 5.0
+    assert (ours.distance, still.distance) == pytest.approx((1.0, 0.5))
+    (contrast,) = aggregate.contrasts(
+        [score("ours", c, NEAR, values[c], 5.0) for c in CLIPS] + [score("still", c, NEAR, 5.5, 5.0) for c in CLIPS],
+        [("still", "ours")], (NEAR,), 100, 0,
+    )  # fmt: skip
+    assert contrast.winner == "still" and contrast.comparison.win_share == 1.0
 
 
 def test_a_missing_row_is_an_error_not_a_smaller_mean(rng):
     with pytest.raises(SpaceError, match="has no row for 1 clips"):
-        aggregate.aggregates(made_up(rng)[1:], ["ours", "still"], COLUMNS, 10, 0)
+        aggregate.aggregates(made_up(rng)[1:], SYSTEMS, COLUMNS)
 
 
 def test_a_doubled_row_is_an_error(rng):
     scores = made_up(rng)
     with pytest.raises(SpaceError, match="occurs twice"):
-        aggregate.aggregates([*scores, scores[0]], ["ours"], COLUMNS, 10, 0)
+        aggregate.aggregates([*scores, scores[0]], SYSTEMS, COLUMNS)
+
+
+def test_contrasts_are_one_family_and_know_which_way_is_better(rng):
+    found = aggregate.contrasts(made_up(rng), [("ours", "still")], COLUMNS, 100, 0)
+    assert [c.metric for c in found] == list(COLUMNS)
+    for contrast in found:
+        assert contrast.comparison.p_value == pytest.approx(2 / 2**8) and contrast.p_holm == pytest.approx(3 * 2 / 2**8)
+        assert contrast.winner == "ours" and contrast.comparison.win_share == 1.0 and contrast.comparison.effect_size < -3
+    (other,) = aggregate.contrasts(made_up(rng), [("still", "ours")], (HIGH,), 100, 0)
+    assert other.winner == "ours" and other.comparison.win_share == 0.0
+    assert aggregate.contrasts(made_up(rng), [("ours", "nobody")], COLUMNS, 100, 0) == []
+
+
+def test_best_is_who_nobody_beats_for_sure(rng):
+    def contrasts(*values: float) -> list[aggregate.Contrast]:
+        names = "xyz"[: len(values)]
+        rows = [score(s, c, FAR, v + rng.normal(0, 0.05)) for s, v in zip(names, values, strict=True) for c in CLIPS]
+        return aggregate.contrasts(rows, [(a, b) for a in names for b in names if a < b], (FAR,), 100, 0)
+
+    assert aggregate.best_of(FAR, "xyz", contrasts(1.0, 1.0, 3.0)) == {"x", "y"}, "a tie is a group"
+    assert aggregate.best_of(FAR, "xyz", contrasts(1.0, 2.0, 3.0)) == {"x"}
+    assert aggregate.best_of(FAR, "xy", contrasts(1.0, 1.0)) == set(), "nobody is told apart"
+    assert aggregate.best_of(FAR, "yz", contrasts(0.0, 1.0, 2.0)) == {"y"}, "x is a control and does not compete"
+
+
+def rows_of(system: str, clip_id: str, **totals: tuple[float, int, str]) -> list[ClipStatistic]:
+    return [
+        ClipStatistic(system, clip_id, CLIPS[clip_id], n, t, w, s, "why" if s != OK else "") for n, (t, w, s) in totals.items()
+    ]
+
+
+def test_scores_follow_from_sums_and_keep_their_reasons():
+    both = metric("both", "higher", "far", "high")
+    rows = rows_of("ours", "set/a/0", far=(3.0, 2, OK), high=(0.0, 0, NO_FACE), near=(8.0, 2, OK))
+    rows += rows_of(REFERENCE, "set/a/0", far=(0.0, 2, OK), high=(1.0, 1, OK), near=(10.0, 2, OK))
+    scores = {s.metric: s for s in aggregate.scores_of(rows, (FAR, both, NEAR))}
+    assert scores[FAR.metric_id].value == 1.5 and scores[FAR.metric_id].recording is None
+    assert scores[NEAR.metric_id].value == 4.0 and scores[NEAR.metric_id].recording == 5.0
+    missing = scores[both.metric_id]
+    assert (missing.value, missing.status, missing.detail) == (None, NO_FACE, "why")
+    assert {s.system for s in scores.values()} == {"ours"}, "the recording is no system"
+    undefined = Metric("u/x/v1", "u", "", "lower", ("far",), lambda _: None, "d", "s")
+    (one,) = aggregate.scores_of(rows, (undefined,))
+    assert (one.status, one.detail) == (NOT_AVAILABLE, "undefined")
+
+
+def test_statistics_that_are_gaps_or_doubled_are_errors():
+    rows = rows_of("ours", "set/a/0", far=(3.0, 2, OK))
+    with pytest.raises(SpaceError, match="ours on set/a/0 has no row for high"):
+        aggregate.scores_of(rows, (FAR, HIGH))
+    with pytest.raises(SpaceError, match="far of ours on set/a/0 occurs twice"):
+        aggregate.scores_of(rows + rows, (FAR,))
+
+
+def figure(system: str, metric_id: str, mean: float | None, low: float | None, high: float | None, n_ok: int) -> Aggregate:
+    return Aggregate(system, metric_id, mean, low, high, None, None, None, n_ok, 4, 2, 0)
 
 
 def test_metrics_tree_holds_means_and_least_coverage():
     rows = [
-        Aggregate("ours", "a/v1", 1.5, 1.0, 2.0, 9, 10, 3),
-        Aggregate("ours", "b/v1", None, None, None, 0, 10, 0),
-        Aggregate("still", "a/v1", 2.5, 2.0, 3.0, 10, 10, 3),
+        figure("ours", "a/v1", 1.5, 1.0, 2.0, 3),
+        figure("ours", "b/v1", None, None, None, 0),
+        figure("still", "a/v1", 2.5, 2.0, 3.0, 4),
     ]
     assert aggregate.metrics_tree(rows) == {"ours": {"a/v1": 1.5, "coverage": 0.0}, "still": {"a/v1": 2.5, "coverage": 1.0}}
 
 
 def test_plot_csv_has_a_line_per_system():
-    rows = [
-        Aggregate("ours", LMD_MOUTH.metric_id, 0.5, 0.25, 1.0, 3, 4, 2),
-        Aggregate("still", LMD_MOUTH.metric_id, None, None, None, 0, 4, 0),
-    ]
-    assert aggregate.plot_csv(rows, LMD_MOUTH).splitlines() == [
-        f"system,{LMD_MOUTH.metric_id},low,high,n_ok,n_total",
+    rows = [figure("ours", FAR.metric_id, 0.5, 0.25, 1.0, 3), figure("still", FAR.metric_id, None, None, None, 0)]
+    assert aggregate.plot_csv(rows, FAR).splitlines() == [
+        f"system,{FAR.metric_id},low,high,n_ok,n_total",
         "ours,0.5,0.25,1.0,3,4",
         "still,,,,0,4",
     ]
 
 
-def test_comparisons_are_paired_and_adjusted(rng):
-    scores = made_up(rng)
-    found = aggregate.comparisons(scores, "ours", ["still"], COLUMNS, 200, 0)
-    assert [(baseline, metric) for baseline, metric, _, _ in found] == [("still", LMD_MOUTH), ("still", POSE)]
-    for _, _, result, adjusted in found:
-        assert result.win_share == 1.0 and result.difference.n_ok == 9
-        assert result.p_value == pytest.approx(2 / 8) and adjusted == pytest.approx(4 / 8)
-
-
-def test_comparison_knows_which_way_is_better(rng):
-    scores = [
-        Score(s, c, p, LIP_CORRELATION.metric_id, v, 9, OK, "")
-        for s, v in (("ours", 0.9), ("still", 0.1))
-        for c, p in CLIPS.items()
-    ]
-    ((_, _, result, _),) = aggregate.comparisons(scores, "ours", ["still"], [LIP_CORRELATION], 50, 0)
-    assert result.win_share == 1.0
-
-
-def test_frechet_aggregate(rng):
-    real = {clip: rng.normal(size=(10, 4)) for clip in CLIPS}
-    features = {clip: {"reference": real[clip], "truth": real[clip], "off": real[clip] + 1.0} for clip in CLIPS}
-    del features["set/a/0"]["off"]
-    metric = frechet_metric("dct", False, 5)
-    truth = aggregate.frechet_aggregate("truth", metric, features, "reference", len(CLIPS))
-    assert truth.mean == pytest.approx(0, abs=1e-9) and truth.n_ok == 9
-    off = aggregate.frechet_aggregate("off", metric, features, "reference", len(CLIPS))
-    assert off.mean == pytest.approx(4.0, rel=1e-6), "compared with the recordings of the same clips only"
-    assert (off.n_ok, off.n_total) == (8, 9)
-    nobody = aggregate.frechet_aggregate("absent", metric, features, "reference", len(CLIPS))
-    assert nobody.mean is None and nobody.n_ok == 0
+def test_significance_needs_people(rng):
+    """With five people the least p of sign flips is 1/16: nothing can be sure, however large."""
+    few = [row for row in made_up(rng) if row.subject in "abcde"]
+    assert not any(c.winner for c in aggregate.contrasts(few, [("ours", "still")], COLUMNS, 100, 0))
+    assert np.isfinite([c.comparison.p_value for c in aggregate.contrasts(few, [("ours", "still")], COLUMNS, 100, 0)]).all()

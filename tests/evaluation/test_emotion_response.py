@@ -33,9 +33,9 @@ from evaluation.emotion_response import (
 )
 from evaluation.report_emotion import emotion_blocks, shortcomings
 from space_data import landmarks as lm
+from space_data.closures import Closures
 from space_data.errors import SpaceError
 from space_data.schema import EMOTIONS, UNKNOWN, emotion_vector
-from space_models.s2l.metrics import Closures
 
 HAPPY, SAD = EMOTIONS.index("happy"), EMOTIONS.index("sad")
 LEVELS = (0.25, 0.5, 0.75, 1.0)
@@ -73,7 +73,7 @@ def runs(medium: str, strength: float, closures: Closures | None = GOOD, people:
 
 
 def report_of(*parts: list[Run]) -> EmotionReport:
-    return emotion_report([run for part in parts for run in part], directions(), [True] * 3, 200, 1)
+    return emotion_report([run for part in parts for run in part], directions(), [True] * 3)
 
 
 def test_directions_are_the_change_per_intensity_whatever_the_person_looks_like(rng: np.random.Generator) -> None:
@@ -137,11 +137,14 @@ def test_rising_and_its_rank_correlation() -> None:
     assert rank_correlation([0, 2, 1, 3]) == pytest.approx(0.8)
 
 
-def test_slope_weighs_clips_by_intensity_and_draws_people() -> None:
-    one = slope([0.5, 1.0], [0.5, 1.0], ["a", "b"], 100, 1)
+def test_slope_weighs_clips_by_intensity_and_its_interval_is_over_people() -> None:
+    one = slope([0.5, 1.0], [0.5, 1.0], ["a", "b"])
     assert (one.mean, one.low, one.high, one.people) == pytest.approx((1.0, 1.0, 1.0, 2))
-    mixed = slope([0.0, 1.0], [0.5, 1.0], ["a", "b"], 500, 1)
-    assert mixed.mean == pytest.approx(0.8) and (mixed.low, mixed.high) == pytest.approx((0.0, 1.0))
+    mixed = slope([0.0, 1.0], [0.5, 1.0], ["a", "b"])  # without a: 1, without b: 0, hence a standard error of .5
+    reach = 12.7062 * 0.5
+    assert (mixed.mean, mixed.low, mixed.high) == pytest.approx((0.8, 0.8 - reach, 0.8 + reach), abs=1e-4)
+    alone = slope([0.4], [1.0], ["a"])
+    assert (alone.low, alone.high, alone.text, alone.arms) == (None, None, "0.40", (0.0, 0.0))
 
 
 def test_a_report_of_what_shows(tmp_path: Path) -> None:
@@ -168,12 +171,12 @@ def test_kept_closures_are_a_ratio_of_summed_counts() -> None:
     def told(*counts: Closures | None) -> list[Run]:
         return [Run(f"p{i}", VIDEO, emotion_vector("sad", 1.0), SMILE, one) for i, one in enumerate(counts)]
 
-    kept = closures_kept(told(LOST, LOST), told(GOOD, GOOD), 100, 1)
+    kept = closures_kept(told(LOST, LOST), told(GOOD, GOOD))
     assert kept is not None and (kept.mean, kept.low, kept.high) == pytest.approx((1 / 3, 1 / 3, 1 / 3)) and kept.people == 2
-    mixed = closures_kept(told(LOST, GOOD), told(GOOD, GOOD), 500, 1)  # (3 + 9) / 20 of .9
-    assert mixed is not None and (mixed.mean, mixed.low, mixed.high) == pytest.approx((2 / 3, 1 / 3, 1))
-    assert closures_kept(told(None), told(GOOD), 10, 1) is None and closures_kept(told(GOOD), told(None), 10, 1) is None
-    assert closures_kept(told(GOOD), told(Closures(5, 0, 5, 0, 9)), 10, 1) is None, "neutral itself is never right"
+    mixed = closures_kept(told(LOST, GOOD), told(GOOD, GOOD))  # (3 + 9) / 20 of .9; without each person 1 and 1/3
+    assert mixed is not None and mixed.mean == pytest.approx(2 / 3) and mixed.arms == pytest.approx((12.7062 / 3,) * 2, abs=1e-4)
+    assert closures_kept(told(None), told(GOOD)) is None and closures_kept(told(GOOD), told(None)) is None
+    assert closures_kept(told(GOOD), told(Closures(5, 0, 5, 0, 9))) is None, "neutral itself is never right"
 
 
 def test_what_does_not_show_is_said() -> None:
@@ -188,4 +191,4 @@ def test_what_does_not_show_is_said() -> None:
 
 def test_an_emotion_that_the_corpus_lacks_has_no_figures() -> None:
     lone = [Run("p0", LANDMARKS, emotion_vector("angry", 1.0), SMILE)]
-    assert "angry" not in emotion_report(lone, directions(), [True], 10, 1).emotions
+    assert "angry" not in emotion_report(lone, directions(), [True]).emotions

@@ -68,7 +68,7 @@ def test_landmarks_and_their_opponent(person, directions, models, tmp_path) -> N
         assert response(run.change, told) == pytest.approx(run.intensity, abs=1e-4), "the ceiling is exact"
     shown = [run for run in measured.runs if run.medium == LANDMARKS and run.label]
     assert min(abs(run.change).max() for run in shown) > 1e-3, "the network's emotions move the face"
-    report = emotion_report(measured.runs, directions, [measured.same_as_neutral], 50, 1)
+    report = emotion_report(measured.runs, directions, [measured.same_as_neutral])
     assert set(report.emotions) == set(EMOTIONS[1:]) and report.filmed_people == 0
 
 

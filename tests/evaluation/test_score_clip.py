@@ -1,15 +1,17 @@
 """One clip scored from files: the order of systems that must hold, and every way in which a video can be unusable."""
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from evaluation import metrics
+from evaluation.detected_face import NoFace
 from evaluation.frame_features import DctColour
-from evaluation.landmark_metrics import NoFace
+from evaluation.measured_video import MeasuredVideo, measure_video
+from evaluation.metrics import MEASURES, Metric, catalogue, head, landmarks, lips, sync, values_of
 from evaluation.score_clip import (
-    DECODE_ERROR,
     LENGTH_MISMATCH,
     NO_FACE,
     NOT_AVAILABLE,
@@ -17,29 +19,53 @@ from evaluation.score_clip import (
     REFERENCE,
     SIZE_MISMATCH,
     STATUSES,
-    ClipScores,
     ClipToScore,
-    clip_metrics,
+    failed_clip,
     score_clip,
+    traces,
 )
 from space_data.avsync import SyncScore
 from space_data.landmarks import lip_gap, posed
 from space_data.media.container import MediaError
 from space_data.media.encode import write_video
-from space_data.params import Evaluate, Warp
+from space_data.params import Evaluate, Warp, load_params
+from space_data.schema import ClipStatistic
 
 N_FRAMES = 30
 
 
 @pytest.fixture(scope="module")
 def settings() -> Evaluate:
-    return Evaluate(
-        ssim_every_frames=5, frechet_every_frames=5, min_found_share=0.9, weights="absent", bootstrap_draws=10, seed=0
-    )
+    return load_params().evaluate.model_copy(update={"ssim_every_frames": 5, "frechet_every_frames": 5, "min_found_share": 0.9})
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A recording and videos of it that are right, wrong or broken, each measured where it can be."""
+
+    recording: Path
+    videos: Mapping[str, Path]
+    measured: Mapping[str, MeasuredVideo]
+    settings: Evaluate
+
+    def rows(self, system: str, n_frames: int = N_FRAMES, scorer=None) -> list[ClipStatistic]:
+        clip = ClipToScore(system, "set/a/1", "a", self.recording, self.videos[system], n_frames)
+        speaking = np.ones(n_frames, bool)
+        return score_clip(
+            clip, self.measured[REFERENCE], self.measured[system], speaking, scorer or gap_sync, None, self.settings
+        )
+
+    def value(self, metric: Metric, system: str) -> float | None:
+        means = {row.statistic: row.total / row.weight for row in self.rows(system) if row.weight}
+        return values_of(means, (metric,))[metric.metric_id]
+
+
+def gap_sync(track) -> SyncScore:
+    return SyncScore(2, float(lip_gap(track.normalised).std()), 0.5)
 
 
 @pytest.fixture(scope="module")
-def clip(tmp_path_factory, astronaut) -> ClipToScore:
+def clip(tmp_path_factory, astronaut, settings) -> Clip:
     """A portrait made to talk by the warp generator, and videos of it that are right, wrong or broken."""
     from space_data.crop import CROP_SIZE_PX
     from space_data.landmarks import INNER_LIP_PAIRS, JAW, MOUTH_OUTER
@@ -65,108 +91,119 @@ def clip(tmp_path_factory, astronaut) -> ClipToScore:
         "right": recording, "wrong": wrong, "still": [recording[0]] * N_FRAMES, "black": black,
         "short": recording[:-2], "small": [f[::2, ::2] for f in recording],
     }  # fmt: skip
-    for name, frames in [("recording", recording), *videos.items()]:
+    for name, frames in [(REFERENCE, recording), *videos.items()]:
         write_video(folder / f"{name}.mp4", frames)
     (folder / "broken.mp4").write_text("not a video")
-    paths = {name: folder / f"{name}.mp4" for name in [*videos, "broken"]}
-    return ClipToScore("set/a/1", "a", folder / "recording.mp4", N_FRAMES, CROP_SIZE_PX, {**paths, "absent": None})
+    paths = {name: folder / f"{name}.mp4" for name in [REFERENCE, *videos]}
+    measured = {name: measure_video(path, None, [DctColour()], settings) for name, path in paths.items()}
+    return Clip(paths[REFERENCE], paths | {"broken": folder / "broken.mp4"}, measured, settings)
 
 
-def gap_sync(track) -> SyncScore:
-    return SyncScore(2, float(lip_gap(track.normalised).std()), 0.5)
+def statuses(rows: list[ClipStatistic]) -> set[str]:
+    return {row.status for row in rows}
 
 
-@pytest.fixture(scope="module")
-def scored(clip, settings) -> ClipScores:
-    return score_clip(clip, gap_sync, DctColour(), settings)
+def test_every_statistic_has_a_row_for_every_system(clip: Clip) -> None:
+    wanted = [name for measure in MEASURES if measure.need != "syncnet" for name in measure.names]
+    for system in clip.measured:
+        rows = clip.rows(system)
+        assert [row.statistic for row in rows] == wanted, system
+        assert all(
+            row.status in STATUSES and (row.weight == 0) == (row.status != OK) and (row.status == OK or row.detail)
+            for row in rows
+        )
 
 
-def column(scored: ClipScores, metric: metrics.Metric) -> dict[str, float | None]:
-    return {row.system: row.value for row in scored.rows if row.metric == metric.metric_id}
+def test_the_same_video_scores_perfectly(clip: Clip) -> None:
+    assert (
+        clip.value(landmarks.LD_MOUTH, "right") == clip.value(landmarks.LVD_FACE, "right") == clip.value(head.POSE, "right") == 0
+    )
+    assert clip.value(lips.LIP_VELOCITY_R, "right") == pytest.approx(1)
+    assert clip.value(lips.LIP_AMPLITUDE, "right") == pytest.approx(0)
+    psnr, ssim, sharpness = catalogue(512, clip.settings, False)[-3:]
+    assert clip.value(psnr, "right") == 100 and clip.value(ssim, "right") == pytest.approx(1, abs=1e-5)
+    assert clip.value(sharpness, "right") == clip.value(sharpness, REFERENCE) > 0
 
 
-def statuses(scored: ClipScores, system: str) -> set[str]:
-    return {row.status for row in scored.rows if row.system == system}
+def test_the_recording_scores_like_a_copy_of_itself(clip: Clip) -> None:
+    ours, copy = clip.rows(REFERENCE), clip.rows("right")
+    pixels = ("squared_error", "ssim")
+    assert [(r.statistic, r.total, r.weight) for r in ours if r.statistic not in pixels] == [
+        (r.statistic, r.total, r.weight) for r in copy if r.statistic not in pixels
+    ]
 
 
-def test_every_system_has_a_row_for_every_metric(clip, scored, settings):
-    wanted = {(system, m.metric_id) for system in clip.videos for m in clip_metrics(clip.size_px, settings)}
-    assert {(row.system, row.metric) for row in scored.rows} == wanted
-    assert len(scored.rows) == len(wanted)
-    assert all(row.status in STATUSES and (row.value is None) == (row.status != OK) for row in scored.rows)
+def test_wrong_lips_and_still_lips_are_worse(clip: Clip) -> None:
+    right, still, wrong = (clip.value(landmarks.LD_MOUTH, system) for system in ("right", "still", "wrong"))
+    assert 0 == right < still and right < wrong
+    assert clip.value(lips.LIP_GAP_R, "wrong") < -0.7 and clip.value(lips.LIP_VELOCITY_R, "wrong") < 0
+    assert clip.value(lips.LIP_AMPLITUDE, "wrong") == pytest.approx(0, abs=0.2), "amplitude alone cannot see wrong words"
+    assert clip.value(lips.LIP_AMPLITUDE, "still") < -1.5 and clip.value(lips.LIP_VELOCITY_R, "still") == 0
 
 
-def test_the_same_video_scores_perfectly(scored, settings):
-    assert column(scored, metrics.LMD_MOUTH)["right"] == 0
-    assert column(scored, metrics.LVD_FACE)["right"] == 0
-    assert column(scored, metrics.POSE)["right"] == 0
-    assert column(scored, metrics.LIP_CORRELATION)["right"] == pytest.approx(1)
-    assert column(scored, metrics.LIP_AMPLITUDE)["right"] == pytest.approx(1)
-    assert column(scored, metrics.psnr_metric(512))["right"] == 100
-    assert column(scored, metrics.ssim_metric(512, settings.ssim_every_frames))["right"] == pytest.approx(1, abs=1e-5)
+@pytest.mark.parametrize(("system", "status"), [("short", LENGTH_MISMATCH), ("small", SIZE_MISMATCH)])
+def test_unusable_videos_are_rows_with_a_reason(clip: Clip, system: str, status: str) -> None:
+    assert statuses(clip.rows(system)) == {status} and all(row.detail for row in clip.rows(system))
 
 
-def test_wrong_lips_and_still_lips_are_worse(scored):
-    mouth = column(scored, metrics.LMD_MOUTH)
-    assert 0 == mouth["right"] < mouth["still"] and mouth["right"] < mouth["wrong"]
-    assert column(scored, metrics.LIP_CORRELATION)["wrong"] < -0.7
-    assert column(scored, metrics.LIP_AMPLITUDE)["wrong"] == pytest.approx(1, abs=0.2), "amplitude alone cannot see wrong words"
-    assert column(scored, metrics.LIP_AMPLITUDE)["still"] < 0.1
+def test_a_video_without_a_face_still_has_pixels(clip: Clip) -> None:
+    assert statuses(clip.rows("black")) == {OK, NO_FACE, NOT_AVAILABLE}
+    psnr = catalogue(512, clip.settings, False)[-3]
+    assert clip.value(psnr, "black") < 15 and clip.value(landmarks.LD_MOUTH, "black") is None
 
 
-@pytest.mark.parametrize(
-    ("system", "status"),
-    [("short", LENGTH_MISMATCH), ("small", SIZE_MISMATCH), ("broken", DECODE_ERROR), ("absent", NOT_AVAILABLE)],
-)
-def test_unusable_videos_are_rows_with_a_reason(scored, system, status):
-    assert statuses(scored, system) == {status}
-    assert all(row.detail for row in scored.rows if row.system == system)
-
-
-def test_a_video_without_a_face_still_has_pixels(scored):
-    assert statuses(scored, "black") == {OK, NO_FACE}
-    assert column(scored, metrics.psnr_metric(512))["black"] < 15
-    assert column(scored, metrics.LMD_MOUTH)["black"] is None
-
-
-def test_offset_column_is_a_size_and_keeps_the_sign_in_words(scored):
-    row = next(r for r in scored.rows if r.system == "right" and r.metric == metrics.AV_OFFSET.metric_id)
-    assert row.value == 2.0 and row.detail.startswith("+2 frames")
-
-
-def test_too_short_for_sync_is_not_available(clip, settings):
-    only = replace(clip, videos={"right": clip.videos["right"]})
-    result = score_clip(only, lambda _: None, DctColour(), settings)
-    assert {r.status for r in result.rows if r.metric.startswith("av_")} == {NOT_AVAILABLE}
-    assert {r.status for r in result.rows if not r.metric.startswith("av_")} == {OK}
-
-
-def test_systems_do_not_influence_each_other(clip, scored, settings):
-    """Scored alone or in another company, a system has the same rows: sharding cannot change a figure."""
-    alone = score_clip(replace(clip, videos={"wrong": clip.videos["wrong"]}), gap_sync, DctColour(), settings)
-    assert alone.rows == [row for row in scored.rows if row.system == "wrong"]
-
-
-def test_traces_and_features_are_kept(clip, scored, settings):
-    frames = {t.frame for t in scored.traces if t.system == REFERENCE}
-    assert frames == set(range(N_FRAMES))
-    assert not any(t.found or t.lip_gap is not None for t in scored.traces if t.system == "black")
-    seen = next(t for t in scored.traces if t.system == REFERENCE)
-    assert 200 < seen.mouth_x_px < 312 and 256 < seen.mouth_y_px < 400, "the astronaut's mouth is below the middle of the crop"
-    n_features = len(range(0, N_FRAMES, settings.frechet_every_frames))
-    assert scored.features[REFERENCE].shape == (n_features, 69)
-    np.testing.assert_array_equal(scored.features["right"], scored.features[REFERENCE])
-
-
-def test_only_the_first_frames_of_a_longer_recording_count(clip, settings):
-    shorter = replace(clip, n_frames=N_FRAMES - 2, videos={"short": clip.videos["short"]})
-    result = score_clip(shorter, gap_sync, DctColour(), settings)
-    assert statuses(result, "short") == {OK}
-    assert column(result, metrics.LMD_MOUTH)["short"] < 0.01
-
-
-def test_an_unusable_recording_is_an_error(clip, settings):
+def test_what_cannot_be_read_is_an_error_of_its_own(clip: Clip) -> None:
     with pytest.raises(MediaError):
-        score_clip(replace(clip, reference=clip.videos["broken"]), gap_sync, DctColour(), settings)
+        measure_video(clip.videos["broken"], None, [DctColour()], clip.settings)
+    rows = failed_clip("ours", "set/a/1", "a", "decode_error", "why")
+    assert {(row.status, row.detail, row.weight) for row in rows} == {("decode_error", "why", 0)}
+    assert [r.statistic for r in rows] == [r.statistic for r in clip.rows("right")]
+
+
+def test_a_recording_without_a_face_is_an_error(clip: Clip) -> None:
+    broken = Clip(clip.videos["black"], clip.videos, {**clip.measured, REFERENCE: clip.measured["black"]}, clip.settings)
     with pytest.raises(NoFace):
-        score_clip(replace(clip, reference=clip.videos["black"]), gap_sync, DctColour(), settings)
+        broken.rows("right")
+
+
+def test_too_short_for_sync_is_not_available(clip: Clip) -> None:
+    rows = clip.rows("right", scorer=lambda _: None)
+    named = {name for metric in sync.METRICS for name in metric.statistics}
+    assert {r.status for r in rows if r.statistic in named} == {NOT_AVAILABLE}
+    assert clip.value(sync.AV_OFFSET, "right") == 2.0
+
+
+def test_only_the_first_frames_of_a_longer_recording_count(clip: Clip, settings: Evaluate) -> None:
+    shorter = measure_video(clip.recording, N_FRAMES - 2, [DctColour()], settings)
+    part = Clip(clip.recording, clip.videos, {**clip.measured, REFERENCE: shorter}, settings)
+    assert OK in statuses(part.rows("short", N_FRAMES - 2)) and LENGTH_MISMATCH not in statuses(part.rows("short", N_FRAMES - 2))
+
+
+def test_features_edges_and_boxes_are_kept_and_survive_the_file(clip: Clip, settings: Evaluate, tmp_path: Path) -> None:
+    one = clip.measured[REFERENCE]
+    assert one.features[DctColour.name].shape == (len(range(0, N_FRAMES, settings.frechet_every_frames)), 69)
+    assert one.edges.count == 6
+    assert np.isnan(clip.measured["black"].boxes).all() and clip.measured["black"].edges.count == 0
+    x0, y0, x1, y1 = one.boxes[0]
+    assert 100 < x0 < 256 < x1 < 412 and 100 < y0 < y1 < 480
+    one.save(tmp_path / "m.npz")
+    again = MeasuredVideo.load(tmp_path / "m.npz")
+    np.testing.assert_array_equal(again.face.normalised, one.face.normalised)
+    np.testing.assert_array_equal(again.face.pose.as_array(), one.face.pose.as_array())
+    np.testing.assert_array_equal(again.features[DctColour.name], one.features[DctColour.name])
+    assert again.edges == one.edges
+
+
+def test_features_do_not_depend_on_the_batch(clip: Clip, settings: Evaluate, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("evaluation.measured_video.FEATURE_BATCH", 2)
+    again = measure_video(clip.recording, None, [DctColour()], settings)
+    np.testing.assert_array_equal(again.features[DctColour.name], clip.measured[REFERENCE].features[DctColour.name])
+
+
+def test_traces_say_what_was_seen(clip: Clip) -> None:
+    rows = traces(REFERENCE, "set/a/1", clip.measured[REFERENCE].face)
+    assert [row.frame for row in rows] == list(range(N_FRAMES))
+    assert 200 < rows[0].mouth_x_px < 312 and 256 < rows[0].mouth_y_px < 400, (
+        "the astronaut's mouth is below the middle of the crop"
+    )
+    assert not any(t.found or t.lip_gap is not None for t in traces("black", "set/a/1", clip.measured["black"].face))

@@ -3,26 +3,26 @@
 import numpy as np
 import pytest
 
-from evaluation.statistics import compare, holm, jackknife_interval, summarise
+from evaluation.statistics import compare, holm, jackknife_interval, summarise, t_interval
 from space_data.errors import SpaceError
 
 PEOPLE = ["a", "a", "b", "b", "c", "c"]
 
 
 def test_equal_values_have_no_uncertainty():
-    summary = summarise([2.0] * 6, PEOPLE, 100, 0)
+    summary = summarise([2.0] * 6, PEOPLE)
     assert (summary.mean, summary.low, summary.high) == (2.0, 2.0, 2.0)
     assert (summary.n_ok, summary.n_total, summary.n_identities) == (6, 6, 3)
 
 
 def test_failures_lower_the_coverage_not_the_mean():
-    summary = summarise([1.0, None, 3.0, None, None, None], PEOPLE, 100, 0)
+    summary = summarise([1.0, None, 3.0, None, None, None], PEOPLE)
     assert summary.mean == 2.0
     assert (summary.n_ok, summary.n_total, summary.n_identities) == (2, 6, 2)
 
 
 def test_nothing_measured_is_none_not_zero():
-    summary = summarise([None, None], ["a", "b"], 100, 0)
+    summary = summarise([None, None], ["a", "b"])
     assert summary.mean is None and summary.low is None and summary.n_ok == 0 and summary.n_total == 2
 
 
@@ -30,23 +30,39 @@ def test_the_order_of_the_clips_does_not_matter(rng):
     values = rng.normal(size=60).tolist()
     people = [f"p{i % 7}" for i in range(60)]
     order = rng.permutation(60)
-    assert summarise(values, people, 500, 3) == summarise([values[i] for i in order], [people[i] for i in order], 500, 3)
+    assert summarise(values, people) == summarise([values[i] for i in order], [people[i] for i in order])
 
 
 def test_clips_of_one_person_do_not_narrow_the_interval():
     """Ten copies of each person's clip are no more evidence than one."""
-    once = summarise([0.0, 1.0, 2.0, 3.0], ["a", "b", "c", "d"], 2000, 1)
-    tenfold = summarise([0.0, 1.0, 2.0, 3.0] * 10, ["a", "b", "c", "d"] * 10, 2000, 1)
+    once = summarise([0.0, 1.0, 2.0, 3.0], ["a", "b", "c", "d"])
+    tenfold = summarise([0.0, 1.0, 2.0, 3.0] * 10, ["a", "b", "c", "d"] * 10)
     assert (once.low, once.high) == (tenfold.low, tenfold.high)
 
 
-def test_interval_covers_the_truth_about_as_often_as_it_says():
-    people = [f"p{i}" for i in range(40)]
-    hits = 0
-    for seed in range(200):
-        summary = summarise(np.random.default_rng(seed).normal(5, 1, 40).tolist(), people, 300, seed)
-        hits += summary.low <= 5 <= summary.high
-    assert 0.88 <= hits / 200 <= 0.99
+@pytest.mark.parametrize("n_people", [6, 12, 40])
+@pytest.mark.parametrize("skewed", [False, True])
+def test_interval_covers_the_truth_as_often_as_it_says(n_people: int, skewed: bool, rng):
+    """People differ by twice as much as their clips do, and have different numbers of clips."""
+    trials, hits = 1000, 0
+    people = [f"p{i}" for i in range(n_people) for _ in range(1 + i % 4)]
+    index = np.array([int(name[1:]) for name in people])
+    for _ in range(trials):
+        own = rng.gamma(4.0, 1.0, n_people) if skewed else rng.normal(4.0, 2.0, n_people)
+        summary = summarise((own[index] + rng.normal(0, 1, len(index))).tolist(), people)
+        hits += summary.low <= 4.0 <= summary.high
+    assert (0.91 if skewed else 0.93) <= hits / trials <= 0.975
+
+
+def test_an_identity_counts_once_however_many_clips_it_has():
+    summary = summarise([0.0, 0.0, 0.0, 1.0], ["a", "a", "a", "b"])
+    assert summary.mean == 0.5
+    assert (summary.low, summary.high) == pytest.approx((0.5 - 12.7062 * 0.5, 0.5 + 12.7062 * 0.5), abs=1e-4)
+
+
+def test_one_identity_has_no_interval():
+    summary = summarise([1.0, 2.0, 3.0], ["a"] * 3)
+    assert (summary.mean, summary.low, summary.high, summary.n_identities) == (2.0, None, None, 1)
 
 
 def test_paired_comparison_sees_what_unpaired_means_hide(rng):
@@ -63,6 +79,7 @@ def test_sign_flip_test_by_hand():
     """Three identities, all better: of 8 sign patterns 2 are as extreme."""
     result = compare([1.0, 2.0, 3.0], [2.0, 4.0, 6.0], ["a", "b", "c"], True, 100, 0)
     assert result.p_value == pytest.approx(2 / 8)
+    assert result.effect_size == pytest.approx(-2.0)  # differences -1, -2, -3
 
 
 def test_comparison_uses_common_clips_only():
@@ -81,11 +98,12 @@ def test_jackknife_of_a_mean_is_its_standard_error(rng):
     values = rng.normal(size=25)
     left_out = (values.sum() - values) / 24
     low, high = jackknife_interval(float(values.mean()), left_out)
-    assert (high - low) / 2 == pytest.approx(1.96 * values.std(ddof=1) / 5)
+    assert (low, high) == pytest.approx(t_interval(float(values.mean()), values.std(ddof=1) / 5, 25))
+    assert jackknife_interval(1.0, np.array([1.0])) is None
 
 
 def test_lengths_must_agree():
     with pytest.raises(SpaceError, match="2 values for 1 clips"):
-        summarise([1.0, 2.0], ["a"], 10, 0)
+        summarise([1.0, 2.0], ["a"])
     with pytest.raises(SpaceError, match="comparison"):
         compare([1.0], [1.0, 2.0], ["a"], True, 10, 0)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from evaluation import sync_score
-from evaluation.landmark_metrics import DetectedFace
+from evaluation.detected_face import DetectedFace
 from space_data.features import canonical_pose
 from space_data.landmarks import INNER_LIP_PAIRS, N_LANDMARKS
 from space_data.schema import FeatureClip, FeatureFrame

@@ -100,7 +100,7 @@ def test_a_corpus_is_listed_as_on_a_disk(bucket: Path, tmp_path: Path) -> None:
         list_sources("folder", "s3://bucket/none")
 
 
-def test_tables(bucket: Path) -> None:
+def test_tables(bucket: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = Place.of("s3://bucket/ingest/utterances")
     rows = [Utterance(f"u/{n}", f"{n}.wav", f"{n}.parquet", "u", "me", "happy", 1.0, "en") for n in range(5)]
     for part in ("ingest", "ingest/utterances"):
@@ -115,6 +115,13 @@ def test_tables(bucket: Path) -> None:
     assert ["have changed" in line for line in damaged(Place.of("s3://bucket"))] == [True]
     assert shard.stat().st_mtime_ns > 0, "the next run looks at what was put since its manifest"
     shard.write_bytes(content)
+
+    def away(place: Place) -> str:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as store_away, pytest.raises(SpaceError, match="parquet: cannot be read .Input/output error"):
+        store_away.setattr(Place, "sha256", away)
+        list(damaged(Place.of("s3://bucket")))
     whole = located(rows[0], Place.of("s3://bucket/raw"), "audio")
     assert whole.audio == "s3://bucket/raw/0.wav" and below(whole.audio, Place.of("s3://bucket/raw")) == "0.wav"
 
@@ -149,9 +156,15 @@ def test_a_lease_refuses_a_second_run_and_outlives_no_dead_one(bucket: Path, mon
     with one_run_in(cache), one_run_in(cache):
         assert json.loads(lease.read_text())["who"].startswith("host ")
     assert not lease.exists()
-    lease.write_text(json.dumps({"id": "another", "who": "host far, process 7: space", "time_s": time.time()}))
+    lease.write_text(json.dumps({"id": "another", "who": "host far, process 7: space"}))
     with pytest.raises(SpaceError, match="s3://bucket/out: another run is at work there .host far, process 7"), one_run_in(cache):
         pass
-    lease.write_text(json.dumps({"id": "another", "who": "host far", "time_s": time.time() - lock.STALE_S - 1}))
+    month_s = 30 * 86_400
+    with monkeypatch.context() as clock, pytest.raises(SpaceError, match="another run"):
+        clock.setattr(time, "time", lambda now_s=time.time(): now_s + month_s)  # that of this machine, which says nothing
+        with one_run_in(cache):
+            pass
+    os.utime(lease, (time.time() - lock.STALE_S - 1,) * 2)
     with one_run_in(cache):
         assert "far" not in lease.read_text()
+    assert sorted(file.name for file in lease.parent.iterdir()) == []

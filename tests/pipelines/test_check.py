@@ -2,6 +2,7 @@
 
 import io
 import json
+import signal
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,11 @@ from corpora import clip, sound, touch
 from rich.console import Console
 
 from pipelines.checking import check as module
+from pipelines.checking import headers
 from pipelines.checking.check import Report, Total, check, equal_contents, file_sizes, print_report, write_json
-from pipelines.readers import READERS, list_sources
+from pipelines.job.pool import Died
+from pipelines.job.unit import EnvironmentFault
+from pipelines.readers import READERS, Source, list_sources
 from pipelines.readers.listing import ERROR, FINDINGS, Finding
 from space_data.errors import SpaceError
 from space_data.store import Place
@@ -83,6 +87,21 @@ def test_probing_opens_every_file_each_in_a_process_of_its_own(tmp_path: Path) -
     ]  # fmt: skip
     hours = {total.what: total.found for total in report.totals}["hours"]
     assert hours * 3600 == pytest.approx(1.0 + 0.4 + 1.0, abs=0.05)
+
+
+def test_a_worker_killed_from_outside_says_nothing_of_the_file() -> None:
+    source = Source("set/a", "a.mp4", "set", "set/a")
+    with pytest.raises(EnvironmentFault, match=r"^a.mp4: the process that opened it was killed \(out of memory\?\)"):
+        headers._probed(source, Died(-signal.SIGKILL, ""))
+    (finding,) = headers._probed(source, Died(-signal.SIGSEGV, "")).findings
+    assert (finding.kind, finding.detail) == ("unreadable", "the process that opened it died (exit code -11)")
+
+
+def test_workers_that_cannot_start_say_nothing_of_the_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip(tmp_path / "a.mp4")
+    monkeypatch.setattr(headers, "PROBE_MEMORY_GB", 0.001)
+    with pytest.raises(EnvironmentFault, match="cannot be probed: worker process does not start"):
+        check("folder", Place.of(tmp_path), look_into_headers=True)
 
 
 def test_more_than_was_published_is_impossible(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

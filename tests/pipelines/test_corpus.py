@@ -20,7 +20,8 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> list[Layout]:
     """A tiny corpus, made by one worker and by two."""
     params = load_params(Path(__file__).parents[2] / "params.yaml")
     tiny = {
-        "identities": 2, "clips_per_identity": 2, "size_px": 64, "speech_only_identities": 2, "speech_only_minutes": 0.3,
+        "identities": 2, "clips_per_identity": 2, "test_identities": 1,
+        "size_px": 64, "speech_only_identities": 2, "speech_only_minutes": 0.3,
     }  # fmt: skip
     layouts = []
     with pytest.MonkeyPatch.context() as patch:
@@ -45,7 +46,9 @@ def test_everything_planned_is_there_and_listed(made: list[Layout]) -> None:
     with (root / "manifest.csv").open() as file:
         listed = {row["clip"]: row for row in csv.DictReader(file)}
     assert {stem for stem in listed if stem.startswith("defects/")} == {f"defects/{name}" for name in A_FEW}
-    assert len(listed) == 2 * 2 + len(A_FEW) and all((root / f"{stem}.mp4").is_file() for stem in listed)
+    guests = {stem: row["split"] for stem, row in listed.items() if row["subject"].startswith("guest")}
+    assert list(guests.values()) == ["test"] and {row["split"] for stem, row in listed.items() if stem not in guests} == {""}
+    assert len(listed) == 2 * 2 + 1 + len(A_FEW) and all((root / f"{stem}.mp4").is_file() for stem in listed)
     assert listed["defects/audio_late_7"]["planted_offset_frames"] == "7"
     with (root / "speech_only.csv").open() as file:
         heard = [row["clip"] for row in csv.DictReader(file)]

@@ -28,6 +28,8 @@ def test_bad_folders(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(SpaceError, match="is a file .need a folder"):
         curate(tmp_path / "file", tmp_path / "out", params)
+    with pytest.raises(SpaceError, match="file: is a file, need an empty or new folder as --out"):
+        curate(tmp_path / "in", tmp_path / "file", params)
     with pytest.raises(SpaceError, match="no video in this folder"):
         curate(tmp_path / "in", tmp_path / "out", params)
 

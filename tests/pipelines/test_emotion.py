@@ -15,12 +15,12 @@ from evaluation.ours import Models
 from pipelines.layout import Layout
 from pipelines.stages import emotion
 from pipelines.stages.report import emotion_strips
+from space_data.closures import Closures
 from space_data.media.images import write_image
 from space_data.params import load_params
 from space_data.schema import EMOTIONS, UNKNOWN, FeatureClip, FeatureFrame, emotion_vector
 from space_data.tables import write_sharded, write_table
 from space_models.dataset import TrackClip
-from space_models.s2l.metrics import Closures
 
 PARAMS = load_params()
 N_FRAMES = 60

@@ -1,4 +1,4 @@
-"""The stage's pure parts: units, failures as rows, any sharding the same figures, files for DVC."""
+"""The stage: a unit per video, failures as rows, a system that is added costs itself alone, files for DVC."""
 
 import csv
 import json
@@ -7,125 +7,194 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy.io import wavfile
 
-from evaluation.frame_features import DctColour
-from evaluation.score_clip import NOT_AVAILABLE, OK, REFERENCE, clip_metrics
-from evaluation.systems import SYSTEM_NAMES
+from evaluation.score_clip import DECODE_ERROR, NOT_AVAILABLE, OK, REFERENCE
 from pipelines.job.run import Result
 from pipelines.layout import Layout
-from pipelines.stages.evaluate import PLOTTED, aggregate_all, collect, failed_clip, units_of, write_for_dvc
+from pipelines.stages import evaluate
+from pipelines.stages.evaluate import PLOTTED, failed_rows, present_systems, read_outcomes, score_units, video_id, video_units
 from space_data.errors import SpaceError
-from space_data.params import Evaluate
-from space_data.schema import FAILED, KEPT, Score, SynthesizedClip, TraceFrame
-from space_data.store import Place
-from space_data.tables import write_table
-
-SETTINGS = Evaluate(
-    ssim_every_frames=5, frechet_every_frames=5, min_found_share=0.9, weights="absent", bootstrap_draws=100, seed=0
+from space_data.media.encode import write_video
+from space_data.params import Params, load_params
+from space_data.schema import (
+    FAILED,
+    KEPT,
+    REJECTED,
+    Aggregate,
+    ClipStatistic,
+    FeatureClip,
+    FeatureFrame,
+    Score,
+    SynthesizedClip,
+    SynthesizedFrame,
 )
+from space_data.tables import read_table, write_table
+
 SYSTEMS = ("ground_truth", "still")
 CLIPS = {"set/a/1": "a", "set/a/2": "a", "set/b/1": "b"}
 
 
+def row(system: str, clip_id: str, video: str, reference: str, sound: str, n_frames: int = 100) -> SynthesizedClip:
+    return SynthesizedClip(
+        system, clip_id, clip_id.split("/")[1], "neutral", 1.0, sound, reference, sound, video, n_frames, 512, KEPT, ""
+    )  # fmt: skip
+
+
 @pytest.fixture
-def videos(tmp_path) -> list[SynthesizedClip]:
+def videos(tmp_path: Path) -> list[SynthesizedClip]:
     for name in ("truth.mp4", "sound.wav", "made.mp4"):
         (tmp_path / name).write_text(name)
-    return [
-        SynthesizedClip(
-            system, clip_id, subject, "neutral", 1.0, "sound.wav", str(tmp_path / "truth.mp4"), str(tmp_path / "sound.wav"),
-            str(tmp_path / "made.mp4"), 100, 512, KEPT, "",
-        )
-        for system in SYSTEMS
-        for clip_id, subject in CLIPS.items()
-    ]  # fmt: skip
+    made, truth, sound = (str(tmp_path / name) for name in ("made.mp4", "truth.mp4", "sound.wav"))
+    return [row(system, clip_id, made, truth, sound) for system in SYSTEMS for clip_id in CLIPS]
 
 
-@pytest.fixture
-def scorer(tmp_path) -> Path:
-    (tmp_path / "scorer.npz").write_bytes(b"coefficients")
-    return tmp_path / "scorer.npz"
+def measured(videos: list[SynthesizedClip], folder: Path) -> dict[str, Result]:
+    """The first round, all well."""
+    units = video_units(videos, ["stand-in"])
+    return {unit.unit_id: Result(unit.unit_id, KEPT, content=unit.content, folder=folder) for unit in units}
 
 
-def finished(clip_id: str, folder: Path, rng: np.random.Generator) -> Result:
-    """What a worker leaves behind for one clip."""
-    folder.mkdir(parents=True)
-    rows = [
-        Score(system, clip_id, CLIPS[clip_id], metric.metric_id, float(rng.normal()), 100, OK, "")
-        for system in SYSTEMS
-        for metric in clip_metrics(512, SETTINGS)
-    ]
-    write_table(folder / "scores.parquet", rows, Score)
-    traces = [TraceFrame(REFERENCE, clip_id, i, True, 0.1, 0.3, 0.0, 0.0, 0.0, 256.0, 330.0, 90.0) for i in range(3)]
-    write_table(folder / "traces.parquet", traces, TraceFrame)
-    real = rng.normal(size=(20, 5)).astype(np.float32)
-    np.savez(folder / "features.npz", **{REFERENCE: real, "ground_truth": real, "still": real + 1})
-    return Result(clip_id, KEPT, folder=folder)
+def test_a_unit_is_one_video_and_a_recording_is_measured_once(videos: list[SynthesizedClip]) -> None:
+    names = [unit.unit_id for unit in video_units(videos, ["stand-in"])]
+    assert names == sorted(video_id(system, clip) for system in (*SYSTEMS, REFERENCE) for clip in CLIPS)
+    by_name = {unit.unit_id: unit for unit in video_units(videos, ["stand-in"])}
+    assert by_name[video_id(REFERENCE, "set/a/1")].value.n_frames == 100
+    assert by_name[video_id("still", "set/a/1")].value.n_frames is None, "how long a video is is for its score to say"
 
 
-def test_a_unit_holds_all_systems_of_a_clip(videos, scorer):
-    units = units_of(videos, scorer, "stand-in")
-    assert [u.unit_id for u in units] == sorted(CLIPS)
-    assert set(units[0].value.clip.videos) == set(SYSTEMS)
+def test_keys_follow_what_a_unit_reads_and_nothing_else(videos: list[SynthesizedClip], tmp_path: Path) -> None:
+    scorer = tmp_path / "scorer.npz"
+    scorer.write_bytes(b"coefficients")
 
+    def keys(rows: list[SynthesizedClip], features: str = "stand-in") -> tuple[dict[str, str], dict[str, str]]:
+        first = video_units(rows, [features])
+        done = {u.unit_id: Result(u.unit_id, KEPT, content=u.content, folder=tmp_path) for u in first}
+        second = score_units(rows, done, scorer, None)
+        return {u.unit_id: u.content for u in first}, {u.unit_id: u.content for u in second}
 
-def test_a_failed_rendering_stays_in_as_absent(videos, scorer):
-    trace = "Traceback\nValueError: no luck"
-    failed = [replace(v, status=FAILED, video="", detail=trace) if v.system == "still" else v for v in videos]
-    assert units_of(failed, scorer, "stand-in")[0].value.clip.absent == {"still": "not synthesized: ValueError: no luck"}
-    assert units_of(failed, scorer, "stand-in")[0].value.clip.videos["still"] is None
-    assert units_of(failed, scorer, "stand-in")[0].content != units_of(videos, scorer, "stand-in")[0].content
-
-
-def test_content_follows_videos_and_scorer(videos, scorer):
-    before = units_of(videos, scorer, "stand-in")[0].content
-    assert units_of(videos[::-1], scorer, "stand-in")[0].content == before
+    before = keys(videos)
+    assert keys(videos[::-1]) == before
+    fewer = keys([video for video in videos if video.system != "still"])
+    assert all(before[i][name] == key for i in (0, 1) for name, key in fewer[i].items()), "systems do not know of each other"
     scorer.write_bytes(b"another fit")
-    after_scorer = units_of(videos, scorer, "stand-in")[0].content
-    Path(videos[0].video).write_text("rendered again")
-    assert len({before, after_scorer, units_of(videos, scorer, "stand-in")[0].content}) == 3
+    assert keys(videos)[0] == before[0] and not set(keys(videos)[1].values()) & set(before[1].values())
+    assert not set(keys(videos, "inception")[0].values()) & set(before[0].values())
+    after = keys(videos)
+    Path(videos[0].video).write_text("rendered again")  # of all systems, in this fixture
+    again = keys(videos)
+    for name in (video_id(REFERENCE, "set/a/1"), video_id("still", "set/a/1")):
+        assert (again[0][name] == after[0][name]) == (REFERENCE in name)
 
 
-def test_systems_that_disagree_on_the_clip_are_refused(videos, scorer):
+def test_systems_that_disagree_on_the_clip_are_refused(videos: list[SynthesizedClip]) -> None:
     videos[0] = replace(videos[0], n_frames=99)
     with pytest.raises(SpaceError, match="disagree"):
-        units_of(videos, scorer, "stand-in")
+        video_units(videos, ["stand-in"])
 
 
-def test_a_lost_clip_becomes_rows(videos, tmp_path, rng):
-    outcomes = [finished(clip_id, tmp_path / str(i), rng) for i, clip_id in enumerate(sorted(CLIPS)[:2])]
-    lost = Result("set/b/1", FAILED, "exception", "Traceback\nValueError: no luck")
-    scores, _, features = collect([*outcomes, lost], videos, SETTINGS)
-    rows = [s for s in scores if s.clip_id == "set/b/1"]
-    assert len(rows) == len(SYSTEMS) * len(clip_metrics(512, SETTINGS))
-    assert {(r.status, r.value, r.detail) for r in rows} == {(NOT_AVAILABLE, None, "ValueError: no luck")}
-    aggregates = aggregate_all(scores, features, DctColour(), 512, SETTINGS)
-    assert {(a.n_ok, a.n_total) for a in aggregates} == {(2, 3)}
+def test_what_was_never_made_or_cannot_be_read_becomes_rows(videos: list[SynthesizedClip], tmp_path: Path) -> None:
+    trace = "Traceback\nValueError: no luck"
+    videos[0] = replace(videos[0], status=FAILED, video="", detail=trace)
+    found = measured(videos, tmp_path)
+    broken = video_id("still", "set/a/1")
+    found[broken] = Result(broken, REJECTED, "unreadable", "made.mp4: not a video", folder=None)
+    crashed = video_id("still", "set/a/2")
+    found[crashed] = Result(crashed, FAILED, "worker_died", "", folder=None)
+    rows = failed_rows(videos, found, with_syncnet=False)
+    said = {(r.system, r.clip_id, r.status, r.detail) for r in rows}
+    assert said == {
+        ("ground_truth", "set/a/1", NOT_AVAILABLE, "no video: ValueError: no luck"),
+        ("still", "set/a/1", DECODE_ERROR, "made.mp4: not a video"),
+        ("still", "set/a/2", NOT_AVAILABLE, "worker_died"),
+    }
+    (tmp_path / "scorer.npz").write_bytes(b"coefficients")
+    left = {unit.unit_id for unit in score_units(videos, found, tmp_path / "scorer.npz", None)}
+    assert "score/still/set/b/1" in left and not left & {"score/ground_truth/set/a/1", "score/still/set/a/1"}
 
 
-def test_failures_without_a_detail_say_the_reason(videos):
-    assert failed_clip(videos[:1], Result("set/a/1", FAILED, "timed_out"), SETTINGS)[0].detail == "timed_out"
+def test_a_recording_that_cannot_be_measured_is_an_error(videos: list[SynthesizedClip], tmp_path: Path) -> None:
+    found = measured(videos, tmp_path)
+    name = video_id(REFERENCE, "set/a/1")
+    found[name] = Result(name, REJECTED, "unreadable", "truth.mp4: no frames", folder=None)
+    (tmp_path / "scorer.npz").write_bytes(b"coefficients")
+    with pytest.raises(SpaceError, match="the recording cannot be measured .truth.mp4: no frames"):
+        score_units(videos, found, tmp_path / "scorer.npz", None)
+    lost = Result("score/reference/set/a/1", FAILED, "exception", "Traceback\nNoFace: reference: a face in 0%", folder=None)
+    with pytest.raises(SpaceError, match="nothing can be compared with its recording .NoFace"):
+        read_outcomes([lost], videos, with_syncnet=False)
 
 
-def test_any_order_of_workers_gives_the_same_figures(videos, tmp_path, rng):
-    outcomes = [finished(clip_id, tmp_path / str(i), rng) for i, clip_id in enumerate(sorted(CLIPS))]
-    results = []
-    for order in (outcomes, outcomes[::-1]):
-        scores, _, features = collect(order, videos, SETTINGS)
-        results.append(aggregate_all(scores, features, DctColour(), 512, SETTINGS))
-    assert results[0] == results[1]
-    frechet = {a.system: a.mean for a in results[0] if a.metric.startswith("frechet_standin/")}
-    assert frechet["ground_truth"] == pytest.approx(0, abs=1e-6) and frechet["still"] == pytest.approx(5, rel=1e-4)
+def test_a_crash_costs_one_system_one_clip(videos: list[SynthesizedClip]) -> None:
+    lost = Result("score/still/set/b/1", FAILED, "exception", "Traceback\nValueError: no luck", folder=None)
+    rows = read_outcomes([lost], videos, with_syncnet=False)
+    assert {(r.system, r.clip_id, r.subject, r.status, r.detail) for r in rows} == {
+        ("still", "set/b/1", "b", NOT_AVAILABLE, "ValueError: no luck")
+    }
 
 
-def test_files_for_dvc(videos, tmp_path, rng):
-    outcomes = [finished(clip_id, tmp_path / str(i), rng) for i, clip_id in enumerate(sorted(CLIPS))]
-    scores, _, features = collect(outcomes, videos, SETTINGS)
-    layout = replace(Layout(), reports=Place.of(tmp_path / "reports"))
-    write_for_dvc(aggregate_all(scores, features, DctColour(), 512, SETTINGS), layout)
+def test_systems_stand_in_the_order_of_the_registry_and_strangers_behind(videos: list[SynthesizedClip]) -> None:
+    strangers = [replace(videos[0], system=name) for name in ("zeta", "alpha")]
+    assert present_systems([*videos[::-1], *strangers]) == ["ground_truth", "still", "alpha", "zeta"]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory, astronaut: np.ndarray) -> tuple[Layout, Params]:
+    """A run over two portraits of half a second each: a copy of the recording, a still, and a file that is no video."""
+    folder = tmp_path_factory.mktemp("evaluate")
+    layout, params = Layout.in_folder(folder / "run"), load_params(None, ["job.workers=1"])
+    rows = []
+    for person in ("a", "b"):
+        picture = astronaut if person == "a" else astronaut[:, ::-1]
+        frames = [np.ascontiguousarray(np.roll(picture, shift, 0)) for shift in (0, 1, 2, 1, 0, 1, 2, 1, 0, 1, 2, 1)]
+        sound = folder / f"{person}.wav"
+        wavfile.write(sound, 16000, np.zeros(640 * len(frames), np.int16))
+        made = {"truth": frames, "ground_truth": frames, "still": [frames[0]] * len(frames)}
+        for name, pictures in made.items():
+            write_video(folder / f"{person}-{name}.mp4", pictures)
+        (folder / f"{person}-broken.mp4").write_text("no video")
+        for system in ("ground_truth", "still", "broken"):
+            video, truth = (str(folder / f"{person}-{name}.mp4") for name in (system, "truth"))
+            made_up = row(system, f"set/{person}/1", video, truth, str(sound), len(frames))
+            rows.append(replace(made_up, size_px=frames[0].shape[0]))
+    write_table(layout.synthesized_clips, rows, SynthesizedClip)
+    write_table(layout.synthesized_tracks, [], SynthesizedFrame)
+    write_table(layout.feature_clips, [], FeatureClip)
+    write_table(layout.feature_frames, [], FeatureFrame)
+    evaluate.run(params, layout)
+    return layout, params
+
+
+def test_the_whole_stage(finished: tuple[Layout, Params]) -> None:
+    layout, _ = finished
+    rows = read_table(layout.statistics, ClipStatistic)
+    assert {r.system for r in rows} == {REFERENCE, "ground_truth", "still", "broken"}
+    assert {r.status for r in rows if r.system == "broken"} == {DECODE_ERROR}
+    scores = read_table(layout.scores, Score)
+    assert len({(s.system, s.clip_id) for s in scores}) == 6 and REFERENCE not in {s.system for s in scores}
+    by_cell = {(r.system, r.metric.split("/")[0]): r for r in read_table(layout.aggregates, Aggregate)}
+    assert by_cell["ground_truth", "ld_mouth"].mean == 0 and by_cell["ground_truth", "psnr_db"].mean == 100
+    assert by_cell["still", "psnr_db"].mean < 40 and by_cell["still", "psnr_db"].n_identities == 2
+    broken = by_cell["broken", "ld_mouth"]
+    assert (broken.mean, broken.n_ok, broken.n_total) == (None, 0, 2)
+    assert by_cell["ground_truth", "frechet_standin"].mean == pytest.approx(0, abs=1e-6)
+    assert {s.status for s in scores if s.system == "still" and s.metric.startswith("ld_")} == {OK}
     tree = json.loads((layout.benchmark / "metrics.json").read_text())
-    assert list(tree) == [name for name in SYSTEM_NAMES if name in SYSTEMS]
-    assert all(branch["coverage"] == 1.0 for branch in tree.values())
+    assert list(tree) == ["ground_truth", "still", "broken"] and tree["broken"]["coverage"] == 0
     for metric in PLOTTED:
-        lines = list(csv.DictReader((layout.benchmark / "plots" / f"{metric.metric_id.split('/')[0]}.csv").open()))
+        lines = list(csv.DictReader((layout.benchmark / "plots" / f"{metric.name}.csv").open()))
         assert [line["system"] for line in lines] == list(tree)
+
+
+def test_a_system_that_is_added_costs_itself_alone_and_changes_no_other_figure(finished: tuple[Layout, Params]) -> None:
+    layout, params = finished
+    before, rows = read_table(layout.scores, Score), read_table(layout.synthesized_clips, SynthesizedClip)
+    extra = [replace(r, system="somebody", video=r.reference) for r in rows if r.system == "still"]
+    write_table(layout.synthesized_clips, [*rows, *extra], SynthesizedClip)
+    evaluate.run(params, layout)
+    after = read_table(layout.scores, Score)
+    assert [s for s in after if s.system != "somebody"] == before
+    facts = json.loads(layout.timing("evaluate").read())
+    assert facts["computed"] == 2 * len(extra), "measured and scored, for each clip"
+    same = {(s.clip_id, s.metric): s.value for s in after if s.system == "ground_truth"}
+    assert {(s.clip_id, s.metric): s.value for s in after if s.system == "somebody"} == same

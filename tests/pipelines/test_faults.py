@@ -177,6 +177,22 @@ def test_a_shard_changes_without_a_trace_and_is_found_by_verifying(after_a_run: 
     assert list(verify.damaged(Place.of(after_a_run.out))) == [f"{shard}: is gone"]
 
 
+def test_a_disk_that_keeps_other_bytes_than_it_was_given_is_found_by_verifying(
+    drill: Drill, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = Place.put
+
+    def put_other(place: Place, content: bytes | Path) -> None:
+        put(place, flipped(Path(content).read_bytes()) if "lines/" in place.uri else content)
+
+    monkeypatch.setattr(Place, "put", put_other)
+    drill.run()
+    monkeypatch.undo()
+    monkeypatch.setattr(verify, "STAGES", [stage.name for stage in fault_stages.STAGES])
+    assert len(list(verify.damaged(Place.of(drill.out)))) == fault_stages.SHARDS
+    drill.ends_well()
+
+
 @pytest.mark.parametrize("stage", ["listed", "shouted"])
 def test_a_manifest_is_deleted(after_a_run: Drill, stage: str) -> None:
     (after_a_run.out / stage / "manifest.json").unlink()
@@ -222,7 +238,7 @@ def test_the_raw_folder_is_away_and_comes_back(drill: Drill) -> None:
     drill.ends_well()
 
 
-@pytest.mark.parametrize("what", [".pack", "lines/", "manifest.json", "plans/"])
+@pytest.mark.parametrize("what", [".pack", "lines/", "manifest.json", "plans/", ""])
 def test_the_disk_is_full(drill: Drill, what: str, monkeypatch: pytest.MonkeyPatch) -> None:
     put = Place.put
 

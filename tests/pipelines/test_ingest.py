@@ -14,7 +14,7 @@ from tiny_clips import folder_params
 
 from pipelines.job.unit import EnvironmentFault, Rejected
 from pipelines.layout import Layout
-from pipelines.readers import Listing, Source
+from pipelines.readers import Source
 from pipelines.stages import ingest
 from pipelines.stages.ingest import FACTS_FILE, Found, _unit, clip_row, looks_like_text, probe_file, split_of, with_audio_track
 from space_data.files import sha256_of
@@ -170,8 +170,8 @@ def test_a_track_that_is_not_there_is_no_audio(tmp_path: Path) -> None:
 
 def test_one_track_for_all_but_those_whose_labels_choose() -> None:
     sources = [Source("a", "a.mp4", "s", "a"), Source("b", "b.mp4", "s", "b", audio_track=0)]
-    assert [s.audio_track for s in with_audio_track(Listing(sources), 2).sources] == [2, 0]
-    assert [s.audio_track for s in with_audio_track(Listing(sources), None).sources] == [None, 0]
+    assert [with_audio_track(source, 2).audio_track for source in sources] == [2, 0]
+    assert [with_audio_track(source, None).audio_track for source in sources] == [None, 0]
 
 
 def run_ingest(root: Path, out: Path, verify: bool = False) -> tuple[dict[str, str], int]:
@@ -208,6 +208,16 @@ def test_new_changed_touched_and_removed_files_are_noticed(tmp_path: Path, verif
     clip(root / "c.mp4")
     grown, computed = run_ingest(root, out, verify)
     assert computed == 1 and set(grown) == {"set/b", "set/c"} and grown["set/b"] == changed["set/b"]
+
+
+def test_a_shard_is_told_of_its_own_files_only(tmp_path: Path) -> None:
+    """Else what the workers are told would grow with clips times shards."""
+    root = tmp_path / "set"
+    for number in range(6):
+        clip(root / f"{number}.mp4")
+    run_ingest(root, tmp_path / "out", verify=True)
+    told = [file.read_text() for file in (tmp_path / "out/.cache/ingest").rglob("listing.json")]
+    assert len(told) > 1 and all(sum(text.count(sha256_of(root / f"{n}.mp4")) for text in told) == 1 for n in range(6))
 
 
 def test_tables_do_not_say_where_or_when_a_corpus_was_copied(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Units through Beam, processes and cache; the ledger's conservation law."""
 
+import errno
 import json
 import os
 import signal
@@ -17,15 +18,17 @@ from job_units import act
 from pipelines.job import graph
 from pipelines.job.clock import stage_clock
 from pipelines.job.ledger import all_kept, ledger_rows, write_ledger
-from pipelines.job.lock import one_run_in
+from pipelines.job.lock import LOCK_FILE, one_run_in
+from pipelines.job.packs import outcomes_in, write_pack
 from pipelines.job.run import run_units
 from pipelines.job.stage import Context, Stage
-from pipelines.job.unit import Unit, content_hash
+from pipelines.job.unit import Outcome, Unit, content_hash
 from pipelines.layout import Layout
 from space_data.errors import SpaceError
 from space_data.files import sha256_of
 from space_data.params import Params, load_params
 from space_data.schema import FAILED, KEPT, REJECTED, LedgerRow
+from space_data.store import Place
 from space_data.tables import read_table, table_files, to_arrow
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -89,6 +92,23 @@ def test_every_fate_of_a_unit_and_the_cache(tmp_path: Path, settings: dict[str, 
     assert "ZeroDivisionError" in again[0].detail and again[0].attempts == 2
     assert [o.unit_id for o in again if o.computed] == ["clip/new"]
     assert not list((tmp_path / ".cache").rglob("*.part"))
+
+
+def test_kept_results_go_when_no_run_has_used_them_for_long(tmp_path: Path, settings: dict[str, str]) -> None:
+    layout, job = Layout.in_folder(tmp_path), with_job(cache_days=30)
+    cache = tmp_path / ".cache/test/00000-of-00001"
+    elsewhere = tmp_path / ".cache/test/00001-of-00007/older.pack"  # when tables had seven shards
+    run_units("test", units("a"), act, settings, job, layout)
+    run_units("test", units("b"), act, settings, job, layout)
+    elsewhere.parent.mkdir()
+    elsewhere.touch()
+    assert len(list(cache.glob("*.pack"))) == 2
+    for pack in (*cache.glob("*.pack"), elsewhere):
+        os.utime(pack, (time.time() - 31 * 86_400,) * 2)
+    run_units("test", units("b"), act, settings, job, layout)
+    assert calls_of(settings) == ["a", "b"] and len(list(cache.glob("*.pack"))) == 1 and not elsewhere.exists()
+    run_units("test", units("a", "b"), act, settings, job, layout)
+    assert calls_of(settings) == ["a", "a", "b"]
 
 
 def test_a_failed_unit_has_a_bounded_number_of_attempts_in_all_runs_together(tmp_path: Path, settings: dict[str, str]) -> None:
@@ -162,6 +182,19 @@ def flipped(content: bytes) -> bytes:
     return content[:at] + bytes([content[at] ^ 1]) + content[at + 1 :]
 
 
+def test_no_bit_that_flips_in_a_kept_result_stops_a_run(tmp_path: Path) -> None:
+    made = tmp_path / "made"
+    made.mkdir()
+    (made / "result.txt").write_text("A")
+    pack = write_pack(Place.of(tmp_path / "packs"), {"key": (Outcome("clip/a"), made)}, Place.of(tmp_path / "blobs"))
+    sound, file = pack.read(), Path(pack)
+    for at in range(len(sound)):
+        for bit in (0, 5):
+            file.write_bytes(sound[:at] + bytes([sound[at] ^ 1 << bit]) + sound[at + 1 :])
+            found = outcomes_in(pack)
+            assert found == {"key": Outcome("clip/a")} or (found == {} and not file.exists()), (at, bit)
+
+
 def test_faults_of_the_environment_are_no_units_fault(tmp_path: Path, settings: dict[str, str]) -> None:
     layout = Layout.in_folder(tmp_path)
     full = Path(settings["calls"] + ".full")
@@ -176,6 +209,29 @@ def test_faults_of_the_environment_are_no_units_fault(tmp_path: Path, settings: 
 def test_a_passing_fault_is_waited_for(tmp_path: Path, settings: dict[str, str]) -> None:
     outcomes = run_units("test", units("killed", "a"), act, settings, with_job(patience_s=5.0), Layout.in_folder(tmp_path))
     assert [o.status for o in outcomes] == [KEPT, KEPT] and calls_of(settings) == ["a", "killed", "killed"]
+
+
+def test_the_patience_has_an_end_however_long_it_is(
+    tmp_path: Path, settings: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beyond the sum of all pauses, too: the last of them counts again and again."""
+    monkeypatch.setattr(graph, "BACK_OFF_S", (0.01, 0.02))
+    Path(settings["calls"] + ".full").touch()
+    with pytest.raises(SpaceError, match="No space left on device"):
+        run_units("test", units("disk-full"), act, settings, with_job(patience_s=0.1), Layout.in_folder(tmp_path))
+    assert len(calls_of(settings)) == 1 + 5  # after 0.01 s, and four times 0.02 s
+
+
+def test_the_bar_outlasts_a_store_that_is_away(tmp_path: Path, settings: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    broken: list[threading.ExceptHookArgs] = []
+
+    def away(run: graph.Run) -> int:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), str(run.folder))
+
+    monkeypatch.setattr(graph, "units_kept", away)
+    monkeypatch.setattr(threading, "excepthook", broken.append)
+    run_units("test", units("a"), act, settings, with_job(), Layout.in_folder(tmp_path))
+    assert not broken
 
 
 def test_a_scheduler_that_ends_all_processes_blames_no_unit(tmp_path: Path, settings: dict[str, str]) -> None:
@@ -262,10 +318,28 @@ def test_a_second_run_is_refused_by_name_of_the_first(tmp_path: Path) -> None:
         pass
 
 
-def test_unknown_options_of_beam_are_named(tmp_path: Path, settings: dict[str, str]) -> None:
-    params = with_job(beam=("--runer=FnApiRunner",))
-    with pytest.raises(SpaceError, match="Beam has no option --runer .did you mean --runner"):
-        run_units("test", units("a"), act, settings, params, Layout.in_folder(tmp_path))
+def test_a_lock_that_cannot_be_written_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / ".cache" / LOCK_FILE).mkdir(parents=True)
+    with pytest.raises(SpaceError, match="lock: cannot be written .Is a directory"), one_run_in(tmp_path / ".cache"):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (["--runer=FnApiRunner"], "Beam has no option --runer .did you mean --runner"),
+        (["--runner=NoRunner"], "job.beam: Unexpected pipeline runner: NoRunner"),
+        (["FnApiRunner"], "job.beam: 'FnApiRunner' is no option of Beam's, need --name=value"),
+        (["--runner=DataflowRunner"], "job.beam: .* (Missing required option: project|not available)"),
+        (["--direct_num_workers", "x"], "job.beam: argument --direct_num_workers: invalid int value: 'x'$"),
+    ],
+)
+def test_wrong_options_of_beam_are_named(
+    tmp_path: Path, settings: dict[str, str], capfd: pytest.CaptureFixture[str], options: list[str], told: str
+) -> None:
+    with pytest.raises(SpaceError, match=told):
+        run_units("test", units("a"), act, settings, with_job(beam=tuple(options)), Layout.in_folder(tmp_path))
+    assert "usage:" not in capfd.readouterr().err
 
 
 @pytest.mark.usefixtures("heard_ctrl_c")

@@ -103,7 +103,7 @@ ROWS_USED_BY = {
 def test_the_rows_of_a_table_are_in_the_keys_of_those_that_use_it() -> None:
     units = STAGES | {
         "syncnet": "score_source", "speech": "encode_unit", "latents": "latents_of", "synthesize": "render_one",
-        "evaluate": "evaluate_one",
+        "evaluate": "score_one",
     }  # fmt: skip
     reached = {stage: keys.closure(f"pipelines.stages.{stage}", name)[0] for stage, name in units.items()}
     reached |= {module: keys.closure(module, keys.WHOLE)[0] for module in TRAININGS}

@@ -8,12 +8,11 @@ import numpy as np
 import pytest
 from made_up_benchmark import benchmark
 
-from evaluation.frame_features import DctColour, Inception
-from evaluation.metrics import frechet_metric
+from evaluation.distributions import set_metrics
+from evaluation.frame_features import INCEPTION_NAMES, DctColour
 from pipelines.layout import Layout
 from pipelines.stages import report
 from space_data.avsync import Scorer
-from space_data.errors import SpaceError
 from space_data.features import canonical_pose
 from space_data.landmarks import INNER_LIP_PAIRS
 from space_data.media.encode import write_video
@@ -38,20 +37,20 @@ def test_samples_are_copied_under_short_names(videos, tmp_path):
     folder = tmp_path / "media"
     folder.mkdir()
     (folder / "stale.mp4").write_text("of an earlier run")
-    placed = report.place_videos(videos, ["set/ada/00"], folder)
+    placed = report.place_videos(videos, folder)
     assert placed["ours_warp", "set/ada/00"] == "media/01-ours_warp.mp4"
     assert {p.name for p in folder.iterdir()} == {"01-ground_truth.mp4", "01-ours_warp.mp4"}
-    assert report.place_videos(videos, [], folder) == {}
+    assert report.place_videos([], folder) == {} and not list(folder.iterdir())
 
 
-def test_failed_videos_have_no_media(videos, tmp_path):
+def test_failed_videos_have_no_strip(videos, rng):
     failed = [replace(videos[0], status=FAILED, video=""), videos[1]]
-    assert set(report.place_videos(failed, ["set/ada/00"], tmp_path / "media")) == {("ours_warp", "set/ada/00")}
-    assert [title for title, _ in report.strips(failed, "set/ada/00", report.equal_times, 16)] == ["Ours, warp"]
+    data = replace(benchmark(rng), clips=failed)
+    assert [title for title, _ in report.strips(data, "set/ada/00", report.equal_times, 16)] == ["Ours, warp"]
 
 
-def test_strips_follow_the_order_of_the_tables(videos):
-    found = report.strips(videos[::-1], "set/ada/00", report.equal_times, 16)
+def test_strips_follow_the_order_of_the_tables(videos, rng):
+    found = report.strips(replace(benchmark(rng), clips=videos[::-1]), "set/ada/00", report.equal_times, 16)
     assert [title for title, _ in found] == ["Ground truth", "Ours, warp"]
     assert all(address.startswith("data:image/jpeg") for _, address in found)
 
@@ -93,14 +92,15 @@ def test_meant_gaps_come_from_the_tracks(tmp_path):
     )
 
 
-def test_frechet_column_is_the_one_that_was_measured():
+def test_columns_of_sets_are_those_that_were_measured():
     settings = load_params(Path(__file__).resolve().parents[2] / "params.yaml").evaluate
-    for kind in (Inception, DctColour):
-        metric = frechet_metric(kind.name, kind.is_fid, settings.frechet_every_frames)
-        rows = [Aggregate("still", metric.metric_id, 1.0, None, None, 1, 1, 1)]
-        assert report.frechet_column(rows, settings) == metric
-    with pytest.raises(SpaceError, match="no Fréchet column"):
-        report.frechet_column([], settings)
+    both = [(name, True) for name in INCEPTION_NAMES.values()]
+    for names in (both, [(DctColour.name, False)]):
+        wanted = [m.column for name, is_fid in names for m in set_metrics(name, is_fid, settings.frechet_every_frames)]
+        rows = [Aggregate("still", m.metric_id, 1.0, None, None, None, None, None, 1, 1, 1, 0) for m in wanted]
+        found = report.set_columns(rows, settings)
+        assert [m.metric_id for m in found] == [m.metric_id for m in wanted] and len({m.title for m in found}) == len(found)
+    assert report.set_columns([], settings) == []
 
 
 def test_stages_come_in_the_order_of_the_pipeline(tmp_path):
@@ -126,8 +126,9 @@ def test_the_whole_page(tmp_path, rng, videos):
     params = load_params(Path(__file__).resolve().parents[2] / "params.yaml")
     data = benchmark(rng)
     keep = {clip.system for clip in videos}
-    frechet = frechet_metric(DctColour.name, False, params.evaluate.frechet_every_frames)
-    rows = [replace(r, metric=frechet.metric_id) if r.metric == data.frechet.metric_id else r for r in data.rows]
+    measured = [metric.column for metric in set_metrics(DctColour.name, False, params.evaluate.frechet_every_frames)]
+    names = {made_up.metric_id: real.metric_id for made_up, real in zip(data.sets, measured, strict=True)}
+    rows = [replace(r, metric=names.get(r.metric, r.metric)) for r in data.rows]
     write_table(layout.synthesized_clips, videos, SynthesizedClip)
     write_table(layout.synthesized_tracks, [], SynthesizedFrame)
     write_table(layout.scores, [s for s in data.scores if s.system in keep and s.clip_id == "set/ada/00"], Score)
@@ -140,4 +141,10 @@ def test_the_whole_page(tmp_path, rng, videos):
     page = (layout.benchmark / "index.html").read_text()
     assert "media/01-ours_warp.mp4" in page and (layout.benchmark / "media" / "01-ours_warp.mp4").is_file()
     assert "three clips of nobody scored" in page
-    assert "Fréchet stand-in" in page and json.loads(layout.timing("report").read())["clips"] == 1
+    assert "FID stand-in (not FID)" in page and "KID stand-in" in page
+    exported = json.loads((layout.benchmark / "results.json").read_text())
+    assert {row["system"] for row in exported["figures"]} == keep and exported["provenance"]["command"] == "dvc repro"
+    assert (layout.benchmark / "results.csv").read_text().startswith("system,clip_id,metric,value,status,reason")
+    assert r"\toprule" in (layout.benchmark / "results.tex").read_text()
+    assert "@software" in (layout.benchmark / "cite.bib").read_text()
+    assert json.loads(layout.timing("report").read())["clips"] == 1

@@ -177,6 +177,11 @@ def test_new_boxes_are_new_work(layout: Layout, params: Params, tmp_path: Path) 
     write_sharded(other.measures, later, Measure, PARTS)
     assert changed(units()) == {"b"}
     write_sharded(other.measures, measures, Measure, PARTS)
+    clips = read_table(other.clips, Clip)
+    heard = [dataclasses.replace(clip, audio_track=1) if clip.clip_id == "a" else clip for clip in clips]
+    write_sharded(other.clips, heard, Clip, PARTS)
+    assert changed(units()) == {"a"}, "another sound track"
+    write_sharded(other.clips, clips, Clip, PARTS)
     frames = read_table(other.frames, FrameRow)
     moved = [dataclasses.replace(row, box=row.box + 1) if row.clip_id == "a" and row.frame == 7 else row for row in frames]
     write_sharded(other.frames, moved, FrameRow, PARTS)

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from pyarrow import fs
 
 from space_data.errors import SpaceError
-from space_data.store import LocalFile, Place, below, local_file, located, written
+from space_data.store import MOST_BRANCHES, PARTED_LEVELS, LocalFile, Place, _paths_in, below, local_file, located, written
 
 
 @dataclass(frozen=True)
@@ -24,6 +25,12 @@ def test_a_place_is_the_same_from_any_folder(tmp_path: Path, monkeypatch: pytest
     assert (place.uri, os.fspath(place)) == (f"{tmp_path}/data/clips", f"{tmp_path}/data/clips")
     monkeypatch.chdir("/")
     assert place.local() == tmp_path / "data/clips" != Place.of("data/clips").local()
+
+
+@pytest.mark.parametrize("address", ["gcs://bucket/out", "S3://bucket/out", "https://example.org/clips", "file:///clips"])
+def test_an_address_of_another_kind_is_no_local_folder(address: str) -> None:
+    with pytest.raises(SpaceError, match=f"^{address}: not a known kind of store, need s3:// or gs:// or a path"):
+        Place.of(address)
 
 
 def test_messages_show_a_place_as_seen_from_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,6 +125,30 @@ def test_files_are_listed_in_order_without_half_written_ones(tmp_path: Path) -> 
     assert root.files(".parquet") == [root / "a.parquet", root / "b.parquet"]
     assert root.files(".parquet", below=True) == [root / "a.parquet", root / "a/c.parquet", root / "b.parquet"]
     assert (root / "none").files() == []
+
+
+@pytest.mark.parametrize("branches", [MOST_BRANCHES, MOST_BRANCHES + 1])
+def test_a_tree_of_large_branches_is_listed_branch_by_branch(tmp_path: Path, branches: int) -> None:
+    """What the store says of a million files at a time would fill the memory."""
+    for branch in range(branches):
+        for name in ("a/b/c/d/1.mp4", "a/b/2.mp4", "3.mp4", ".hidden.mp4"):
+            file = tmp_path / f"branch{branch:02d}" / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.touch()
+    (tmp_path / "4.mp4").touch()
+    found = Place.of(tmp_path).names(below=True)
+    assert found == sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("[!.]*.mp4"))
+    assert Place.of(tmp_path).names() == ["4.mp4"]
+    answers: list[int] = []
+
+    class Watched:
+        def get_file_info(self, chosen: fs.FileSelector) -> list[fs.FileInfo]:
+            answer = fs.LocalFileSystem().get_file_info(chosen)
+            answers.append(len(answer))
+            return answer
+
+    assert len(list(_paths_in(Watched(), str(tmp_path), PARTED_LEVELS))) == 4 * branches + 1  # type: ignore[arg-type]
+    assert (max(answers) < 4 * branches) == (branches <= MOST_BRANCHES)
 
 
 def test_links_are_followed_to_compare_folders(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from space_data import schema, tables
 from space_data.errors import SpaceError
+from space_data.manifest import MANIFEST
 
 
 def frame_rows(n_clips: int = 5, n_frames: int = 7) -> list[schema.SoundRow]:
@@ -100,6 +101,19 @@ def test_a_damaged_table_is_named(tmp_path: Path) -> None:
     (tmp_path / "t.parquet").write_bytes(content[: len(content) // 2])
     with pytest.raises(SpaceError, match="t.parquet: not a readable Parquet file"):
         tables.read_arrow(tmp_path / "t.parquet", schema.SoundRow)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "", "[]", '{"tables": []}', "[" * 100_000,
+        '{"tables": {"t": [{"file": "../x", "sha256": "", "size": 0, "rows": 0, "part": 0}]}}',
+    ],  # fmt: skip
+)
+def test_a_damaged_or_hostile_manifest_is_told_in_one_line(tmp_path: Path, content: str) -> None:
+    (tmp_path / MANIFEST).write_text(content)
+    with pytest.raises(SpaceError, match=f"^{tmp_path}/manifest.json: a damaged manifest .*; delete it and run the stage again"):
+        tables.table_files(tmp_path / "t")
 
 
 def test_readers_follow_the_manifest_not_the_folder(tmp_path: Path) -> None:

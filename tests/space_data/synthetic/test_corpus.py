@@ -15,14 +15,18 @@ from space_data.media.sound import decode_audio
 from space_data.media.video import decode_video
 from space_data.params import Corpus
 from space_data.schema import EMOTIONS, UtteranceFrame
-from space_data.synthetic.corpus import CLIP_KIND, SPEECH_KIND, Plan, make, plans, write_lists
+from space_data.synthetic.corpus import CLIP_KIND, GUEST_KIND, SPEECH_KIND, Plan, make, plans, write_lists
 from space_data.synthetic.defects import DEFECTS, SHIFTED_SPEECH_S, SHIFTS_FRAMES
 from space_data.synthetic.performance import CLIP_S, TruthFrame, people, perform
 from space_data.tables import read_table
 from space_data.timebase import AUDIO_HZ, VIDEO_FPS, frames_to_samples
 
-SMALL = Corpus(identities=2, clips_per_identity=2, size_px=64, speech_only_identities=2, speech_only_minutes=0.3, seed=3)
-DEFAULT = Corpus(identities=16, clips_per_identity=6, size_px=256, speech_only_identities=48, speech_only_minutes=36, seed=7)
+SMALL = Corpus(
+    identities=2, clips_per_identity=2, test_identities=1, size_px=64, speech_only_identities=2, speech_only_minutes=0.3, seed=3
+)
+DEFAULT = Corpus(
+    identities=16, clips_per_identity=6, test_identities=6, size_px=256, speech_only_identities=48, speech_only_minutes=36, seed=7
+)
 
 
 def _hashes(folder: Path) -> dict[str, str]:
@@ -55,6 +59,8 @@ def test_default_size_covers_what_was_asked() -> None:
     assert {plan.emotion for plan in clips} == set(EMOTIONS)
     assert len(clips) * 3.8 / 60 >= 6  # minutes, at clips of 3.8 s; the measured mean is 4.5 s
     assert {plan.defect for plan in everything} - {""} == set(DEFECTS) and len(DEFECTS) >= 16
+    guests = [plan for plan in everything if plan.kind == GUEST_KIND]
+    assert len({plan.person for plan in guests}) == len(guests) == 6 and len({plan.emotion for plan in guests}) == 6
     for person in range(16):
         assert sum(plan.emotion == "neutral" for plan in clips if plan.person == person) == 1
 

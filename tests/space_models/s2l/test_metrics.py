@@ -9,7 +9,6 @@ from made_up_talk import config, loud_network, talking_clips, template_face
 from space_data import landmarks as lm
 from space_models.s2l.metrics import (
     Baseline,
-    Closures,
     LipFigures,
     correlation,
     evaluate,
@@ -33,21 +32,6 @@ def test_mouth_distance_is_that_of_the_shift() -> None:
 def test_correlation_of_what_does_not_move_is_zero() -> None:
     assert correlation(np.full(5, 0.3), np.arange(5.0)) == 0
     assert correlation(np.arange(5.0), 2 * np.arange(5.0)) == pytest.approx(1)
-
-
-def test_closures_within_two_frames_count_and_chance_is_no_zero() -> None:
-    measured, speech = np.full(20, 0.1), np.ones(20, bool)
-    measured[5] = measured[15] = 0.0
-    late, far = (np.roll(measured, by) for by in (2, 3))
-    assert Closures.of(measured, measured, speech).f1 == 1
-    assert Closures.of(late, measured, speech).f1 == 1
-    assert Closures.of(far, measured, speech).f1 == 0
-    half = Closures.of(np.where(np.arange(20) < 10, measured, 0.1), measured, speech)
-    assert (half.predicted, half.measured, half.measured_found) == (1, 2, 1) and half.f1 == pytest.approx(2 / 3)
-    both = half + Closures.of(measured, measured, speech)
-    assert (both.frames, both.share, both.measured_share) == (40, 3 / 40, 4 / 40)
-    assert Closures.of(measured, measured, np.zeros(20, bool)).f1 == 0, "nobody speaks"
-    assert Closures.of(np.zeros(20), measured, speech).f1 > 0.3, "a mouth that is always shut: quote the shuffled row"
 
 
 def test_a_perfect_track_scores_perfectly(rng: np.random.Generator) -> None:

@@ -5,6 +5,7 @@ import pytest
 from made_up_talk import config, loud_network, made_up_speech, template_face
 
 from space_data import landmarks as lm
+from space_data.closures import CLOSED_GAP_IOD
 from space_data.schema import EMOTIONS, UNKNOWN, emotion_vector
 from space_data.speech_encoder import LOG_MEL
 from space_models.retarget import REST_GAP_IOD, relaxed, with_lip_gap
@@ -58,9 +59,9 @@ def test_a_map_gives_averaged_lips_their_closures_back(rng: np.random.Generator)
     measured = np.clip(rng.normal(0.08, 0.07, 2000), 0, None)
     averaged = 0.03 + 0.6 * measured
     gap_map = fit_gap_map(averaged, np.zeros(2000), measured)
-    assert (averaged < output.CLOSED_GAP_IOD).mean() == 0
-    closed = (measured < output.CLOSED_GAP_IOD).mean()
-    assert (gap_map(averaged) < output.CLOSED_GAP_IOD).mean() == pytest.approx(closed, abs=0.02)
+    assert (averaged < CLOSED_GAP_IOD).mean() == 0
+    closed = (measured < CLOSED_GAP_IOD).mean()
+    assert (gap_map(averaged) < CLOSED_GAP_IOD).mean() == pytest.approx(closed, abs=0.02)
 
 
 def test_an_emotion_that_parts_the_lips_lets_them_meet() -> None:

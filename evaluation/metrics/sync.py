@@ -1,0 +1,61 @@
+"""Lips against sound. A judge that hears prefers the average of what a sound looks like to life: nearest to the recording's own
+score is best (a ridge regression outscores recorded lips in 38 of 38 clips; Wav2Lip beats recordings on SyncNet in its paper)."""
+
+from evaluation.metrics.entry import MeanStatistics, Measure, Metric, Pair, mean_of
+
+CCA = "space_data.avsync: canonical correlations between lip tracks and mel bands; fitted on speakers that are not scored"
+PUBLISHED = "Chung and Zisserman 2016, the release's weights and protocol (docs/syncnet.md)"
+NEAREST = "Nearest to the recording: lips predicted from sound outscore recorded ones."
+
+
+def cca(pair: Pair) -> dict[str, MeanStatistics]:
+    """Offset, confidence and score in place of the candidate's lips; nothing where the clip is too short."""
+    found = pair.sync
+    values = None if found is None else (float(found.offset_frames), found.confidence, found.at_zero)
+    names = ("av_offset", "av_confidence", "av_at_zero")
+    return {n: MeanStatistics() if values is None else MeanStatistics(values[i], 1) for i, n in enumerate(names)}
+
+
+def syncnet(pair: Pair) -> dict[str, MeanStatistics]:
+    """The network's offset, confidence and distance; nothing where the clip is too short."""
+    found = pair.syncnet
+    values = None if found is None else (float(found.offset_frames), found.confidence, found.distance)
+    names = ("syncnet_offset", "syncnet_confidence", "syncnet_distance")
+    return {n: MeanStatistics() if values is None else MeanStatistics(values[i], 1) for i, n in enumerate(names)}
+
+
+MEASURES = (
+    Measure(("av_offset", "av_confidence", "av_at_zero"), cca),
+    Measure(("syncnet_offset", "syncnet_confidence", "syncnet_distance"), syncnet, "syncnet"),
+)
+AV_AT_ZERO = Metric(
+    "av_at_zero/cca-landmarks/v1", "A/V score at lag 0", "", "recording", ("av_at_zero",), mean_of("av_at_zero"),
+    "Best score at the lags -1, 0 and +1, where a correct video has its peak.", CCA,
+    f"{NEAREST} Blind to lip amplitude.", 3,
+)  # fmt: skip
+AV_CONFIDENCE = Metric(
+    "av_confidence/cca-landmarks/v1", "A/V confidence", "", "recording", ("av_confidence",), mean_of("av_confidence"),
+    "Peak minus median of the lag curve (the form of SyncNet's LSE-C).", CCA,
+    f"{NEAREST} Not comparable with LSE-C: no SyncNet weights are involved.", 3,
+)  # fmt: skip
+AV_OFFSET = Metric(
+    "av_offset_frames/cca-landmarks/v2", "A/V offset", "frames", "recording", ("av_offset",), mean_of("av_offset"),
+    "Lag at which lips and sound agree best, within +-15 frames; + = audio late.", CCA,
+    "The opposite of SyncNet's sign.", 1,
+)  # fmt: skip
+LSE_D = Metric(
+    "lse_d/syncnet-v2-direct/v1", "LSE-D", "", "recording", ("syncnet_distance",), mean_of("syncnet_distance"),
+    "Least mean distance between SyncNet's embeddings of lips and sound over the lags.", PUBLISHED,
+    f"{NEAREST} Frames are not compressed again on the way; face boxes are FaceMesh's, scaled to S3FD's.", 2,
+)  # fmt: skip
+LSE_C = Metric(
+    "lse_c/syncnet-v2-direct/v1", "LSE-C", "", "recording", ("syncnet_confidence",), mean_of("syncnet_confidence"),
+    "Median over the lags of that distance minus its least.", PUBLISHED, LSE_D.departures, 2,
+)  # fmt: skip
+SYNCNET_OFFSET = Metric(
+    "syncnet_offset_frames/syncnet-v2-direct/v1", "SyncNet offset", "frames", "recording", ("syncnet_offset",),
+    mean_of("syncnet_offset"), "Lag of the least distance; + = audio late.", PUBLISHED, "Our sign, the opposite of theirs.", 1,
+)  # fmt: skip
+METRICS = (AV_AT_ZERO, AV_CONFIDENCE, AV_OFFSET)
+SYNCNET_METRICS = (LSE_D, LSE_C, SYNCNET_OFFSET)
+"""Only where the weights are."""
