@@ -53,7 +53,7 @@ def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Dif
         one, other = (rows.get(key) or {} for rows in (old, new))
         if one.get("mean") != other.get("mean") or not one or not other:
             low, high, mean = one.get("low"), one.get("high"), other.get("mean")
-            outside = None not in (low, high, mean) and not low <= mean <= high
+            outside = low is not None and high is not None and mean is not None and not low <= mean <= high
             found.append(Difference(*key, one.get("mean"), mean, outside))
     return found
 

@@ -35,7 +35,7 @@ class BenchmarkData:
     draws: int
     seed: int
     added: Sequence[Entry] = ()
-    """systems that do not come with the package"""
+    """systems beside `ENTRIES` that are known by a card"""
     meant_gaps: Mapping[tuple[str, str], NDArray[np.float32]] = field(default_factory=dict)
     videos: Mapping[tuple[str, str], str] = field(default_factory=dict)
     posters: Mapping[tuple[str, str], str] = field(default_factory=dict)
@@ -52,7 +52,7 @@ class BenchmarkData:
     def systems(self) -> list[Entry]:
         """Systems of the run, in the order of the tables; one that nobody declared is shown as somebody's videos."""
         present = {clip.system for clip in self.clips}
-        known = [entry for entry in [*ENTRIES, *self.added] if entry.name in present]
+        known = [entry for entry in dict.fromkeys([*ENTRIES, *self.added]) if entry.name in present]
         strangers = sorted(present - {entry.name for entry in known})
         return [*known, *(Entry(name, name, "videos without a card", Kind.videos) for name in strangers)]
 

@@ -163,25 +163,40 @@ def calibrate(
         progress.console.print(table_of(calibration))
 
 
-@data.command()
+@data.command(
+    epilog="Examples: `space data curate clips --out out`; of a corpus, on four processes, under a bound of one's own: "
+    "`space data curate VoxCeleb2 --dataset voxceleb2 --out out --workers 4 --set filter.face_width_px.reject=128`. Exit status "
+    "0: every clip has a fate; 2: stopped, the last line says why; 130, 143: ended from outside. The same command goes on where "
+    "a run has stopped. On a cluster: docs/scale.md."
+)
 def curate(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="DIR", help="Folder of videos, or s3://bucket/folder (only read); labels of a plain one in DIR/labels.csv."
+            metavar="DIR",
+            help="Folder of videos, or s3://bucket/folder; only read. With --dataset folder, DIR/labels.csv may say who is seen.",
         ),
     ],
-    out: Annotated[str, typer.Option(help="Receives ledger.parquet, audit/index.html and features/; a folder, or in a bucket.")],
+    out: Annotated[
+        str,
+        typer.Option(
+            help="Receives ledger.parquet, audit/index.html and features/: a new folder, that of an earlier run, or "
+            "s3://bucket/folder."
+        ),
+    ],
     dataset: Annotated[Dataset, typer.Option(help="Which corpus it is; 'folder': any videos.")] = Dataset.folder,
     audio_track: AudioTrack = None,
     pixels: Annotated[bool, typer.Option("--pixels", help="Also render square 25 fps video and 16 kHz sound: align/.")] = False,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes (default: job.workers).")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes on each machine (default: job.workers, as a rule one per core).")
+    ] = None,
     params: ParamsFile = None,
     changes: Changes = [],  # noqa: B006
     quiet: Quiet = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Beam's own log, too.")] = False,
 ) -> None:
     """Measure, filter and describe every clip of a folder; say why each one was kept or dropped."""
-    progress.setup(quiet)
+    progress.setup(quiet, verbose=verbose)
     from pipelines.curate import curate as run
 
     try:
@@ -271,7 +286,7 @@ def diff(
 def keep(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Output folder of `curate`, or data folder of the pipeline.")],
     out: Annotated[Path, typer.Option(help="The CSV file to write: kept segments, where they lie, offset to remove.")],
-    changes: Annotated[list[str], typer.Option("--set", help="A bound that is another one, key=value; may be repeated.")] = [],  # noqa: B006
+    changes: Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="A bound that differs; may be repeated.")] = [],  # noqa: B006
     params: ParamsFile = None,
 ) -> None:
     """Write the keep list under other bounds. The run itself stays as it is, and nothing is measured again."""

@@ -39,7 +39,8 @@ def build(
         str | None, typer.Option(metavar="SYSTEM", help="The system that is the recordings: catch trials are made from it.")
     ] = None,
     sound: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="The clips' sound, <clip id>.wav (default: that of the recordings).")
+        Path | None,
+        typer.Option(metavar="FOLDER", help="The clips' sound, <clip id>.wav (default: that of the recordings, or the first)."),
     ] = None,
     questions: Annotated[
         str, typer.Option(help="Of lip_sync, head_motion, expression, preference, with commas, or a .yaml file (default: all).")
@@ -145,8 +146,8 @@ def _of_benchmark(data: Path) -> "Sources":
     """Videos of the stage ``synthesize``; what failed there is left out."""
     from evaluation.baselines.ground_truth import GroundTruth
     from evaluation.study.sources import matched
-    from pipelines.layout import Layout
     from pipelines.benchmark.clips import synthesized_clips
+    from pipelines.layout import Layout
     from space_data.schema import KEPT
     from space_data.store import Place
 

@@ -403,8 +403,9 @@ def _paths_in(files: fs.FileSystem, folder: str, levels: int | None) -> Iterator
         info = found.pop()
         if info.is_file:
             yield info.path
-    for each in folders if levels is not None else ():
-        yield from _paths_in(files, each, levels - 1)
+    if levels is not None:
+        for each in folders:
+            yield from _paths_in(files, each, levels - 1)
 
 
 def _blocks(content: bytes | Path) -> Iterator[bytes]:

@@ -67,7 +67,7 @@ def build(
         out: a new folder.
         sources: the videos.
         pairs: the systems to compare, two by two.
-        questions: what is asked, in ``questions.QUESTIONS``' sense.
+        questions: what is asked; the last one stays last.
         texts: what raters read first.
         plan: size, rule, seed.
         key: 64 hexadecimal digits that names of files are made with; None: fresh. Equal inputs and keys give equal bytes.

@@ -63,9 +63,10 @@ def report_page(study: Study, results: Results) -> Page:
             Stat("pairs x questions", f"{len(study.pairs)} x {len(study.questions)}"),
         ],
     )  # fmt: skip
-    for question in study.questions:
+    for number, question in enumerate(study.questions, start=1):
         rates = [one for one in results.rates if one.question == question.id]
-        section = page.section(question.id.replace("_", " ").capitalize(), question.text)
+        # Numbered, for a question may be called as another section is.
+        section = page.section(f"{number}. {question.id.replace('_', ' ').capitalize()}", question.text)
         section.add(*_rate_blocks(rates))
         (strengths,) = (one for one in results.strengths if one.question == question.id)
         section.add(*_strength_blocks(strengths, rates))
@@ -151,11 +152,11 @@ def _strength_blocks(one: QuestionStrengths, rates: list[PairRate]) -> list[Bloc
 
 def _rater_table(results: Results) -> Table:
     columns = [
-        Column("rater", "code"), Column("list", "number"), Column("counts", "badge"), Column("answers", "number"),
+        Column("rater"), Column("list", "number"), Column("counts", "badge"), Column("answers", "number"),
         Column("catches", "number", help="catch answers right"),
-        Column("seconds per answer", "number", 1, help="median, presentation included"),
+        Column("seconds", "number", 1, help="per answer, median, presentation included"),
         Column("left", "number", 0, "%", help="of the answers that prefer a side; coloured: p < .05 against one half"),
-        Column("with the others", "number", 0, "%", help="of the answers that prefer a system: as most others in that pair"),
+        Column("agrees", "number", 0, "%", help="of the answers that prefer a system: as most others in that pair"),
         Column("why not"),
     ]  # fmt: skip
     rows = [

@@ -34,8 +34,10 @@ def write_audit(params: Params, layout: Layout, stages: Sequence[str] = CURATION
     audit_page(audit, params, layout).write(layout.audit / "index.html")
     with written(layout.audit / "metrics.json") as part:
         part.write_text(json.dumps(audit_metrics(audit), indent=1) + "\n")
-    write_keep_list(audit, layout)
     write_plots(audit, layout)
+    kept = keep_list(audit.segments, audit.kept, audit.judgement.correction_frames)
+    del audit  # of a million segments half a gigabyte
+    write_keep_list(kept, layout)
 
 
 def keep_list(segments: pa.Table, kept: Mask, correction_frames: Values) -> pa.Table:
@@ -44,9 +46,8 @@ def keep_list(segments: pa.Table, kept: Mask, correction_frames: Values) -> pa.T
     return table.filter(pa.array(kept))
 
 
-def write_keep_list(audit: Audit, layout: Layout) -> None:
+def write_keep_list(table: pa.Table, layout: Layout) -> None:
     """Write what the bounds in force keep as ``audit/keep.csv`` and ``audit/keep.parquet``."""
-    table = keep_list(audit.segments, audit.kept, audit.judgement.correction_frames)
     write_csv(layout.audit / "keep.csv", table)
     with written(layout.audit / "keep.parquet") as part:
         pq.write_table(table, part, compression="zstd")

@@ -69,7 +69,7 @@ def add(
     params: ParamsFile = None,
     quiet: Quiet = False,
 ) -> None:
-    """Take in a system's videos of every clip of a test list; `dvc repro evaluate report` then scores and shows them."""
+    """Take in a system's videos of every clip of a test list; `space benchmark report` then scores and shows them."""
     progress.setup(quiet)
     from evaluation.external.card import read_card
     from pipelines.benchmark.add import add as run
@@ -108,6 +108,40 @@ def run(
     chosen = (read_card(card) if card else shipped_card(name)).with_interpreter(interpreter)
     listed = clips_to_score(test_list or settings.synthesize.test_list, settings.synthesize, layout)
     _say(summary(drive(name, chosen, checkouts, listed, settings, layout)), quiet)
+
+
+@app.command()
+def report(
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Receives index.html, media, results.json, .csv, .tex, cite.bib.")],
+    params: ParamsFile = None,
+    quiet: Quiet = False,
+) -> None:
+    """Score what was rendered and added, and write the page of it; what was scored before is not scored again."""
+    progress.setup(quiet)
+    from pipelines.layout import Layout
+    from pipelines.stages import evaluate
+    from pipelines.stages.report import write_report
+
+    settings = load_params(params)
+    layout = Layout.of(settings.job)
+    evaluate.run(settings, layout)
+    count = write_report(out, settings, layout)
+    _say(f"{out / 'index.html'}: {count} clips", quiet)
+
+
+@app.command()
+def diff(
+    before: Annotated[Path, typer.Argument(metavar="A", help="A folder of `report`, or its results.json.")],
+    after: Annotated[Path, typer.Argument(metavar="B", help="Another one.")],
+) -> None:
+    """Which figures differ between two benchmarks, and whether they may be compared at all."""
+    from evaluation.benchmark_diff import as_table, differences, notes, read_results
+
+    one, other = read_results(before), read_results(after)
+    for note in notes(one, other):
+        progress.console.print(f"[bold]not alike[/bold]: {escape(note)}", soft_wrap=True, highlight=False)
+    found = differences(one, other)
+    progress.console.print(as_table(found) if found else "no figure differs")
 
 
 def _say(text: str, quiet: bool) -> None:

@@ -15,7 +15,7 @@ from evaluation.ablations import read_rows
 from evaluation.distributions import set_metrics
 from evaluation.emotion_figures import read_report
 from evaluation.exports import BIBTEX, results_csv, results_json, results_latex
-from evaluation.external.card import added_cards
+from evaluation.external.card import registry
 from evaluation.frame_features import INCEPTION_NAMES, DctColour
 from evaluation.html import provenance, thumbnail
 from evaluation.metrics import Metric, catalogue
@@ -32,11 +32,15 @@ from space_data.crop import CropBox
 from space_data.errors import SpaceError
 from space_data.files import atomic_file, make_folder
 from space_data.landmarks import lip_gap
+from space_data.media.encode import write_video
 from space_data.media.images import read_image
+from space_data.media.sound import decode_audio
 from space_data.media.video import decode_video
 from space_data.params import Evaluate, Params
 from space_data.schema import KEPT, Aggregate, Score, SynthesizedClip, SynthesizedFrame, TraceFrame
 from space_data.tables import by_clip, read_arrow, read_table, vectors
+from space_data.timebase import fit_samples
+from space_models.animate import PICTURE_CRF
 
 STAGE = "report"
 POSTER_PX = 240
@@ -50,28 +54,35 @@ MOUTH_SIDE_IOD = 1.0
 def run(params: Params, layout: Layout) -> None:
     """The stage: tables of ``evaluate`` and videos of ``synthesize`` -> ``reports/benchmark/index.html``."""
     with stage_clock(layout, STAGE) as clock:
-        data = gather(params, layout)
-        facts = {
-            "test set": f"{len(data.clip_ids)} clips of {len({c.subject for c in data.clips})} identities, {params.data.raw}",
-            "test list": ", ".join(sorted({clip.test_list for clip in data.clips})),
-            "systems": ", ".join(entry.name for entry in data.systems),
-            "A/V scorer": Scorer.load(layout.evaluation_scorer).fitted_on,
-            "command": "dvc repro",
-        }
-        page = benchmark_page(data, params.report, provenance(facts, params.model_dump(mode="json")))
-        page.write(layout.benchmark / "index.html")
-        exported = {
-            "results.json": results_json(data, facts), "results.csv": results_csv(data), "results.tex": results_latex(data),
-            "cite.bib": BIBTEX % facts["test set"],
-        }  # fmt: skip
-        for name, text in exported.items():
-            with atomic_file(layout.benchmark / name) as part:
-                part.write_text(text)
-        clock.clips = len(data.clip_ids)
+        clock.clips = write_report(layout.benchmark, params, layout)
 
 
-def gather(params: Params, layout: Layout) -> BenchmarkData:
-    """Read all tables and put sample videos beside the page."""
+def write_report(folder: Path, params: Params, layout: Layout) -> int:
+    """Write page, media and exports to ``folder``; returns the number of clips."""
+    data = gather(folder, params, layout)
+    people = len({clip.subject for clip in data.clips})
+    facts = {
+        "test list": ", ".join(sorted({clip.test_list for clip in data.clips})),
+        "test set": f"{len(data.clip_ids)} clips of {people} identities, {params.data.raw}",
+        "systems": ", ".join(entry.name for entry in data.systems),
+        "A/V scorer": Scorer.load(layout.evaluation_scorer).fitted_on,
+        "command": "dvc repro",
+    }
+    page = benchmark_page(data, params.report, provenance(facts, params.model_dump(mode="json")))
+    make_folder(folder)
+    page.write(folder / "index.html")
+    exported = {
+        "results.json": results_json(data, facts), "results.csv": results_csv(data), "results.tex": results_latex(data),
+        "cite.bib": BIBTEX % facts["test list"],
+    }  # fmt: skip
+    for name, text in exported.items():
+        with atomic_file(folder / name) as part:
+            part.write_text(text)
+    return len(data.clip_ids)
+
+
+def gather(folder: Path, params: Params, layout: Layout) -> BenchmarkData:
+    """Read all tables and put the videos that the page shows beside it, in ``folder``."""
     clips = synthesized_clips(layout)
     if not clips:
         raise SpaceError(f"{layout.synthesized_clips}: no clips to report (run `dvc repro evaluate`)")
@@ -85,7 +96,7 @@ def gather(params: Params, layout: Layout) -> BenchmarkData:
         sets=set_columns(rows, params.evaluate),
         draws=params.evaluate.bootstrap_draws,
         seed=params.evaluate.seed,
-        added=[card.entry(name) for name, card in added_cards(layout.external).items()],
+        added=registry(layout.external),
     )
     samples = tables.samples(params.report.sample_clips)
     shown = {(clip.system, clip_id) for clip in clips for clip_id in samples} | worst_of(tables, params.report.worst_clips)
@@ -93,7 +104,7 @@ def gather(params: Params, layout: Layout) -> BenchmarkData:
     return replace(
         tables,
         meant_gaps=meant_gaps(layout.synthesized_tracks),
-        videos=place_videos(seen, layout.benchmark / "media"),
+        videos=place_videos(seen, folder / "media"),
         posters=posters(seen),
         sheets={clip_id: strips(tables, clip_id, equal_times, SHEET_FRAME_PX) for clip_id in samples},
         mouths={clip_id: strips(tables, clip_id, mouth_looker(tables, clip_id), MOUTH_PX) for clip_id in samples},
@@ -153,9 +164,18 @@ def place_videos(clips: Sequence[SynthesizedClip], folder: Path) -> dict[tuple[s
     placed = {}
     for clip in progress.track(clips, "videos of the page", len(clips)):
         name = f"{numbers[clip.clip_id]:02d}-{clip.system}.mp4"
-        shutil.copyfile(clip.video, folder / name)
+        place_playable(clip, folder / name)
         placed[clip.system, clip.clip_id] = f"{folder.name}/{name}"
     return placed
+
+
+def place_playable(clip: SynthesizedClip, target: Path) -> None:
+    """Copy a clip's scored video; one that browsers do not play (lossless, other containers) is coded, with the clip's sound."""
+    if Path(clip.video).suffix == target.suffix:
+        shutil.copyfile(clip.video, target)
+        return
+    sound = fit_samples(decode_audio(clip.audio), clip.n_frames)
+    write_video(target, (frame.rgb for frame in decode_video(clip.video)), crf=PICTURE_CRF, audio=sound)
 
 
 def posters(clips: Sequence[SynthesizedClip]) -> dict[tuple[str, str], str]:

@@ -139,6 +139,7 @@ def test_a_text_that_names_a_system_is_refused(sources: Sources, tmp_path: Path)
     with pytest.raises(SpaceError, match="names the system 'zebra'"):
         build(tmp_path / "study", sources, PAIRS, QUESTIONS, texts, plan())
     texts = TEXTS.model_copy(update={"title": "Zebrafish"})
+    (tmp_path / "study").mkdir()
     build(tmp_path / "study", sources, PAIRS[:1], QUESTIONS[:1], texts, plan(1, 1, 0))
 
 

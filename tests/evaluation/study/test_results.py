@@ -12,7 +12,7 @@ from made_up_study import CLIPS, KEY, RECORDED, TEXTS, plan
 from evaluation.study.answers import Judgement, collected
 from evaluation.study.build import planned
 from evaluation.study.database import Vote, Votes
-from evaluation.study.manifest import RECORDING, Study, StudyFolder, Trial
+from evaluation.study.manifest import RECORDING, Question, Study, StudyFolder, Trial
 from evaluation.study.questions import QUESTIONS
 from evaluation.study.report import report_page, write_report
 from evaluation.study.results import Results, rate_in_words, results_of
@@ -209,7 +209,8 @@ def test_strengths_of_ties_alone_are_noted(tmp_path: Path) -> None:
 def test_systems_that_no_vote_connects_have_no_strengths_and_the_report_says_why(tmp_path: Path) -> None:
     clips = {f"clip {i}": Path(f"{i}.mp4") for i in range(4)}
     sources = Sources({name: clips for name in "abcd"}, clips, None, {})
-    study = planned(sources, [("a", "b"), ("c", "d")], QUESTIONS[:1], TEXTS, plan(3, 4, 0), KEY)
+    called_as_a_section = (Question(id="raters", text="Which?"),)
+    study = planned(sources, [("a", "b"), ("c", "d")], called_as_a_section, TEXTS, plan(3, 4, 0), KEY)
     results = results_of(study, judged(study, lambda _n, trial, _q: "a" if trial.clip == "clip 1" else "b", tmp_path))
     assert "do not connect" in write_report(tmp_path / "out", study, results).read_text()
     (row,) = pa_csv.read_csv(tmp_path / "out" / "strengths.csv").to_pylist()
