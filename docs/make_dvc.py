@@ -150,7 +150,7 @@ DVC = {
         "the benchmark page",
         ("data/evaluate", "data/emotion", "data/synthesize", "data/external", "models/s2l", "models/posegen", *L2L),
         ("report", "evaluate", "data"),
-        ("reports/benchmark/index.html", "reports/benchmark/media"),
+        ("reports/benchmark/index.html", "reports/benchmark/media"), assets=("evaluation/external/assets",),
     ),
 }
 

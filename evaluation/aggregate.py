@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from evaluation.metrics import Metric, values_of
+from evaluation.metrics import HEADLINE, Metric, values_of
 from evaluation.score_clip import NOT_AVAILABLE, OK, REFERENCE
 from evaluation.statistics import Comparison, Summary, compare, holm, summarise
 from space_data.errors import SpaceError
@@ -186,11 +186,13 @@ def best_of(metric: Metric, contestants: Sequence[str], made: Sequence[Contrast]
 
 
 def metrics_tree(rows: Iterable[Aggregate]) -> dict[str, dict[str, float]]:
-    """The tree for ``dvc metrics show``: by system, the means by metric id, and the least coverage of any of them."""
+    """The tree for ``dvc metrics show``: by system, the means by metric id, and the share of clips that have the first of the
+    headline (others are undefined on sound clips: a clip without a blink has none to time)."""
     tree: dict[str, dict[str, float]] = {}
     for row in rows:
-        branch = tree.setdefault(row.system, {"coverage": 1.0})
-        branch["coverage"] = min(branch["coverage"], row.n_ok / row.n_total if row.n_total else 0.0)
+        branch = tree.setdefault(row.system, {})
+        if row.metric == HEADLINE[0].metric_id:
+            branch["coverage"] = row.n_ok / row.n_total if row.n_total else 0.0
         if row.mean is not None:
             branch[row.metric] = row.mean
     return {system: dict(sorted(branch.items())) for system, branch in tree.items()}

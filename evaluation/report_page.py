@@ -98,7 +98,7 @@ def _results(page: Page, data: BenchmarkData) -> None:
     if not any(metric.name == "fid" for metric in data.sets):
         section.add(Note(" ".join(["Distances between sets are stand-ins, not FID or KID.", *data.absences]), "warn"))
     figures = forest(data)
-    section.add(*([Figures(figures)] if figures else []), contrast_table(data), strata_table(data), published_table())
+    section.add(*([Figures(figures)] if figures else []), contrast_table(data), strata_table(data), published_table(data))
 
 
 def _checks(page: Page, data: BenchmarkData) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from evaluation.aggregate import SIGNIFICANT, Contrast, best_of
-from evaluation.baselines.published import PUBLISHED
+from evaluation.baselines.published import published
 from evaluation.blocks import Cell, Column, Table, Tone
 from evaluation.metrics import HEADLINE, Metric
 from evaluation.metrics.landmarks import LD_MOTION_MOUTH, LD_MOUTH
@@ -97,10 +97,11 @@ def _result(cell: Aggregate | None, metric: Metric, is_best: bool, unfair: bool)
     return Cell(cell.mean, text, "good" if is_best else "quiet" if unfair else "plain", title)
 
 
-def published_table() -> Table:
+def published_table(data: BenchmarkData) -> Table:
     """Other people's systems: named, with the reason why there are no figures."""
     rows: list[list[Cell | str]] = [
-        [system.name, system.reference, Cell(system.code), Cell(system.status, tone="quiet")] for system in PUBLISHED
+        [system.name, system.reference, Cell(system.code), Cell(system.status, tone="quiet")]
+        for system in published({entry.name for entry in data.systems})
     ]
     return Table([Column("system"), Column("paper"), Column("code", "code"), Column("state")], rows, "Not in the tables above")
 

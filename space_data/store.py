@@ -246,7 +246,7 @@ class Place:
         """The names of the same files, relative to this folder: of millions they take a quarter of the room of ``files``."""
         root = self.path.rstrip("/")
         with self._named() as files:
-            found = [path[len(root) + 1 :] for path in _paths_in(files, self.path, PARTED_LEVELS if below else None)]
+            found = [path[len(root) + 1 :] for path in _paths_in(files, self.path, PARTED_LEVELS if below else -1)]
         return sorted(name for name in found if not name.rpartition("/")[2].startswith("."))
 
     def delete(self) -> None:
@@ -389,23 +389,22 @@ def _filesystem(scheme: str, options: str) -> fs.FileSystem:
         raise SpaceError(f"{scheme}://...?{options}: {error} (the options are those of pyarrow.fs.{kind})") from error
 
 
-def _paths_in(files: fs.FileSystem, folder: str, levels: int | None) -> Iterator[str]:
-    """Paths of the files in ``folder``, and below; ``levels`` None: not below.
+def _paths_in(files: fs.FileSystem, folder: str, levels: int) -> Iterator[str]:
+    """Paths of the files in ``folder`` and below it; with ``levels`` < 0 not below.
 
     What Arrow says of a file takes 250 bytes, until a listing is through. So a tree of a few large branches is listed branch by
     branch, where they part within the first ``levels``.
     """
     found = files.get_file_info(fs.FileSelector(folder, allow_not_found=True))
-    folders = [info.path for info in found if info.type == fs.FileType.Directory]
-    if levels == 0 or (levels and len(folders) > MOST_BRANCHES):
+    folders = [info.path for info in found if info.type == fs.FileType.Directory] if levels >= 0 else []
+    if folders and (levels == 0 or len(folders) > MOST_BRANCHES):
         found, folders = files.get_file_info(fs.FileSelector(folder, recursive=True, allow_not_found=True)), []
     while found:
         info = found.pop()
         if info.is_file:
             yield info.path
-    if levels is not None:
-        for each in folders:
-            yield from _paths_in(files, each, levels - 1)
+    for each in folders:
+        yield from _paths_in(files, each, levels - 1)
 
 
 def _blocks(content: bytes | Path) -> Iterator[bytes]:

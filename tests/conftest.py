@@ -35,7 +35,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """``--weights FOLDER``: where published weights may lie."""
+    """``--weights FOLDER``: where published weights may lie; ``--checkouts``, ``--interpreter``: other people's programs."""
+    parser.addoption("--checkouts", default="", help="folder of other people's repositories, with weights, random ones will do")
+    parser.addoption("--interpreter", default="python", help="the Python that they are installed for")
     parser.addoption("--weights", default=str(REPOSITORY / "models" / "weights"), help="folder of published weights")
 
 

@@ -1,6 +1,9 @@
-"""Systems of other people that belong into the comparison and cannot run here: named, with the reason, instead of left out."""
+"""Systems of other people that belong into the comparison: those without figures are named, with the reason, not left out."""
 
+from collections.abc import Container
 from dataclasses import dataclass
+
+from evaluation.external.card import shipped_cards
 
 
 @dataclass(frozen=True)
@@ -13,11 +16,11 @@ class PublishedSystem:
     status: str
 
 
-NOT_INSTALLED = "not installed: its checkpoints are not fetched"
+SPACE = PublishedSystem("SPACE", "Gururani et al., arXiv 2211.09809", "never released", "paper value: not transcribed")
 
-PUBLISHED = (
-    PublishedSystem("SPACE", "Gururani et al., arXiv 2211.09809", "never released", "paper value: not transcribed"),
-    PublishedSystem("Wav2Lip", "Prajwal et al., ACM MM 2020", "github.com/Rudrabha/Wav2Lip", NOT_INSTALLED),
-    PublishedSystem("MakeItTalk", "Zhou et al., SIGGRAPH Asia 2020", "github.com/yzhou359/MakeItTalk", NOT_INSTALLED),
-    PublishedSystem("PC-AVS", "Zhou et al., CVPR 2021", "github.com/Hangz-nju-cuhk/Talking-Face_PC-AVS", NOT_INSTALLED),
-)
+
+def published(present: Container[str]) -> list[PublishedSystem]:
+    """SPACE itself, and every program that a shipped card can drive but that is not among the systems ``present``."""
+    absent = [(name, card) for name, card in shipped_cards().items() if name not in present]
+    states = {name: f"not run: space benchmark run {name}" for name, _ in absent}
+    return [SPACE, *(PublishedSystem(card.title, card.paper, card.code, states[name]) for name, card in absent)]

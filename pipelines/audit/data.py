@@ -61,6 +61,7 @@ class Audit:
     sync: pa.Table
     """``scorer`` and ``offset_frames`` of those that were scored, in no particular order"""
     syncnet: pa.Table
+    """``clip_id`` and ``offset_frames`` of those that SyncNet has scored"""
     stages: dict[str, StageFates]
 
     @staticmethod
@@ -81,7 +82,8 @@ class Audit:
         )
         fates = {stage: _fates(layout, stage, lengths) for stage in stages if has_table(layout.ledger(stage))}
         fates = {stage: own for stage, own in fates.items() if any(own.units.values())}  # syncnet without its weights
-        return Audit(judgement, segments, clips, sync, table_if_there(layout.syncnet, SyncNetScore), fates)
+        syncnet = table_if_there(layout.syncnet, SyncNetScore, ["clip_id", "offset_frames"])
+        return Audit(judgement, segments, clips, sync, syncnet, fates)
 
     def __len__(self) -> int:
         return self.segments.num_rows

@@ -134,9 +134,12 @@ def what_if_data(judgement: Judgement, settings: FilterStage) -> tuple[dict[str,
     sliders = sliders_of(profiles, set(np.unique(profile).tolist()), settings)
     rows, is_whole = _embedded(found)
     whole_set = {"kept": int(judgement.kept.sum()), "seconds": float(found.columns["length_s"][judgement.kept].sum())}
-    fixed = np.where(judgement.by_reason[NO_AUDIO], 1, 0) | np.where(found.is_screened, 2, 0)
-    fixed |= np.where(found.is_unmeasured, 4, 0)
-    rejections = np.sum([*judgement.by_reason.values()], axis=0)
+    fixed = np.zeros(len(found), np.uint8)
+    for bit, mask in ((1, judgement.by_reason[NO_AUDIO]), (2, found.is_screened), (4, found.is_unmeasured)):
+        fixed[mask] |= bit
+    rejections = np.zeros(len(found), np.uint8)
+    for mask in judgement.by_reason.values():
+        rejections += mask
     shown, matrix = [], []
     for index in sorted({slider.rule for slider in sliders}):
         rule, mine = RULES[index], [slider for slider in sliders if slider.rule == index]
@@ -156,7 +159,7 @@ def what_if_data(judgement: Judgement, settings: FilterStage) -> tuple[dict[str,
         "total": len(found), "total_s": float(found.columns["length_s"].sum()), "embedded": len(rows), "now": whole_set,
         "overlap": int((rejections > 1).sum()),
         "codes": _base64(np.concatenate(matrix) if matrix else np.zeros(0, np.uint8)), "profile": _base64(profile[rows]),
-        "fixed": _base64(fixed[rows].astype(np.uint8)), "length": _base64(found.columns["length_s"][rows].astype("<f4")),
+        "fixed": _base64(fixed[rows]), "length": _base64(found.columns["length_s"][rows].astype("<f4")),
     }  # fmt: skip
     return data, found.ids.take(pa.array(rows)).to_pylist() if is_whole else []
 
@@ -174,7 +177,7 @@ def _about(rule: Rule) -> dict[str, object]:
             "scalar": rule.bound == "max_offset_frames"}  # fmt: skip
 
 
-def _decides_alone(judgement: Judgement, index: int, fixed: NDArray[np.int64]) -> Mask:
+def _decides_alone(judgement: Judgement, index: int, fixed: NDArray[np.uint8]) -> Mask:
     """Segments whose fate hangs on this rule alone: nothing else rejects them under the present bounds."""
     others = judgement.rejects.sum(axis=0, dtype=np.uint8) - judgement.rejects[index]  # there are fewer than 256 rules
     return (others == 0) & (fixed == 0)

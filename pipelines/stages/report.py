@@ -32,11 +32,15 @@ from space_data.crop import CropBox
 from space_data.errors import SpaceError
 from space_data.files import atomic_file, make_folder
 from space_data.landmarks import lip_gap
+from space_data.media.encode import write_video
 from space_data.media.images import read_image
+from space_data.media.sound import decode_audio
 from space_data.media.video import decode_video
 from space_data.params import Evaluate, Params
 from space_data.schema import KEPT, Aggregate, Score, SynthesizedClip, SynthesizedFrame, TraceFrame
 from space_data.tables import by_clip, read_arrow, read_table, vectors
+from space_data.timebase import fit_samples
+from space_models.animate import PICTURE_CRF
 
 STAGE = "report"
 POSTER_PX = 240
@@ -160,9 +164,18 @@ def place_videos(clips: Sequence[SynthesizedClip], folder: Path) -> dict[tuple[s
     placed = {}
     for clip in progress.track(clips, "videos of the page", len(clips)):
         name = f"{numbers[clip.clip_id]:02d}-{clip.system}.mp4"
-        shutil.copyfile(clip.video, folder / name)
+        place_playable(clip, folder / name)
         placed[clip.system, clip.clip_id] = f"{folder.name}/{name}"
     return placed
+
+
+def place_playable(clip: SynthesizedClip, target: Path) -> None:
+    """Copy a clip's scored video; one that browsers do not play (lossless, other containers) is coded, with the clip's sound."""
+    if Path(clip.video).suffix == target.suffix:
+        shutil.copyfile(clip.video, target)
+        return
+    sound = fit_samples(decode_audio(clip.audio), clip.n_frames)
+    write_video(target, (frame.rgb for frame in decode_video(clip.video)), crf=PICTURE_CRF, audio=sound)
 
 
 def posters(clips: Sequence[SynthesizedClip]) -> dict[tuple[str, str], str]:

@@ -15,7 +15,10 @@ from pipelines.stages import report
 from space_data.avsync import Scorer
 from space_data.features import canonical_pose
 from space_data.landmarks import INNER_LIP_PAIRS
-from space_data.media.encode import write_video
+from space_data.media.encode import write_video, write_wav
+from space_data.media.lossless import write_lossless
+from space_data.media.sound import decode_audio
+from space_data.media.video import decode_video
 from space_data.params import load_params
 from space_data.schema import FAILED, Aggregate, SynthesizedClip, SynthesizedFrame
 from space_data.store import Place
@@ -41,6 +44,17 @@ def test_samples_are_copied_under_short_names(videos, tmp_path):
     assert placed["ours_warp", "set/ada/00"] == "media/01-ours_warp.mp4"
     assert {p.name for p in folder.iterdir()} == {"01-ground_truth.mp4", "01-ours_warp.mp4"}
     assert report.place_videos([], folder) == {} and not list(folder.iterdir())
+
+
+def test_what_browsers_do_not_play_is_coded_with_its_sound(videos, tmp_path):
+    write_lossless(tmp_path / "a.mkv", [np.full((64, 64, 3), 90, np.uint8)] * 60)
+    write_wav(tmp_path / "a.wav", np.full(60 * 640, 0.25, np.float32))
+    clip = replace(videos[0], video=str(tmp_path / "a.mkv"), audio=str(tmp_path / "a.wav"))
+    placed = report.place_videos([clip], tmp_path / "media")
+    path = tmp_path / placed["ground_truth", "set/ada/00"]
+    frames = [frame.rgb for frame in decode_video(path)]
+    assert path.suffix == ".mp4" and len(frames) == 60 and abs(frames[0].mean() - 90) < 3
+    assert decode_audio(path)[5000:-5000] == pytest.approx(0.25, abs=0.05)
 
 
 def test_failed_videos_have_no_strip(videos, rng):
