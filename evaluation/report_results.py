@@ -29,6 +29,8 @@ ARROWS = {"lower": "↓", "higher": "↑", "recording": "≈"}
 MAIN = OURS[0]
 """The system that the page is about."""
 LONG_CLIP_S = 4.0
+FEW = 2
+"""Identities of a stratum whose interval says nothing: it is twelve standard errors wide."""
 LAG_SLACK = 1.0
 """Frames: a shift is found if the measured lag is so near."""
 
@@ -122,9 +124,11 @@ def expectations(data: BenchmarkData) -> list[tuple[str, bool | None, str]]:
     checks = []
     for metric, better, worse in ORDERS:
         first, second = data.loss(better, metric), data.loss(worse, metric)
-        holds = None if first is None or second is None else first < second
+        at_bound = better == GROUND_TRUTH.name  # which nobody can pass, but reach
+        holds = None if first is None or second is None else first < second or (at_bound and first == second)
         means = f"{number(data.mean(better, metric), 4)} against {number(data.mean(worse, metric), 4)}"
-        checks.append((f"{metric.title}: {data.title(better)} is better than {data.title(worse)}", holds, means))
+        how = "is not worse than" if at_bound else "is better than"
+        checks.append((f"{metric.title}: {data.title(better)} {how} {data.title(worse)}", holds, means))
     lag, own = data.mean(SHIFTED_AUDIO.name, LIP_LAG), data.mean(MAIN, LIP_LAG)
     found = None if lag is None or own is None else abs(lag - own - SHIFT_FRAMES) <= LAG_SLACK
     shifted = f"{LIP_LAG.title}: {SHIFTED_AUDIO.title.lower()} is found {SHIFT_FRAMES} frames late"
@@ -226,7 +230,7 @@ def strata_table(data: BenchmarkData) -> Table:
                     values = [data.value(entry.name, clip_id, metric) for clip_id in chosen]
                     found = summarise(values, [facts[clip_id].subject for clip_id in chosen])
                     text = number(found.mean, metric.digits)
-                    if found.low is not None and found.high is not None:
+                    if found.n_identities > FEW and found.low is not None and found.high is not None:
                         text += f" ±{number((found.high - found.low) / 2, metric.digits)}"
                     title = f"{found.n_ok} of {found.n_total} clips, {found.n_identities} identities"
                     row.append(Cell(found.mean, text, title=title))
