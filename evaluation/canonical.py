@@ -25,7 +25,7 @@ from space_data.media.lossless import write_lossless
 from space_data.media.probe import MediaInfo, probe
 from space_data.media.sound import decode_audio
 from space_data.media.video import VideoFacts, decode_video
-from space_data.timebase import frame_start_s, frames_in, frames_to_samples, nearest_frames
+from space_data.timebase import CLOCK_SLACK_S, frame_centre_s, frame_start_s, frames_in, frames_to_samples, nearest_frames
 
 HEAD_BYTES, TOLD_BYTES = 256, 40
 PRINTABLE = frozenset(string.printable.encode())
@@ -198,11 +198,11 @@ def _end_s(info: MediaInfo, times_s: NDArray[np.float64]) -> float:
 
 
 def _chosen(times_s: NDArray[np.float64], end_s: float, expected: Expected) -> tuple[NDArray[np.int64], int]:
-    """Which decoded frame is on screen at each of the clip's frames, and at how many, first or last, none really is."""
+    """Which decoded frame is on screen in the middle of each of the clip's frames; in how many, first or last, none really is."""
     framing = expected.framing
-    there = frames_in(end_s + frame_start_s(1) / 4) - framing.skipped_frames
+    there = frames_in(end_s + frame_centre_s(0)) - framing.skipped_frames
     begin_s = frame_start_s(framing.skipped_frames)
-    late = frames_in(max(0.0, float(times_s[0]) - begin_s))
+    late = frames_in(max(0.0, float(times_s[0]) - begin_s + frame_centre_s(0) - 2 * CLOCK_SLACK_S))
     missing = max(0, expected.n_frames - there) + late
     surplus = there - expected.n_frames
     if missing > framing.held_frames + SLACK_FRAMES or surplus > framing.surplus_frames + SLACK_FRAMES:

@@ -110,6 +110,14 @@ def test_what_is_missing_at_the_end_is_held_and_counted(tmp_path, expected):
     assert found.held_frames == 4 and numbers(found.path) == [*range(N - 4), *[N - 5] * 4]
 
 
+def test_a_frame_counts_whose_middle_is_shown(tmp_path, expected):
+    """124 frames at 62.5 per second end at 1.984 s: after the middle of the 50th frame, which is hence the system's own."""
+    write_video(tmp_path / "a.mp4", [picture(i * 25 / 62.5) for i in range(124)], fps=Fraction(125, 2))
+    assert canonicalise(tmp_path / "a.mp4", expected, tmp_path / "out.mkv").held_frames == 0
+    write_video(tmp_path / "b.mp4", [picture(i * 25 / 62.5) for i in range(123)], fps=Fraction(125, 2))
+    assert canonicalise(tmp_path / "b.mp4", expected, tmp_path / "out.mkv").held_frames == 1
+
+
 def test_frames_before_the_clip_are_skipped_with_their_sound(tmp_path, expected, speech):
     lead = 5
     frames = [picture(0)] * lead + [picture(i) for i in range(N)] + [picture(N)] * 8
