@@ -1,5 +1,6 @@
 """``space study``: build a blind pairwise study of systems' videos, serve it to raters, analyse their answers."""
 
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -93,7 +94,7 @@ def build(
     typer.echo(f"give raters {out / 'page'}, or run: space study serve {out}   (keep {out / 'study.json'} to yourself)")
 
 
-@app.command(epilog="Ctrl-C ends it; the same command goes on with the same votes.")
+@app.command(epilog="Ctrl-C or SIGTERM ends it; the same command goes on with the same votes.")
 def serve(
     study: StudyArgument,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: a free one.")] = 0,
@@ -106,6 +107,10 @@ def serve(
     from evaluation.study.manifest import StudyFolder
     from evaluation.study.server import StudyServer
 
+    def end(*_: object) -> None:
+        raise KeyboardInterrupt  # what ends a service ends it as Ctrl-C does
+
+    signal.signal(signal.SIGTERM, end)
     server = StudyServer(StudyFolder(study), host, port)
     typer.echo(f"{server.url}   votes so far: {len(server.votes.all())}; Ctrl-C ends")
     try:

@@ -210,6 +210,7 @@ def started(folder: StudyFolder) -> tuple[subprocess.Popen[str], int]:
     return process, int(found[1])
 
 
+@pytest.mark.usefixtures("heard_ctrl_c")
 def test_no_acknowledged_vote_is_lost_to_kill_9(study_folder: StudyFolder) -> None:
     """Three raters vote at once; the server is killed in the middle; what was acknowledged is there, and all go on."""
     study_folder.votes.unlink(missing_ok=True)
@@ -251,6 +252,9 @@ def test_no_acknowledged_vote_is_lost_to_kill_9(study_folder: StudyFolder) -> No
             assert ask(port, "POST", "/vote", vote_of(study, session, number, "b"))[0] == 200
     process.send_signal(signal.SIGINT)
     assert process.wait(20) == 0
+    process, _ = started(study_folder)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0, "as a service is ended"
     votes = Votes(study_folder.votes, study)
     assert len(votes.all()) == 18
     assert {v.answer for v in votes.all() if (v.rater, v.trial, v.question) in stored} == {"tie"}, "the first answer stands"
