@@ -71,7 +71,7 @@ def main() -> None:
     params = load_params(arguments.params)
     layout, generator = Layout.of(params.job), arguments.generator or params.latents.generators[0]
     errors = train_variants(params, layout, generator, arguments.seeds)
-    rows = rows_of(errors, params.evaluate.bootstrap_draws, params.evaluate.seed)
+    rows = rows_of(errors, params.evaluate.sign_flip_draws, params.evaluate.seed)
     command = f"python -m benchmarks.l2l_ablations --generator {generator} --seeds {arguments.seeds}"
     write_rows(layout.l2l_ablations / f"{generator}.json", rows, command)
     Console().print(printed(rows))

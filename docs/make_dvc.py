@@ -131,8 +131,7 @@ DVC = {
     "emotion": DvcStage(
         "how much of each emotion shows, on landmarks and rendered",
         ("data/features", "data/align", "models/s2l", "models/posegen"),
-        ("emotion", "animate", "warp", "evaluate.bootstrap_draws", "evaluate.seed", "features.weights",
-         "training.held_out_clips"),
+        ("emotion", "animate", "warp", "features.weights", "training.held_out_clips"),
         ("data/emotion",), ("reports/emotion/metrics.json",),
     ),
     "synthesize": DvcStage(

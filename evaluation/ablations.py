@@ -76,7 +76,7 @@ def rows_of(errors: Mapping[str, SeedErrors], draws: int, seed: int) -> list[Row
             mean = summarise(values, subjects)
             assert mean.mean is not None
             base = [full[e.clip_id, condition] for e in own]
-            d = compare(values, base, subjects, True, draws, seed).difference if system != FULL else None
+            d = compare(values, base, subjects, draws, seed).difference if system != FULL else None
             low, high, difference = (d.low, d.high, d.mean) if d else (None, None, None)
             rows.append(Row(system, condition, mean.mean, difference, low, high, mean.n_ok, mean.n_identities, by_seed))
     return rows

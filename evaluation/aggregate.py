@@ -169,7 +169,7 @@ def contrasts(
             clip_ids = sorted(one.clips)
             ours, theirs = ([column.loss(clip_id) for clip_id in clip_ids] for column in (one, other))
             subjects = [one.clips[clip_id].subject for clip_id in clip_ids]
-            found.append((first, second, metric, compare(ours, theirs, subjects, True, draws, seed)))
+            found.append((first, second, metric, compare(ours, theirs, subjects, draws, seed)))
     named = {f"{a} {b} {m.metric_id}": c.p_value for a, b, m, c in found if c.p_value is not None}
     adjusted = holm(named)
     return [Contrast(a, b, m, c, adjusted.get(f"{a} {b} {m.metric_id}")) for a, b, m, c in found]

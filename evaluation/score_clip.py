@@ -17,6 +17,7 @@ from evaluation.detected_face import DetectedFace, LengthMismatch, NoFace, check
 from evaluation.measured_video import MeasuredVideo, frames_of
 from evaluation.metrics import MEASURES, MeanStatistics, Need, Pair
 from evaluation.metrics import pictures as pixel
+from evaluation.reasons import REASONS
 from space_data.avsync import SyncScore
 from space_data.errors import SpaceError
 from space_data.landmarks import MOUTH, eye_aspect_ratio, lip_gap, posed
@@ -27,9 +28,11 @@ from space_data.schema import ClipStatistic, TraceFrame
 if TYPE_CHECKING:
     from space_models.syncnet import SyncNetResult  # which imports PyTorch
 
-OK, NO_FACE, DECODE_ERROR, LENGTH_MISMATCH, SIZE_MISMATCH, NOT_AVAILABLE = STATUSES = (
-    "ok", "no_face", "decode_error", "length_mismatch", "size_mismatch", "not_available",
+OK, NO_FACE, DECODE_ERROR, LENGTH_MISMATCH, SIZE_MISMATCH, NOT_AVAILABLE, CRASHED = MEASURED = (
+    "ok", "no_face", "decode_error", "length_mismatch", "size_mismatch", "not_available", "crashed",
 )  # fmt: skip
+STATUSES = tuple(dict.fromkeys([*MEASURED, *REASONS]))
+"""What became of a statistic; a video that could not be brought into its canonical form has the reason for that."""
 REFERENCE = "reference"
 """The recording itself, scored as a system of its own: what `recording` metrics are near to. No system may be called so."""
 
@@ -59,17 +62,13 @@ def score_clip(
     syncnet: SyncNetScorer | None,
     settings: Evaluate,
 ) -> list[ClipStatistic]:
-    """All statistics of one system on one clip.
+    """All statistics of one system on one clip; of a recording without a face those that need none.
 
     Args:
         speaking: (T,), voice activity of the clip's sound.
         sync: scores a face track against the clip's sound.
         syncnet: the same for pictures; None without the weights.
-
-    Raises:
-        NoFace: of the recording itself: then nothing can be compared.
     """
-    paired(reference.face, reference.face, settings.min_found_share)
     try:
         check_lengths(clip.n_frames, len(candidate.face))
         pixels = pixel_sums(clip, settings) | {pixel.EDGES: candidate.edges}

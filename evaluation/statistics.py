@@ -86,11 +86,10 @@ def compare(
     candidate: Sequence[float | None],
     baseline: Sequence[float | None],
     identities: Sequence[str],
-    lower_is_better: bool,
     draws: int,
     seed: int,
 ) -> Comparison:
-    """Paired comparison of two systems' values on the same clips (same order in all three sequences).
+    """Paired comparison of two systems' losses (less is better) on the same clips (same order in all three sequences).
 
     Args:
         draws, seed: of the sign patterns, from 13 identities on.
@@ -101,8 +100,7 @@ def compare(
     known = np.array([d for d in differences if d is not None], np.float64)
     wins = None
     if len(known):
-        better = known < 0 if lower_is_better else known > 0
-        wins = float((better + 0.5 * (known == 0)).mean())
+        wins = float(((known < 0) + 0.5 * (known == 0)).mean())
     means = _identity_means(differences, identities)
     spread = float(means.std(ddof=1)) if len(means) > 1 else 0.0
     effect = float(means.mean() / spread) if spread > 0 else None

@@ -480,7 +480,7 @@ class Evaluate(Section):
     frechet_every_frames: Count
     min_found_share: Annotated[float, Field(gt=0, le=1)]
     weights: str
-    bootstrap_draws: Count
+    sign_flip_draws: Count
     seed: int
 
 

@@ -1,6 +1,8 @@
 """Lips against sound. A judge that hears prefers the average of what a sound looks like to life: nearest to the recording's own
 score is best (a ridge regression outscores recorded lips in 38 of 38 clips; Wav2Lip beats recordings on SyncNet in its paper)."""
 
+from collections.abc import Sequence
+
 from evaluation.metrics.entry import MeanStatistics, Measure, Metric, Pair, mean_of
 
 CCA = "space_data.avsync: canonical correlations between lip tracks and mel bands; fitted on speakers that are not scored"
@@ -8,25 +10,30 @@ PUBLISHED = "Chung and Zisserman 2016, the release's weights and protocol (docs/
 NEAREST = "Nearest to the recording: lips predicted from sound outscore recorded ones."
 
 
+CCA_NAMES = ("av_offset", "av_confidence", "av_at_zero")
+SYNCNET_NAMES = ("syncnet_offset", "syncnet_confidence", "syncnet_distance")
+
+
 def cca(pair: Pair) -> dict[str, MeanStatistics]:
     """Offset, confidence and score in place of the candidate's lips; nothing where the clip is too short."""
     found = pair.sync
-    values = None if found is None else (float(found.offset_frames), found.confidence, found.at_zero)
-    names = ("av_offset", "av_confidence", "av_at_zero")
-    return {n: MeanStatistics() if values is None else MeanStatistics(values[i], 1) for i, n in enumerate(names)}
+    return single(CCA_NAMES, (found.offset_frames, found.confidence, found.at_zero) if found else None)
 
 
 def syncnet(pair: Pair) -> dict[str, MeanStatistics]:
     """The network's offset, confidence and distance; nothing where the clip is too short."""
     found = pair.syncnet
-    values = None if found is None else (float(found.offset_frames), found.confidence, found.distance)
-    names = ("syncnet_offset", "syncnet_confidence", "syncnet_distance")
-    return {n: MeanStatistics() if values is None else MeanStatistics(values[i], 1) for i, n in enumerate(names)}
+    return single(SYNCNET_NAMES, (found.offset_frames, found.confidence, found.distance) if found else None)
+
+
+def single(names: Sequence[str], values: Sequence[float] | None) -> dict[str, MeanStatistics]:
+    """One value each; None: nothing of any."""
+    return {name: MeanStatistics(float(values[i]), 1) if values else MeanStatistics() for i, name in enumerate(names)}
 
 
 MEASURES = (
-    Measure(("av_offset", "av_confidence", "av_at_zero"), cca),
-    Measure(("syncnet_offset", "syncnet_confidence", "syncnet_distance"), syncnet, "syncnet"),
+    Measure(CCA_NAMES, cca),
+    Measure(SYNCNET_NAMES, syncnet, "syncnet"),
 )
 AV_AT_ZERO = Metric(
     "av_at_zero/cca-landmarks/v1", "A/V score at lag 0", "", "recording", ("av_at_zero",), mean_of("av_at_zero"),

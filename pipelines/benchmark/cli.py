@@ -1,13 +1,17 @@
 """``space benchmark``: test lists and systems; hand out what a system needs, take in what it made."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.markup import escape
 
 from space_data import progress
-from space_data.params import load_params
+from space_data.params import Params, load_params
+
+if TYPE_CHECKING:
+    from evaluation.lists.clip_list import Resolved
+    from pipelines.layout import Layout
 
 app = typer.Typer(help="Compare systems on frozen test lists: hand out clips, take in videos.", no_args_is_help=True)
 
@@ -49,13 +53,9 @@ def export(
 ) -> None:
     """Write portrait, 16 kHz sound, head pose and recording of every clip of a test list, with hashes."""
     progress.setup(quiet)
-    from pipelines.benchmark.choice import clips_to_score
     from pipelines.benchmark.export import export as run
-    from pipelines.layout import Layout
 
-    settings = load_params(params)
-    layout = Layout.of(settings.job)
-    listed = clips_to_score(test_list or settings.synthesize.test_list, settings.synthesize, layout)
+    settings, layout, listed = _run_of(params, test_list)
     manifest = run(out, listed, layout)
     _say(f"{manifest}: {len(listed.chosen)} clips of {listed.identities} identities, {listed.label}", quiet)
 
@@ -74,12 +74,8 @@ def add(
     from evaluation.external.card import read_card
     from pipelines.benchmark.add import add as run
     from pipelines.benchmark.add import summary
-    from pipelines.benchmark.choice import clips_to_score
-    from pipelines.layout import Layout
 
-    settings = load_params(params)
-    layout = Layout.of(settings.job)
-    listed = clips_to_score(test_list or settings.synthesize.test_list, settings.synthesize, layout)
+    settings, layout, listed = _run_of(params, test_list)
     _say(summary(run(name, folder, read_card(card), listed, settings, layout)), quiet)
 
 
@@ -99,14 +95,10 @@ def run(
     progress.setup(quiet)
     from evaluation.external.card import read_card, shipped_card
     from pipelines.benchmark.add import summary
-    from pipelines.benchmark.choice import clips_to_score
     from pipelines.benchmark.drive import run as drive
-    from pipelines.layout import Layout
 
-    settings = load_params(params)
-    layout = Layout.of(settings.job)
     chosen = (read_card(card) if card else shipped_card(name)).with_interpreter(interpreter)
-    listed = clips_to_score(test_list or settings.synthesize.test_list, settings.synthesize, layout)
+    settings, layout, listed = _run_of(params, test_list)
     _say(summary(drive(name, chosen, checkouts, listed, settings, layout)), quiet)
 
 
@@ -142,6 +134,16 @@ def diff(
         progress.console.print(f"[bold]not alike[/bold]: {escape(note)}", soft_wrap=True, highlight=False)
     found = differences(one, other)
     progress.console.print(as_table(found) if found else "no figure differs")
+
+
+def _run_of(params: Path | None, test_list: str | None) -> "tuple[Params, Layout, Resolved]":
+    """Settings, the run's folders, and the clips of the list that is asked for."""
+    from pipelines.benchmark.choice import clips_to_score
+    from pipelines.layout import Layout
+
+    settings = load_params(params)
+    layout = Layout.of(settings.job)
+    return settings, layout, clips_to_score(test_list or settings.synthesize.test_list, settings.synthesize, layout)
 
 
 def _say(text: str, quiet: bool) -> None:

@@ -19,6 +19,7 @@ from evaluation.measured_video import MeasuredVideo, measure_video
 from evaluation.metrics import HEADLINE, Metric, catalogue
 from evaluation.metrics.landmarks import LD_MOUTH
 from evaluation.score_clip import (
+    CRASHED,
     DECODE_ERROR,
     NOT_AVAILABLE,
     REFERENCE,
@@ -34,7 +35,7 @@ from pipelines.benchmark.clips import synthesized_clips
 from pipelines.job.clock import stage_clock
 from pipelines.job.ledger import ledger_rows, write_ledger
 from pipelines.job.run import Result, run_units
-from pipelines.job.unit import Rejected, Unit, content_hash
+from pipelines.job.unit import Outcome, Rejected, Unit, content_hash
 from pipelines.layout import Layout
 from space_data import weights
 from space_data.avsync import Scorer
@@ -160,11 +161,7 @@ def measure_one(unit: VideoUnit, settings: Evaluate, folder: Path) -> None:
 def score_units(
     videos: Sequence[SynthesizedClip], measured: Mapping[str, Result], scorer: Path, syncnet: Path | None
 ) -> list[Unit]:
-    """One unit per video that could be measured, and one per recording.
-
-    Raises:
-        SpaceError: a recording could not be measured: then nothing can be compared.
-    """
+    """One unit per video that could be measured and whose recording could, and one per recording."""
     shared = [sha256_of(scorer), sha256_of(syncnet) if syncnet else ""]
     recordings = {video.clip_id: video for video in videos}
     jobs = [(REFERENCE, video, video.reference) for video in recordings.values()]
@@ -172,9 +169,7 @@ def score_units(
     units = []
     for system, video, path in jobs:
         own, truth = (measured[video_id(name, video.clip_id)] for name in (system, REFERENCE))
-        if truth.folder is None:
-            raise SpaceError(f"{video.reference}: the recording cannot be measured ({last_line(truth.detail) or truth.reason})")
-        if own.folder is None:
+        if own.folder is None or truth.folder is None:
             continue
         clip = ClipToScore(system, video.clip_id, video.subject, Path(video.reference), Path(path), video.n_frames)
         both = (str(one / MEASURED_FILE) for one in (truth.folder, own.folder))
@@ -205,30 +200,30 @@ def _syncnet(unit: ScoreUnit, sound: np.ndarray) -> SyncNetScorer | None:
 
 
 def failed_rows(videos: Sequence[SynthesizedClip], measured: Mapping[str, Result], with_syncnet: bool) -> list[ClipStatistic]:
-    """Rows of the videos that were never made or cannot be read."""
+    """Rows of the videos that were never made or cannot be read, or whose recording cannot."""
     rows = []
     for video in videos:
-        own = measured.get(video_id(video.system, video.clip_id))
+        own, truth = (measured.get(video_id(name, video.clip_id)) for name in (video.system, REFERENCE))
         if own is None:
-            rows += failed_clip(video.system, video.clip_id, video.subject, NOT_AVAILABLE, _why(video.detail), with_syncnet)
+            status, detail = video.reason or NOT_AVAILABLE, last_line(video.detail) or "no video"
         elif own.folder is None:
-            status = DECODE_ERROR if own.reason == UNREADABLE else NOT_AVAILABLE
-            detail = last_line(own.detail) or own.reason
-            logger.warning("%s on %s: not scored (%s)", video.system, video.clip_id, detail)
-            rows += failed_clip(video.system, video.clip_id, video.subject, status, detail, with_syncnet)
+            status, detail = _fate(own)
+        elif truth is None or truth.folder is None:
+            status, detail = NOT_AVAILABLE, f"the recording: {_fate(truth)[1] if truth else 'not measured'}"
+        else:
+            continue
+        logger.warning("%s on %s: not scored (%s: %s)", video.system, video.clip_id, status, detail)
+        rows += failed_clip(video.system, video.clip_id, video.subject, status, detail, with_syncnet)
     return rows
 
 
-def _why(detail: str) -> str:
-    return f"no video: {last_line(detail)}" if detail else "no video"
+def _fate(outcome: Outcome) -> tuple[str, str]:
+    """Status and detail of a unit that came to nothing."""
+    return (DECODE_ERROR if outcome.reason == UNREADABLE else CRASHED), last_line(outcome.detail) or outcome.reason
 
 
 def read_outcomes(outcomes: Sequence[Result], videos: Sequence[SynthesizedClip], with_syncnet: bool) -> list[ClipStatistic]:
-    """Statistics of the second round; a crash becomes rows that say so.
-
-    Raises:
-        SpaceError: a recording could not be scored against itself.
-    """
+    """Statistics of the second round; a crash becomes rows that say so."""
     subjects = {video.clip_id: video.subject for video in videos}
     rows = []
     for outcome in outcomes:
@@ -236,11 +231,9 @@ def read_outcomes(outcomes: Sequence[Result], videos: Sequence[SynthesizedClip],
             rows += read_table(outcome.folder / STATISTICS_FILE, ClipStatistic)
             continue
         system, clip_id = outcome.unit_id.removeprefix("score/").split("/", 1)
-        detail = last_line(outcome.detail) or outcome.reason
-        if system == REFERENCE:
-            raise SpaceError(f"clip {clip_id}: nothing can be compared with its recording ({detail})")
+        status, detail = _fate(outcome)
         logger.warning("%s on %s: not scored (%s)", system, clip_id, detail)
-        rows += failed_clip(system, clip_id, subjects[clip_id], NOT_AVAILABLE, detail, with_syncnet)
+        rows += failed_clip(system, clip_id, subjects[clip_id], status, detail, with_syncnet)
     return rows
 
 

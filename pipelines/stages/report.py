@@ -94,7 +94,7 @@ def gather(folder: Path, params: Params, layout: Layout) -> BenchmarkData:
         rows=rows,
         columns=present(catalogue(clips[0].size_px, params.evaluate, with_syncnet=True), rows),
         sets=set_columns(rows, params.evaluate),
-        draws=params.evaluate.bootstrap_draws,
+        draws=params.evaluate.sign_flip_draws,
         seed=params.evaluate.seed,
         added=registry(layout.external),
     )

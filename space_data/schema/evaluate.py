@@ -39,7 +39,7 @@ class ClipStatistic:
     weight: int
     """of how many values; 0: none, and ``status`` says why"""
     status: str
-    """of ``evaluation.score_clip.STATUSES``: ok, no_face, decode_error, length_mismatch, size_mismatch, not_available"""
+    """of ``evaluation.score_clip.STATUSES``: ok, why it could not be measured, or why there is no canonical video"""
     detail: str
 
 

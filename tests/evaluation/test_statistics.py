@@ -68,7 +68,7 @@ def test_one_identity_has_no_interval():
 def test_paired_comparison_sees_what_unpaired_means_hide(rng):
     hard = rng.normal(0, 10, 40)
     people = [f"p{i}" for i in range(40)]
-    result = compare((hard - 0.5).tolist(), hard.tolist(), people, lower_is_better=True, draws=500, seed=0)
+    result = compare((hard - 0.5).tolist(), hard.tolist(), people, draws=500, seed=0)
     assert result.difference.mean == pytest.approx(-0.5)
     assert result.difference.high < 0
     assert result.win_share == 1.0
@@ -77,13 +77,13 @@ def test_paired_comparison_sees_what_unpaired_means_hide(rng):
 
 def test_sign_flip_test_by_hand():
     """Three identities, all better: of 8 sign patterns 2 are as extreme."""
-    result = compare([1.0, 2.0, 3.0], [2.0, 4.0, 6.0], ["a", "b", "c"], True, 100, 0)
+    result = compare([1.0, 2.0, 3.0], [2.0, 4.0, 6.0], ["a", "b", "c"], 100, 0)
     assert result.p_value == pytest.approx(2 / 8)
     assert result.effect_size == pytest.approx(-2.0)  # differences -1, -2, -3
 
 
 def test_comparison_uses_common_clips_only():
-    result = compare([1.0, None, 5.0], [2.0, 9.0, None], ["a", "b", "c"], True, 100, 0)
+    result = compare([1.0, None, 5.0], [2.0, 9.0, None], ["a", "b", "c"], 100, 0)
     assert result.difference.mean == -1.0
     assert result.difference.n_ok == 1
     assert result.p_value is None
@@ -106,4 +106,4 @@ def test_lengths_must_agree():
     with pytest.raises(SpaceError, match="2 values for 1 clips"):
         summarise([1.0, 2.0], ["a"])
     with pytest.raises(SpaceError, match="comparison"):
-        compare([1.0], [1.0, 2.0], ["a"], True, 10, 0)
+        compare([1.0], [1.0, 2.0], ["a"], 10, 0)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.io import wavfile
 
-from evaluation.score_clip import DECODE_ERROR, NOT_AVAILABLE, OK, REFERENCE
+from evaluation.score_clip import CRASHED, DECODE_ERROR, NOT_AVAILABLE, OK, REFERENCE
 from pipelines.job.run import Result
 from pipelines.layout import Layout
 from pipelines.stages import evaluate
@@ -95,7 +95,7 @@ def test_systems_that_disagree_on_the_clip_are_refused(videos: list[SynthesizedC
 
 def test_what_was_never_made_or_cannot_be_read_becomes_rows(videos: list[SynthesizedClip], tmp_path: Path) -> None:
     trace = "Traceback\nValueError: no luck"
-    videos[0] = replace(videos[0], status=FAILED, video="", detail=trace)
+    videos[0] = replace(videos[0], status=FAILED, video="", reason="system_failed", detail=trace)
     found = measured(videos, tmp_path)
     broken = video_id("still", "set/a/1")
     found[broken] = Result(broken, REJECTED, "unreadable", "made.mp4: not a video", folder=None)
@@ -104,32 +104,34 @@ def test_what_was_never_made_or_cannot_be_read_becomes_rows(videos: list[Synthes
     rows = failed_rows(videos, found, with_syncnet=False)
     said = {(r.system, r.clip_id, r.status, r.detail) for r in rows}
     assert said == {
-        ("ground_truth", "set/a/1", NOT_AVAILABLE, "no video: ValueError: no luck"),
+        ("ground_truth", "set/a/1", "system_failed", "ValueError: no luck"),
         ("still", "set/a/1", DECODE_ERROR, "made.mp4: not a video"),
-        ("still", "set/a/2", NOT_AVAILABLE, "worker_died"),
+        ("still", "set/a/2", CRASHED, "worker_died"),
     }
     (tmp_path / "scorer.npz").write_bytes(b"coefficients")
     left = {unit.unit_id for unit in score_units(videos, found, tmp_path / "scorer.npz", None)}
     assert "score/still/set/b/1" in left and not left & {"score/ground_truth/set/a/1", "score/still/set/a/1"}
 
 
-def test_a_recording_that_cannot_be_measured_is_an_error(videos: list[SynthesizedClip], tmp_path: Path) -> None:
+def test_a_recording_that_cannot_be_measured_costs_its_clip_and_no_other(
+    videos: list[SynthesizedClip], tmp_path: Path
+) -> None:
     found = measured(videos, tmp_path)
     name = video_id(REFERENCE, "set/a/1")
     found[name] = Result(name, REJECTED, "unreadable", "truth.mp4: no frames", folder=None)
     (tmp_path / "scorer.npz").write_bytes(b"coefficients")
-    with pytest.raises(SpaceError, match="the recording cannot be measured .truth.mp4: no frames"):
-        score_units(videos, found, tmp_path / "scorer.npz", None)
-    lost = Result("score/reference/set/a/1", FAILED, "exception", "Traceback\nNoFace: reference: a face in 0%", folder=None)
-    with pytest.raises(SpaceError, match="nothing can be compared with its recording .NoFace"):
-        read_outcomes([lost], videos, with_syncnet=False)
+    left = {unit.unit_id for unit in score_units(videos, found, tmp_path / "scorer.npz", None)}
+    assert left == {f"score/{system}/{clip}" for system in (*SYSTEMS, REFERENCE) for clip in CLIPS if clip != "set/a/1"}
+    rows = failed_rows(videos, found, with_syncnet=False)
+    said = {(r.system, r.clip_id, r.status, r.detail) for r in rows}
+    assert said == {(system, "set/a/1", NOT_AVAILABLE, "the recording: truth.mp4: no frames") for system in SYSTEMS}
 
 
 def test_a_crash_costs_one_system_one_clip(videos: list[SynthesizedClip]) -> None:
     lost = Result("score/still/set/b/1", FAILED, "exception", "Traceback\nValueError: no luck", folder=None)
     rows = read_outcomes([lost], videos, with_syncnet=False)
     assert {(r.system, r.clip_id, r.subject, r.status, r.detail) for r in rows} == {
-        ("still", "set/b/1", "b", NOT_AVAILABLE, "ValueError: no luck")
+        ("still", "set/b/1", "b", CRASHED, "ValueError: no luck")
     }
 
 
