@@ -112,8 +112,9 @@ def serve(
 
     signal.signal(signal.SIGTERM, end)
     server = StudyServer(StudyFolder(study), host, port)
-    typer.echo(f"{server.url}   votes so far: {len(server.votes.all())}; Ctrl-C ends")
     try:
+        # Within: who has read this line may end the service at once.
+        typer.echo(f"{server.url}   votes so far: {len(server.votes.all())}; Ctrl-C ends")
         server.serve_forever()
     except KeyboardInterrupt:
         typer.echo(f"votes: {len(server.votes.all())}")
