@@ -36,14 +36,17 @@ from space_data.media.sound import decode_audio
 from space_data.media.video import decode_video
 from space_data.params import Params, load_params
 from space_data.progress import setup, track
-from space_data.schema import TrackFrame
 from space_data.speech import log_mel, runs
-from space_data.tables import read_table
 from space_data.timebase import frames_to_seconds, samples_to_seconds
-from space_models.animate import animate, load_speech
+from space_models.animate import animate
+from space_models.controls.asked import Controls
+from space_models.controls.emotion import parse_emotion
 from space_models.generators import DEFAULT_RENDERER, RENDERERS
 from space_models.generators.warp import WarpGenerator
 from space_models.portrait import Portrait, load_portrait
+from space_models.posegen.pose import apply_pose
+from space_models.speech_file import load_speech
+from space_models.tracks import Tracks
 
 LARGEST_LAG_FRAMES = 10
 LARGEST_LAG_SAMPLES = 8000
@@ -115,11 +118,10 @@ def blink_count(opening: NDArray[np.floating]) -> int:
     return len(runs(np.asarray(opening < SHUT_SHARE * np.percentile(opening, 75))))
 
 
-def told_motion(tracks: Path) -> tuple[NDArray[np.float32], PoseTrack]:
+def told_motion(tracks: Path, portrait: Portrait) -> tuple[NDArray[np.float32], PoseTrack]:
     """Normalised landmarks (T, 78, 3) and pose that the renderer was given."""
-    rows = read_table(tracks, TrackFrame)
-    told = np.stack([row.normalised for row in rows]).reshape(len(rows), -1, 3)
-    return told, PoseTrack.from_array(np.stack([row.pose for row in rows]))
+    told = Tracks.read(tracks)
+    return told.edited, apply_pose(told.pose, portrait.pose)
 
 
 def measure(video: Path, said: NDArray[np.float32], tracks: Path, portrait: Portrait, scorer: Scorer) -> Written:
@@ -127,7 +129,7 @@ def measure(video: Path, said: NDArray[np.float32], tracks: Path, portrait: Port
     pictures = [frame.rgb for frame in decode_video(video)]
     meshes = track_faces(pictures)
     face = track_of_meshes(meshes)
-    told, _ = told_motion(tracks)
+    told, _ = told_motion(tracks, portrait)
     gap, told_gap = lip_gap(face.normalised), lip_gap(told)
     heard, info = decode_audio(video), probe(video)
     lag, r_sound = audio_lag(heard, said)
@@ -156,7 +158,7 @@ def frames_per_cpu_s(portrait: Portrait, tracks: Path, params: Params, scratch: 
     """Frames drawn by `warp` and encoded per second of one core, the portrait's set-up left out."""
     generator = WarpGenerator(params.warp)
     state = generator.prepare(portrait)
-    told, pose = told_motion(tracks)
+    told, pose = told_motion(tracks, portrait)
     began = time.process_time()
     return write_video(scratch, generator.render(state, posed(told, pose))) / (time.process_time() - began)
 
@@ -224,7 +226,7 @@ def main() -> int:
             out = tracks.with_suffix(".mp4")
             animate(
                 image=image, audio=sound, out=out, params=params, seed=seed, tracks=tracks,
-                emotion=arguments.emotion, pose=arguments.pose, renderer=arguments.renderer,
+                controls=Controls(emotion=parse_emotion(arguments.emotion), pose=arguments.pose), renderer=arguments.renderer,
             )  # fmt: skip
             portrait = portraits_of[image]
             rows.append(measure(out, load_speech(sound).audio, tracks, portrait, scorer))

@@ -35,7 +35,7 @@ from space_data.schema import AlignedClip
 from space_data.speech import mean_normalise
 from space_data.store import Place, local_file
 from space_models.dataset import Features
-from space_models.generators import GENERATORS, KeypointGenerator, Tracks, find
+from space_models.generators import GENERATORS, Driving, KeypointGenerator, find
 from space_models.generators.renderers import KeypointRenderer
 from space_models.l2l import L2L, load_l2l
 from space_models.portrait import portrait_of_crop
@@ -53,7 +53,7 @@ Frames = list[NDArray[np.uint8]]
 
 @dataclass(frozen=True)
 class Clip:
-    """Frames (512, 512, 3) of one clip with what the pipeline's tables say of them; `sound` as `Tracks.speech`, (T, 160)."""
+    """Frames (512, 512, 3) of one clip with what the pipeline's tables say of them; `sound` as `Driving.speech`, (T, 160)."""
 
     clip_id: str
     subject: str
@@ -193,7 +193,7 @@ def draw(generator: KeypointGenerator[Any], clip: Clip, l2l: L2L | None) -> Draw
     ms = 1000 * (time.process_time() - begun) / len(frames)
     if l2l is None:
         return Drawn(frames, z, ms, None)
-    renderer, tracks = KeypointRenderer(generator, l2l), Tracks(clip.normalised, clip.pose, clip.sound, clip.emotion)
+    renderer, tracks = KeypointRenderer(generator, l2l), Driving(clip.normalised, clip.pose, clip.sound, clip.emotion)
     return Drawn(frames, z, ms, list(renderer.render(renderer.prepare(portrait), tracks)))
 
 

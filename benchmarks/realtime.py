@@ -19,12 +19,12 @@ from rich.table import Table
 
 from space_data.params import load_params
 from space_data.timebase import frame_start_s, frames_in, frames_to_samples
-from space_models.animate import ASSETS, Speech, load_motion_models, load_speech, make_motion, speech_features
-from space_models.film import NEUTRAL
-from space_models.generators import Tracks
+from space_models.animate import ASSETS
 from space_models.generators.renderers import load_keypoint_renderer
+from space_models.motion import load_motion_models, make_tracks
 from space_models.portrait import load_portrait
 from space_models.s2l import stream
+from space_models.speech_file import Speech, load_speech, speech_features
 
 ROUNDS = 5
 
@@ -55,20 +55,17 @@ def main() -> None:
     audio = np.resize(load_speech(arguments.speech).audio, frames_to_samples(frames_in(arguments.seconds)))
     speech: Speech = speech_features(audio)
     states = models.encoder.encode(speech.audio)
-    motion = make_motion(models, portrait, speech, NEUTRAL, 0, params.animate, params.warp)
     parts: dict[str, Callable[[], object]] = {
         "log-mel": lambda: speech_features(audio),
         f"speech encoder: {models.encoder.spec.name}": lambda: models.encoder.encode(speech.audio),
         "S2L": lambda: stream.predict(models.s2l, states, portrait.normalised),
-        "S2L + PoseGen + blinks and gaze, as `animate`": lambda: make_motion(
-            models, portrait, speech, NEUTRAL, 0, params.animate, params.warp
-        ),
+        "S2L + PoseGen + blinks and gaze, as `animate`": lambda: make_tracks(models, portrait, speech, params),
     }
-    tracks = Tracks(motion.normalised, motion.pose, speech.features, NEUTRAL)
+    driving = make_tracks(models, portrait, speech, params).driving(portrait)
     for folder in sorted((arguments.models / "l2l").glob("*/")):
         renderer = load_keypoint_renderer(folder.name, arguments.models, params)
-        driven = renderer.prepare(portrait)
-        parts[f"L2L of {folder.name}"] = lambda renderer=renderer, driven=driven: renderer.latents(driven, tracks)  # type: ignore[misc]
+        state = renderer.prepare(portrait)
+        parts[f"L2L of {folder.name}"] = lambda renderer=renderer, state=state: renderer.latents(state, driving)  # type: ignore[misc]
     length_s, table = frame_start_s(len(speech)), Table("whole", "x real time", "ms per frame")
     seconds = {name: cpu_s(work) for name, work in parts.items()}
     together = [name for name in seconds if name.startswith(("log-mel", "S2L +", "L2L"))]
@@ -76,10 +73,10 @@ def main() -> None:
         table.add_row(name, f"{length_s / took:.0f}", f"{1e3 * took / len(speech):.2f}")
     Console(width=140).print(table)
 
-    state, costs = stream.start(models.s2l, portrait.normalised), []
+    live, costs = stream.start(models.s2l, portrait.normalised), []
     for frame in states:
         began = time.process_time()
-        state, _ = stream.step(models.s2l, state, frame[None])
+        live, _ = stream.step(models.s2l, live, frame[None])
         costs.append(time.process_time() - began)
     print(f"live: S2L {1e3 * np.mean(costs):.2f} ms per frame, 95th percentile {1e3 * np.percentile(costs, 95):.2f} ms")
 

@@ -35,9 +35,10 @@ from space_data.progress import track
 from space_data.speech import loudness_db
 from space_data.speech_encoder import SpeechEncoder
 from space_data.timebase import features_to_frames, frames_in
-from space_models.animate import ASSETS, MotionModels, load_motion_models, make_motion, render, speech_features
-from space_models.film import NEUTRAL
+from space_models.animate import ASSETS, render
+from space_models.controls.asked import Controls
 from space_models.generators import DEFAULT_RENDERER
+from space_models.motion import MotionModels, load_motion_models, make_tracks
 from space_models.portrait import load_portrait
 from space_models.retarget import neutral_of
 from space_models.s2l import stream
@@ -45,6 +46,7 @@ from space_models.s2l.metrics import LipFigures, correlation
 from space_models.s2l.model import S2L
 from space_models.s2l.output import OutputSettings
 from space_models.s2l.own_clips import OwnClip, read_own_clip, shipped_scorer
+from space_models.speech_file import speech_features
 
 LARGEST_YAW_DEG = 35.0
 BOOTSTRAP_DRAWS, SEED = 10_000, 1
@@ -120,10 +122,9 @@ def first_picture(folder: Path, clip: OwnClip, out: Path) -> Path:
 def seen(models: MotionModels, params: Params, picture: Path, clip: OwnClip) -> NDArray[np.float32]:
     """Landmarks (T, 78, 3) that are found in the video of a clip's first picture saying its sound."""
     portrait, speech = load_portrait(picture), speech_features(clip.audio)
-    taste = params.animate.model_copy(update={"blinks_per_min": 0.0, "at_camera_share": 1.0})
-    motion = make_motion(models, portrait, speech, NEUTRAL, SEED, taste, params.warp, "still")
-    frames = render(DEFAULT_RENDERER, portrait, motion, speech, NEUTRAL, params, ASSETS)
-    return face_track(frames).normalised
+    lips_only = Controls(pose="still", blinks="off", gaze="photo")
+    driving = make_tracks(models, portrait, speech, params, lips_only, SEED).driving(portrait)
+    return face_track(render(DEFAULT_RENDERER, portrait, driving, params, ASSETS)).normalised
 
 
 def report(model: S2L, encoder: SpeechEncoder, clips: list[OwnClip], settings: OutputSettings, live: bool) -> list[Table]:

@@ -24,7 +24,8 @@ from space_data import landmarks as lm
 from space_data.params import load_params
 from space_data.speech import loudness_db, runs
 from space_data.timebase import AUDIO_HZ, FEATURE_HZ, FEATURES_PER_FRAME, frames_in, frames_to_seconds
-from space_models.animate import ASSETS, load_motion_models
+from space_models.animate import ASSETS
+from space_models.motion import load_motion_models
 from space_models.s2l import stream
 
 CLOSED_SHARE, PARTED_SHARE, PERCENTILE = 0.18, 0.30, 90

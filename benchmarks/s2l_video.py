@@ -13,7 +13,7 @@ heads are turned. Figures of different ``--pose`` cannot be compared, those of o
 
 import argparse
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,13 +33,16 @@ from space_data.progress import track
 from space_data.schema import AlignedClip
 from space_data.store import Place
 from space_data.timebase import fit_samples
-from space_models.animate import Motion, MotionModels, load_motion_models, make_motion, render, speech_features
+from space_models.animate import render
+from space_models.controls.asked import Controls
 from space_models.dataset import Features, TrackClip, by_subject, resting_faces, spread
 from space_models.film import NEUTRAL
-from space_models.generators import DEFAULT_RENDERER
+from space_models.generators import DEFAULT_RENDERER, Driving
+from space_models.motion import MotionModels, load_motion_models, make_tracks
 from space_models.portrait import Portrait, portrait_of_crop
 from space_models.posegen.pose import apply_pose, relative_pose
 from space_models.s2l.metrics import LipFigures
+from space_models.speech_file import speech_features
 
 POSES = ("still", "generated", "recorded")
 S2L, OTHER_SOUND, STILL = "S2L", "S2L, another's sound", "still face"
@@ -84,23 +87,20 @@ def photos(clips: Sequence[TrackClip], videos: Videos) -> Iterator[tuple[str, Tr
 
 def motions(
     models: MotionModels, clip: TrackClip, photo: Photo, sounds: dict[str, NDArray[np.float32]], params: Params, pose: str
-) -> dict[str, Motion]:
-    """By system, the landmarks to be drawn, with the same head motion."""
-    taste = params.animate.model_copy(update={"blinks_per_min": 0.0, "at_camera_share": 1.0})
-    mode = "still" if pose == "recorded" else pose
+) -> dict[str, Driving]:
+    """By system, what is drawn, with the same head motion."""
+    asked = Controls(emotion=clip.emotion, pose="still" if pose == "recorded" else pose, blinks="off", gaze="photo")
+    face = photo.portrait
     made = {
-        system: make_motion(
-            models, photo.portrait, speech_features(sound), clip.emotion, SEED, taste, params.warp, mode, photo.emotion
-        )
+        system: make_tracks(models, face, speech_features(sound), params, asked, SEED, photo.emotion).driving(face)
         for system, sound in sounds.items()
     }
     head = made[S2L].pose
     if pose == "recorded":
         offsets = relative_pose(PoseTrack.from_array(clip.pose))
-        head = apply_pose(offsets - offsets[:1], photo.portrait.pose)
-    faces = {system: motion.normalised for system, motion in made.items()}
-    faces[STILL] = np.repeat(photo.portrait.normalised[None], len(clip), 0)
-    return {system: Motion(face, head) for system, face in faces.items()}
+        head = apply_pose(offsets - offsets[:1], face.pose)
+    made[STILL] = replace(made[S2L], normalised=np.repeat(face.normalised[None], len(clip), 0))
+    return {system: replace(driving, pose=head) for system, driving in made.items()}
 
 
 def main() -> None:
@@ -126,10 +126,9 @@ def main() -> None:
         sounds = {S2L: videos.sound(clip)}
         sounds[OTHER_SOUND] = np.resize(other, len(sounds[S2L]))
         made = motions(models, clip, photo, sounds, params, arguments.pose)
-        for system, motion in made.items():
-            speech = speech_features(sounds.get(system, sounds[S2L]))
-            frames = render(arguments.renderer, photo.portrait, motion, speech, clip.emotion, params, arguments.models)
-            for shown, points in (("landmarks", motion.normalised), ("video", face_track(frames).normalised)):
+        for system, driving in made.items():
+            frames = render(arguments.renderer, photo.portrait, driving, params, arguments.models)
+            for shown, points in (("landmarks", driving.normalised), ("video", face_track(frames).normalised)):
                 figures.setdefault((which, system, shown), LipFigures()).add(points, clip.normalised, clip.speaking)
         people.setdefault(which, []).append(clip.subject)
     table = Table("portrait", "row", "on", *COLUMNS.values())

@@ -48,7 +48,7 @@ def read(path: Path) -> tuple[list[NDArray[np.uint8]], NDArray[np.float32]]:
 def drawn(warp: WarpGenerator, rgb: NDArray[np.uint8], landmarks: NDArray[np.float32], n_frames: int) -> list[str]:
     """One row of the table for a portrait ``rgb`` that does what ``landmarks`` (T, 78, 3) do."""
     portrait = load_portrait(rgb)
-    told = retarget(landmarks[:n_frames], neutral_of(landmarks), portrait)
+    told = retarget(landmarks[:n_frames], neutral_of(landmarks), portrait.normalised)
     pose = PoseTrack.from_array(np.repeat(portrait.pose.as_array(), len(told), 0))
     frames = warp.render(warp.prepare(portrait), posed(told, pose))
     wanted, found = lm.lip_gap(told), lm.lip_gap(track_of_meshes(track_faces(frames)).normalised)

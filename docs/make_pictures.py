@@ -25,11 +25,13 @@ from space_data.media.encode import write_wav
 from space_data.media.images import read_image, write_image
 from space_data.media.video import decode_video
 from space_data.params import load_params
-from space_data.schema import EMOTIONS, TrackFrame
+from space_data.schema import EMOTIONS
 from space_data.synthetic.espeak import Voice, speak
-from space_data.tables import read_table
 from space_data.timebase import frame_centre_s
 from space_models.animate import animate
+from space_models.controls.asked import Controls
+from space_models.controls.emotion import parse_emotion
+from space_models.tracks import Tracks
 
 HERE = Path(__file__).parent / "img"
 SENTENCE = "My brother keeps a blue parrot that whistles whenever the phone rings."
@@ -115,9 +117,9 @@ def talking(photo: Path, speech: Path, emotion: str, pose: str) -> tuple[list[Rg
     """Frames of the written video, and its lip gap (frames,) as commanded, IOD."""
     with tempfile.TemporaryDirectory() as folder:
         out, tracks = Path(folder) / "out.mp4", Path(folder) / "tracks.parquet"
-        animate(image=photo, audio=speech, out=out, tracks=tracks, params=load_params(), emotion=emotion, pose=pose, seed=SEED)
-        normalised = np.stack([row.normalised for row in read_table(tracks, TrackFrame)]).reshape(-1, lm.N_LANDMARKS, 3)
-        return [frame.rgb for frame in decode_video(out)], lm.lip_gap(normalised)
+        asked = Controls(emotion=parse_emotion(emotion), pose=pose)
+        animate(image=photo, audio=speech, out=out, tracks=tracks, params=load_params(), controls=asked, seed=SEED)
+        return [frame.rgb for frame in decode_video(out)], lm.lip_gap(Tracks.read(tracks).edited)
 
 
 def _face_of(rgb: RgbImage) -> RgbImage:

@@ -65,7 +65,7 @@ class Run:
 
 
 def mixture_name(mixture: Values) -> str:
-    """As ``controls.parse_emotion`` reads it: ``happy:0.5+sad:0.5``; empty for neutral."""
+    """As ``controls.emotion.parse_emotion`` reads it: ``happy:0.5+sad:0.5``; empty for neutral."""
     return "+".join(f"{EMOTIONS[i]}:{mixture[i]:g}" for i in np.flatnonzero(mixture))
 
 

@@ -21,12 +21,14 @@ from space_data.landmarks import PoseTrack, lip_gap
 from space_data.params import EmotionStage, Params
 from space_data.schema import EMOTIONS, emotion_vector
 from space_data.timebase import frames_in
-from space_models.animate import MotionModels, Speech, make_motion
-from space_models.controls import parse_emotion
+from space_models.controls.asked import Controls
+from space_models.controls.emotion import parse_emotion
 from space_models.film import NEUTRAL, NEUTRAL_LABEL
-from space_models.generators import DEFAULT_RENDERER, RENDERERS, Tracks, find
+from space_models.generators import DEFAULT_RENDERER, RENDERERS, Driving, find
+from space_models.motion import MotionModels, make_tracks
 from space_models.portrait import Portrait
 from space_models.s2l.metrics import correlation
+from space_models.speech_file import Speech
 
 Array = NDArray[np.float32]
 Frame = NDArray[np.uint8]
@@ -90,13 +92,11 @@ def measure_person(
     n_frames, settled = len(person.speech), frames_in(SETTLED_S)
     if n_frames <= settled:
         raise SpaceError(f"emotion {person.subject}: {n_frames} frames of speech, need more than {settled} (emotion.speech_s?)")
-    taste = params.animate.model_copy(update={"blinks_per_min": 0.0, "at_camera_share": 1.0})
 
     def driven(mixture: Array) -> tuple[Array, PoseTrack]:
-        motion = make_motion(
-            models, person.portrait, person.speech, mixture, params.emotion.seed, taste, params.warp, pose="still"
-        )
-        return motion.normalised, motion.pose
+        asked = Controls(emotion=mixture, pose="still", blinks="off", gaze="photo")
+        driving = make_tracks(models, person.portrait, person.speech, params, asked, params.emotion.seed).driving(person.portrait)
+        return driving.normalised, driving.pose
 
     neutral, pose = driven(NEUTRAL)
     told = {mixture_name(mixture): (mixture, driven(mixture)[0]) for mixture in mixtures_of(params.emotion)}
@@ -196,7 +196,7 @@ class Film:
 
     def _tracked(self, name: str | None, points: Array, frames: NDArray[np.int64], mixture: Array) -> Array:
         """Render ``frames`` and track them: (F, 78, 3) normalised; the picture for the strips is kept under ``name``."""
-        tracks = Tracks(points[frames], self._pose[frames], self._person.speech.features[frames], mixture)
+        tracks = Driving(points[frames], self._pose[frames], self._person.speech.features[frames], mixture)
         drawn = list(self._renderer.render(self._state, tracks))
         if name is not None:
             picture = drawn[int(np.flatnonzero(frames == self._some[self._shown])[0])]

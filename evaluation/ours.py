@@ -9,10 +9,13 @@ from evaluation.systems import Assignment, Rendering, system_of
 from space_data.errors import SpaceError
 from space_data.files import sha256_of
 from space_data.params import Params
-from space_models.animate import COMMENT, load_motion_models, make_motion, render, speech_features
+from space_models.animate import COMMENT, render
 from space_models.checkpoints import CARD_FILE, WEIGHTS_FILE
+from space_models.controls.asked import Controls
 from space_models.generators import GENERATORS, RENDERERS, find, settings_of
+from space_models.motion import load_motion_models, make_tracks
 from space_models.portrait import portrait_of_crop
+from space_models.speech_file import speech_features
 
 MOTION_MODELS = ("s2l", "posegen")
 
@@ -37,7 +40,7 @@ class Models:
             SpaceError: a model is missing.
         """
         entry = find(RENDERERS, renderer, "renderer")
-        # The limits of the head's motion stand among the settings of `warp` (`animate.head_track`).
+        # The limits of the head's motion stand among the settings of `warp` (`controls.head`).
         parts: list[object] = [self.params.warp.model_dump(mode="json"), self.params.animate.model_dump(mode="json")]
         parts.append(settings_of(entry.section, self.params))
         if entry.generator is not None:
@@ -66,9 +69,9 @@ class Ours:
         params, folder = self._models.params, self._models.folder
         portrait = portrait_of_crop(assignment.portrait, assignment.clip_id)
         speech = speech_features(assignment.speech)
-        motion = make_motion(
-            load_motion_models(folder, params), portrait, speech, assignment.emotion, assignment.seed,
-            params.animate, params.warp, portrait_emotion=assignment.emotion,
-        )  # fmt: skip
-        frames = render(self._renderer, portrait, motion, speech, assignment.emotion, params, folder)
-        return Rendering(frames, motion.normalised, motion.pose, COMMENT)
+        driving = make_tracks(
+            load_motion_models(folder, params), portrait, speech, params, Controls(emotion=assignment.emotion), assignment.seed,
+            portrait_emotion=assignment.emotion,
+        ).driving(portrait)  # fmt: skip
+        frames = render(self._renderer, portrait, driving, params, folder)
+        return Rendering(frames, driving.normalised, driving.pose, COMMENT)

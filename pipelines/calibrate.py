@@ -10,7 +10,8 @@ from space_data import progress
 from space_data.errors import SpaceError
 from space_data.files import make_folder
 from space_data.params import Params
-from space_models.animate import check_output, load_motion_models
+from space_models.animate import check_output
+from space_models.motion import load_motion_models
 from space_models.s2l.calibrate import Calibration, Take, calibrate, save_calibration
 from space_models.s2l.own_clips import read_own_clip, shipped_scorer
 

@@ -95,28 +95,70 @@ def animate(
     ],
     out: Annotated[Path, typer.Option(help="The .mp4 to make: 512x512, 25 frames per second, as long as the speech.")],
     emotion: Annotated[
-        str,
+        str | None,
         typer.Option(
             help=f"Label:intensity in 0..1, several joined by '+', e.g. happy:0.8. Labels: {', '.join(EMOTIONS)}; or {UNKNOWN}, "
             "by itself: as the unlabelled clips speak from which a model has learnt."
         ),
-    ] = "neutral",
+    ] = None,
     portrait_emotion: Annotated[
         str, typer.Option(help="What the photo shows already, written as --emotion is; half of it is taken off.")
     ] = "neutral",
     calibration: Annotated[Path | None, typer.Option(help="A file of `space calibrate`: lips as in one's own clips.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Head motion, blinks and gaze: same seed, same video.")] = 0,
+    timeline: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Controls that change over time, YAML or JSON (docs/animate.md).")
+    ] = None,
     pose: Annotated[
-        str, typer.Option(help="'generated' from the speech, 'still', or a Parquet file of a track written by --tracks.")
-    ] = "generated",
-    renderer: Annotated[
-        Renderer, typer.Option(help="; ".join(f"{name!r} {entry.summary}" for name, entry in RENDERERS.items()) + ".")
+        str | None,
+        typer.Option(
+            metavar="still|generated|FILE|VIDEO",
+            help="Head motion: none; from the speech (default); of a .csv or .parquet with time_s,yaw_deg,pitch_deg,roll_deg"
+            "[,x_iod,y_iod,scale] against the photo; of a filmed person.",
+        ),
+    ] = None,
+    pose_strength: Annotated[float | None, typer.Option(help="Factor on the head's motion, 0 to 3.")] = None,
+    pose_offset: Annotated[
+        str | None, typer.Option(metavar="YAW,PITCH,ROLL", help="Degrees added; + is to the image left, down, clockwise.")
+    ] = None,
+    blinks: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PER_MIN|off|T1,T2,...|VIDEO",
+            help="A rate (default: 15), none, the seconds at which the eyes are shut (one: '2,'), or as a filmed person's.",
+        ),
+    ] = None,
+    blink_duration: Annotated[float | None, typer.Option(metavar="S", help="Length of a blink, 0.12 to 2 s.")] = None,
+    gaze: Annotated[
+        str | None,
+        typer.Option(
+            metavar="YAW,PITCH|camera|photo|generated",
+            help="Where the eyes look: degrees against the camera, into it, as in the photo, with glances (default).",
+        ),
+    ] = None,
+    mouth_gain: Annotated[float | None, typer.Option(help="Factor on how far the lips open, 0 to 3.")] = None,
+    mouth_closure: Annotated[float | None, typer.Option(help="How much nearly closed lips are drawn together, 0 to 1.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Head motion, blinks and gaze: same seed, same video.")] = 0,
+    generator: Annotated[
+        Renderer,
+        typer.Option(
+            "--generator", "--renderer", help="; ".join(f"{name!r} {entry.summary}" for name, entry in RENDERERS.items()) + "."
+        ),
     ] = Renderer(DEFAULT_RENDERER),
+    size: Annotated[int | None, typer.Option(help="Side of the video in pixels, even, 128 to 1024 (default: 512).")] = None,
+    compare: Annotated[bool, typer.Option("--compare", help="Photo, landmarks and result side by side.")] = False,
     speech_encoder: Annotated[
         Encoder | None, typer.Option(help="What hears the speech; auto: the best whose weights are here (`space weights list`).")
     ] = None,
     audio_track: AudioTrack = None,
-    tracks: Annotated[Path | None, typer.Option(help="Also write landmarks and pose per frame to this Parquet file.")] = None,
+    tracks: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Also write all that drives the face, per frame, to this .parquet.")
+    ] = None,
+    from_tracks: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", metavar="TRACKS", help="Render these tracks, of any photo, on --image; controls change what they name."
+        ),
+    ] = None,
     models: Models = None,
     params: ParamsFile = None,
     changes: Changes = [],  # noqa: B006
@@ -130,12 +172,22 @@ def animate(
     progress.setup(quiet)
     from space_models.animate import ASSETS
     from space_models.animate import animate as run
+    from space_models.controls.asked import Controls
+    from space_models.controls.emotion import parse_emotion
+    from space_models.controls.head import parse_offset
+    from space_models.controls.timeline import read_timeline
 
     heard_by = [f"animate.speech_encoder={speech_encoder.value}"] if speech_encoder else []
+    controls = Controls(
+        emotion=None if emotion is None else parse_emotion(emotion), pose=pose, pose_strength=pose_strength,
+        pose_offset_deg=None if pose_offset is None else parse_offset(pose_offset), blinks=blinks, blink_s=blink_duration,
+        gaze=gaze, mouth_gain=mouth_gain, mouth_closure=mouth_closure,
+        timeline=None if timeline is None else read_timeline(timeline),
+    )  # fmt: skip
     done = run(
         image=image, audio=audio, audio_track=audio_track, out=out, params=load_params(params, [*changes, *heard_by]),
-        emotion=emotion, portrait_emotion=portrait_emotion, calibration=calibration, seed=seed, pose=pose,
-        renderer=renderer.value, tracks=tracks, models=models or ASSETS,
+        controls=controls, portrait_emotion=parse_emotion(portrait_emotion), calibration=calibration, seed=seed,
+        renderer=generator.value, size_px=size, compare=compare, tracks=tracks, from_tracks=from_tracks, models=models or ASSETS,
     )  # fmt: skip
     if not quiet:
         progress.console.print(escape(str(done)), soft_wrap=True, highlight=False)

@@ -99,12 +99,14 @@ def relaxed(face: NDArray[np.floating]) -> NDArray[np.float32]:
 
 
 def retarget(
-    driver: NDArray[np.floating], driver_neutral: NDArray[np.floating], portrait: Portrait
+    driver: NDArray[np.floating], driver_neutral: NDArray[np.floating], photo: NDArray[np.floating]
 ) -> NDArray[np.float32]:
-    """Normalised landmarks (T, 78, 3) of `portrait` making the motion of `driver` (T, 78, 3; normalised, any person).
+    """Normalised landmarks (T, 78, 3) of the face `photo` (78, 3) making the motion of `driver` (T, 78, 3; any person).
 
     Args:
+        driver: normalised, as all of them.
         driver_neutral: the driver's resting face (78, 3), e.g. from `neutral_of`.
+        photo: of the portrait.
 
     Raises:
         SpaceError: shapes other than these.
@@ -115,7 +117,7 @@ def retarget(
         raise SpaceError(
             f"retarget: driver {driver.shape} and neutral {neutral.shape}, need (frames, {N_LANDMARKS}, 3) and ({N_LANDMARKS}, 3)"
         )
-    photo = portrait.normalised.astype(np.float64)
+    photo = np.asarray(photo, np.float64)
     scale, rotation, _ = similarity(neutral[SHAPE_POINTS], photo[None, SHAPE_POINTS])
     size, turn = float(scale[0]), rotation[0]
     displacement = size * (driver - neutral) @ turn.T

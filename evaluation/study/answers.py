@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from evaluation.study.database import Vote, Votes
-from evaluation.study.manifest import FORMAT, RECORDING, Answer, Catch, Study, StudyFolder, Trial, first_problem
-from space_data.errors import SpaceError
+from evaluation.study.manifest import FORMAT, RECORDING, Answer, Catch, Study, StudyFolder, Trial
+from space_data.errors import SpaceError, first_problem
 
 FIRST_WINS, TIE, SECOND_WINS = 1.0, 0.5, 0.0
 

@@ -15,7 +15,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from space_data.errors import SpaceError
+from space_data.errors import SpaceError, first_problem
 from space_data.files import atomic_file
 
 Answer = Literal["a", "b", "tie"]
@@ -149,12 +149,6 @@ class StudyFolder:
         """Write ``study.json``, atomically."""
         with atomic_file(self.manifest) as part:
             part.write_text(study.model_dump_json(indent=1), encoding="utf-8")
-
-
-def first_problem(error: ValidationError) -> str:
-    """The first of a model's complaints, in one line."""
-    found = error.errors(include_url=False, include_input=False)[0]
-    return f"{'.'.join(map(str, found['loc'])) or 'the whole'}: {found['msg']}"
 
 
 def blind_name(key: str, *parts: str) -> str:

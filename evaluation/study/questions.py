@@ -12,8 +12,8 @@ from pathlib import Path
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from evaluation.study.manifest import FROZEN, MISMATCHED, Question, first_problem
-from space_data.errors import SpaceError
+from evaluation.study.manifest import FROZEN, MISMATCHED, Question
+from space_data.errors import SpaceError, first_problem
 
 QUESTIONS = (
     Question(id="lip_sync", text="In which video do the lips fit the speech better?", catches=(MISMATCHED, FROZEN)),

@@ -19,8 +19,8 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from evaluation.study.database import UnknownRater, Vote, Votes
-from evaluation.study.manifest import Answer, Study, StudyFolder, first_problem
-from space_data.errors import SpaceError
+from evaluation.study.manifest import Answer, Study, StudyFolder
+from space_data.errors import SpaceError, first_problem
 
 BODY_BYTES = 4096
 """The largest body taken; a vote has some 250 bytes."""

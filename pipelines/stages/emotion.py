@@ -33,12 +33,13 @@ from space_data.params import EmotionStage, Params
 from space_data.schema import EMOTIONS, KEPT, AlignedClip, FeatureClip, FeatureFrame, emotion_known
 from space_data.tables import from_arrow, read_arrow, stream_clips, vectors
 from space_data.timebase import fit_samples, frames_in
-from space_models.animate import load_motion_models, speech_features
 from space_models.dataset import Features, TrackClip
 from space_models.film import NEUTRAL_LABEL
 from space_models.generators import DEFAULT_RENDERER
+from space_models.motion import load_motion_models
 from space_models.portrait import portrait_of_crop
 from space_models.retarget import neutral_of
+from space_models.speech_file import speech_features
 
 logger = logging.getLogger(__name__)
 

@@ -176,14 +176,17 @@ class KeypointGenerator(Protocol[State]):
 
 
 @dataclass(frozen=True)
-class Tracks:
-    """What a face is driven by, T frames: ``normalised`` landmarks (T, 78, 3), ``pose`` in pixels of the portrait's crop, speech
+class Driving:
+    """What drives a portrait, T frames: ``normalised`` landmarks (T, 78, 3), ``pose`` in pixels of the portrait's crop, speech
     (T, 160) as mean-normalised log-mel, and the mixture of emotions, (9,) or (T, 9)."""
 
     normalised: Array
     pose: PoseTrack
     speech: Array
     emotion: Array
+    latents: Array | None = None
+    """(T, D), where they are given instead of being predicted: by ``latents_of`` (`Renderer.latents_of`)"""
+    latents_of: str = ""
 
     @property
     def posed(self) -> Array:
@@ -195,7 +198,7 @@ Prepared = TypeVar("Prepared")
 
 
 class Renderer(Protocol[Prepared]):
-    """Draws tracks. It sees a prepared portrait and tracks, never how they were made."""
+    """Draws tracks. It sees a prepared portrait and what drives it, never how that was made."""
 
     @property
     def size_px(self) -> int:
@@ -206,8 +209,17 @@ class Renderer(Protocol[Prepared]):
         """Whatever can be computed once per portrait; the state is not changed by `render`."""
         ...
 
-    def render(self, state: Prepared, tracks: Tracks) -> Iterator[Frame]:
-        """One RGB frame (size_px, size_px, 3) per frame of the tracks, lazily."""
+    @property
+    def latents_of(self) -> str:
+        """Name and weights of the generator whose latents it draws; empty: it draws landmarks."""
+        ...
+
+    def latents(self, state: Prepared, driving: Driving) -> Array | None:
+        """Latents (T, D) of what drives the portrait: its own where they are of this generator; None: it draws landmarks."""
+        ...
+
+    def render(self, state: Prepared, driving: Driving) -> Iterator[Frame]:
+        """One RGB frame (size_px, size_px, 3) per frame, lazily."""
         ...
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from space_data.errors import SpaceError
 from space_data.params import Params, Warp
-from space_models.generators import GENERATORS, Array, Frame, KeypointGenerator, Tracks, find
+from space_models.generators import GENERATORS, Array, Driving, Frame, KeypointGenerator, find
 from space_models.generators.warp import WarpGenerator, WarpState
 from space_models.l2l import L2L, load_l2l
 from space_models.portrait import Portrait
@@ -17,6 +17,7 @@ class WarpRenderer:
     """`warp`: the photo's own pixels, moved by posed landmarks."""
 
     size_px = WarpGenerator.size_px
+    latents_of = ""
 
     def __init__(self, settings: Warp) -> None:
         self._warp = WarpGenerator(settings)
@@ -25,9 +26,12 @@ class WarpRenderer:
         """Mesh and layers of a portrait."""
         return self._warp.prepare(portrait)
 
-    def render(self, state: WarpState, tracks: Tracks) -> Iterator[Frame]:
+    def latents(self, state: WarpState, driving: Driving) -> None:
+        """None: it draws landmarks."""
+
+    def render(self, state: WarpState, driving: Driving) -> Iterator[Frame]:
         """See `Renderer`."""
-        return self._warp.render(state, tracks.posed)
+        return self._warp.render(state, driving.posed)
 
 
 @dataclass(frozen=True)
@@ -40,11 +44,12 @@ class DrivenPortrait:
 
 
 class KeypointRenderer:
-    """A keypoint generator and its L2L (paper, section 3.3): tracks → latents → keypoints in the exact pose → frames."""
+    """A keypoint generator and its L2L (paper, section 3.3): landmarks → latents → keypoints in the exact pose → frames."""
 
     def __init__(self, generator: KeypointGenerator[Any], l2l: L2L) -> None:
         self.generator, self._l2l = generator, l2l
         self.size_px = generator.size_px
+        self.latents_of = f"{generator.spec.generator} {generator.spec.weights_sha256}"
 
     def prepare(self, portrait: Portrait) -> DrivenPortrait:
         """Features and own latents of a portrait."""
@@ -52,14 +57,16 @@ class KeypointRenderer:
         landmarks = self._l2l.seen(portrait.normalised[None], portrait.pose, scale)[0]
         return DrivenPortrait(self.generator.prepare(portrait), landmarks, scale)
 
-    def latents(self, state: DrivenPortrait, tracks: Tracks) -> Array:
-        """Latents (T, D) of the tracks."""
-        landmarks = self._l2l.seen(tracks.normalised, tracks.pose, state.scale)
-        return self._l2l.predict(landmarks, tracks.speech, tracks.emotion, state.landmarks, state.state.z)
+    def latents(self, state: DrivenPortrait, driving: Driving) -> Array:
+        """Latents (T, D): those that are given, if they are of this generator, else predicted from the landmarks."""
+        if driving.latents is not None and driving.latents_of == self.latents_of:
+            return driving.latents
+        landmarks = self._l2l.seen(driving.normalised, driving.pose, state.scale)
+        return self._l2l.predict(landmarks, driving.speech, driving.emotion, state.landmarks, state.state.z)
 
-    def render(self, state: DrivenPortrait, tracks: Tracks) -> Iterator[Frame]:
+    def render(self, state: DrivenPortrait, driving: Driving) -> Iterator[Frame]:
         """See `Renderer`."""
-        keypoints = self.generator.compose(state.state, self.latents(state, tracks), tracks.pose)
+        keypoints = self.generator.compose(state.state, self.latents(state, driving), driving.pose)
         return self.generator.render(state.state, keypoints)
 
 

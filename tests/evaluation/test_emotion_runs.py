@@ -14,10 +14,11 @@ from space_data.params import EmotionStage, load_params
 from space_data.schema import EMOTIONS, emotion_vector
 from space_data.speech_encoder import LogMel
 from space_data.timebase import frames_to_samples
-from space_models.animate import MotionModels, speech_features
 from space_models.film import NEUTRAL
+from space_models.motion import MotionModels
 from space_models.portrait import load_portrait
 from space_models.posegen.model import PoseGen, PoseGenConfig
+from space_models.speech_file import speech_features
 
 N_FRAMES = 30
 SETTINGS = EmotionStage(

@@ -14,14 +14,15 @@ from space_data.media.images import write_image
 from space_data.media.sound import decode_audio
 from space_data.media.video import decode_video
 from space_data.params import load_params
-from space_data.schema import TrackFrame, emotion_vector
+from space_data.schema import emotion_vector
 from space_data.speech_encoder import LogMel
-from space_data.tables import read_table
 from space_data.timebase import frames_to_samples
-from space_models import animate
+from space_models import animate, motion
+from space_models.controls.asked import Controls
 from space_models.generators import DEFAULT_RENDERER
 from space_models.portrait import load_portrait, portrait_of_crop
 from space_models.posegen.model import PoseGen, PoseGenConfig
+from space_models.tracks import Tracks
 
 N_FRAMES = 20
 PARAMS = load_params(Path(__file__).resolve().parents[2] / "params.yaml")
@@ -34,7 +35,7 @@ def small_models(monkeypatch):
 
     posegen = PoseGen(PoseGenConfig(lookahead_frames=2, memory_frames=4)).eval()
     posegen.noise += torch.diag(torch.tensor([1.0, 1.0, 1.0, 0.01, 0.01, 0.005], dtype=torch.float64))
-    models = animate.MotionModels(loud_network(config()), posegen, LogMel())
+    models = motion.MotionModels(loud_network(config()), posegen, LogMel())
     for module in (animate, ours):
         monkeypatch.setattr(module, "load_motion_models", lambda *arguments: models)
 
@@ -51,7 +52,8 @@ def test_ours_equals_animate(crop, tmp_path, monkeypatch, rng):
     monkeypatch.setattr(animate, "load_portrait", lambda path: portrait_of_crop(crop))
     animate.animate(
         image=tmp_path / "portrait.png", audio=tmp_path / "speech.wav", out=tmp_path / "animate.mp4", params=PARAMS,
-        emotion="happy:0.5", portrait_emotion="happy:0.5", seed=3, tracks=tmp_path / "tracks.parquet",
+        controls=Controls(emotion=emotion_vector("happy", 0.5)), portrait_emotion=emotion_vector("happy", 0.5), seed=3,
+        tracks=tmp_path / "tracks.parquet",
     )  # fmt: skip
 
     speech = decode_audio(tmp_path / "speech.wav")
@@ -59,9 +61,9 @@ def test_ours_equals_animate(crop, tmp_path, monkeypatch, rng):
     rendering = Ours(DEFAULT_RENDERER, Models(tmp_path, PARAMS)).render(clip)
     write_video(tmp_path / "ours.mp4", rendering.frames, crf=animate.PICTURE_CRF, audio=speech)
 
-    rows = read_table(tmp_path / "tracks.parquet", TrackFrame)
-    np.testing.assert_array_equal(np.stack([r.normalised for r in rows]).reshape(-1, 78, 3), rendering.normalised)
-    np.testing.assert_array_equal(np.stack([r.pose for r in rows]), rendering.pose.as_array())
+    driving = Tracks.read(tmp_path / "tracks.parquet").driving(portrait_of_crop(crop))
+    np.testing.assert_array_equal(driving.normalised, rendering.normalised)
+    np.testing.assert_array_equal(driving.pose.as_array(), rendering.pose.as_array())
     for a, b in zip(decode_video(tmp_path / "animate.mp4"), decode_video(tmp_path / "ours.mp4"), strict=True):
         np.testing.assert_array_equal(a.rgb, b.rgb)
 

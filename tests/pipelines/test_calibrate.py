@@ -12,7 +12,8 @@ from pipelines.cli import app
 from space_data.errors import SpaceError
 from space_data.media.encode import write_video
 from space_data.params import load_params
-from space_models.animate import ASSETS, load_motion_models
+from space_models.animate import ASSETS
+from space_models.motion import load_motion_models
 from space_models.s2l.calibrate import calibrated, load_calibration
 
 PARAMS = load_params(Path(__file__).resolve().parents[2] / "params.yaml", ["animate.speech_encoder=log-mel"])

@@ -18,16 +18,19 @@ from space_data.media.probe import probe
 from space_data.media.sound import decode_audio
 from space_data.media.video import decode_video
 from space_data.params import load_params
-from space_data.schema import TrackFrame
 from space_data.speech_encoder import LOG_MEL, WHISPER_TINY_EN
-from space_data.tables import read_table
-from space_models.animate import animate, load_motion_models, load_speech
+from space_models.animate import animate
 from space_models.checkpoints import Card, save_model
+from space_models.controls.asked import Controls
+from space_models.controls.emotion import parse_emotion
+from space_models.motion import load_motion_models
 from space_models.portrait import load_portrait
 from space_models.posegen.model import PoseGen, PoseGenConfig
 from space_models.s2l.calibrate import Calibration, save_calibration
 from space_models.s2l.model import config_of, load_s2l
 from space_models.s2l.network import FILTER_RANK
+from space_models.speech_file import load_speech
+from space_models.tracks import Tracks
 
 PARAMS = load_params(Path(__file__).resolve().parents[2] / "params.yaml")
 N_FRAMES = 20
@@ -58,20 +61,14 @@ def inputs(tmp_path_factory: pytest.TempPathFactory, astronaut: np.ndarray) -> t
     return folder / "portrait.png", folder / "speech.wav"
 
 
-def run(inputs: tuple[Path, Path], models: Path, out: Path, **options: object) -> list[TrackFrame]:
+def run(inputs: tuple[Path, Path], models: Path, out: Path, emotion: str | None = None, **options: object) -> Tracks:
     """Animate, and read the tracks back."""
     image, audio = inputs
     tracks = out.with_suffix(".parquet")
-    animate(image=image, audio=audio, out=out, params=PARAMS, models=models, tracks=tracks, **options)  # type: ignore[arg-type]
-    return read_table(tracks, TrackFrame)
-
-
-def normalised(rows: list[TrackFrame]) -> np.ndarray:
-    return np.stack([row.normalised for row in rows])
-
-
-def pose(rows: list[TrackFrame]) -> np.ndarray:
-    return np.stack([row.pose for row in rows])
+    asked = {name: options.pop(name) for name in list(options) if name in Controls.__dataclass_fields__}
+    controls = Controls(emotion=None if emotion is None else parse_emotion(emotion), **asked)  # type: ignore[arg-type]
+    animate(image=image, audio=audio, out=out, params=PARAMS, models=models, tracks=tracks, controls=controls, **options)  # type: ignore[arg-type]
+    return Tracks.read(tracks)
 
 
 def test_a_video_with_its_sound_comes_out_and_repeats_with_its_seed(inputs, models: Path, tmp_path: Path) -> None:
@@ -81,7 +78,7 @@ def test_a_video_with_its_sound_comes_out_and_repeats_with_its_seed(inputs, mode
     heard, said = decode_audio(tmp_path / "a.mp4")[: N_FRAMES * 640], decode_audio(inputs[1])
     assert np.corrcoef(heard, said[: len(heard)])[0, 1] > 0.9  # AAC, in sync
     again = run(inputs, models, tmp_path / "b.mp4", seed=3)
-    assert (normalised(first) == normalised(again)).all() and (pose(first) == pose(again)).all()
+    assert (first.edited == again.edited).all() and (first.pose == again.pose).all()
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
 
 
@@ -89,10 +86,10 @@ def test_pose_modes_and_emotion_reach_the_tracks(inputs, models: Path, tmp_path:
     moved = run(inputs, models, tmp_path / "a.mp4", seed=1)
     other = run(inputs, models, tmp_path / "b.mp4", seed=2, pose="still", emotion="happy:1")
     copied = run(inputs, models, tmp_path / "c.mp4", seed=5, pose=str(tmp_path / "a.parquet"))
-    assert np.ptp(pose(moved), axis=0)[:3].max() > 0.1
-    assert np.ptp(pose(other), axis=0).max() == 0
-    assert pose(copied) == pytest.approx(pose(moved), abs=0.05)
-    assert np.abs(normalised(other) - normalised(moved)).max() > 0
+    assert np.ptp(moved.pose, axis=0)[:3].max() > 0.1
+    assert np.abs(other.pose).max() == 0
+    assert copied.pose == pytest.approx(moved.pose, abs=1e-6)
+    assert np.abs(other.edited - moved.edited).max() > 0
 
 
 def test_unknown_is_driven_as_the_null_condition_of_a_model_that_has_one(inputs, models: Path, tmp_path: Path) -> None:
@@ -101,7 +98,7 @@ def test_unknown_is_driven_as_the_null_condition_of_a_model_that_has_one(inputs,
     shutil.copytree(models, tmp_path / "null")
     save_model(tmp_path / "null" / "s2l", s2l, Card("s2l", config_of(s2l), "", "test"))
     tracks = {
-        (folder.name, emotion): normalised(run(inputs, folder, tmp_path / "a.mp4", emotion=emotion))
+        (folder.name, emotion): run(inputs, folder, tmp_path / "a.mp4", emotion=emotion).edited
         for folder in (models, tmp_path / "null")
         for emotion in ("neutral", "unknown")
     }
@@ -113,10 +110,10 @@ def test_unknown_is_driven_as_the_null_condition_of_a_model_that_has_one(inputs,
 def test_the_first_frame_is_the_photo_and_its_own_emotion_is_asked_for(inputs, models: Path, tmp_path: Path) -> None:
     photo = load_portrait(inputs[0]).normalised
     plain = run(inputs, models, tmp_path / "a.mp4", emotion="happy:1")
-    assert normalised(plain)[0].reshape(-1, 3) == pytest.approx(photo, abs=1e-5)
-    worn = run(inputs, models, tmp_path / "b.mp4", emotion="happy:1", portrait_emotion="happy:1")
-    assert normalised(worn)[0].reshape(-1, 3) == pytest.approx(photo, abs=1e-5)
-    assert np.abs(normalised(worn)[-1] - normalised(plain)[-1]).max() > 1e-3
+    assert plain.edited[0] == pytest.approx(photo, abs=1e-5)
+    worn = run(inputs, models, tmp_path / "b.mp4", emotion="happy:1", portrait_emotion=parse_emotion("happy:1"))
+    assert worn.edited[0] == pytest.approx(photo, abs=1e-5)
+    assert np.abs(worn.edited[-1] - plain.edited[-1]).max() > 1e-3
 
 
 def test_a_calibration_moves_the_lips_and_belongs_to_its_model(inputs, models: Path, tmp_path: Path) -> None:
@@ -125,10 +122,10 @@ def test_a_calibration_moves_the_lips_and_belongs_to_its_model(inputs, models: P
     shift[3 * 54] = 0.2  # a corner of the mouth, to the right
     zeros = np.zeros((234, s2l.config.hidden), np.float32), np.zeros((234, FILTER_RANK), np.float32)
     save_calibration(tmp_path / "me.safetensors", Calibration(s2l.weights_sha256, *zeros, shift, s2l.gap_map, {}))
-    plain = normalised(run(inputs, models, tmp_path / "a.mp4"))
-    own = normalised(run(inputs, models, tmp_path / "b.mp4", calibration=tmp_path / "me.safetensors"))
+    plain = run(inputs, models, tmp_path / "a.mp4").edited
+    own = run(inputs, models, tmp_path / "b.mp4", calibration=tmp_path / "me.safetensors").edited
     half = 0.1 * (1 - np.exp(-(N_FRAMES - 1) / 25 / PARAMS.animate.fade_s))  # of a shift half counts as the model's constant
-    assert (own - plain)[-1, 3 * 54] == pytest.approx(half, abs=0.01)
+    assert (own - plain)[-1, 54, 0] == pytest.approx(half, abs=0.01)
     save_calibration(tmp_path / "other.safetensors", Calibration("f" * 64, *zeros, shift, s2l.gap_map, {}))
     with pytest.raises(SpaceError, match="other.safetensors: made for the model ffffffffffff"):
         run(inputs, models, tmp_path / "c.mp4", calibration=tmp_path / "other.safetensors")
@@ -153,12 +150,7 @@ def test_s2l_comes_with_the_encoder_it_learnt_with(models: Path, tmp_path: Path,
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"portrait_emotion": "grim"}, "emotion 'grim': not a label"),
         ({"calibration": "none.safetensors"}, "none.safetensors: no such file"),
-        ({"emotion": "joyful:0.5"}, "need one of neutral, calm, happy"),
-        ({"emotion": "happy:1.5"}, "need 0 to 1"),
-        ({"emotion": "happy:-0.5"}, "intensity -0.5, need 0 to 1"),
-        ({"emotion": "happy:abc"}, "intensity 'abc' is not a number"),
         ({"out": "movie.avi"}, "name ends in '.avi', need .mp4"),
         ({"out": "folder.mp4"}, "is a folder, need the name of a file"),
         ({"out": "silent.wav/o.mp4"}, "output folder cannot be written"),
@@ -173,8 +165,14 @@ def test_s2l_comes_with_the_encoder_it_learnt_with(models: Path, tmp_path: Path,
         ({"audio": "short.wav"}, "need at least one frame"),
         ({"audio": "header.wav"}, "not a readable media file"),
         ({"audio": "blank.png"}, "holds no sound or video of its own"),
-        ({"pose": "PATH/silent.wav"}, "not a readable Parquet file"),
-        ({"pose": "sideways"}, "need 'generated', 'still' or a file"),
+        ({"pose": "silent.wav"}, "no video stream"),
+        ({"pose": "empty.csv"}, "not a readable CSV file"),
+        ({"pose": "pitch.csv"}, "no column yaw_deg, roll_deg"),
+        ({"pose": "back.csv"}, "time_s of row 3 is 0.5, after 1"),
+        ({"pose": "wild.csv"}, "yaw_deg of row 1 is 100, need -90 to 90"),
+        ({"from_tracks": "none.parquet"}, "no such file, need tracks"),
+        ({"from_tracks": "silent.wav"}, "not a readable Parquet file"),
+        ({"tracks": "silent.wav"}, "name ends in '.wav', need .parquet"),
         ({"models": "nowhere"}, "no such model"),
     ],
 )
@@ -185,12 +183,16 @@ def test_bad_input_is_said_before_the_work(change: dict[str, str], words: str, i
     (tmp_path / "empty.wav").touch()
     (tmp_path / "header.wav").write_bytes((tmp_path / "silent.wav").read_bytes()[:30])
     (tmp_path / "folder.mp4").mkdir()
+    (tmp_path / "empty.csv").touch()
+    (tmp_path / "pitch.csv").write_text("time_s,pitch_deg\n0,1\n")
+    (tmp_path / "back.csv").write_text("time_s,yaw_deg,pitch_deg,roll_deg\n0,1,2,3\n1,1,2,3\n0.5,1,2,3\n")
+    (tmp_path / "wild.csv").write_text("time_s,yaw_deg,pitch_deg,roll_deg\n0,100,2,3\n")
     before = sorted(tmp_path.rglob("*"))
     options: dict[str, object] = {"image": inputs[0], "audio": inputs[1], "out": tmp_path / "o.mp4", "models": models}
-    texts = ("emotion", "portrait_emotion", "pose")
-    options |= {k: v.replace("PATH", str(tmp_path)) if k in texts else tmp_path / v for k, v in change.items()}
+    options |= {k: tmp_path / v for k, v in change.items() if k != "pose"}
+    controls = Controls(pose=str(tmp_path / change["pose"])) if "pose" in change else Controls()
     with pytest.raises(SpaceError, match=words) as caught:
-        animate(params=PARAMS, **options)  # type: ignore[arg-type]
+        animate(params=PARAMS, controls=controls, **options)  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -209,7 +211,7 @@ def test_an_error_in_the_middle_leaves_nothing_behind(inputs, models: Path, tmp_
         yield np.zeros((512, 512, 3), np.uint8)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("space_models.animate.render", breaks_off)
+    monkeypatch.setattr("space_models.generators.renderers.WarpRenderer.render", breaks_off)
     with pytest.raises(KeyboardInterrupt):
         run(inputs, models, tmp_path / "a.mp4")
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]

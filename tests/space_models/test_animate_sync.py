@@ -9,8 +9,9 @@ import pytest
 from benchmarks.animate_sync import Written, audio_lag, blink_count, inputs_of, lag_of, measure
 from space_data.avsync import Scorer
 from space_data.params import load_params
-from space_models.animate import animate, load_speech
+from space_models.animate import animate
 from space_models.portrait import load_portrait
+from space_models.speech_file import load_speech
 
 PARAMS = load_params(Path(__file__).resolve().parents[2] / "params.yaml")
 

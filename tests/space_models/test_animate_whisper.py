@@ -9,7 +9,8 @@ from space_data.landmarks import lip_gap
 from space_data.params import load_params
 from space_data.synthetic.performance import exact_normalised, people, perform
 from space_data.timebase import frames_to_samples
-from space_models.animate import ASSETS, load_motion_models, s2l_folders
+from space_models.animate import ASSETS
+from space_models.motion import load_motion_models, s2l_folders
 from space_models.s2l.stream import predict
 
 SEED, N_PEOPLE, SETTLED = 99, 4, 10

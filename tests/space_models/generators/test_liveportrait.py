@@ -23,12 +23,12 @@ from space_data.media.encode import write_video
 from space_data.params import load_params
 from space_data.schema import AlignedClip, FeatureClip, FeatureFrame, emotion_vector
 from space_data.tables import write_sharded, write_table
-from space_models.animate import Motion
 from space_models.generators import GENERATORS, CropRule, pose_at
 from space_models.generators.liveportrait.generator import NAME, LivePortrait, keypoints
 from space_models.generators.liveportrait.head import PoseMap, fit_pose_map
 from space_models.generators.liveportrait.weights import FILES, load_networks, weights_sha256
 from space_models.portrait import Portrait
+from space_models.tracks import Tracks
 
 PARAMS = load_params(Path(__file__).resolve().parents[3] / "params.yaml")
 SETTINGS = PARAMS.liveportrait.model_copy(update={"batch": 3})
@@ -233,7 +233,8 @@ def test_a_tiny_one_goes_through_latents_training_animate_and_the_benchmark(
     assert card["config"]["spec"]["pose_map"] == spec["pose_map"]
 
     face = portrait(rng)
-    motion = Motion(np.repeat(face.normalised[None], 5, 0) + rng.normal(0, 0.02, (5, 78, 3)).astype(np.float32), track(rng, 5))
+    rest = Tracks.at_rest(face, rng.normal(size=(5, 160)).astype(np.float32))
+    moving = replace(rest, edited=rest.edited + rng.normal(0, 0.02, (5, 78, 3)).astype(np.float32))
     for name in ("s2l", "posegen"):
         (layout.model(name)).mkdir(parents=True)
         for file in ("card.json", "weights.safetensors"):
@@ -241,7 +242,7 @@ def test_a_tiny_one_goes_through_latents_training_animate_and_the_benchmark(
     models = Models(layout.models.local(), params)
     assert models.content(NAME)
     monkeypatch.setattr(ours, "load_motion_models", lambda *_: None)
-    monkeypatch.setattr(ours, "make_motion", lambda *_, **_settings: motion)
+    monkeypatch.setattr(ours, "make_tracks", lambda *_, **_settings: moving)
     monkeypatch.setattr(ours, "portrait_of_crop", lambda *_: face)
     speech = rng.normal(0, 0.1, 5 * 640).astype(np.float32)
     clip = Assignment("d0", face.rgb, speech, emotion_vector("happy", 0.5), 5, 1, None, tmp_path / "none.mp4")
