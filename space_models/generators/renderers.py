@@ -16,7 +16,7 @@ from space_models.portrait import Portrait
 class WarpRenderer:
     """`warp`: the photo's own pixels, moved by posed landmarks."""
 
-    size_px = WarpGenerator.size_px
+    size_px, device = WarpGenerator.size_px, "cpu"
 
     def __init__(self, settings: Warp) -> None:
         self._warp = WarpGenerator(settings)
@@ -25,9 +25,17 @@ class WarpRenderer:
         """Mesh and layers of a portrait."""
         return self._warp.prepare(portrait)
 
+    def drawing(self, state: WarpState, tracks: Tracks) -> Array:
+        """Posed landmarks (T, 78, 3)."""
+        return tracks.posed
+
+    def draw(self, state: WarpState, drawing: Array) -> Iterator[Frame]:
+        """See `Renderer`."""
+        return self._warp.render(state, drawing)
+
     def render(self, state: WarpState, tracks: Tracks) -> Iterator[Frame]:
         """See `Renderer`."""
-        return self._warp.render(state, tracks.posed)
+        return self.draw(state, self.drawing(state, tracks))
 
 
 @dataclass(frozen=True)
@@ -44,7 +52,7 @@ class KeypointRenderer:
 
     def __init__(self, generator: KeypointGenerator[Any], l2l: L2L) -> None:
         self.generator, self._l2l = generator, l2l
-        self.size_px = generator.size_px
+        self.size_px, self.device = generator.size_px, generator.device
 
     def prepare(self, portrait: Portrait) -> DrivenPortrait:
         """Features and own latents of a portrait."""
@@ -57,10 +65,17 @@ class KeypointRenderer:
         landmarks = self._l2l.seen(tracks.normalised, tracks.pose, state.scale)
         return self._l2l.predict(landmarks, tracks.speech, tracks.emotion, state.landmarks, state.state.z)
 
+    def drawing(self, state: DrivenPortrait, tracks: Tracks) -> Array:
+        """Keypoints (T, K, 3)."""
+        return self.generator.compose(state.state, self.latents(state, tracks), tracks.pose)
+
+    def draw(self, state: DrivenPortrait, drawing: Array) -> Iterator[Frame]:
+        """See `Renderer`."""
+        return self.generator.render(state.state, drawing)
+
     def render(self, state: DrivenPortrait, tracks: Tracks) -> Iterator[Frame]:
         """See `Renderer`."""
-        keypoints = self.generator.compose(state.state, self.latents(state, tracks), tracks.pose)
-        return self.generator.render(state.state, keypoints)
+        return self.draw(state, self.drawing(state, tracks))
 
 
 def load_keypoint_renderer(name: str, models: Path, params: Params) -> KeypointRenderer:
