@@ -1,9 +1,9 @@
-"""How much faster than real time `space animate` renders and encodes, and what that costs: ``python -m benchmarks.animate_speed``.
+"""How much faster than real time `space animate` renders and encodes: ``python -m benchmarks.animate_speed``.
 
 Speech of a minute (the given file over and over; without one, noise in syllables) drives a portrait; what is timed is rendering,
-encoding and writing, from tracks in memory to the finished file. Two ways take turns on the same tracks, so that other work on the
-machine weighs on both alike: frame by frame in one thread, with the libraries' own threads, and `space_models.rendering`. Printed are
-the medians, the ratio of each pair, and the growth of the process's peak memory over the second way's first and last run.
+encoding and writing, from tracks in memory to the finished file. Two ways take turns on the same tracks, so that other work on
+the machine weighs on both alike: frame by frame in one thread, with the libraries' own threads, and `space_models.rendering`.
+Printed are medians, the ratio of each pair, and the process's peak memory after the first and after the last round.
 """
 
 import argparse
@@ -109,7 +109,7 @@ def main() -> None:
         print(f"{name:28} {speed:5.2f} x real time {VIDEO_FPS * speed:6.1f} frames/s {cpu:6.1f} CPU ms/frame")
     gains = [b.seconds / a.seconds for b, a in zip(before, after, strict=True)]
     savings = [a.cpu_s / b.cpu_s for b, a in zip(before, after, strict=True)]
-    print(f"paired: {np.median(gains):.2f} times as fast ({min(gains):.2f}-{max(gains):.2f}), {np.median(savings):.2f} of its CPU time")
+    print(f"pairs: x{np.median(gains):.2f} as fast ({min(gains):.2f}-{max(gains):.2f}), x{np.median(savings):.2f} the CPU time")
     print(f"peak memory {peaks[0]:.0f} MB after the first round, {peaks[-1]:.0f} MB after the last")
 
 

@@ -1,8 +1,8 @@
 """Rendering on all cores: parts of the tracks are drawn in a few threads, ahead of whoever takes the frames, and come in order.
 
-Renderers spend their time in OpenCV, numba and torch, which let other threads run meanwhile, as the video encoder does: the caller
-encodes beside it. Those libraries' own threads are switched off for that time. They gain little within a frame, spin while they
-wait (a third of all processor time at 512x512 on two cores) and fight the encoder for the cores.
+Renderers spend their time in OpenCV, numba and torch, which let other threads run meanwhile, as the video encoder does: the
+caller encodes beside it. Those libraries' own threads are switched off for that time: they gain little within a frame, spin while
+they wait, and fight the encoder for the cores.
 """
 
 import os

@@ -149,6 +149,7 @@ def sharpen_moved(
     most, per_px, half = np.float32(256 * amount), np.float32(256 * amount / full_at_px), np.float32(0.5)
     weight = np.empty(3 * width, np.int16)
     levels, soft = rgb.reshape(height, 3 * width), blurred.reshape(height, 3 * width)
+    black, white = np.int32(0), np.int32(255)
     for y in range(height):
         for x in range(width):
             distance = abs(map_xy[y, x, 0] - (np.float32(x) + half)) + abs(map_xy[y, x, 1] - (np.float32(y) + half))
@@ -157,4 +158,4 @@ def sharpen_moved(
         for i in range(3 * width):
             value = np.int32(row[i])
             value += ((value - np.int32(soft_row[i])) * np.int32(weight[i]) + 128) >> 8
-            row[i] = np.uint8(min(max(value, 0), 255))
+            row[i] = np.uint8(min(max(value, black), white))
