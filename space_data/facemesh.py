@@ -6,10 +6,12 @@ detector is the short-range one and misses second faces; ``FaceFinder`` is the f
 """
 
 import os
+import sys
 from collections.abc import Iterable
 from contextlib import nullcontext
 from functools import cache
-from types import TracebackType
+from importlib import import_module
+from types import ModuleType, TracebackType
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,8 @@ from space_data.native_noise import quiet_stderr
 os.environ.setdefault("GLOG_minloglevel", "2")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+UNUSED_BY_US = ("matplotlib", "matplotlib.pyplot", "mediapipe.tasks", "mediapipe.tasks.python")
+"""What MediaPipe imports for drawing helpers and for its newer interface: half of its second and a half, with sound devices."""
 DETECTION_CONFIDENCE = 0.5
 SETTLING_LOOKS = 4
 """Times that the picture with a clip's first face is looked at again: landmarks found within the detector's box are 1 % of the
@@ -28,6 +32,18 @@ inter-ocular distance off at the mouth; within a box that follows the landmarks 
 
 _WIRE_LANDMARK = np.dtype([("head", "u1", 3), ("x", "<f4"), ("tag_y", "u1"), ("y", "<f4"), ("tag_z", "u1"), ("z", "<f4")])
 """A NormalizedLandmark with x, y, z and nothing else, as protobuf writes it."""
+
+
+@cache
+def _solution(name: str) -> Any:
+    """A module of ``mediapipe.python.solutions``; what else MediaPipe would import meets empty modules meanwhile."""
+    absent = [module for module in UNUSED_BY_US if module not in sys.modules]
+    sys.modules.update({module: ModuleType(module) for module in absent})
+    try:
+        return import_module(f"mediapipe.python.solutions.{name}")
+    finally:
+        for module in absent:
+            del sys.modules[module]
 
 
 def _points(wire: bytes) -> NDArray[np.float32]:
@@ -55,11 +71,11 @@ class _Graph:
 
     def __init__(self) -> None:
         with quiet_stderr():
+            mesh = _solution("face_mesh")
             from mediapipe.python import _framework_bindings
-            from mediapipe.python.solutions.face_mesh import FaceMesh
 
             self._serialised = _framework_bindings._packet_getter._get_serialized_proto_list
-            self._mesh: Any = FaceMesh(
+            self._mesh: Any = mesh.FaceMesh(
                 static_image_mode=False,
                 max_num_faces=1,
                 refine_landmarks=True,
@@ -143,11 +159,8 @@ def mesh_of_image(rgb: NDArray[np.uint8]) -> NDArray[np.float32] | None:
 
 def person_matte(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Where there is a person: (height, width) in [0, 1], from MediaPipe's bundled selfie segmentation (general model)."""
-    with quiet_stderr():
-        from mediapipe.python.solutions.selfie_segmentation import SelfieSegmentation
-
-        with SelfieSegmentation(model_selection=0) as segmenter:
-            return np.asarray(segmenter.process(rgb).segmentation_mask, np.float32)
+    with quiet_stderr(), _solution("selfie_segmentation").SelfieSegmentation(model_selection=0) as segmenter:
+        return np.asarray(segmenter.process(rgb).segmentation_mask, np.float32)
 
 
 @cache
@@ -161,9 +174,8 @@ class FaceFinder:
 
     def __init__(self, confidence: float = DETECTION_CONFIDENCE) -> None:
         with quiet_stderr():
-            from mediapipe.python.solutions.face_detection import FaceDetection
-
-            self._detector: Any = FaceDetection(min_detection_confidence=confidence, model_selection=1)
+            finder = _solution("face_detection")
+            self._detector: Any = finder.FaceDetection(min_detection_confidence=confidence, model_selection=1)
             self._detector.process(np.zeros((64, 64, 3), np.uint8))
 
     def boxes(self, rgb: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -1,18 +1,26 @@
 """What native libraries print past Python's logging: hidden where it says nothing a user can act on."""
 
 import os
-import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
+
+_is_kept = False
+
+
+def keep_native_noise() -> None:
+    """Hide nothing in this process from now on.
+
+    For one whose standard error is a log that its maker reads: where native code aborts, its last words say whether memory or the
+    clip was to blame.
+    """
+    global _is_kept
+    _is_kept = True
 
 
 @contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Hide what the block's native code writes to standard error (MediaPipe's graphs, libpng's advice on colour profiles).
-
-    A file keeps it: where native code aborts, its last words say whether memory or the clip was to blame.
-    """
-    if stat.S_ISREG(os.fstat(2).st_mode):
+    """Hide what the block's native code writes to standard error (MediaPipe's graphs, libpng's advice on colour profiles)."""
+    if _is_kept:
         yield
         return
     saved = os.dup(2)

@@ -22,6 +22,7 @@ from space_models.film import NEUTRAL
 from space_models.generators import DEFAULT_RENDERER, RENDERERS, Driving, Frame, find
 from space_models.motion import load_motion_models, make_tracks, revised
 from space_models.portrait import Portrait, load_portrait
+from space_models.rendering import rendered
 from space_models.speech_file import Speech, load_speech, original_sound
 from space_models.tracks import LATENTS, Tracks
 from space_models.views import resized, side_by_side
@@ -125,7 +126,7 @@ def animate(
     if latents is not None:
         motion = replace(motion, latents=latents, latents_of=drawing.latents_of, stage=LATENTS)
     driving = motion.driving(portrait)
-    frames = resized(drawing.render(state, driving), size_px or drawing.size_px)
+    frames = resized(rendered(drawing, state, driving), size_px or drawing.size_px)
     if compare:
         frames = side_by_side(portrait, driving, frames)
     with progress.stopwatch() as elapsed_s:

@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from pipelines.job.unit import FunctionName
+from space_data.native_noise import keep_native_noise
 
 ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "NUMBA_NUM_THREADS": "1"}
 """The number of processes alone decides how many cores are busy; and sums do not depend on a thread count."""
@@ -87,6 +88,7 @@ def work(connection: Connection, log: int, parent_id: int) -> None:
     die_with_parent(parent_id)
     os.dup2(log, 2)
     os.close(log)
+    keep_native_noise()
     faulthandler.enable()
     warnings = _WarningList()
     logging.basicConfig(handlers=[warnings], level=logging.WARNING, force=True)

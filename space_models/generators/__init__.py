@@ -198,15 +198,32 @@ Prepared = TypeVar("Prepared")
 
 
 class Renderer(Protocol[Prepared]):
-    """Draws tracks. It sees a prepared portrait and what drives it, never how that was made."""
+    """Draws tracks. It sees a prepared portrait and what drives it, never how that was made.
+
+    Drawing is in two steps: what depends on its neighbours in time is done by `drawing`, for all frames at once; frames are then
+    drawn one from each of its rows, so that `space_models.rendering` can give parts of them to several threads.
+    """
 
     @property
     def size_px(self) -> int:
         """Side of the square frames that come out."""
         ...
 
+    @property
+    def device(self) -> str:
+        """Where it computes, e.g. ``cpu``, ``cuda:0``."""
+        ...
+
     def prepare(self, portrait: "Portrait") -> Prepared:
-        """Whatever can be computed once per portrait; the state is not changed by `render`."""
+        """Whatever can be computed once per portrait; the state is not changed by drawing."""
+        ...
+
+    def drawing(self, state: Prepared, driving: Driving) -> Array:
+        """What each frame is drawn from, (T, N, 3): posed landmarks or keypoints in pixels of the 512 crop."""
+        ...
+
+    def draw(self, state: Prepared, drawing: Array) -> Iterator[Frame]:
+        """One RGB frame (size_px, size_px, 3) per row, lazily; rows are independent, and several threads may draw at a time."""
         ...
 
     @property
@@ -219,7 +236,7 @@ class Renderer(Protocol[Prepared]):
         ...
 
     def render(self, state: Prepared, driving: Driving) -> Iterator[Frame]:
-        """One RGB frame (size_px, size_px, 3) per frame, lazily."""
+        """Both steps: one frame per frame of what drives it, lazily."""
         ...
 
 

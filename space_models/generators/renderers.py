@@ -16,7 +16,7 @@ from space_models.portrait import Portrait
 class WarpRenderer:
     """`warp`: the photo's own pixels, moved by posed landmarks."""
 
-    size_px = WarpGenerator.size_px
+    size_px, device = WarpGenerator.size_px, "cpu"
     latents_of = ""
 
     def __init__(self, settings: Warp) -> None:
@@ -29,9 +29,17 @@ class WarpRenderer:
     def latents(self, state: WarpState, driving: Driving) -> None:
         """None: it draws landmarks."""
 
+    def drawing(self, state: WarpState, driving: Driving) -> Array:
+        """Posed landmarks (T, 78, 3)."""
+        return driving.posed
+
+    def draw(self, state: WarpState, drawing: Array) -> Iterator[Frame]:
+        """See `Renderer`."""
+        return self._warp.render(state, drawing)
+
     def render(self, state: WarpState, driving: Driving) -> Iterator[Frame]:
         """See `Renderer`."""
-        return self._warp.render(state, driving.posed)
+        return self.draw(state, self.drawing(state, driving))
 
 
 @dataclass(frozen=True)
@@ -48,7 +56,7 @@ class KeypointRenderer:
 
     def __init__(self, generator: KeypointGenerator[Any], l2l: L2L) -> None:
         self.generator, self._l2l = generator, l2l
-        self.size_px = generator.size_px
+        self.size_px, self.device = generator.size_px, generator.device
         self.latents_of = f"{generator.spec.generator} {generator.spec.weights_sha256}"
 
     def prepare(self, portrait: Portrait) -> DrivenPortrait:
@@ -64,10 +72,17 @@ class KeypointRenderer:
         landmarks = self._l2l.seen(driving.normalised, driving.pose, state.scale)
         return self._l2l.predict(landmarks, driving.speech, driving.emotion, state.landmarks, state.state.z)
 
+    def drawing(self, state: DrivenPortrait, driving: Driving) -> Array:
+        """Keypoints (T, K, 3)."""
+        return self.generator.compose(state.state, self.latents(state, driving), driving.pose)
+
+    def draw(self, state: DrivenPortrait, drawing: Array) -> Iterator[Frame]:
+        """See `Renderer`."""
+        return self.generator.render(state.state, drawing)
+
     def render(self, state: DrivenPortrait, driving: Driving) -> Iterator[Frame]:
         """See `Renderer`."""
-        keypoints = self.generator.compose(state.state, self.latents(state, driving), driving.pose)
-        return self.generator.render(state.state, keypoints)
+        return self.draw(state, self.drawing(state, driving))
 
 
 def load_keypoint_renderer(name: str, models: Path, params: Params) -> KeypointRenderer:

@@ -66,6 +66,7 @@ TURNED_PHOTO_DEG = (20.0, 50.0)  # yaw of the photo over which the yaw limit shr
 LEAST_YAW_SHARE = 0.2  # ... to this share
 LOOKS = 2  # at each trial frame: the tracker smooths over time
 SOFT_CLIP_KNEE = 0.75  # of a limit: angles below pass unchanged
+_ONE_MAP = np.empty(0, np.float32)  # for `cv2.remap`: x and y are interleaved in the other
 
 
 @dataclass(frozen=True)
@@ -161,16 +162,21 @@ class WarpGenerator:
             raise SpaceError(f"warp: {bad} of {len(driving)} driving frames have no landmarks (interpolate lost faces first)")
         map_xy = np.empty((self.size_px, self.size_px, 2), np.float32)
         depth = np.empty((self.size_px, self.size_px), np.float32)
-        for target in driving.astype(np.float64):
-            yield self._frame(state, target, map_xy, depth)
+        driving = driving.astype(np.float64)
+        poses = similarity(state.mesh.landmarks[STABLE_78], driving[:, STABLE_78])
+        for target, scale, rotation, translation in zip(driving, *poses, strict=True):
+            yield self._frame(state, target, _Pose(float(scale), rotation, translation), map_xy, depth)
 
     def _frame(
-        self, state: WarpState, target: NDArray[np.float64], map_xy: NDArray[np.float32], depth: NDArray[np.float32]
+        self,
+        state: WarpState,
+        target: NDArray[np.float64],
+        seen: _Pose,
+        map_xy: NDArray[np.float32],
+        depth: NDArray[np.float32],
     ) -> NDArray[np.uint8]:
-        """One frame; `map_xy` and `depth` are scratch buffers."""
+        """One frame of landmarks (78, 3) in the pose that is `seen` in them; `map_xy` and `depth` are scratch buffers."""
         mesh = state.mesh
-        scale, rotation, translation = similarity(mesh.landmarks[STABLE_78], target[None, STABLE_78])
-        seen = _Pose(float(scale[0]), rotation[0], translation[0])
         unposed = with_wanted_gap(seen.remove(target), state.lips, state.iod_px, mesh.down)
         pose = _limited(seen, state.pivot, state.limits_deg)
 
@@ -240,8 +246,7 @@ def _source_map(
 
 def _sample(photo2x: NDArray[np.uint8], map_xy: NDArray[np.float32]) -> NDArray[np.uint8]:
     """The photo seen through a source map (H, W, 2): (H, W, 3)."""
-    columns, rows = 2 * map_xy[..., 0] - 1, 2 * map_xy[..., 1] - 1
-    return np.asarray(cv2.remap(photo2x, columns, rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
+    return np.asarray(cv2.remap(photo2x, 2 * map_xy - 1, _ONE_MAP, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE), np.uint8)
 
 
 def upsample_aligned(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:

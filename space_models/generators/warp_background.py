@@ -35,15 +35,18 @@ def hold_still(
         map_xy: where in the photo each pixel comes from, (H, W, 2), in edge convention.
     """
     height, width = near.shape
-    low, high = MOVED_PX
+    low, high, half = np.float32(MOVED_PX[0]), np.float32(MOVED_PX[1]), np.float32(0.5)
     for row in range(height):
         for column in range(width):
+            here = near[row, column]
+            if here >= 1:
+                continue
             x, y = map_xy[row, column, 0], map_xy[row, column, 1]
-            moved = max(abs(x - 0.5 - column), abs(y - 0.5 - row))
-            if moved <= low or near[row, column] >= 1:
+            moved = max(abs(x - half - np.float32(column)), abs(y - half - np.float32(row)))
+            if moved <= low:
                 continue
             came_from = near[min(max(int(y), 0), height - 1), min(max(int(x), 0), width - 1)]
-            shown = min((moved - low) / (high - low), 1.0) * (1.0 - max(near[row, column], came_from))
+            shown = min((moved - low) / (high - low), np.float32(1)) * (1 - max(here, came_from))
             for channel in range(3):
-                value = frame[row, column, channel] + shown * (float(photo[row, column, channel]) - frame[row, column, channel])
-                frame[row, column, channel] = np.uint8(value + 0.5)
+                drawn = np.float32(frame[row, column, channel])
+                frame[row, column, channel] = np.uint8(drawn + shown * (np.float32(photo[row, column, channel]) - drawn) + half)

@@ -93,20 +93,7 @@ def smooth_seams(rgb: NDArray[np.uint8], map_xy: NDArray[np.float32], jump_px: f
 
     Where the near side of the face covers the far side the map has a step, and the outline a one-pixel staircase.
     """
-    height, width = map_xy.shape[:2]
-    limit = jump_px * jump_px
-    flagged = np.empty((height * width // 4, 2), np.int32)
-    n = 0
-    for y in range(1, height - 1):
-        for x in range(1, width - 1):
-            u, v = map_xy[y, x, 0], map_xy[y, x, 1]
-            right = (map_xy[y, x + 1, 0] - u) ** 2 + (map_xy[y, x + 1, 1] - v) ** 2
-            down = (map_xy[y + 1, x, 0] - u) ** 2 + (map_xy[y + 1, x, 1] - v) ** 2
-            left = (map_xy[y, x - 1, 0] - u) ** 2 + (map_xy[y, x - 1, 1] - v) ** 2
-            up = (map_xy[y - 1, x, 0] - u) ** 2 + (map_xy[y - 1, x, 1] - v) ** 2
-            if max(right, down, left, up) > limit and n < flagged.shape[0]:
-                flagged[n, 0], flagged[n, 1] = y, x
-                n += 1
+    flagged, n = _jumps(map_xy, np.float32(jump_px * jump_px))
     smoothed = np.empty((n, 3), np.uint8)
     for i in range(n):
         y, x = flagged[i, 0], flagged[i, 1]
@@ -123,21 +110,52 @@ def smooth_seams(rgb: NDArray[np.uint8], map_xy: NDArray[np.float32], jump_px: f
 
 
 @njit(cache=True, nogil=True, fastmath=True)
+def _jumps(map_xy: NDArray[np.float32], limit: np.float32) -> tuple[NDArray[np.int32], int]:
+    """Pixels, row and column (N, 2), whose source lies further than the root of `limit` from a neighbour's, and their number.
+
+    Two passes over a row, the first without a branch, so that the compiler makes vectors of it; most rows need no second.
+    """
+    height, width = map_xy.shape[:2]
+    flagged = np.empty((height * width // 4, 2), np.int32)
+    right, down, above = np.zeros(width, np.float32), np.zeros(width, np.float32), np.zeros(width, np.float32)
+    largest, n = np.float32(0), 0
+    for y in range(height - 1):
+        above, down = down, above
+        largest_above, largest = largest, np.float32(0)
+        for x in range(width - 1):
+            u, v = map_xy[y, x, 0], map_xy[y, x, 1]
+            right[x] = (map_xy[y, x + 1, 0] - u) ** 2 + (map_xy[y, x + 1, 1] - v) ** 2
+            down[x] = (map_xy[y + 1, x, 0] - u) ** 2 + (map_xy[y + 1, x, 1] - v) ** 2
+            largest = max(largest, max(right[x], down[x]))
+        if y == 0 or max(largest, largest_above) <= limit:
+            continue
+        for x in range(1, width - 1):
+            if max(max(right[x - 1], right[x]), max(down[x], above[x])) > limit and n < flagged.shape[0]:
+                flagged[n, 0], flagged[n, 1] = y, x
+                n += 1
+    return flagged, n
+
+
+@njit(cache=True, nogil=True, fastmath=True)
 def sharpen_moved(
     rgb: NDArray[np.uint8], blurred: NDArray[np.uint8], map_xy: NDArray[np.float32], amount: float, full_at_px: float
 ) -> None:
     """Unsharp mask, in place, as strong as the pixel is displaced: resampling is what blurs, and still pixels are exact.
 
-    `blurred` is `rgb` after a small Gaussian; the full `amount` is used from a displacement of `full_at_px` on.
+    `blurred` is `rgb` after a small Gaussian; the full `amount` is used from a displacement of `full_at_px` on. Both pictures
+    are contiguous. Weights are whole 256ths, spread over the channels: the second loop then is one of vectors.
     """
     height, width = map_xy.shape[:2]
-    per_px = amount / full_at_px
+    most, per_px, half = np.float32(256 * amount), np.float32(256 * amount / full_at_px), np.float32(0.5)
+    weight = np.empty(3 * width, np.int16)
+    levels, soft = rgb.reshape(height, 3 * width), blurred.reshape(height, 3 * width)
+    black, white = np.int32(0), np.int32(255)
     for y in range(height):
         for x in range(width):
-            distance = abs(map_xy[y, x, 0] - x - 0.5) + abs(map_xy[y, x, 1] - y - 0.5)
-            if distance < 0.02:
-                continue
-            weight = min(amount, distance * per_px)
-            for channel in range(3):
-                value = rgb[y, x, channel] + weight * (float(rgb[y, x, channel]) - float(blurred[y, x, channel]))
-                rgb[y, x, channel] = np.uint8(min(max(value + 0.5, 0.0), 255.0))
+            distance = abs(map_xy[y, x, 0] - (np.float32(x) + half)) + abs(map_xy[y, x, 1] - (np.float32(y) + half))
+            weight[3 * x] = weight[3 * x + 1] = weight[3 * x + 2] = np.int16(min(most, distance * per_px))
+        row, soft_row = levels[y], soft[y]
+        for i in range(3 * width):
+            value = np.int32(row[i])
+            value += ((value - np.int32(soft_row[i])) * np.int32(weight[i]) + 128) >> 8
+            row[i] = np.uint8(min(max(value, black), white))

@@ -211,7 +211,7 @@ def test_an_error_in_the_middle_leaves_nothing_behind(inputs, models: Path, tmp_
         yield np.zeros((512, 512, 3), np.uint8)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("space_models.generators.renderers.WarpRenderer.render", breaks_off)
+    monkeypatch.setattr("space_models.generators.renderers.WarpRenderer.draw", breaks_off)
     with pytest.raises(KeyboardInterrupt):
         run(inputs, models, tmp_path / "a.mp4")
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
