@@ -2,10 +2,10 @@
 
     python -m benchmarks.controls [--portraits FOLDER] [--audio FILE] [--generator warp] [--plot docs/img/controls.png]
 
-A control runs from 0 to one end, to the other and back in four seconds of speech, all else at rest; the face is
-then followed in the rendered frames, and what the same video shows without the control is taken off. Per control: correlation and slope
-of the response, mean distance, and largest distance in the middle 90 % of the frames, over all portraits. Blinks are found as
-frames with the least eye opening; a head at rest is compared with how far the tracker's pose moves while only the lips do.
+A control runs from 0 to one end, to the other and back in four seconds of speech, all else at rest; the face is then followed in
+the rendered frames, and what the same video shows without the control is taken off. Per control: correlation and slope of the
+response, mean distance, and what 90 % of the frames stay within, over all portraits. Blinks are found as frames with the least
+eye opening; a head at rest is compared with how far the tracker's pose moves while only the lips do.
 """
 
 import argparse

@@ -193,6 +193,12 @@ class Driving:
         """Landmarks in pixels of the crop, (T, 78, 3)."""
         return posed(self.normalised, self.pose)
 
+    def __getitem__(self, frames: slice) -> "Driving":
+        """Some of the frames."""
+        emotion = self.emotion if self.emotion.ndim == 1 else self.emotion[frames]
+        latents = None if self.latents is None else self.latents[frames]
+        return Driving(self.normalised[frames], self.pose[frames], self.speech[frames], emotion, latents, self.latents_of)
+
 
 Prepared = TypeVar("Prepared")
 
