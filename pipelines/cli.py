@@ -150,6 +150,27 @@ app.command(
     "`tts ... | ffmpeg -i - -f s16le -ar 16000 -ac 1 - | space stream --image portrait.jpg --audio - --out talk.mp4`."
 )(stream)
 
+@app.command(
+    epilog="Example: `space animate ... --tracks a.parquet`, `space inspect a.parquet`, and with the photo under the lines "
+    "`space inspect a.parquet --image portrait.jpg --video out.mp4`."
+)
+def inspect(
+    tracks: Annotated[Path, typer.Argument(metavar="TRACKS", help="A file that `space animate --tracks` wrote.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Receives index.html and landmarks.mp4 (default: TRACKS-inspect).")
+    ] = None,
+    image: Annotated[Path | None, typer.Option(help="Draw the landmarks as they lie on this photo.")] = None,
+    video: Annotated[Path | None, typer.Option(help="... over this video, which was rendered of it.")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Show what drives a face: curves of lips, head, eyes and emotion, and a video of the landmarks."""
+    progress.setup(quiet)
+    from pipelines.inspect_tracks import inspect as run
+
+    page = run(tracks, out, image, video)
+    if not quiet:
+        typer.echo(page)
+
 
 @app.command(
     epilog="Example: `space calibrate my-clips --out me.safetensors`, then `space animate ... --calibration me.safetensors`. "

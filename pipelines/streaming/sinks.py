@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -99,10 +99,8 @@ class Browsers:
                 self.wfile.write(content)
 
             def handle(self) -> None:
-                try:
+                with suppress(ConnectionError):  # browsers hang up as they please
                     super().handle()
-                except ConnectionError:
-                    pass  # browsers hang up as they please
 
             def log_message(self, format: str, *args: object) -> None:
                 """Nothing."""
@@ -171,6 +169,3 @@ def file_sink(path: Path, size_px: int, crf: int, comment: str) -> Iterator[File
     writer = VideoWriter(path, size_px, size_px, crf=crf, audio=np.zeros(0, np.float32), comment=comment)
     with writer:
         yield FileSink(writer)
-
-
-AnySink = AbstractContextManager[Sink]

@@ -28,7 +28,7 @@ def space(*arguments: str, cwd: Path | None = None) -> subprocess.CompletedProce
 def test_help_names_the_commands_and_options() -> None:
     assert "animate" in space("--help").stdout
     shown = space("animate", "--help").stdout
-    for option in ("--image", "--audio", "--emotion", "--seed", "--pose", "--renderer"):
+    for option in ("--image", "--audio", "--emotion", "--seed", "--pose", "--generator"):
         assert option in shown
 
 
