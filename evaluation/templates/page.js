@@ -55,20 +55,6 @@ function setUpTable(card) {
   show();
 }
 
-/* ---- videos of one row together: the first one's sound, the others muted ---- */
-function setUpRow(button) {
-  const videos = [...button.closest("tr").querySelectorAll("video")];
-  if (!videos.length) { button.hidden = true; return; }
-  const rest = () => { button.textContent = "Play row"; };
-  videos[0].addEventListener("ended", rest);
-  button.addEventListener("click", () => {
-    const playing = videos.some((video) => !video.paused);
-    if (playing) { videos.forEach((video) => video.pause()); rest(); return; }
-    videos.forEach((video, index) => { video.currentTime = 0; video.muted = index > 0; video.play().catch(() => {}); });
-    button.textContent = "Pause";
-  });
-}
-
 /* ---- navigation and theme ---- */
 function setUpNavigation() {
   const links = new Map([...document.querySelectorAll(".contents a")].map((a) => [a.getAttribute("href").slice(1), a]));
@@ -87,7 +73,6 @@ document.querySelector(".theme").addEventListener("click", () => {
 });
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawFigures);
 document.querySelectorAll(".table-card").forEach(setUpTable);
-document.querySelectorAll(".play-row").forEach(setUpRow);
 setUpNavigation();
 drawFigures();
 root.dataset.ready = "true";
