@@ -27,11 +27,13 @@ LARGEST_SIDE_PX, MOST_MACROBLOCKS = 4096, 36_864
 """Of the video: H.264's level 5.1 (ITU-T H.264, table A-1), which phones and browsers decode; 16x16 pixels to a macroblock."""
 
 
-def renderer_for(entry: RendererEntry, portrait: Portrait, models: Path, params: Params) -> Renderer[Any]:
-    """The renderer with as many pixels as the photo has where the crop was cut, of 512 to 1024 a side, if it can."""
+def renderer_for(
+    entry: RendererEntry, portrait: Portrait, models: Path, params: Params, side_px: int = SOURCE_MAX_PX
+) -> Renderer[Any]:
+    """The renderer with 512 to `side_px` pixels a side, if it can: no more than the photo has where the crop was cut."""
     if entry.load_at is None:
         return entry.load(models, params)
-    return entry.load_at(models, params, min(max(portrait.box.side, CROP_SIZE_PX), SOURCE_MAX_PX))
+    return entry.load_at(models, params, max(min(portrait.box.side, side_px), CROP_SIZE_PX))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ import pytest
 from space_data.crop import CROP_SIZE_PX, CropBox
 from space_data.landmarks import PoseTrack
 from space_data.params import load_params
-from space_models.generators import RENDERERS, Tracks
+from space_models.generators import RENDERERS, Driving
 from space_models.paste import EDGE_FADE, LARGEST_SIDE_PX, MOST_MACROBLOCKS, pasted, renderer_for, video_size
 from space_models.portrait import SOURCE_MAX_PX, Portrait, load_portrait
 
@@ -108,13 +108,13 @@ def test_a_large_picture_is_reduced_as_a_whole(rng: np.random.Generator) -> None
     assert whole[10, 508].tolist() == [150] * 3 and whole[10, 100].tolist() == [100] * 3
 
 
-def moving(portrait: Portrait) -> Tracks:
+def moving(portrait: Portrait) -> Driving:
     """Six frames of a turning head."""
     pose = np.repeat(portrait.pose.as_array(), 6, 0)
     pose[:, 0] += np.linspace(-10, 10, 6)
     pose[:, 2] += np.linspace(6, -6, 6)
     face, unused = np.repeat(portrait.normalised[None], 6, 0), np.zeros((6, 160), np.float32)
-    return Tracks(face, PoseTrack.from_array(pose), unused, np.zeros(9, np.float32))
+    return Driving(face, PoseTrack.from_array(pose), unused, np.zeros(9, np.float32))
 
 
 @pytest.mark.parametrize("quarters", [0, 1])
@@ -137,6 +137,6 @@ def test_warp_draws_as_many_pixels_as_the_photo_has(shared_media: Path) -> None:
     assert portrait.box.side == SOURCE_MAX_PX and portrait.picture.shape[0] < 2048
     renderer = renderer_for(RENDERERS["warp"], portrait, Path("none"), PARAMS)
     assert renderer.size_px == SOURCE_MAX_PX
-    rest = Tracks(portrait.normalised[None], portrait.pose, np.zeros((1, 160), np.float32), np.zeros(9, np.float32))
+    rest = Driving(portrait.normalised[None], portrait.pose, np.zeros((1, 160), np.float32), np.zeros(9, np.float32))
     (whole,) = pasted(renderer.render(renderer.prepare(portrait), rest), portrait)
     assert np.abs(whole.astype(int) - portrait.picture[: whole.shape[0], : whole.shape[1]]).mean() < 0.1
