@@ -87,7 +87,7 @@ def animate(
     ],
     audio: Annotated[
         Path,
-        typer.Option(help="Speech: any sound file, or a video whose sound is taken. The video gets it in mono, at its own rate."),
+        typer.Option(help="Speech: any sound file, or a video whose sound is taken. The video gets it as it is, mono or stereo."),
     ],
     out: Annotated[Path, typer.Option(help="The .mp4 to make: 512x512, 25 frames per second, as long as the speech.")],
     emotion: Emotion = None,
@@ -106,6 +106,9 @@ def animate(
     generator: Generator = Renderer(DEFAULT_RENDERER),
     size: Annotated[int | None, typer.Option(help="Side of the video in pixels, even, 128 to 1024 (default: 512).")] = None,
     compare: Annotated[bool, typer.Option("--compare", help="Photo, landmarks and result side by side.")] = False,
+    paste_back: Annotated[
+        bool, typer.Option("--paste-back", help="The whole photo, at its own size, with the animated face in it.")
+    ] = False,
     speech_encoder: SpeechEncoder = None,
     audio_track: AudioTrack = None,
     tracks: Annotated[
@@ -139,7 +142,8 @@ def animate(
     done = run(
         image=image, audio=audio, audio_track=audio_track, out=out, params=load_params(params, [*changes, *heard_by]),
         controls=controls, portrait_emotion=parse_emotion(portrait_emotion), calibration=calibration, seed=seed,
-        renderer=generator.value, size_px=size, compare=compare, tracks=tracks, from_tracks=from_tracks, models=models or ASSETS,
+        renderer=generator.value, size_px=size, compare=compare, paste_back=paste_back, tracks=tracks, from_tracks=from_tracks,
+        models=models or ASSETS,
     )  # fmt: skip
     if not quiet:
         progress.console.print(escape(str(done)), soft_wrap=True, highlight=False)

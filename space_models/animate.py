@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from space_data import progress
+from space_data.crop import CROP_SIZE_PX
 from space_data.errors import SpaceError
 from space_data.files import PART_BYTES, check_length, lengths_in_words, make_folder
 from space_data.media.encode import write_video
@@ -21,7 +22,8 @@ from space_models.controls.asked import Controls
 from space_models.film import NEUTRAL
 from space_models.generators import DEFAULT_RENDERER, RENDERERS, Driving, Frame, find
 from space_models.motion import load_motion_models, make_tracks, revised
-from space_models.portrait import Portrait, load_portrait
+from space_models.paste import pasted, renderer_for
+from space_models.portrait import SOURCE_MAX_PX, Portrait, load_portrait
 from space_models.rendering import rendered
 from space_models.speech_file import Speech, load_speech, original_sound
 from space_models.tracks import LATENTS, Tracks
@@ -74,6 +76,7 @@ def animate(
     renderer: str = DEFAULT_RENDERER,
     size_px: int | None = None,
     compare: bool = False,
+    paste_back: bool = False,
     from_tracks: Path | None = None,
     tracks: Path | None = None,
     models: Path = ASSETS,
@@ -91,6 +94,7 @@ def animate(
         renderer: one of ``RENDERERS``.
         size_px: side of the video; None: the renderer's own.
         compare: photo, landmarks and result side by side.
+        paste_back: the whole photo, at its own size, with the animated face in it.
         from_tracks: tracks to render on this portrait, in place of new ones; ``controls`` change what they name.
         tracks: also write the tracks here.
         models: folder of trained models.
@@ -106,6 +110,8 @@ def animate(
             raise SpaceError(f"{made}: is an input, need another name (inputs are never overwritten)")
     if size_px is not None and (size_px % 2 or not SIZE_RANGE_PX[0] <= size_px <= SIZE_RANGE_PX[1]):
         raise SpaceError(f"size {size_px}: need an even number from {SIZE_RANGE_PX[0]} to {SIZE_RANGE_PX[1]}")
+    if paste_back and (compare or size_px is not None):
+        raise SpaceError("--paste-back: the video has the photo's size and nothing beside it (leave out --size and --compare)")
     speech = load_speech(audio, audio_track)
     sound, sound_hz = original_sound(audio, audio_track)
     begun = None if from_tracks is None else Tracks.read(from_tracks)
@@ -113,7 +119,8 @@ def animate(
     for path in (out, tracks):
         if path is not None:
             make_folder(path.parent)
-    loaded, drawing = load_motion_models(models, params, calibration), find(RENDERERS, renderer, "renderer").load(models, params)
+    loaded, entry = load_motion_models(models, params, calibration), find(RENDERERS, renderer, "renderer")
+    drawing = renderer_for(entry, portrait, models, params, SOURCE_MAX_PX if paste_back else size_px or CROP_SIZE_PX)
     if controls.timeline is not None:
         controls.timeline.warn_beyond(len(speech))
     if begun is None:
@@ -126,7 +133,8 @@ def animate(
     if latents is not None:
         motion = replace(motion, latents=latents, latents_of=drawing.latents_of, stage=LATENTS)
     driving = motion.driving(portrait)
-    frames = resized(rendered(drawing, state, driving), size_px or drawing.size_px)
+    frames = rendered(drawing, state, driving)
+    frames = pasted(frames, portrait) if paste_back else resized(frames, size_px or drawing.size_px)
     if compare:
         frames = side_by_side(portrait, driving, frames)
     with progress.stopwatch() as elapsed_s:

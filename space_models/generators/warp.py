@@ -112,24 +112,27 @@ class _Pose:
 
 
 class WarpGenerator:
-    """Warps the photo as posed landmarks say; see `renderers.WarpRenderer`."""
+    """Warps the photo as posed landmarks say; see `renderers.WarpRenderer`.
 
-    size_px = CROP_SIZE_PX
+    Frames have `size_px` a side and the detail that the portrait's picture has at that size; landmarks and poses are in pixels of
+    the 512 crop all the same.
+    """
 
-    def __init__(self, params: Warp) -> None:
-        self._params = params
+    def __init__(self, params: Warp, size_px: int = CROP_SIZE_PX) -> None:
+        self._params, self.size_px = params, size_px
 
     def prepare(self, portrait: Portrait) -> WarpState:
         """Build mesh and layers of a portrait, and try its mouth out (0.5-1 s)."""
-        matte = person_matte(portrait.rgb)
-        mesh = build_mesh(portrait.mesh, matte, self.size_px)
+        at_size = portrait.at_size(self.size_px)
+        matte = person_matte(at_size.rgb)
+        mesh = build_mesh(at_size.mesh, matte, self.size_px)
         oval = mesh.vertices[FACE_OVAL]
-        photo2x = upsample_aligned(portrait.rgb)
+        photo2x = upsample_aligned(at_size.rgb)
         state = WarpState(
             photo2x=photo2x,
             mesh=mesh,
             near_person=near_person(matte),
-            mouth=build_mouth(mesh.vertices, portrait.rgb),
+            mouth=build_mouth(mesh.vertices, at_size.rgb),
             eyes=build_eyes(mesh.vertices, mesh.landmarks),
             pivot=np.append(oval[:, :2].mean(axis=0), oval[:, 2].max()),
             limits_deg=(
@@ -137,8 +140,8 @@ class WarpGenerator:
                 self._params.max_pitch_deg,
                 self._params.max_roll_deg,
             ),
-            sharpen=lost_sharpness(portrait.rgb, photo2x, self._params.sharpen),
-            iod_px=float(portrait.pose.scale[0]),
+            sharpen=lost_sharpness(at_size.rgb, photo2x, self._params.sharpen),
+            iod_px=float(at_size.pose.scale[0]),
             lips=GapCorrection.none(),
         )
         own_gap = float(lip_gap(portrait.normalised))
@@ -171,7 +174,7 @@ class WarpGenerator:
         return np.asarray(lip_gap(track_of_meshes(meshes).normalised))
 
     def render(self, state: WarpState, driving: NDArray[np.float32]) -> Iterator[NDArray[np.uint8]]:
-        """Frames (512, 512, 3) for posed landmarks (T, 78, 3) in pixels of the portrait's crop.
+        """Frames (size_px, size_px, 3) for posed landmarks (T, 78, 3) in pixels of the portrait's 512 crop.
 
         Raises:
             SpaceError: landmarks of another shape, or not finite.
@@ -183,7 +186,7 @@ class WarpGenerator:
             raise SpaceError(f"warp: {bad} of {len(driving)} driving frames have no landmarks (interpolate lost faces first)")
         map_xy = np.empty((self.size_px, self.size_px, 2), np.float32)
         depth = np.empty((self.size_px, self.size_px), np.float32)
-        driving = driving.astype(np.float64)
+        driving = driving.astype(np.float64) * (self.size_px / CROP_SIZE_PX)
         poses = similarity(state.mesh.landmarks[STABLE_78], driving[:, STABLE_78])
         for target, scale, rotation, translation in zip(driving, *poses, strict=True):
             yield self._frame(state, target, _Pose(float(scale), rotation, translation), map_xy, depth)
