@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from pipelines.benchmark.cli import app as benchmark
 from pipelines.cluster.cli import app as cluster
+from pipelines.spoken_text import DEFAULT_VOICE, speech_of
 from pipelines.study import app as study
 from pipelines.weights import app as weights
 from space_data import progress
@@ -89,11 +90,13 @@ def animate(
             "Of several faces the largest is taken."
         ),
     ],
-    audio: Annotated[
-        Path,
-        typer.Option(help="Speech: any sound file, or a video whose sound is taken. The video gets it in mono, at its own rate."),
-    ],
     out: Annotated[Path, typer.Option(help="The .mp4 to make: 512x512, 25 frames per second, as long as the speech.")],
+    audio: Annotated[
+        Path | None,
+        typer.Option(help="Speech: any sound file, or a video whose sound is taken. The video gets it in mono, at its own rate."),
+    ] = None,
+    text: Annotated[str | None, typer.Option(help="Instead of --audio, for quick trials: text that espeak-ng says.")] = None,
+    voice: Annotated[str, typer.Option(help="Of --text: a language, with a variant or not: de, en-us+f3.")] = DEFAULT_VOICE,
     emotion: Annotated[
         str | None,
         typer.Option(
@@ -146,6 +149,7 @@ def animate(
     ] = Renderer(DEFAULT_RENDERER),
     size: Annotated[int | None, typer.Option(help="Side of the video in pixels, even, 128 to 1024 (default: 512).")] = None,
     compare: Annotated[bool, typer.Option("--compare", help="Photo, landmarks and result side by side.")] = False,
+    watermark: Annotated[bool, typer.Option("--watermark", help="'AI-generated' in a corner of the picture.")] = False,
     speech_encoder: Annotated[
         Encoder | None, typer.Option(help="What hears the speech; auto: the best whose weights are here (`space weights list`).")
     ] = None,
@@ -184,11 +188,13 @@ def animate(
         gaze=gaze, mouth_gain=mouth_gain, mouth_closure=mouth_closure,
         timeline=None if timeline is None else read_timeline(timeline),
     )  # fmt: skip
-    done = run(
-        image=image, audio=audio, audio_track=audio_track, out=out, params=load_params(params, [*changes, *heard_by]),
-        controls=controls, portrait_emotion=parse_emotion(portrait_emotion), calibration=calibration, seed=seed,
-        renderer=generator.value, size_px=size, compare=compare, tracks=tracks, from_tracks=from_tracks, models=models or ASSETS,
-    )  # fmt: skip
+    with speech_of(audio, text, voice) as heard:
+        done = run(
+            image=image, audio=heard, audio_track=audio_track, out=out, params=load_params(params, [*changes, *heard_by]),
+            controls=controls, portrait_emotion=parse_emotion(portrait_emotion), calibration=calibration, seed=seed,
+            renderer=generator.value, size_px=size, compare=compare, watermark=watermark, tracks=tracks, from_tracks=from_tracks,
+            models=models or ASSETS,
+        )  # fmt: skip
     if not quiet:
         progress.console.print(escape(str(done)), soft_wrap=True, highlight=False)
 
@@ -345,6 +351,46 @@ def keep(
     from pipelines.audit.keep import with_bounds, write_keep
 
     typer.echo(write_keep(folder, with_bounds(load_params(params), changes), out))
+
+
+@app.command(
+    "animate-batch",
+    epilog="Example: `space animate-batch videos.csv --out made`. Exit status 0: every video is there; 1: some cannot be made, the "
+    "ledger says why; 2: cannot start, or the machine stopped it; 130, 143: ended from outside. The same command goes on where a "
+    "run has stopped, and makes again what has changed.",
+)
+def animate_batch(
+    table: Annotated[
+        Path,
+        typer.Argument(
+            metavar="CSV",
+            help="Columns image, audio, out, and any that are options of `space animate` (emotion, pose_offset, from, ...); "
+            "paths are relative to its folder.",
+        ),
+    ],
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="What `out` is relative to (default: CSV's folder).")] = None,
+    models: Models = None,
+    params: ParamsFile = None,
+    changes: Changes = [],  # noqa: B006
+    quiet: Quiet = False,
+) -> None:
+    """Make many portraits speak: a video per row of a table, with a ledger of what became of each."""
+    progress.setup(quiet)
+    from pipelines.animate_batch import animate_batch as run
+    from space_data.schema import FAILED, STATUSES
+    from space_models.animate import ASSETS
+
+    try:
+        done = run(table, out, load_params(params, changes), models or ASSETS)
+    except KeyboardInterrupt:
+        progress.console.print("interrupted: the same command goes on where this run stopped")
+        raise
+    if not quiet:
+        fates = ", ".join(f"{status} {done.counts[status]}" for status in STATUSES)
+        line = f"{done.counts.total()} videos: {fates}; {done.from_before} from earlier runs; ledger: {done.ledger}"
+        progress.console.print(escape(line), soft_wrap=True, highlight=False)
+    if done.counts[FAILED]:
+        raise typer.Exit(1)
 
 
 def _print_version(wanted: bool) -> None:
