@@ -36,6 +36,7 @@ from pipelines.options import (
     TimelineFile,
     asked_controls,
 )
+from pipelines.spoken_text import DEFAULT_VOICE, speech_of
 from pipelines.streaming.cli import stream
 from pipelines.study import app as study
 from pipelines.weights import app as weights
@@ -85,11 +86,13 @@ def animate(
             "Of several faces the largest is taken."
         ),
     ],
-    audio: Annotated[
-        Path,
-        typer.Option(help="Speech: any sound file, or a video whose sound is taken. The video gets it as it is, mono or stereo."),
-    ],
     out: Annotated[Path, typer.Option(help="The .mp4 to make: 512x512, 25 frames per second, as long as the speech.")],
+    audio: Annotated[
+        Path | None,
+        typer.Option(help="Speech: any sound file, or a video whose sound is taken. The video gets it as it is, mono or stereo."),
+    ] = None,
+    text: Annotated[str | None, typer.Option(help="Instead of --audio, for quick trials: text that espeak-ng says.")] = None,
+    voice: Annotated[str, typer.Option(help="Of --text: a language, with a variant or not: de, en-us+f3.")] = DEFAULT_VOICE,
     emotion: Emotion = None,
     portrait_emotion: PortraitEmotion = "neutral",
     calibration: CalibrationFile = None,
@@ -109,6 +112,7 @@ def animate(
     paste_back: Annotated[
         bool, typer.Option("--paste-back", help="The whole photo, at its own size, with the animated face in it.")
     ] = False,
+    watermark: Annotated[bool, typer.Option("--watermark", help="'AI-generated' in a corner of the picture.")] = False,
     speech_encoder: SpeechEncoder = None,
     audio_track: AudioTrack = None,
     tracks: Annotated[
@@ -139,12 +143,13 @@ def animate(
     controls = asked_controls(
         emotion, timeline, pose, pose_strength, pose_offset, blinks, blink_duration, gaze, mouth_gain, mouth_closure
     )
-    done = run(
-        image=image, audio=audio, audio_track=audio_track, out=out, params=load_params(params, [*changes, *heard_by]),
-        controls=controls, portrait_emotion=parse_emotion(portrait_emotion), calibration=calibration, seed=seed,
-        renderer=generator.value, size_px=size, compare=compare, paste_back=paste_back, tracks=tracks, from_tracks=from_tracks,
-        models=models or ASSETS,
-    )  # fmt: skip
+    with speech_of(audio, text, voice) as heard:
+        done = run(
+            image=image, audio=heard, audio_track=audio_track, out=out, params=load_params(params, [*changes, *heard_by]),
+            controls=controls, portrait_emotion=parse_emotion(portrait_emotion), calibration=calibration, seed=seed,
+            renderer=generator.value, size_px=size, compare=compare, paste_back=paste_back, watermark=watermark,
+            tracks=tracks, from_tracks=from_tracks, models=models or ASSETS,
+        )  # fmt: skip
     if not quiet:
         progress.console.print(escape(str(done)), soft_wrap=True, highlight=False)
 
@@ -328,6 +333,46 @@ def keep(
     from pipelines.audit.keep import with_bounds, write_keep
 
     typer.echo(write_keep(folder, with_bounds(load_params(params), changes), out))
+
+
+@app.command(
+    "animate-batch",
+    epilog="Example: `space animate-batch videos.csv --out made`. Exit status 0: every video is there; 1: some cannot be made, "
+    "the ledger says why; 2: cannot start, or the machine stopped it; 130, 143: ended from outside. The same command goes on where a "
+    "run has stopped, and makes again what has changed.",
+)
+def animate_batch(
+    table: Annotated[
+        Path,
+        typer.Argument(
+            metavar="CSV",
+            help="Columns image, audio, out, and any that are options of `space animate` (emotion, pose_offset, from, ...); "
+            "paths are relative to its folder.",
+        ),
+    ],
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="What `out` is relative to (default: CSV's folder).")] = None,
+    models: Models = None,
+    params: ParamsFile = None,
+    changes: Changes = [],  # noqa: B006
+    quiet: Quiet = False,
+) -> None:
+    """Make many portraits speak: a video per row of a table, with a ledger of what became of each."""
+    progress.setup(quiet)
+    from pipelines.animate_batch import animate_batch as run
+    from space_data.schema import FAILED, STATUSES
+    from space_models.animate import ASSETS
+
+    try:
+        done = run(table, out, load_params(params, changes), models or ASSETS)
+    except KeyboardInterrupt:
+        progress.console.print("interrupted: the same command goes on where this run stopped")
+        raise
+    if not quiet:
+        fates = ", ".join(f"{status} {done.counts[status]}" for status in STATUSES)
+        line = f"{done.counts.total()} videos: {fates}; {done.from_before} from earlier runs; ledger: {done.ledger}"
+        progress.console.print(escape(line), soft_wrap=True, highlight=False)
+    if done.counts[FAILED]:
+        raise typer.Exit(1)
 
 
 def _print_version(wanted: bool) -> None:

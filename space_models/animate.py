@@ -5,8 +5,9 @@
 
 import logging
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,14 +21,14 @@ from space_data.params import Params
 from space_data.timebase import frame_start_s
 from space_models.controls.asked import Controls
 from space_models.film import NEUTRAL
-from space_models.generators import DEFAULT_RENDERER, RENDERERS, Driving, Frame, find
-from space_models.motion import load_motion_models, make_tracks, revised
+from space_models.generators import DEFAULT_RENDERER, RENDERERS, Driving, Frame, Renderer, RendererEntry, find
+from space_models.motion import MotionModels, load_motion_models, make_tracks, revised
 from space_models.paste import pasted, renderer_for
 from space_models.portrait import SOURCE_MAX_PX, Portrait, load_portrait
 from space_models.rendering import rendered
 from space_models.speech_file import Speech, load_speech, original_sound
 from space_models.tracks import LATENTS, Tracks
-from space_models.views import resized, side_by_side
+from space_models.views import resized, side_by_side, watermarked
 
 logger = logging.getLogger(__name__)
 
@@ -36,6 +37,27 @@ PICTURE_CRF = 12
 """Of H.264: at 18 the fine texture of a sharp face loses a third of its energy."""
 COMMENT = "Generated video: the picture was animated by open-space from one portrait and speech."
 SIZE_RANGE_PX = (128, 1024)
+
+
+@dataclass(frozen=True)
+class LoadedModels:
+    """What `animate` runs, loaded once for any number of videos."""
+
+    motion: MotionModels
+    entry: RendererEntry
+    drawing: Renderer[Any]
+
+
+def load_models(
+    models: Path, params: Params, renderer: str = DEFAULT_RENDERER, calibration: Path | None = None
+) -> LoadedModels:
+    """See ``animate`` for the arguments.
+
+    Raises:
+        SpaceError: no such renderer; a model, or what it was trained with, is missing or damaged.
+    """
+    entry: RendererEntry = find(RENDERERS, renderer, "renderer")
+    return LoadedModels(load_motion_models(models, params, calibration), entry, entry.load(models, params))
 
 
 def render(renderer: str, portrait: Portrait, driving: Driving, params: Params, models: Path) -> Iterator[Frame]:
@@ -77,9 +99,11 @@ def animate(
     size_px: int | None = None,
     compare: bool = False,
     paste_back: bool = False,
+    watermark: bool = False,
     from_tracks: Path | None = None,
     tracks: Path | None = None,
     models: Path = ASSETS,
+    loaded: LoadedModels | None = None,
 ) -> str:
     """Make ``out`` (512x512, 25 fps, H.264 + AAC) from a portrait and speech; returns a line that says what was made.
 
@@ -95,9 +119,11 @@ def animate(
         size_px: side of the video; None: the renderer's own.
         compare: photo, landmarks and result side by side.
         paste_back: the whole photo, at its own size, with the animated face in it.
+        watermark: write "AI-generated" into a corner of the result.
         from_tracks: tracks to render on this portrait, in place of new ones; ``controls`` change what they name.
         tracks: also write the tracks here.
         models: folder of trained models.
+        loaded: models of ``load_models``, in place of those that ``models``, ``renderer`` and ``calibration`` name.
 
     Raises:
         SpaceError: anything wrong with the inputs, the options or the output folder, before the work begins.
@@ -119,15 +145,17 @@ def animate(
     for path in (out, tracks):
         if path is not None:
             make_folder(path.parent)
-    loaded, entry = load_motion_models(models, params, calibration), find(RENDERERS, renderer, "renderer")
-    drawing = renderer_for(entry, portrait, models, params, SOURCE_MAX_PX if paste_back else size_px or CROP_SIZE_PX)
+    loaded = loaded or load_models(models, params, renderer, calibration)
+    drawing = loaded.drawing
+    if loaded.entry.load_at is not None:
+        drawing = renderer_for(loaded.entry, portrait, models, params, SOURCE_MAX_PX if paste_back else size_px or CROP_SIZE_PX)
     if controls.timeline is not None:
         controls.timeline.warn_beyond(len(speech))
     if begun is None:
-        motion = make_tracks(loaded, portrait, speech, params, controls, seed, portrait_emotion)
+        motion = make_tracks(loaded.motion, portrait, speech, params, controls, seed, portrait_emotion)
     else:
         begun, speech, sound = same_length(begun.for_portrait(portrait), speech, sound, sound_hz)
-        motion = revised(begun, loaded, portrait, speech, params, controls, seed, portrait_emotion)
+        motion = revised(begun, loaded.motion, portrait, speech, params, controls, seed, portrait_emotion)
     state = drawing.prepare(portrait)
     latents = drawing.latents(state, motion.driving(portrait))
     if latents is not None:
@@ -135,12 +163,15 @@ def animate(
     driving = motion.driving(portrait)
     frames = rendered(drawing, state, driving)
     frames = pasted(frames, portrait) if paste_back else resized(frames, size_px or drawing.size_px)
+    if watermark:
+        frames = watermarked(frames)
     if compare:
         frames = side_by_side(portrait, driving, frames)
     with progress.stopwatch() as elapsed_s:
         write_video(
-            out, progress.track(frames, "render", len(motion)), crf=PICTURE_CRF, audio=sound, audio_hz=sound_hz, comment=COMMENT
-        )
+            out, progress.track(frames, "render", len(motion)), crf=PICTURE_CRF, audio=sound, audio_hz=sound_hz,
+            comment=f"{COMMENT} Tracks: SHA-256 {motion.sha256()}",
+        )  # fmt: skip
         seconds = elapsed_s()
     if tracks is not None:
         motion.write(tracks)

@@ -8,6 +8,7 @@ give the same video. ``stage`` says how far they are made: ``speech`` (S2L is ne
 ``latents``.
 """
 
+import hashlib
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -107,6 +108,15 @@ class Tracks:
         rest = relaxed(self.portrait)
         spoken, edited = (retarget(points, rest, portrait.normalised) for points in (self.spoken, self.edited))
         return replace(self, portrait=portrait.normalised, spoken=spoken, edited=edited, latents=None, latents_of="")
+
+    def sha256(self) -> str:
+        """Hash of all that is in them, the same before they are written and after they are read again."""
+        digest = hashlib.sha256()
+        for field in fields(self):
+            value = getattr(self, field.name)
+            digest.update(f"{field.name} {np.shape(value)}\0".encode())
+            digest.update(str(value or "").encode() if value is None or isinstance(value, str) else value.astype("<f4").tobytes())
+        return digest.hexdigest()
 
     def write(self, path: Path) -> None:
         """One Parquet file, a row per frame."""

@@ -6,6 +6,7 @@ is derived (``arrow``); its metadata carries the table's name and version (``ver
 
 from space_data.schema.align import AlignedClip
 from space_data.schema.animate import TrackFrame
+from space_data.schema.animate_batch import AnimationRow
 from space_data.schema.arrow import FIRST_VERSION, arrow_schema, version_of
 from space_data.schema.columns import AnySize, Box, FixedSize, Landmarks, PoseVector
 from space_data.schema.corpus import UtteranceFrame
@@ -25,7 +26,8 @@ from space_data.schema.synthesize import SynthesizedClip, SynthesizedFrame
 
 __all__ = [
     "EMOTIONS", "FAILED", "FIRST_VERSION", "KEPT", "REJECTED", "SPLITS", "STATUSES", "UNKNOWN", "Aggregate", "AlignedClip",
-    "AnySize", "Box", "Clip", "ClipMeasure", "ClipStatistic", "Decision", "EmotionVector", "FeatureClip", "FeatureFrame",
+    "AnimationRow", "AnySize", "Box", "Clip", "ClipMeasure", "ClipStatistic", "Decision", "EmotionVector", "FeatureClip",
+    "FeatureFrame",
     "FixedSize", "FrameMel", "FrameMfcc", "FrameRow", "Landmarks", "LatentFrame", "LedgerRow", "Measure", "MelFrame",
     "PoseVector", "Score", "SegmentCrop", "SegmentSync", "SoundRow", "SpeechFrame", "SyncNetScore", "SyncWindow",
     "SynthesizedClip", "SynthesizedFrame", "Thumbnail", "TraceFrame", "TrackFrame", "Utterance", "UtteranceFrame",
