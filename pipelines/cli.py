@@ -338,8 +338,8 @@ def keep(
 @app.command(
     "animate-batch",
     epilog="Example: `space animate-batch videos.csv --out made`. Exit status 0: every video is there; 1: some cannot be made, "
-    "the ledger says why; 2: cannot start, or the machine stopped it; 130, 143: ended from outside. The same command goes on where a "
-    "run has stopped, and makes again what has changed.",
+    "the ledger says why; 2: cannot start, or the machine stopped it; 130, 143: ended from outside. The same command goes on "
+    "where a run has stopped, and makes again what has changed.",
 )
 def animate_batch(
     table: Annotated[

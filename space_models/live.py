@@ -12,6 +12,7 @@ frame.
 
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,7 @@ from space_models.portrait import Portrait
 from space_models.posegen import stream as pose_stream
 from space_models.s2l import stream as s2l_stream
 from space_models.s2l.output import OutputSettings
+from space_models.switch import CameraFrame, Switch
 from space_models.tracks import SPOKEN, Tracks
 
 Array = NDArray[np.float32]
@@ -128,16 +130,19 @@ class Motion:
 
 
 class Live:
-    """`Motion` and a renderer that draws landmarks.
+    """`Motion`, a camera that takes over while it sees a face (`space_models.switch`), and a renderer that draws landmarks.
 
     Raises:
         SpaceError: the renderer draws latents, or see `Motion`.
     """
 
-    def __init__(self, motion: Motion, portrait: Portrait, renderer: Renderer[object]) -> None:
+    def __init__(
+        self, motion: Motion, portrait: Portrait, renderer: Renderer[object], camera: Iterator[CameraFrame | None] | None = None
+    ) -> None:
         if renderer.latents_of:
             raise SpaceError("stream: this generator draws latents, need one that draws landmarks (--generator warp)")
         self._motion, self._portrait, self._renderer = motion, portrait, renderer
+        self._camera, self._switch = camera, Switch(portrait)
         self._state, self.size_px = renderer.prepare(portrait), renderer.size_px
 
     def hear(self, audio: Array, ends: bool = False, newest_only: bool = False) -> Iterator[Frame]:
@@ -148,6 +153,8 @@ class Live:
         tracks = self._motion.hear(audio, ends)
         if not len(tracks):
             return
+        if self._camera is not None:
+            tracks = self._switch(tracks, list(islice(self._camera, len(tracks))))
         driving = tracks.driving(self._portrait)
         if newest_only:
             [frame] = self._renderer.render(self._state, driving[-1:])

@@ -54,6 +54,13 @@ def stream(
     ] = None,
     format: Annotated[str, typer.Option(metavar="raw|mjpeg", help="Of --out -: rgb24 of 512x512, or JPEG after JPEG.")] = "raw",
     fast: Annotated[bool, typer.Option("--fast", help="A file as fast as it can be drawn, not at the pace of speech.")] = False,
+    camera: Annotated[
+        Path | None,
+        typer.Option(metavar="VIDEO", help="A filmed person who drives face and head while there, in step with the sound."),
+    ] = None,
+    camera_away: Annotated[
+        str | None, typer.Option(metavar="A-B,...", help="Seconds in which that camera is taken away: the speech drives.")
+    ] = None,
     emotion: Emotion = None,
     portrait_emotion: PortraitEmotion = "neutral",
     timeline: TimelineFile = None,
@@ -87,6 +94,7 @@ def stream(
     from space_models.live import Live, Motion
     from space_models.motion import load_motion_models
     from space_models.portrait import load_portrait
+    from space_models.switch import camera_of
 
     if (out is None) == (http is None):
         raise SpaceError("stream: need --out or --http, and not both")
@@ -103,7 +111,8 @@ def stream(
     motion = Motion(
         load_motion_models(models or ASSETS, settings), portrait, settings, controls, seed, parse_emotion(portrait_emotion)
     )
-    live = Live(motion, portrait, RENDERERS[DEFAULT_RENDERER].load(models or ASSETS, settings))
+    seen = None if camera is None else camera_of(camera, _spans(camera_away or ""))
+    live = Live(motion, portrait, RENDERERS[DEFAULT_RENDERER].load(models or ASSETS, settings), seen)
     sink: AbstractContextManager[sinks.Sink]
     if http is not None:
         sink = sinks.Browsers(http)
@@ -131,3 +140,12 @@ def _port(audio: str) -> int:
     if not text.isdecimal() or int(text) > 65535:
         raise SpaceError(f"--audio {audio!r}: need socket:PORT, 0 to 65535")
     return int(text)
+
+
+def _spans(text: str) -> list[tuple[float, float]]:
+    """``2-3.5,8-9`` as pairs of seconds."""
+    try:
+        spans = [tuple(float(part) for part in span.split("-")) for span in text.split(",") if span.strip()]
+        return [(begin, end) for begin, end in spans]
+    except ValueError:
+        raise SpaceError(f"--camera-away {text!r}: need spans of seconds, as in 2-3.5,8-9") from None
