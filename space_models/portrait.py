@@ -12,9 +12,9 @@ from space_data.crop import CROP_SIZE_PX, CropBox, crop_box
 from space_data.errors import SpaceError
 from space_data.facemesh import face_finder, mesh_of_image
 from space_data.landmarks import PoseTrack, estimate_pose, mesh_to_landmarks, normalise
-from space_data.media.images import read_image
 from space_models.generators import pose_at
 from space_models.mouth_cover import covered_mouth
+from space_models.video_portrait import read_portrait_picture
 
 logger = logging.getLogger(__name__)
 
@@ -64,17 +64,18 @@ class Portrait:
 
 
 def load_portrait(picture: Path | str | NDArray[np.uint8], name: str = "portrait") -> Portrait:
-    """Find the face in a picture (a path, or RGB uint8 (H, W, 3)), crop it by the rule of `space_data.crop` and measure it.
+    """Find the face in a picture, crop it by the rule of `space_data.crop` and measure it.
 
-    Of several faces the largest is taken; a head that lies on its side or upside down is turned upright by quarter turns.
-    Problems that still give a result are logged as warnings and kept in the portrait (`docs/portraits.md`).
+    The picture is a path, of a video also (`video_portrait`), or RGB uint8 (H, W, 3). Of several faces the largest is taken; a
+    head that lies on its side or upside down is turned upright by quarter turns. Problems that still give a result are logged as
+    warnings and kept in the portrait (`docs/portraits.md`).
 
     Raises:
         SpaceError: unreadable file, not an RGB picture, no human face, or one that is tiny, tilted, cut off or in profile.
     """
     if isinstance(picture, (str, Path)):
         name = str(picture)
-        rgb = read_image(picture)
+        rgb = read_portrait_picture(Path(picture))
     else:
         rgb = picture
         if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
