@@ -3,6 +3,7 @@
 import time
 from collections import deque
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,6 +12,7 @@ from pipelines.streaming.sinks import Sink
 from pipelines.streaming.sources import Chunk
 from space_data.timebase import frame_start_s, frames_to_samples
 from space_models.live import Live
+from space_models.rendering import one_thread_each
 
 BEHIND_S = 0.4
 """Beyond this latency in real time only the newest frame of a chunk is drawn, until the stream has caught up."""
@@ -69,13 +71,12 @@ def stream(live: Live, sound: Iterable[Chunk], sink: Sink, in_real_time: bool) -
             latency.frame_out(time.monotonic())
         latency.repeated += max(0, latency.frames - before - 1) if behind else 0
 
-    try:
-        for chunk in sound:
-            latency.heard_more(len(chunk[0]), chunk[1])
-            sink.put_sound(chunk[0])
-            out(chunk)
-    except KeyboardInterrupt:
-        pass
-    if latency.heard:
-        out(None)
+    with one_thread_each():
+        with suppress(KeyboardInterrupt):
+            for chunk in sound:
+                latency.heard_more(len(chunk[0]), chunk[1])
+                sink.put_sound(chunk[0])
+                out(chunk)
+        if latency.heard:
+            out(None)
     return latency
