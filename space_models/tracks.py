@@ -144,7 +144,8 @@ class Tracks:
         wanted = arrow_schema(TrackFrame)
         missing = [name for name in wanted.names if name not in table.column_names]
         if missing or not len(table):
-            raise SpaceError(f"{path}: no {', '.join(missing) or 'rows'} in it, need tracks as --tracks writes them")
+            lacks = ", ".join(missing[:3]) + ", ..." * (len(missing) > 3) if missing else "rows"
+            raise SpaceError(f"{path}: no {lacks} in it, need tracks as --tracks writes them")
         table = table.sort_by("frame")
         if table.column("frame").to_pylist() != list(range(len(table))):
             raise SpaceError(f"{path}: frames are not 0 to {len(table) - 1}, each once (rows lost, or files joined?)")
