@@ -83,7 +83,7 @@ def animate(
         Path,
         typer.Option(
             help="Portrait (PNG, JPEG, WebP, BMP, TIFF): one face from the front, 160 pixels wide or more, with hair and chin. "
-            "Of several faces the largest is taken."
+            "Of several faces the largest is taken, of a video a good frame."
         ),
     ],
     out: Annotated[Path, typer.Option(help="The .mp4 to make: 512x512, 25 frames per second, as long as the speech.")],
