@@ -45,7 +45,7 @@ def pc_avs(n: int) -> Coverage:
 
 
 def makeittalk(n: int) -> Coverage:
-    """62.5 frames per second, one per hop of 256 samples but for the last 18, in segments of 512, a last one of fewer than 10 left
+    """62.5 frames per second, one per hop of 256 samples but for the last 18, in segments of 512, a last one below 10 left
     out: src/dataset/audio2landmark/audio2landmark_dataset.py, src/approaches/train_audio2landmark.py. 125 -> 118."""
     hops = max(0, 1 + frames_to_samples(n) // HOP - CONTENT_WINDOW)
     if hops % SEGMENT < LEAST_SEGMENT:

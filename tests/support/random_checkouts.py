@@ -18,12 +18,16 @@ from evaluation.external.card import shipped_card
 from evaluation.external.drive import check_installed
 from evaluation.external.shims import lay_out
 
-TO_TENSORS = '''
+PREAMBLE = '''
 import os, sys
-import torch
+import numpy as np, torch
 
 sys.path.insert(0, ".")
 torch.manual_seed(0)
+rng = np.random.default_rng(0)
+loudness, pitch_hz = (np.repeat(rng.uniform(*span, 100), 640) for span in ((0, 0.2), (100, 300)))
+phase = 2 * np.pi * np.cumsum(pitch_hz) / 16000
+sound = loudness * sum(np.sin(k * phase) for k in range(1, 9))
 
 def save(content, path):
     os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -42,17 +46,13 @@ def settle(network, *inputs):
 WEIGHTS = {
     "wav2lip": '''
 import audio
-import numpy as np
 from models import Wav2Lip
 
 network = Wav2Lip()
 for module in network.face_encoder_blocks.modules():
     if isinstance(module, torch.nn.BatchNorm2d):
         module.weight.data *= 0.1  # or the face drowns the sound
-rng = np.random.default_rng(0)
-loudness, pitch_hz = (np.repeat(rng.uniform(*span, 100), 640) for span in ((0, 0.2), (100, 300)))
-phase = 2 * np.pi * np.cumsum(pitch_hz) / 16000
-mel = torch.tensor(audio.melspectrogram(loudness * sum(np.sin(k * phase) for k in range(1, 9))), dtype=torch.float32)
+mel = torch.tensor(audio.melspectrogram(sound), dtype=torch.float32)
 windows = torch.stack([mel[None, :, i : i + 16] for i in range(0, 300, 8)])
 faces = torch.nn.functional.interpolate(torch.rand(len(windows), 6, 12, 12), (96, 96), mode="bilinear")
 save({"state_dict": settle(network, windows, faces)}, "checkpoints/wav2lip_gan.pth")
@@ -88,13 +88,23 @@ with torch.device("meta"):
 save({name: torch.zeros(1).expand(value.shape) for name, value in empty.items()},
      os.environ["TORCH_HOME"] + "/hub/checkpoints/" + os.path.basename(VGG19_Weights.DEFAULT.url))
 
+from config.AudioConfig import AudioConfig
 from models import networks
 from options.test_options import TestOptions
 
 options = TestOptions().parse()
+made = {}
 for label in ("G", "A", "A_sync", "E", "V"):
     name, kind = getattr(options, "net" + label), "generator" if label == "G" else "encoder"
-    network = networks.find_network_using_name(name, kind)(options)
+    made[label] = networks.find_network_using_name(name, kind)(options).eval()
+spectra = torch.tensor(AudioConfig().audio_to_spectrogram(sound))
+windows = torch.stack([spectra[None, i : i + 20].mT for i in range(0, 300, 8)])
+settle(made["A_sync"], windows)
+with torch.no_grad():  # the generator wants features of about 1; untrained ones are near 0, a grey picture that never changes
+    embed = made["E"].mouth_embed
+    embed[1].weight /= embed(made["A_sync"].forward_feature(windows)).std(dim=0).mean() / 3
+    made["V"].conv1x1.weight /= made["V"](torch.randn(1, 3, 224, 224))[0][1].std()
+for label, network in made.items():
     save(network.state_dict(), "checkpoints/demo/latest_net_%s.pth" % label)
 ''',
 }  # fmt: skip
@@ -141,7 +151,7 @@ def prepare(system: str, root: Path, interpreter: str) -> None:
     with tempfile.TemporaryDirectory() as work:
         paths = (str(lay_out(program.shims, Path(work) / "shims")), stand_ins["PYTHONPATH"])
         subprocess.run(
-            [program.interpreter, "-c", TO_TENSORS + WEIGHTS[system], *arguments[2:]],
+            [program.interpreter, "-c", PREAMBLE + WEIGHTS[system], *arguments[2:]],
             cwd=root / program.checkout, check=True, env=os.environ | stand_ins | {"PYTHONPATH": os.pathsep.join(paths)},
         )  # fmt: skip
     check_installed(system, program, root / program.checkout)
