@@ -355,9 +355,9 @@ def keep(
 
 @app.command(
     "animate-batch",
-    epilog="Example: `space animate-batch videos.csv --out made`. Exit status 0: every video is there; 1: some cannot be made, the "
-    "ledger says why; 2: cannot start, or the machine stopped it; 130, 143: ended from outside. The same command goes on where a "
-    "run has stopped, and makes again what has changed.",
+    epilog="Example: `space animate-batch videos.csv --out made`. Exit status 0: every video is there; 1: some cannot be made, "
+    "the ledger says why; 2: cannot start, or the machine stopped it; 130, 143: ended from outside. The same command goes on where "
+    "a run has stopped, and makes again what has changed.",
 )
 def animate_batch(
     table: Annotated[
@@ -391,6 +391,26 @@ def animate_batch(
         progress.console.print(escape(line), soft_wrap=True, highlight=False)
     if done.counts[FAILED]:
         raise typer.Exit(1)
+
+
+@app.command(epilog="Example: `space demo`, then open the address that it prints. Needs `pip install gradio` (docs/demo.md).")
+def demo(
+    host: Annotated[str, typer.Option(help="Address to serve on; the default is for this machine alone.")] = "127.0.0.1",
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="(default: the first free one from 7860 on)")] = None,
+    most_speech: Annotated[float, typer.Option(metavar="S", min=1, help="Longest speech that is taken.")] = 60,
+    most_upload: Annotated[float, typer.Option(metavar="MB", min=1, help="Largest file that is taken.")] = 50,
+    models: Models = None,
+    params: ParamsFile = None,
+    changes: Changes = [],  # noqa: B006
+    quiet: Quiet = False,
+) -> None:
+    """A page to play with: portrait and speech, every control, the video and its landmarks. Nothing leaves this machine."""
+    progress.setup(quiet)
+    from pipelines.demo.limits import Limits
+    from pipelines.demo.serve import serve
+    from space_models.animate import ASSETS
+
+    serve(load_params(params, changes), models or ASSETS, Limits(most_speech, most_upload), host, port)
 
 
 def _print_version(wanted: bool) -> None:
