@@ -224,7 +224,7 @@ def calibrate(
 @data.command(
     epilog="Examples: `space data curate clips --out out`; of a corpus, on four processes, under a bound of one's own: "
     "`space data curate VoxCeleb2 --dataset voxceleb2 --out out --workers 4 --set filter.face_width_px.reject=128`. Exit status "
-    "0: every clip has a fate; 2: stopped, the last line says why; 130, 143: ended from outside. The same command goes on where "
+    "0: every clip has a fate; 2: stopped, the last line says why; 130, 143: ended from outside. The same command goes on "
     "a run has stopped. On a cluster: docs/scale.md."
 )
 def curate(
@@ -356,8 +356,8 @@ def keep(
 @app.command(
     "animate-batch",
     epilog="Example: `space animate-batch videos.csv --out made`. Exit status 0: every video is there; 1: some cannot be made, "
-    "the ledger says why; 2: cannot start, or the machine stopped it; 130, 143: ended from outside. The same command goes on where "
-    "a run has stopped, and makes again what has changed.",
+    "the ledger says why; 2: cannot start, or the machine stopped it; 130, 143: ended from outside. The same command goes on "
+    "where a run has stopped, and makes again what has changed.",
 )
 def animate_batch(
     table: Annotated[

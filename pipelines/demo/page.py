@@ -33,18 +33,15 @@ TIMELINE_EXAMPLE = "blinks: [{time_s: 1.2}]\ngaze: [{time_s: 0}, {time_s: 1, yaw
 CSS = "#notice {border-left: 4px solid var(--color-accent); padding: 0.5rem 0.8rem;} footer {display: none !important;}"
 THEME = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"])
 """Its usual fonts come from elsewhere."""
+BUTTONS = ["download"]
+"""Without the usual one that uploads to a public place."""
 PLAY_BOTH = "() => document.querySelectorAll('#results video').forEach(video => { video.currentTime = 0; video.play(); })"
 NO_TRACE = "our code failed on this, and what went wrong stands in the log of the server; other inputs may work"
 
 
-class AnyFile(gr.Image):
-    """A picture that is handed on as the file that was uploaded: Gradio would open and convert it, and fail in its own words."""
-
-    is_template = True  # drawn as a `gr.Image` is
-
-    def preprocess(self, payload: Any) -> str | None:
-        """Its path."""
-        return None if payload is None else payload.path
+def _as_uploaded(payload: Any) -> str | None:
+    """The path of the file that was uploaded, whatever is in it."""
+    return None if payload is None else payload.path
 
 
 def page(studio: Studio) -> gr.Blocks:
@@ -59,8 +56,8 @@ def page(studio: Studio) -> gr.Blocks:
             with gr.Column(elem_id="results"):
                 status = gr.Textbox(label="Status", value="ready", interactive=False, lines=2, elem_id="status")
                 with gr.Row():
-                    video = gr.Video(label="Result", interactive=False, elem_id="video", autoplay=False)
-                    landmarks = gr.Video(label="Landmarks", interactive=False, elem_id="landmarks", autoplay=False)
+                    video = gr.Video(label="Result", interactive=False, elem_id="video", buttons=BUTTONS)
+                    landmarks = gr.Video(label="Landmarks", interactive=False, elem_id="landmarks", buttons=BUTTONS)
                 both = gr.Button("Play both", size="sm")
                 files = gr.Files(label="Download: video and tracks", interactive=False, elem_id="files")
         names, fields = list(form), list(form.values())
@@ -79,8 +76,8 @@ def page(studio: Studio) -> gr.Blocks:
             return _in_words(make, (None, None, None), uploads)
 
         go.click(
-            animate, fields, [video, landmarks, files, status], trigger_mode="once", concurrency_limit=1, api_visibility="private",
-            show_progress_on=[video, status],
+            animate, fields, [video, landmarks, files, status], trigger_mode="once", concurrency_limit=1,
+            api_visibility="private", show_progress_on=[video, status],
         )  # fmt: skip
         both.click(None, js=PLAY_BOTH)
 
@@ -112,9 +109,15 @@ def _in_words(make: Callable[[], tuple[Any, ...]], nothing: tuple[Any, ...], upl
 def _inputs(studio: Studio) -> dict[str, Any]:
     """Portrait and speech, and the ways to get them."""
     with gr.Row():
-        image = AnyFile(label="Portrait", type="filepath", sources=["upload", "webcam", "clipboard"], elem_id="image", height=280)
+        image = gr.Image(
+            label="Portrait", type="filepath", sources=["upload", "webcam", "clipboard"], elem_id="image", height=280,
+            buttons=BUTTONS,
+        )  # fmt: skip
+        image.preprocess = _as_uploaded  # type: ignore[method-assign]  # Gradio would open it, and fail in its own words
         with gr.Column():
-            audio = gr.Audio(label="Speech", type="filepath", sources=["upload", "microphone"], elem_id="audio", format=None)
+            audio = gr.Audio(
+                label="Speech", type="filepath", sources=["upload", "microphone"], elem_id="audio", format=None, buttons=BUTTONS
+            )
             with gr.Row():
                 text = gr.Textbox(label="or text, for quick trials", value=EXAMPLE_TEXT, lines=2, scale=3, elem_id="text")
                 voice = gr.Dropdown(VOICES, value=DEFAULT_VOICE, label="Voice", allow_custom_value=True, scale=1)
@@ -141,13 +144,14 @@ def _inputs(studio: Studio) -> dict[str, Any]:
 def _controls() -> dict[str, Any]:
     """Every control, by the names of ``form.request_of``."""
     form: dict[str, Any] = {}
-    with gr.Accordion("Expression", open=True):
+    with gr.Accordion("Expression", elem_id="expression", open=True):
         form["emotion"] = gr.Dataframe(
-            [[0, "happy", 0.6]], headers=["time (s)", "emotion", "intensity 0-1"], datatype=["number", "str", "number"],
-            type="array", interactive=True, column_count=3, label=f"Emotions over time: {', '.join(EMOTIONS)}", elem_id="emotion",
+            [[0, "happy", 0.6], *[[None, "", None]] * 3], headers=["time (s)", "emotion", "intensity 0-1"],
+            datatype=["number", "str", "number"], type="array", interactive=True, column_count=3,
+            label=f"Emotions over time: {', '.join(EMOTIONS)}", elem_id="emotion",
         )  # fmt: skip
         form["portrait_emotion"] = gr.Dropdown(list(EMOTIONS), value=PLAIN["portrait_emotion"], label="What the photo shows")
-    with gr.Accordion("Head", open=False):
+    with gr.Accordion("Head", elem_id="head", open=False):
         choices = [("from the speech", PLAIN["pose"]), ("still", STILL), ("of the driving file", FROM_FILE)]
         form["pose"] = gr.Radio(choices, value=PLAIN["pose"], label="Head motion", elem_id="pose")
         form["pose_strength"] = gr.Slider(0, MOST_STRENGTH, PLAIN["pose_strength"], step=0.1, label="Strength")
@@ -157,7 +161,7 @@ def _controls() -> dict[str, Any]:
         form["driving"] = gr.File(
             label="Driving file: a video of a person; for the head also .csv or .parquet", type="filepath", elem_id="driving"
         )
-    with gr.Accordion("Eyes", open=False):
+    with gr.Accordion("Eyes", elem_id="eyes", open=False):
         info = f"a rate per minute (15), off, times in seconds (1.2,3.5), or {FROM_FILE}: of the driving video; empty: usual"
         form["blinks"] = gr.Textbox(PLAIN["blinks"], label="Blinks", info=info, elem_id="blinks")
         form["blink_duration"] = gr.Slider(*BLINK_RANGE_S, PLAIN["blink_duration"], step=0.04, label="Length of a blink (s)")
@@ -166,7 +170,7 @@ def _controls() -> dict[str, Any]:
         with gr.Row():
             form["gaze_yaw"] = gr.Slider(-MOST_DEG, MOST_DEG, 0, step=1, label="to the image left (degrees)")
             form["gaze_pitch"] = gr.Slider(-MOST_DEG, MOST_DEG, 0, step=1, label="down (degrees)")
-    with gr.Accordion("Mouth", open=False):
+    with gr.Accordion("Mouth", elem_id="mouth", open=False):
         form["mouth_gain"] = gr.Slider(0, MOST_GAIN, PLAIN["mouth_gain"], step=0.1, label="How far the lips open (factor)")
         form["mouth_closure"] = gr.Slider(0, 1, PLAIN["mouth_closure"], step=0.1, label="How much nearly closed lips are closed")
     with gr.Accordion("Timeline and tracks", open=False):

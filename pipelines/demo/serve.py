@@ -42,7 +42,8 @@ def served(params: Params, models: Path, limits: Limits, host: str = LOOPBACK, p
         from pipelines.demo.page import CSS, THEME, page
         from pipelines.demo.studio import Studio
 
-        blocks = page(Studio(root, params, models, limits)).queue(max_size=WAITING_MOST, default_concurrency_limit=1, api_open=False)
+        blocks = page(Studio(root, params, models, limits))
+        blocks.queue(max_size=WAITING_MOST, default_concurrency_limit=1, api_open=False)
         try:
             _, address, _ = blocks.launch(
                 server_name=host, server_port=port, share=False, inbrowser=False, quiet=True, prevent_thread_lock=True,
@@ -50,7 +51,7 @@ def served(params: Params, models: Path, limits: Limits, host: str = LOOPBACK, p
                 enable_monitoring=False, ssr_mode=False, mcp_server=False, pwa=False, show_error=False,
             )  # fmt: skip
         except OSError as error:
-            raise SpaceError(f"space demo: {host}:{port or 'any port'} cannot be used ({error}); choose another --port") from error
+            raise SpaceError(f"space demo: {host}, port {port or 'any'}: {error} (another --port, or --host?)") from error
         try:
             yield address
         finally:

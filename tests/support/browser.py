@@ -58,9 +58,9 @@ class Page:
         assert "exceptionDetails" not in told, told
         return told["result"].get("value")
 
-    async def until(self, condition: str) -> None:
+    async def until(self, condition: str, wait_s: float = WAIT_S) -> None:
         """Wait for an expression to hold."""
-        for _ in range(int(WAIT_S / 0.02)):
+        for _ in range(int(wait_s / 0.02)):
             if await self.run(condition):
                 return
             await asyncio.sleep(0.02)
