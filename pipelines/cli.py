@@ -206,7 +206,7 @@ def calibrate(
 @data.command(
     epilog="Examples: `space data curate clips --out out`; of a corpus, on four processes, under a bound of one's own: "
     "`space data curate VoxCeleb2 --dataset voxceleb2 --out out --workers 4 --set filter.face_width_px.reject=128`. Exit status "
-    "0: every clip has a fate; 2: stopped, the last line says why; 130, 143: ended from outside. The same command goes on where "
+    "0: every clip has a fate; 2: stopped, the last line says why; 130, 143: ended from outside. The same command goes on "
     "a run has stopped. On a cluster: docs/scale.md."
 )
 def curate(
@@ -373,6 +373,26 @@ def animate_batch(
         progress.console.print(escape(line), soft_wrap=True, highlight=False)
     if done.counts[FAILED]:
         raise typer.Exit(1)
+
+
+@app.command(epilog="Example: `space demo`, then open the address that it prints. Needs `pip install gradio` (docs/demo.md).")
+def demo(
+    host: Annotated[str, typer.Option(help="Address to serve on; the default is for this machine alone.")] = "127.0.0.1",
+    port: Annotated[int | None, typer.Option(min=1, max=65535, help="(default: the first free one from 7860 on)")] = None,
+    most_speech: Annotated[float, typer.Option(metavar="S", min=1, help="Longest speech that is taken.")] = 60,
+    most_upload: Annotated[float, typer.Option(metavar="MB", min=1, help="Largest file that is taken.")] = 50,
+    models: Models = None,
+    params: ParamsFile = None,
+    changes: Changes = [],  # noqa: B006
+    quiet: Quiet = False,
+) -> None:
+    """A page to play with: portrait and speech, every control, the video and its landmarks. Nothing leaves this machine."""
+    progress.setup(quiet)
+    from pipelines.demo.limits import Limits
+    from pipelines.demo.serve import serve
+    from space_models.animate import ASSETS
+
+    serve(load_params(params, changes), models or ASSETS, Limits(most_speech, most_upload), host, port)
 
 
 def _print_version(wanted: bool) -> None:

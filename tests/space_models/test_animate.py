@@ -12,6 +12,7 @@ import torch
 from made_up_talk import config, loud_network
 
 from space_data.errors import SpaceError
+from space_data.media.container import open_media
 from space_data.media.encode import write_video, write_wav
 from space_data.media.images import read_image, write_image
 from space_data.media.probe import probe
@@ -80,6 +81,9 @@ def test_a_video_with_its_sound_comes_out_and_repeats_with_its_seed(inputs, mode
     again = run(inputs, models, tmp_path / "b.mp4", seed=3)
     assert (first.edited == again.edited).all() and (first.pose == again.pose).all()
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+    with open_media(tmp_path / "a.mp4") as container:
+        comment = container.metadata["comment"]
+    assert comment.startswith("Generated video") and comment.endswith(f"SHA-256 {first.sha256()}"), "of the tracks as read again"
 
 
 def test_pose_modes_and_emotion_reach_the_tracks(inputs, models: Path, tmp_path: Path) -> None:

@@ -65,6 +65,16 @@ def test_a_file_holds_all_of_them(tracks: Tracks, tmp_path: Path) -> None:
     assert same(Tracks.read(tmp_path / "b.parquet"), made)
 
 
+def test_the_hash_is_of_what_is_in_them_and_not_of_a_file(tracks: Tracks, tmp_path: Path) -> None:
+    tracks.write(tmp_path / "a.parquet")
+    assert Tracks.read(tmp_path / "a.parquet").sha256() == tracks.sha256()
+    nudged = tracks.lids.copy()
+    nudged[3] = np.nextafter(nudged[3], np.float32(2))
+    swapped = replace(tracks, brow_up=tracks.lids, lids=tracks.brow_up)
+    others = (replace(tracks, lids=nudged), replace(tracks, stage=SPOKEN), tracks.first(N_FRAMES - 1), swapped)
+    assert len({tracks.sha256(), *(other.sha256() for other in others)}) == 5
+
+
 def test_nothing_named_changes_nothing_and_a_control_only_what_it_names(
     tracks: Tracks, models: MotionModels, portrait: Portrait, speech: Speech
 ) -> None:

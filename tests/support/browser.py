@@ -36,6 +36,8 @@ class Page:
 
     def __init__(self, socket: Any) -> None:
         self._socket, self._number = socket, 0
+        self.requested: list[str] = []
+        """addresses that the page has asked for, once ``Network.enable`` is called"""
 
     async def call(self, method: str, **params: Any) -> Any:
         """One command of the protocol."""
@@ -43,6 +45,8 @@ class Page:
         await self._socket.send_json({"id": self._number, "method": method, "params": params})
         async for message in self._socket:
             told = json.loads(message.data)
+            if told.get("method") == "Network.requestWillBeSent":
+                self.requested.append(told["params"]["request"]["url"])
             if told.get("id") == self._number:
                 assert "error" not in told, told
                 return told["result"]
@@ -54,9 +58,9 @@ class Page:
         assert "exceptionDetails" not in told, told
         return told["result"].get("value")
 
-    async def until(self, condition: str) -> None:
+    async def until(self, condition: str, wait_s: float = WAIT_S) -> None:
         """Wait for an expression to hold."""
-        for _ in range(int(WAIT_S / 0.02)):
+        for _ in range(int(wait_s / 0.02)):
             if await self.run(condition):
                 return
             await asyncio.sleep(0.02)
@@ -74,6 +78,13 @@ class Page:
         text = {"Enter": "\r"}.get(key, key)
         await self.call("Input.dispatchKeyEvent", type="keyDown", key=key, text=text)
         await self.call("Input.dispatchKeyEvent", type="keyUp", key=key)
+
+    async def upload(self, selector: str, path: Path) -> None:
+        """Choose a file in a file input, which may be hidden."""
+        root = (await self.call("DOM.getDocument"))["root"]["nodeId"]
+        node = (await self.call("DOM.querySelector", nodeId=root, selector=selector))["nodeId"]
+        assert node, f"no {selector}"
+        await self.call("DOM.setFileInputFiles", files=[str(path)], nodeId=node)
 
     async def go(self, url: str) -> None:
         """Load another page in this tab."""

@@ -1,0 +1,94 @@
+"""A visitor with a real browser: uploads, sets controls, gets a video; the page asks nobody else, and keeps nothing."""
+
+import asyncio
+from pathlib import Path
+
+import numpy as np
+import pytest
+from browser import MIDDLE, Browser, Page, chromium
+
+from pipelines.demo.limits import Limits
+from pipelines.demo.serve import served
+from space_data.media.encode import write_wav
+from space_data.media.images import write_image
+from space_data.params import load_params
+from space_data.schema import EMOTIONS
+from space_models.animate import ASSETS
+from space_models.tracks import Tracks
+
+pytest.importorskip("gradio", reason="Gradio is not installed (the extra 'demo')")
+
+PARAMS = load_params(Path(__file__).resolve().parents[3] / "params.yaml")
+STATUS = "document.querySelector('#status textarea').value"
+VIDEOS = "[...document.querySelectorAll('#results video')]"
+RENDER_S = 120.0
+
+
+@pytest.fixture
+def inputs(tmp_path: Path, astronaut: np.ndarray) -> Path:
+    write_image(tmp_path / "face.png", astronaut)
+    (tmp_path / "notes.png").write_text("no picture\n")
+    write_wav(tmp_path / "speech.wav", (0.3 * np.sin(np.arange(10 * 640) / 17)).astype(np.float32))
+    return tmp_path
+
+
+async def visit(page: Page, url: str, inputs: Path, portrait: str) -> None:
+    """Open the page and upload a portrait and speech."""
+    await page.go(url)
+    await page.until("document.querySelectorAll('#image input[type=file], #audio input[type=file]').length == 2")
+    await page.upload("#image input[type=file]", inputs / portrait)
+    await page.upload("#audio input[type=file]", inputs / "speech.wav")
+    await page.until("document.querySelector('#image img') != null && document.querySelector('#audio input[type=file]') == null")
+
+
+async def animate(page: Page) -> str:
+    """Click, and what the page says when it is done."""
+    before = await page.run(STATUS)
+    await page.until(f"({MIDDLE})('#go').ok")  # a veil lies over a page that is loading
+    await page.click("#go")
+    await page.until(f"{STATUS} != {before!r}", RENDER_S)
+    return str(await page.run(STATUS))
+
+
+async def click_through(url: str, root: Path, inputs: Path) -> set[str]:
+    """Returns whom the page asked."""
+    async with Browser(inputs / "profile") as browser:
+        page = await browser.open("about:blank")
+        await page.call("Network.enable")
+        await page.go(url)
+        await page.until("document.querySelector('#go') != null")
+        assert await animate(page) == "error: no portrait yet: upload one, or take the example"
+        await visit(page, url, inputs, "notes.png")
+        assert (await animate(page)).startswith("error: notes.png: not a readable picture")
+        uploads = list(root.glob("*/*/notes.png"))
+        await visit(page, url, inputs, "face.png")  # loads the page anew, which ends a visit
+        await page.click("#head button")
+        await page.click("#pose input[value=still]")
+        told = await animate(page)
+        assert told.startswith("10 frames, 0.4 s") and "face 93 px wide" in told
+        await page.until(f"{VIDEOS}.every(video => video.videoWidth == 512 && video.duration > 0.35) && {VIDEOS}.length == 2")
+        tracks = Tracks.read(next(root.glob("*/visit-*/*/video.parquet")))
+        assert np.abs(tracks.pose).max() == 0 and tracks.emotion[0, EMOTIONS.index("happy")] == pytest.approx(0.6)
+        assert uploads and not uploads[0].exists()
+        await page.go("about:blank")
+        for _ in range(500):
+            if not files_in(root):
+                break
+            await asyncio.sleep(0.02)
+        assert not files_in(root)
+        return {address.split("/")[2] for address in page.requested if not address.startswith(("blob:", "data:", "about:"))}
+
+
+def files_in(root: Path) -> list[Path]:
+    return [path for path in root.rglob("*") if path.is_file()]
+
+
+def test_a_visitor_gets_a_video_and_leaves_nothing(inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chromium()
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    with served(PARAMS, ASSETS, Limits(speech_s=10, upload_mb=1)) as url:
+        (root,) = (tmp_path / "tmp").glob("space-demo-*")
+        assert asyncio.run(click_through(url, root, inputs)) == {url.split("/")[2]}
+        assert list(root.iterdir()), "the folder of this server"
+    assert not list(root.iterdir())
