@@ -22,7 +22,7 @@ from space_data.media.encode import write_video
 from space_data.params import load_params
 from space_data.progress import setup
 from space_data.timebase import AUDIO_HZ, VIDEO_FPS
-from space_models.animate import ASSETS, PICTURE_CRF
+from space_models.animate import ASSETS, PICTURE_CRF, PICTURE_SUBQ
 from space_models.generators import DEFAULT_RENDERER, RENDERERS, Frame, find
 from space_models.motion import load_motion_models, make_tracks
 from space_models.portrait import load_portrait
@@ -52,7 +52,7 @@ class Run:
 def timed(frames: Iterator[Frame], audio: NDArray[np.float32], out: Path) -> Run:
     """Take, encode and write all `frames`."""
     began, cpu = time.perf_counter(), time.process_time()
-    count = write_video(out, frames, crf=PICTURE_CRF, audio=audio)
+    count = write_video(out, frames, crf=PICTURE_CRF, subq=PICTURE_SUBQ, audio=audio)
     return Run(time.perf_counter() - began, time.process_time() - cpu, count)
 
 

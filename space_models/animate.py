@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 ASSETS = Path(__file__).resolve().parent / "assets"
 PICTURE_CRF = 12
 """Of H.264: at 18 the fine texture of a sharp face loses a third of its energy."""
+PICTURE_SUBQ = 1
+"""Of x264: 2, the preset's, costs a quarter more time for an eighth less file, at the same error."""
 COMMENT = "Generated video: the picture was animated by open-space from one portrait and speech."
 SIZE_RANGE_PX = (128, 1024)
 
@@ -169,8 +171,8 @@ def animate(
         frames = side_by_side(portrait, driving, frames)
     with progress.stopwatch() as elapsed_s:
         write_video(
-            out, progress.track(frames, "render", len(motion)), crf=PICTURE_CRF, audio=sound, audio_hz=sound_hz,
-            comment=f"{COMMENT} Tracks: SHA-256 {motion.sha256()}",
+            out, progress.track(frames, "render", len(motion)), crf=PICTURE_CRF, subq=PICTURE_SUBQ, audio=sound,
+            audio_hz=sound_hz, comment=f"{COMMENT} Tracks: SHA-256 {motion.sha256()}",
         )  # fmt: skip
         seconds = elapsed_s()
     if tracks is not None:

@@ -30,6 +30,7 @@ class VideoWriter:
         width, height: picture size in pixels, both even (H.264 with 4:2:0 chroma needs it).
         fps: nominal frames per second.
         crf, preset: x264's quality (lower is better) and speed.
+        subq: x264's sub-pixel refinement, 0 to 11; None: the preset's.
         audio: mono samples (n,) or channels-first (channels, n), float32 in [-1, 1]; more may come by ``add_audio``.
         audio_hz: their rate.
         comment: free text kept in the container's metadata, e.g. that the picture is generated.
@@ -43,6 +44,7 @@ class VideoWriter:
         fps: int | Fraction = VIDEO_FPS,
         crf: int = 18,
         preset: str = "veryfast",
+        subq: int | None = None,
         audio: NDArray[np.float32] | None = None,
         audio_hz: int = AUDIO_HZ,
         comment: str = "",
@@ -67,7 +69,8 @@ class VideoWriter:
         self._video.codec_context.thread_count = 1
         # A fine clock leaves room for variable frame rates; at a constant one it changes nothing.
         self._video.codec_context.time_base = Fraction(1, 512) / self._fps
-        self._video.options = {"crf": str(crf), "preset": preset, "flags": "+bitexact", **REPEATABLE}
+        refined = {} if subq is None else {"subq": str(subq)}
+        self._video.options = {"crf": str(crf), "preset": preset, "flags": "+bitexact", **refined, **REPEATABLE}
         if self._audio is not None:
             layout = "mono" if len(self._audio) == 1 else "stereo"
             self._sound = self._container.add_stream("aac", rate=audio_hz, layout=layout)

@@ -1,5 +1,7 @@
 """`compact` behind the interface: exact pose, any cut gives the same, bad input is named; the shipped weights are alive."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import cv2
 import numpy as np
 import pytest
@@ -11,11 +13,12 @@ from space_data.landmarks import N_LANDMARKS, PoseTrack, posed
 from space_models.generators import LatentSpec
 from space_models.generators.compact import CompactGenerator, load_compact
 from space_models.generators.compact.canvas import mirrored_pose, sample_canvas
-from space_models.generators.compact.generator import N_POINTS, in_head_frame, latent_weight
+from space_models.generators.compact.generator import BATCH_FRAMES, N_POINTS, in_head_frame, latent_weight
 from space_models.generators.compact.keypoints import NAMES
 from space_models.generators.compact.networks import CompactConfig, CompactNet
 from space_models.generators.compact.sampling import mirror_order
 from space_models.portrait import Portrait, load_portrait
+from space_models.rendering import one_thread_each
 
 D = 3
 
@@ -78,6 +81,19 @@ def test_any_cut_gives_the_same_frames(generator: CompactGenerator, picture: np.
     (alone,) = generator.render(state, keypoints[9:10])
     assert np.abs(whole[9].astype(int) - alone).max() <= 1
     assert len(generator.extract([picture] * 11, np.zeros((11, N_LANDMARKS, 3), np.float32), pose).z) == 11
+
+
+def test_threads_that_draw_at_once_do_not_disturb_each_other(
+    generator: CompactGenerator, picture: np.ndarray, rng: np.random.Generator
+) -> None:
+    pose = poses(4 * BATCH_FRAMES)
+    state = generator.prepare_picture(picture, pose[:1])
+    keypoints = generator.compose(state, rng.normal(size=(len(pose), D)).astype(np.float32), pose)
+    parts = np.split(keypoints, 4)
+    with one_thread_each(), ThreadPoolExecutor(4) as pool:
+        together = [frame for frames in pool.map(lambda part: list(generator.render(state, part)), parts) for frame in frames]
+        alone = list(generator.render(state, keypoints))
+    assert (np.stack(together) == np.stack(alone)).all()
 
 
 def test_bad_inputs_are_named(generator: CompactGenerator, picture: np.ndarray) -> None:
