@@ -114,9 +114,8 @@ class Tracks:
         digest = hashlib.sha256()
         for field in fields(self):
             value = getattr(self, field.name)
-            content = value if isinstance(value, str) else b"" if value is None else np.ascontiguousarray(value, "<f4")
-            digest.update(f"{field.name} {np.shape(value)}\0".encode())
-            digest.update(content.encode() if isinstance(content, str) else content)
+            content = value.astype("<f4").tobytes() if isinstance(value, np.ndarray) else str(value).encode()
+            digest.update(f"{field.name} {np.shape(value)}\0".encode() + content)
         return digest.hexdigest()
 
     def write(self, path: Path) -> None:

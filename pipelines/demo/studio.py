@@ -63,10 +63,6 @@ class Studio:
         self._visits: dict[str, Visit] = {}
         self._lock = threading.Lock()
 
-    def warm_up(self, request: Request) -> None:
-        """Load the models that it needs."""
-        self._shelf.of(request)
-
     def remember(self, visitor: str, upload: Path) -> None:
         """An upload is used by a visitor: it is kept until nobody uses it any more. Others' files are none of theirs."""
         with self._lock:

@@ -7,7 +7,7 @@ import pytest
 import yaml
 
 from pipelines.animate_request import Request
-from pipelines.demo.form import PLAIN, emotion_points, request_of, without_paths
+from pipelines.demo.form import PLAIN, emotion_points, request_of, without_folders
 from space_data.errors import SpaceError
 
 UNTOUCHED = {
@@ -86,4 +86,5 @@ def test_empty_rows_are_nothing_and_not_a_number_of_a_table_is_empty() -> None:
 
 
 def test_messages_for_visitors_have_no_folders() -> None:
-    assert without_paths("/tmp/x/ab/me.png: no face (/tmp/x/ab/me.png)", ["/tmp/x/ab/me.png", None]) == "me.png: no face (me.png)"
+    said = "/tmp/x-1/ab0/my face.png: no face (see /tmp/x-1/visit-a_b/12/timeline.yaml, and/or /etc/passwd)"
+    assert without_folders(said, Path("/tmp/x-1")) == "my face.png: no face (see timeline.yaml, and/or /etc/passwd)"
