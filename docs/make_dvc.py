@@ -147,9 +147,10 @@ DVC = {
     ),
     "report": DvcStage(
         "the benchmark page",
-        ("data/evaluate", "data/emotion", "data/synthesize", "data/external", "models/s2l", "models/posegen", *L2L),
+        ("data/align", "data/evaluate", "data/emotion", "data/synthesize", "data/external", "models/s2l", "models/posegen", *L2L),
         ("report", "evaluate", "data"),
-        ("reports/benchmark/index.html", "reports/benchmark/media"), assets=("evaluation/external/assets",),
+        ("reports/benchmark/index.html", "reports/benchmark/media"),
+        assets=("evaluation/external/assets", "evaluation/templates"),
     ),
 }
 

@@ -92,7 +92,7 @@ class Column:
 
 @dataclass(frozen=True)
 class Cell:
-    """A value with its own text (``0.52 ± 0.03`` sorted by 0.52), colour, tool tip or relative link."""
+    """A value with its own text (``0.52 ± 0.03`` sorted by 0.52), colour, tool tip or link (relative, or within the page)."""
 
     value: float | str | None
     text: str = ""
@@ -222,25 +222,6 @@ class Gallery:
 
 
 @dataclass(frozen=True)
-class MediaRow:
-    """One line of a ``MediaGrid``: what it shows, and one medium (or None) per column."""
-
-    label: str
-    media: Sequence[Media | None]
-    detail: str = ""
-
-
-@dataclass(frozen=True)
-class MediaGrid:
-    """Media compared side by side: systems as columns, clips as rows; a row's videos play together at one click."""
-
-    columns: Sequence[str]
-    rows: Sequence[MediaRow]
-    caption: str = ""
-    kind: str = field(default="media_grid", init=False)
-
-
-@dataclass(frozen=True)
 class Strips:
     """Film strips under each other, each a picture of its own shape with a label to its left: one time axis, many systems."""
 
@@ -268,7 +249,16 @@ class Widget:
     kind: str = field(default="widget", init=False)
 
 
-Block = Stats | Bars | Table | Figure | Figures | Gallery | MediaGrid | Strips | Note | Widget
+@dataclass(frozen=True)
+class Fold:
+    """Tables that fold out at a click on ``title``."""
+
+    title: str
+    tables: Sequence[Table]
+    kind: str = field(default="fold", init=False)
+
+
+Block = Stats | Bars | Table | Figure | Figures | Gallery | Strips | Note | Widget | Fold
 
 
 def address(source: str) -> str:
@@ -305,7 +295,7 @@ def _shown(given: Cell | str | float | int | None, column: Column, best: float |
 
 
 def _link(href: str) -> str:
-    return address(href) if href else ""
+    return href if href.startswith("#") else address(href) if href else ""
 
 
 def script_safe(text: str) -> str:

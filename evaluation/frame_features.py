@@ -90,14 +90,18 @@ class Inception:
         batches = []
         with torch.inference_mode():
             for begin in range(0, len(pictures), INCEPTION_BATCH):
-                batch = prepare(pictures[begin : begin + INCEPTION_BATCH]).to(device)
+                batch = prepare(pictures[begin : begin + INCEPTION_BATCH]).to(device, memory_format=torch.channels_last)
                 batches.append(self._network(batch)[0].flatten(1).cpu().numpy())
         return np.concatenate(batches) if batches else np.zeros((0, INCEPTION_SIZE), np.float32)
 
 
 @lru_cache(maxsize=1)
 def _inception(path: Path) -> Any:
-    """The network, once per process. pytorch-fid fetches its weights through PyTorch's hub, which finds them here instead."""
+    """The network, once per process. pytorch-fid fetches its weights through PyTorch's hub, which finds them here instead.
+
+    Its batch normalisations, constant here, become part of the convolutions before them, and channels lie last: the same features
+    to 1e-6, in half the time of a processor (`benchmarks.fid_speed`).
+    """
     import torch
     from pytorch_fid.inception import FID_WEIGHTS_URL, InceptionV3
 
@@ -111,7 +115,19 @@ def _inception(path: Path) -> Any:
             network = InceptionV3([InceptionV3.BLOCK_INDEX_BY_DIM[INCEPTION_SIZE]], resize_input=False, normalize_input=False)
         finally:
             torch.hub.set_dir(usual)
-    return network.eval().to("cuda" if torch.cuda.is_available() else "cpu")
+    _fold_normalisation(network.eval())
+    return network.to("cuda" if torch.cuda.is_available() else "cpu", memory_format=torch.channels_last)
+
+
+def _fold_normalisation(module: Any) -> None:
+    """Of all torchvision ``BasicConv2d`` in it."""
+    from torch.nn import Identity
+    from torch.nn.utils.fusion import fuse_conv_bn_eval
+    from torchvision.models.inception import BasicConv2d
+
+    for part in module.modules():
+        if isinstance(part, BasicConv2d):
+            part.conv, part.bn = fuse_conv_bn_eval(part.conv, part.bn), Identity()
 
 
 def _legacy_input(pictures: NDArray[np.uint8]) -> Any:

@@ -7,7 +7,6 @@
     section.add(Table([Column("clip", "code"), Column("sharpness", "number", digits=2)], [["a/b", 0.21], ["a/c", None]]))
     section.add(Figure(plotly_figure, "caption"))
     section.add(Gallery([Media("media/a.mp4", "title", badge="kept", tone="good")]))
-    section.add(MediaGrid(["truth", "ours"], [MediaRow("clip 1", [Media("media/t.mp4"), Media("media/o.mp4")])]))
     page.provenance = provenance({"systems": "warp, still"}, params.model_dump())
     page.write("reports/x/index.html")
 

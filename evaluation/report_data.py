@@ -19,8 +19,9 @@ from space_data.schema import Aggregate, Score, SynthesizedClip, TraceFrame
 class BenchmarkData:
     """All tables behind the page, plus the media that were put beside it.
 
-    `meant_gaps` holds the lip openings (T,) that a system predicted, by (system, clip); `videos` and `posters` addresses of a
-    sample video and of a still of it; `sheets` and `mouths` strips of frames by clip, each as (system's title, address);
+    `meant_gaps` holds the lip openings (T,) that a system predicted, by (system, clip); `videos` the addresses of those that lie
+    beside the page; `languages` what is spoken, by clip; `sheets` and `mouths` strips of frames by clip, each as (system's title,
+    address);
     `curves` the training curves by model, a column of numbers per name; `ablations` of L2L by generator, where they were made;
     `emotion` how much of each emotion shows, `emotion_strips` (name, address) of faces at rising intensity.
     """
@@ -38,7 +39,7 @@ class BenchmarkData:
     """systems beside `ENTRIES` that are known by a card"""
     meant_gaps: Mapping[tuple[str, str], NDArray[np.float32]] = field(default_factory=dict)
     videos: Mapping[tuple[str, str], str] = field(default_factory=dict)
-    posters: Mapping[tuple[str, str], str] = field(default_factory=dict)
+    languages: Mapping[str, str] = field(default_factory=dict)
     sheets: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
     mouths: Mapping[str, Sequence[tuple[str, str]]] = field(default_factory=dict)
     curves: Mapping[str, Mapping[str, Sequence[float | None]]] = field(default_factory=dict)
@@ -74,6 +75,11 @@ class BenchmarkData:
     def clip_ids(self) -> list[str]:
         """Test clips, sorted."""
         return sorted({clip.clip_id for clip in self.clips})
+
+    @cached_property
+    def playable(self) -> list[str]:
+        """Clips of which there are videos beside the page, sorted."""
+        return sorted({clip_id for _, clip_id in self.videos})
 
     @cached_property
     def by_column(self) -> dict[tuple[str, str], Column]:

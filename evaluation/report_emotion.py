@@ -25,7 +25,7 @@ def emotion_blocks(report: EmotionReport, strips: Sequence[tuple[str, str]]) -> 
     """All of the section."""
     short = shortcomings(report)
     verdict = Note(" ".join(short), "warn") if short else Note("Every emotion shows, rises and keeps the lips.", "good")
-    blocks: list[Block] = [verdict]
+    blocks: list[Block] = [verdict, Note(judge_said(report))]
     blocks.append(Figures([response_figure(name, own) for name, own in report.emotions.items()]))
     if strips:
         media = [Media(address, name) for name, address in strips]
@@ -34,6 +34,23 @@ def emotion_blocks(report: EmotionReport, strips: Sequence[tuple[str, str]]) -> 
         *blocks, response_table(report), articulation_table(report), confusion_table(report), measure_table(report),
         *([mixture_table(report)] if report.mixtures else []),
     ]  # fmt: skip
+
+
+def judge_said(report: EmotionReport) -> str:
+    """Who judges, and how strong what it sees is beside what recordings get from it."""
+    said = (
+        "The judge: which training people's direction of an emotion, in landmarks, a face's change from neutral is nearest to. "
+        "It knows none of the people judged, but S2L learnt from the clips that it was fitted on: no outside opinion."
+    )
+    for medium in (*OWN, RECORDED):
+        own = {name: by_medium[medium] for name, by_medium in report.emotions.items() if medium in by_medium}
+        if own:
+            strength = {name: list(figures.levels.values())[-1].mean for name, figures in own.items()}
+            least, most = min(strength, key=lambda n: strength[n]), max(strength, key=lambda n: strength[n])
+            named = sum(figures.named for figures in own.values()) / len(own)
+            ends = f"{strength[least]:.2f} ({least}) to {strength[most]:.2f} ({most})"
+            said += f" {TITLES[medium].capitalize()}: {named:.0%} named as told, response {ends}."
+    return f"{said} A judge that names mean faces more often than recorded ones prefers averages to life."
 
 
 def response_figure(name: str, by_medium: Mapping[str, EmotionFigures]) -> Figure:

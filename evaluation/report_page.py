@@ -1,16 +1,17 @@
 """The benchmark page, assembled from `BenchmarkData`: pure, so that equal tables give equal bytes."""
 
 from evaluation.ablations import ablation_table
-from evaluation.blocks import Figures, Gallery, Media, MediaGrid, MediaRow, Note, Stat, Strips, Tone
+from evaluation.blocks import Figures, Fold, Media, Note, Stat, Strips, Tone
 from evaluation.html import Page, Provenance
-from evaluation.metrics import HEADLINE
+from evaluation.metrics import HEADLINE, Metric
 from evaluation.metrics.head import HEAD_MOTION
-from evaluation.metrics.landmarks import LD_MOUTH
+from evaluation.metrics.landmarks import LD_MOTION_MOUTH, LD_MOUTH
 from evaluation.metrics.lips import CLOSURE_F1, LIP_AMPLITUDE, LIP_LAG, LIP_VELOCITY_R
-from evaluation.metrics.sync import AV_AT_ZERO
+from evaluation.metrics.sync import AV_AT_ZERO, AV_OFFSET, SYNCNET_OFFSET
 from evaluation.report_data import BenchmarkData
 from evaluation.report_emotion import emotion_blocks
-from evaluation.report_plots import forest, lip_traces, strips, training_curves
+from evaluation.report_player import player
+from evaluation.report_plots import forest, lip_traces, offsets, strips, training_curves
 from evaluation.report_results import (
     MAIN,
     contestants_table,
@@ -20,18 +21,18 @@ from evaluation.report_results import (
     expectations_table,
     number,
     published_table,
-    strata_table,
     validity_table,
 )
-from evaluation.report_tables import clip_table, emotion_label, failure_table, protocol_table, stage_bars, stage_table
+from evaluation.report_strata import strata_table
+from evaluation.report_tables import clip_table, failure_table, protocol_table, stage_bars, stage_table, worst_table
 from evaluation.systems import GROUND_TRUTH, MISMATCHED_AUDIO
 from space_data.params import Report
 from space_data.timebase import frame_start_s
 
 SHEET_CLIPS = 3
-SHORT_DIGITS = 3
-WORST_BY = (LIP_VELOCITY_R, LD_MOUTH)
-"""Metrics whose worst clips are shown."""
+EVERY_METRIC = "All metrics"
+MAIN_METRICS = (*HEADLINE, LD_MOTION_MOUTH, AV_AT_ZERO)
+"""Columns of single clips that stand in the short tables; all are in the long ones."""
 
 
 def benchmark_page(data: BenchmarkData, settings: Report, provenance: Provenance) -> Page:
@@ -85,6 +86,11 @@ def _stats(data: BenchmarkData) -> list[Stat]:
     return stats
 
 
+def every(data: BenchmarkData) -> list[Metric]:
+    """All columns that were measured."""
+    return [*data.columns, *data.sets]
+
+
 def _tone(good: bool) -> Tone:
     return "good" if good else "bad"
 
@@ -94,7 +100,7 @@ def _results(page: Page, data: BenchmarkData) -> None:
         "Results",
         "Every system gets the first frame, the speech, the emotion and the same seed, and is encoded with the identical sound.",
     )
-    section.add(contestants_table(data))
+    section.add(contestants_table(data, [*MAIN_METRICS, *data.sets]), Fold(EVERY_METRIC, [contestants_table(data, every(data))]))
     if not any(metric.name == "fid" for metric in data.sets):
         section.add(Note(" ".join(["Distances between sets are stand-ins, not FID or KID.", *data.absences]), "warn"))
     figures = forest(data)
@@ -105,7 +111,8 @@ def _checks(page: Page, data: BenchmarkData) -> None:
     section = page.section("Checks", "What must come out if metrics, models and pipeline are sound; what fails comes first.")
     floor = number(data.mean(GROUND_TRUTH.name, LD_MOUTH), LD_MOUTH.digits)
     section.add(
-        expectations_table(data), controls_table(data),
+        expectations_table(data), controls_table(data, [*MAIN_METRICS, *data.sets]),
+        Fold(EVERY_METRIC, [controls_table(data, every(data))]),
         Note(
             f"The ground truth is the recording encoded again: the {floor} IOD of its mouth distance are what coding and the "
             "detector's jitter make of identical lips, a floor that no system can be expected to pass. Pixels and poses compare "
@@ -117,22 +124,10 @@ def _checks(page: Page, data: BenchmarkData) -> None:
 
 def _side_by_side(page: Page, data: BenchmarkData, samples: list[str]) -> None:
     section = page.section(
-        "Side by side", "Chosen by name, identities in turn, not by score. Play a row to start all its videos together."
+        "Side by side",
+        "All systems of a clip in step. The strips below are of clips chosen by name, identities in turn, not by score.",
     )
-    facts = {clip.clip_id: clip for clip in data.clips}
-    rows = []
-    for clip_id in samples:
-        media: list[Media | None] = []
-        for entry in data.systems:
-            source = data.videos.get((entry.name, clip_id))
-            if source is None:
-                media.append(None)
-                continue
-            lines = [f"{m.title} {number(data.value(entry.name, clip_id, m), SHORT_DIGITS)}" for m in HEADLINE]
-            media.append(Media(source, entry.title, lines, poster=data.posters.get((entry.name, clip_id), "")))
-        clip = facts[clip_id]
-        rows.append(MediaRow(clip_id, media, f"{emotion_label(clip)}, {frame_start_s(clip.n_frames):.1f} s"))
-    section.add(MediaGrid([entry.title for entry in data.systems], rows))
+    section.add(player(data, data.playable) if data.playable else Note("There are no videos beside this page.", "warn"))
     for clip_id in samples[:SHEET_CLIPS]:
         for title, found in (("equal times", data.sheets), ("mouths, every 80 ms, while the recording's move most", data.mouths)):
             if clip_id in found:
@@ -145,27 +140,16 @@ def _lips(page: Page, data: BenchmarkData, samples: list[str]) -> None:
         "The inner-lip opening, in inter-ocular distances: what the recording does, what our model meant, what our video shows.",
     )
     section.add(Figures(lip_traces(data, samples)))
-    shown = (LIP_VELOCITY_R, LIP_LAG, LIP_AMPLITUDE, CLOSURE_F1, AV_AT_ZERO, HEAD_MOTION)
+    section.add(Figures([offsets(data, metric) for metric in (LIP_LAG, AV_OFFSET, SYNCNET_OFFSET) if metric in data.columns]))
+    shown = (LIP_VELOCITY_R, LIP_AMPLITUDE, CLOSURE_F1, AV_AT_ZERO, HEAD_MOTION)
     section.add(Figures([strips(data, metric) for metric in shown]))
 
 
 def _clips(page: Page, data: BenchmarkData, settings: Report) -> None:
     section = page.section("Clips", "Every clip of every system; nothing is left out of a mean without a row under failures.")
     section.add(clip_table(data))
-    for entry in data.contestants:
-        for metric in WORST_BY:
-            media = [
-                Media(
-                    data.videos.get((entry.name, clip_id), data.posters[entry.name, clip_id]),
-                    clip_id,
-                    [f"{m.title} {number(data.value(entry.name, clip_id, m), m.digits)}" for m in WORST_BY],
-                    f"#{rank}", "warn", poster=data.posters[entry.name, clip_id],
-                )
-                for rank, clip_id in enumerate(data.worst(entry.name, metric, settings.worst_clips), start=1)
-                if (entry.name, clip_id) in data.posters
-            ]  # fmt: skip
-            if media:
-                section.add(Gallery(media, title=f"Worst clips of {entry.title} by {metric.title}"))
+    if data.contestants:
+        section.add(worst_table(data, settings.worst_clips))
     failures = failure_table(data)
     section.add(failures if failures else Note("No failures: every system has a value for every clip and metric.", "good"))
 

@@ -1,4 +1,4 @@
-"""The benchmark page's figures: lip traces, clips against baselines, pose, training curves."""
+"""The benchmark page's figures: lip traces, clips against baselines, offsets, training curves."""
 
 from collections.abc import Sequence
 
@@ -16,6 +16,7 @@ from evaluation.statistics import Summary
 from space_data.timebase import frame_start_s
 
 TRUTH_LINE = SERIES[2]
+MOST_OFFSET_FRAMES = 15
 LEGEND = {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"}
 ROOM_FOR_LEGEND = {"l": 52, "r": 16, "t": 40, "b": 44}
 
@@ -101,10 +102,31 @@ def strips(data: BenchmarkData, metric: Metric) -> Figure:
     ticks = list(range(len(data.systems)))
     unit = f" ({metric.unit})" if metric.unit else ""
     figure.update_layout(
-        xaxis={"tickvals": ticks, "ticktext": [entry.title for entry in data.systems]},
+        xaxis={"tickvals": ticks, "ticktext": [entry.title for entry in data.systems], "range": [-0.5, len(ticks) - 0.5]},
         yaxis_title=f"{metric.title}{unit}",
     )
     return Figure(figure, "Each point is a clip, the bar the mean.", 320, metric.title)
+
+
+def offsets(data: BenchmarkData, metric: Metric) -> Figure:
+    """Histogram of an offset for every system, a line each: share of its clips at each number of frames."""
+    bins = np.arange(-MOST_OFFSET_FRAMES, MOST_OFFSET_FRAMES + 1)
+    shares, titles, texts = [], [], []
+    for entry in reversed(data.systems):
+        known = [v for clip_id in data.clip_ids if (v := data.value(entry.name, clip_id, metric)) is not None]
+        counts = np.array([sum(round(v) == offset for v in known) for offset in bins])
+        shares.append((counts / max(len(known), 1)).tolist())
+        titles.append(f"{entry.title} ({len(known)})")
+        texts.append([f"{entry.title}: {n} of {len(known)} clips at {offset:+d}" for n, offset in zip(counts, bins, strict=True)])
+    scale = [[0, "rgba(79,107,237,0)"], [0.001, "rgba(79,107,237,0.3)"], [1, "rgba(79,107,237,1)"]]  # one clip is seen
+    cells = go.Heatmap(
+        x=bins.tolist(), y=titles, z=shares, text=texts, hoverinfo="text", zmin=0, zmax=1, colorscale=scale, xgap=1, ygap=3,
+        showscale=False,
+    )  # fmt: skip
+    figure = go.Figure(cells)
+    figure.update_layout(margin={"l": 150, "r": 16, "t": 12, "b": 44}, xaxis_title="frames")
+    said = f"{metric.definition} The darker, the more of a system's clips; in brackets how many have one."
+    return Figure(figure, said, 90 + 26 * len(titles), metric.title)
 
 
 def training_curves(data: BenchmarkData) -> list[Figure]:

@@ -1,4 +1,4 @@
-"""The benchmark page's results: contestants, controls, what must hold, contrasts, which metric tells what, strata."""
+"""The benchmark page's results: contestants, controls, what must hold, contrasts, which metric tells what."""
 
 from collections.abc import Callable, Sequence
 
@@ -10,7 +10,6 @@ from evaluation.metrics.landmarks import LD_MOTION_MOUTH, LD_MOUTH
 from evaluation.metrics.lips import CLOSURE_F1, LIP_LAG, LIP_VELOCITY_R
 from evaluation.metrics.sync import AV_AT_ZERO
 from evaluation.report_data import BenchmarkData
-from evaluation.statistics import summarise
 from evaluation.systems import (
     GROUND_TRUTH,
     MEAN_MOTION,
@@ -22,15 +21,13 @@ from evaluation.systems import (
     STILL,
     Entry,
 )
-from space_data.schema import UNKNOWN, Aggregate, SynthesizedClip
-from space_data.timebase import frame_start_s
+from space_data.schema import Aggregate
 
 ARROWS = {"lower": "↓", "higher": "↑", "recording": "≈"}
 MAIN = OURS[0]
 """The system that the page is about."""
-LONG_CLIP_S = 4.0
-FEW = 2
-"""Identities of a stratum whose interval says nothing: it is twelve standard errors wide."""
+PAGE_ROWS = 14
+"""Of the long table of contrasts."""
 LAG_SLACK = 1.0
 """Frames: a shift is found if the measured lag is so near."""
 
@@ -48,10 +45,10 @@ def label_of(metric: Metric) -> Cell:
     return Cell(f"{metric.title} {ARROWS[metric.better]}{unit}", title=f"{metric.metric_id}: {metric.definition}")
 
 
-def contestants_table(data: BenchmarkData) -> Table:
+def contestants_table(data: BenchmarkData, metrics: Sequence[Metric]) -> Table:
     """Those that compete; the best are marked only where that is sure."""
     return _results(
-        data, data.contestants, lambda metric: best_of(metric, [e.name for e in data.contestants], data.contrasts),
+        data, metrics, data.contestants, lambda metric: best_of(metric, [e.name for e in data.contestants], data.contrasts),
         "Mean over identities ± half of its 95 % interval; (clips with a value/clips asked for) where some are missing. ↓ lower, "
         "↑ higher is better, ≈ nearest to the recording is: in brackets the recording's own mean and the mean distance from it, "
         f"clip by clip. Green: what no other beats for sure (p < {SIGNIFICANT}, Holm over all contrasts below); no green: "
@@ -59,19 +56,21 @@ def contestants_table(data: BenchmarkData) -> Table:
     )  # fmt: skip
 
 
-def controls_table(data: BenchmarkData) -> Table:
+def controls_table(data: BenchmarkData, metrics: Sequence[Metric]) -> Table:
     """What anchors the scales; nobody here competes."""
     return _results(
-        data, data.controls, lambda metric: set(),
+        data, metrics, data.controls, lambda metric: set(),
         "The same metrics for systems whose place is known beforehand. A metric in which one of them is better than the "
         "contestants above rewards something else than what it is called after.",
     )  # fmt: skip
 
 
-def _results(data: BenchmarkData, entries: Sequence[Entry], best: Callable[[Metric], set[str]], caption: str) -> Table:
+def _results(
+    data: BenchmarkData, metrics: Sequence[Metric], entries: Sequence[Entry], best: Callable[[Metric], set[str]], caption: str
+) -> Table:
     columns = [Column("metric"), *(Column(entry.title, "number", help=entry.description) for entry in entries)]
     rows: list[list[Cell | str]] = []
-    for metric in [*data.columns, *data.sets]:
+    for metric in metrics:
         marked = best(metric)
         row: list[Cell | str] = [label_of(metric)]
         for entry in entries:
@@ -178,7 +177,7 @@ def contrast_table(data: BenchmarkData) -> Table:
         "Losses: less is better (≈: distance from the recording's value). Paired by clip, tests over identities, Holm over all "
         f"{len(rows)}. With n identities no p is below 2 / 2ⁿ."
     )
-    return Table(columns, rows, caption, searchable=True)
+    return Table(columns, rows, caption, searchable=True, page_rows=PAGE_ROWS)
 
 
 def validity_table(data: BenchmarkData) -> Table:
@@ -206,35 +205,3 @@ def _told(made: Contrast | None) -> Cell:
     text = number(size, 1, True) if size is not None else "equal" if difference == 0 else "always"
     tone: Tone = "good" if made.winner == GROUND_TRUTH.name else "bad" if made.winner else "plain"
     return Cell(size, text, tone, f"difference of losses {number(difference, 4, True)}, p (Holm) {number(made.p_holm, 3)}")
-
-
-STRATA: dict[str, Callable[[SynthesizedClip], str]] = {
-    "set": lambda clip: clip.clip_id.split("/")[0],
-    "emotion": lambda clip: clip.emotion if clip.emotion == UNKNOWN or clip.intensity else "neutral",
-    "length": lambda clip: f"{'at least' if frame_start_s(clip.n_frames) >= LONG_CLIP_S else 'under'} {LONG_CLIP_S:g} s",
-}
-"""How clips are grouped, by name."""
-
-
-def strata_table(data: BenchmarkData) -> Table:
-    """The headline of each contestant by kind of clip."""
-    facts = {clip.clip_id: clip for clip in data.clips}
-    rows: list[list[Cell | str | float | None]] = []
-    for name, key in STRATA.items():
-        groups = sorted({key(clip) for clip in facts.values()})
-        for group in groups if len(groups) > 1 else ():
-            chosen = [clip_id for clip_id in data.clip_ids if key(facts[clip_id]) == group]
-            for entry in data.contestants:
-                row: list[Cell | str | float | None] = [name, group, entry.title]
-                for metric in HEADLINE:
-                    values = [data.value(entry.name, clip_id, metric) for clip_id in chosen]
-                    found = summarise(values, [facts[clip_id].subject for clip_id in chosen])
-                    text = number(found.mean, metric.digits)
-                    if found.n_identities > FEW and found.low is not None and found.high is not None:
-                        text += f" ±{number((found.high - found.low) / 2, metric.digits)}"
-                    title = f"{found.n_ok} of {found.n_total} clips, {found.n_identities} identities"
-                    row.append(Cell(found.mean, text, title=title))
-                rows.append([*row, len(chosen)])
-    columns = [Column("by"), Column("group"), Column("system")]
-    columns += [Column(f"{metric.title} {ARROWS[metric.better]}", "number") for metric in HEADLINE]
-    return Table([*columns, Column("clips", "number", digits=0)], rows, "", searchable=True)

@@ -1,9 +1,11 @@
-"""The benchmark page's long tables: clips, failures, protocol, stages."""
+"""The benchmark page's long tables: clips, worst clips, failures, protocol, stages."""
+
+from urllib.parse import quote
 
 from evaluation.blocks import Bar, Bars, Cell, Column, Segment, Table
 from evaluation.metrics.landmarks import FACE_METRICS, LD_CONSTANT_MOUTH, LD_POSED_MOUTH
 from evaluation.report_data import BenchmarkData
-from evaluation.report_results import ARROWS
+from evaluation.report_results import ARROWS, number
 from evaluation.score_clip import OK
 from space_data.schema import UNKNOWN, SynthesizedClip
 
@@ -19,6 +21,14 @@ LEFT_OUT = (*FACE_METRICS, LD_CONSTANT_MOUTH, LD_POSED_MOUTH)
 """Of the table of clips, which is wide enough; the exports have them."""
 
 
+PAGE_ROWS = 12
+
+
+def player_link(clip_id: str, system: str) -> str:
+    """Address, on the same page, that opens the player at a clip with one system on screen and heard."""
+    return f"#play={quote(clip_id, safe='')}&system={quote(system, safe='')}"
+
+
 def emotion_label(clip: SynthesizedClip) -> str:
     """A clip's emotion as people read it: with its intensity, unless nobody labelled it."""
     return clip.emotion if clip.emotion == UNKNOWN else f"{clip.emotion} {clip.intensity:.1f}"
@@ -32,13 +42,34 @@ def clip_table(data: BenchmarkData) -> Table:
         title = SHORT_TITLES.get(m.name, m.title)
         columns.append(Column(f"{title} {ARROWS[m.better]}", "number", min(m.digits, 3), help=f"{m.title}: {m.metric_id}"))
     facts = {(clip.system, clip.clip_id): clip for clip in data.clips}
+    playable = set(data.playable)
     rows: list[list[Cell | str | float | None]] = []
     for clip_id in data.clip_ids:
         for entry in data.systems:
             clip = facts.get((entry.name, clip_id))
             label = emotion_label(clip) if clip else ""
-            rows.append([clip_id, label, entry.title, *(data.value(entry.name, clip_id, m) for m in shown)])
-    return Table(columns, rows, "Click a header to sort, type to filter", searchable=True, page_rows=25)
+            link = player_link(clip_id, entry.name) if clip_id in playable else ""
+            rows.append([Cell(clip_id, href=link), label, entry.title, *(data.value(entry.name, clip_id, m) for m in shown)])
+    caption = "Click a header to sort, type to filter, follow a link to see and hear the clip"
+    return Table(columns, rows, caption, searchable=True, page_rows=25)
+
+
+def worst_table(data: BenchmarkData, count: int) -> Table:
+    """On which clips each contestant is worst in each metric, the worst first, with its value there; clips without one lead."""
+    numbers = {clip_id: index for index, clip_id in enumerate(data.playable, start=1)}
+    rows: list[list[Cell | str]] = []
+    for metric in data.columns:
+        for entry in data.contestants:
+            row: list[Cell | str] = [f"{metric.title} {ARROWS[metric.better]}", entry.title]
+            for clip_id in data.worst(entry.name, metric, count):
+                value = data.value(entry.name, clip_id, metric)
+                link = player_link(clip_id, entry.name) if clip_id in numbers else ""
+                text = f"{number(value, metric.digits)} in #{numbers.get(clip_id, '–')}"
+                row.append(Cell(value, text, title=clip_id, href=link))
+            rows.append(row)
+    ranks = range(1, min(count, len(data.clip_ids)) + 1)
+    columns = [Column("metric"), Column("system"), *(Column(f"{rank}.", "number") for rank in ranks)]
+    return Table(columns, rows, "Worst clips: value and number of the clip, which opens in the player", True, PAGE_ROWS)
 
 
 def failure_table(data: BenchmarkData) -> Table | None:
@@ -56,7 +87,7 @@ def failure_table(data: BenchmarkData) -> Table | None:
         which = "all" if len(names) == len(data.columns) else ", ".join(names)
         rows.append([data.title(system), clip, Cell(status, tone="warn"), which, detail])
     columns = [Column("system"), Column("clip", "code"), Column("status", "badge"), Column("metrics"), Column("why")]
-    return Table(columns, rows, searchable=len(rows) > 20)
+    return Table(columns, rows, "Without a value, and why", searchable=len(rows) > PAGE_ROWS, page_rows=PAGE_ROWS)
 
 
 def protocol_table(data: BenchmarkData) -> Table:

@@ -5,7 +5,7 @@ scorer that knows a speaker's lips would favour videos that keep to them. (Those
 with the others, test identities among them.) Where too little speech is left, the shipped scorer is used; the scorer says which.
 """
 
-from collections.abc import Callable, Set
+from collections.abc import Callable, Iterator, Set
 from importlib.resources import files
 from pathlib import Path
 
@@ -28,7 +28,7 @@ from space_data.features import fill_gaps
 from space_data.schema import FeatureClip, FeatureFrame
 from space_data.speech import MEL_BANDS, log_mel
 from space_data.store import Place
-from space_data.tables import by_clip, read_arrow, read_table, vectors
+from space_data.tables import read_table, stream_clips, vectors
 from space_data.timebase import fit_samples, frame_start_s
 
 VIDEO = "video"
@@ -44,22 +44,23 @@ def shipped_scorer() -> Scorer:
 def fit_scorer(frames: Place, clips: Place, scored: Set[str]) -> Scorer:
     """Fit on the video clips of all identities but ``scored``; the shipped scorer where there are less than 150 s of them.
 
-    ``frames`` and ``clips`` are the tables of the stage ``features``.
+    ``frames`` and ``clips`` are the tables of the stage ``features``, of which one row group at a time is in memory.
     """
-    subjects = {clip.clip_id: clip.subject for clip in read_table(clips, FeatureClip) if clip.kind == VIDEO}
-    table = read_arrow(frames, FeatureFrame, columns=["clip_id", "frame", "normalised", "log_mel"])
-    pairs: list[tuple[Array, Array]] = []
-    used: set[str] = set()
-    for clip_id, rows in by_clip(table):
-        subject = subjects.get(clip_id)
-        if subject is not None and subject not in scored:
-            mel = vectors(rows, "log_mel").reshape(-1, MEL_BANDS)
-            pairs.append((lip_points(vectors(rows, "normalised").reshape(len(rows), -1, 3)), mel_frames(mel)))
-            used.add(subject)
-    seconds = frame_start_s(sum(len(lips) for lips, _ in pairs))
+    used = [clip for clip in read_table(clips, FeatureClip) if clip.kind == VIDEO and clip.subject not in scored]
+    seconds = frame_start_s(sum(clip.n_frames for clip in used))
     if seconds < LEAST_SPEECH_S:
         return shipped_scorer()
-    return fit(pairs, f"{len(pairs)} clips, {seconds:.0f} s, of {len(used)} identities that are not scored")
+    people = {clip.subject for clip in used}
+    fitted_on = f"{len(used)} clips, {seconds:.0f} s, of {len(people)} identities that are not scored"
+    return fit(pairs_of(frames, {clip.clip_id for clip in used}), fitted_on)
+
+
+def pairs_of(frames: Place, clip_ids: Set[str]) -> Iterator[tuple[Array, Array]]:
+    """Lips (T, 25, 2) and mel (T, 40) of some clips, one after the other."""
+    for clip_id, rows in stream_clips(frames, FeatureFrame, ["clip_id", "frame", "normalised", "log_mel"], clip_ids):
+        if clip_id in clip_ids:
+            mel = vectors(rows, "log_mel").reshape(-1, MEL_BANDS)
+            yield lip_points(vectors(rows, "normalised").reshape(len(rows), -1, 3)), mel_frames(mel)
 
 
 def clip_scorer(scorer: Scorer, audio: NDArray[np.float32], n_frames: int) -> Callable[[DetectedFace], SyncScore | None]:

@@ -14,15 +14,39 @@ from pipelines.benchmark.cli import app as benchmark
 from pipelines.cluster.cli import app as cluster
 from pipelines.demo.limits import Limits
 from pipelines.demo.serve import LOOPBACK, serve
+from pipelines.options import (
+    AudioTrack,
+    BlinkDuration,
+    Blinks,
+    CalibrationFile,
+    Changes,
+    Emotion,
+    Gaze,
+    Generator,
+    Models,
+    MouthClosure,
+    MouthGain,
+    ParamsFile,
+    PortraitEmotion,
+    Pose,
+    PoseOffset,
+    PoseStrength,
+    Quiet,
+    Renderer,
+    Seed,
+    SpeechEncoder,
+    TimelineFile,
+    asked_controls,
+)
 from pipelines.spoken_text import DEFAULT_VOICE, speech_of
+from pipelines.streaming.cli import stream
 from pipelines.study import app as study
 from pipelines.weights import app as weights
 from space_data import progress
 from space_data.errors import SpaceError
 from space_data.files import lengths_in_words
 from space_data.params import load_params
-from space_data.schema import EMOTIONS, UNKNOWN
-from space_models.generators import DEFAULT_RENDERER, RENDERERS
+from space_models.generators import DEFAULT_RENDERER
 
 app = typer.Typer(
     help="Speech-driven portrait animation with controllable expression, and the curation of the video it learns from.",
@@ -39,34 +63,6 @@ app.add_typer(benchmark, name="benchmark")
 app.add_typer(cluster, name="cluster")
 app.add_typer(study, name="study")
 app.add_typer(weights, name="weights")
-
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="No progress bars, warnings only.")]
-AudioTrack = Annotated[
-    int | None, typer.Option(min=0, help="Number of the sound track to use, from 0, of several (default: as players do).")
-]
-ParamsFile = Annotated[
-    Path | None,
-    typer.Option(
-        "--params", metavar="FILE",
-        help="Keys that differ from the defaults (default: params.yaml of the current folder, if there is one).",
-    ),
-]  # fmt: skip
-Models = Annotated[
-    Path | None, typer.Option(metavar="DIR", help="Trained models, e.g. the pipeline's `models` (default: the shipped ones).")
-]
-Changes = Annotated[list[str], typer.Option("--set", metavar="KEY=VALUE", help="A key that differs; may be repeated.")]
-
-
-Renderer = StrEnum("Renderer", list(RENDERERS))  # type: ignore[misc]
-"""What draws the pictures."""
-
-
-class Encoder(StrEnum):
-    """What hears the speech (``space_data.speech_encoder.SPEECH_ENCODERS``, and the best that is there)."""
-
-    auto = "auto"
-    log_mel = "log-mel"
-    whisper_tiny_en = "whisper-tiny.en"
 
 
 class Dataset(StrEnum):
@@ -89,72 +85,37 @@ def animate(
         Path,
         typer.Option(
             help="Portrait (PNG, JPEG, WebP, BMP, TIFF): one face from the front, 160 pixels wide or more, with hair and chin. "
-            "Of several faces the largest is taken."
+            "Of several faces the largest is taken, of a video a good frame."
         ),
     ],
     out: Annotated[Path, typer.Option(help="The .mp4 to make: 512x512, 25 frames per second, as long as the speech.")],
     audio: Annotated[
         Path | None,
-        typer.Option(help="Speech: any sound file, or a video whose sound is taken. The video gets it in mono, at its own rate."),
+        typer.Option(help="Speech: any sound file, or a video whose sound is taken. The video gets it as it is, mono or stereo."),
     ] = None,
     text: Annotated[str | None, typer.Option(help="Instead of --audio, for quick trials: text that espeak-ng says.")] = None,
     voice: Annotated[str, typer.Option(help="Of --text: a language, with a variant or not: de, en-us+f3.")] = DEFAULT_VOICE,
-    emotion: Annotated[
-        str | None,
-        typer.Option(
-            help=f"Label:intensity in 0..1, several joined by '+', e.g. happy:0.8. Labels: {', '.join(EMOTIONS)}; or {UNKNOWN}, "
-            "by itself: as the unlabelled clips speak from which a model has learnt."
-        ),
-    ] = None,
-    portrait_emotion: Annotated[
-        str, typer.Option(help="What the photo shows already, written as --emotion is; half of it is taken off.")
-    ] = "neutral",
-    calibration: Annotated[Path | None, typer.Option(help="A file of `space calibrate`: lips as in one's own clips.")] = None,
-    timeline: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Controls that change over time, YAML or JSON (docs/animate.md).")
-    ] = None,
-    pose: Annotated[
-        str | None,
-        typer.Option(
-            metavar="still|generated|FILE|VIDEO",
-            help="Head motion: none; from the speech (default); of a .csv or .parquet with time_s,yaw_deg,pitch_deg,roll_deg"
-            "[,x_iod,y_iod,scale] against the photo; of a filmed person.",
-        ),
-    ] = None,
-    pose_strength: Annotated[float | None, typer.Option(help="Factor on the head's motion, 0 to 3.")] = None,
-    pose_offset: Annotated[
-        str | None, typer.Option(metavar="YAW,PITCH,ROLL", help="Degrees added; + is to the image left, down, clockwise.")
-    ] = None,
-    blinks: Annotated[
-        str | None,
-        typer.Option(
-            metavar="PER_MIN|off|T1,T2,...|VIDEO",
-            help="A rate (default: 15), none, the seconds at which the eyes are shut (one: '2,'), or as a filmed person's.",
-        ),
-    ] = None,
-    blink_duration: Annotated[float | None, typer.Option(metavar="S", help="Length of a blink, 0.12 to 2 s.")] = None,
-    gaze: Annotated[
-        str | None,
-        typer.Option(
-            metavar="YAW,PITCH|camera|photo|generated",
-            help="Where the eyes look: degrees against the camera, into it, as in the photo, with glances (default).",
-        ),
-    ] = None,
-    mouth_gain: Annotated[float | None, typer.Option(help="Factor on how far the lips open, 0 to 3.")] = None,
-    mouth_closure: Annotated[float | None, typer.Option(help="How much nearly closed lips are drawn together, 0 to 1.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Head motion, blinks and gaze: same seed, same video.")] = 0,
-    generator: Annotated[
-        Renderer,
-        typer.Option(
-            "--generator", "--renderer", help="; ".join(f"{name!r} {entry.summary}" for name, entry in RENDERERS.items()) + "."
-        ),
-    ] = Renderer(DEFAULT_RENDERER),
+    emotion: Emotion = None,
+    portrait_emotion: PortraitEmotion = "neutral",
+    calibration: CalibrationFile = None,
+    timeline: TimelineFile = None,
+    pose: Pose = None,
+    pose_strength: PoseStrength = None,
+    pose_offset: PoseOffset = None,
+    blinks: Blinks = None,
+    blink_duration: BlinkDuration = None,
+    gaze: Gaze = None,
+    mouth_gain: MouthGain = None,
+    mouth_closure: MouthClosure = None,
+    seed: Seed = 0,
+    generator: Generator = Renderer(DEFAULT_RENDERER),
     size: Annotated[int | None, typer.Option(help="Side of the video in pixels, even, 128 to 1024 (default: 512).")] = None,
     compare: Annotated[bool, typer.Option("--compare", help="Photo, landmarks and result side by side.")] = False,
+    paste_back: Annotated[
+        bool, typer.Option("--paste-back", help="The whole photo, at its own size, with the animated face in it.")
+    ] = False,
     watermark: Annotated[bool, typer.Option("--watermark", help="'AI-generated' in a corner of the picture.")] = False,
-    speech_encoder: Annotated[
-        Encoder | None, typer.Option(help="What hears the speech; auto: the best whose weights are here (`space weights list`).")
-    ] = None,
+    speech_encoder: SpeechEncoder = None,
     audio_track: AudioTrack = None,
     tracks: Annotated[
         Path | None, typer.Option(metavar="FILE", help="Also write all that drives the face, per frame, to this .parquet.")
@@ -178,27 +139,48 @@ def animate(
     progress.setup(quiet)
     from space_models.animate import ASSETS
     from space_models.animate import animate as run
-    from space_models.controls.asked import Controls
     from space_models.controls.emotion import parse_emotion
-    from space_models.controls.head import parse_offset
-    from space_models.controls.timeline import read_timeline
 
     heard_by = [f"animate.speech_encoder={speech_encoder.value}"] if speech_encoder else []
-    controls = Controls(
-        emotion=None if emotion is None else parse_emotion(emotion), pose=pose, pose_strength=pose_strength,
-        pose_offset_deg=None if pose_offset is None else parse_offset(pose_offset), blinks=blinks, blink_s=blink_duration,
-        gaze=gaze, mouth_gain=mouth_gain, mouth_closure=mouth_closure,
-        timeline=None if timeline is None else read_timeline(timeline),
-    )  # fmt: skip
+    controls = asked_controls(
+        emotion, timeline, pose, pose_strength, pose_offset, blinks, blink_duration, gaze, mouth_gain, mouth_closure
+    )
     with speech_of(audio, text, voice) as heard:
         done = run(
             image=image, audio=heard, audio_track=audio_track, out=out, params=load_params(params, [*changes, *heard_by]),
             controls=controls, portrait_emotion=parse_emotion(portrait_emotion), calibration=calibration, seed=seed,
-            renderer=generator.value, size_px=size, compare=compare, watermark=watermark, tracks=tracks, from_tracks=from_tracks,
-            models=models or ASSETS,
+            renderer=generator.value, size_px=size, compare=compare, paste_back=paste_back, watermark=watermark,
+            tracks=tracks, from_tracks=from_tracks, models=models or ASSETS,
         )  # fmt: skip
     if not quiet:
         progress.console.print(escape(str(done)), soft_wrap=True, highlight=False)
+
+
+app.command(
+    epilog="Examples: in a browser, `space stream --image portrait.jpg --audio speech.wav --http 0`; what a program says, "
+    "`tts ... | ffmpeg -i - -f s16le -ar 16000 -ac 1 - | space stream --image portrait.jpg --audio - --out talk.mp4`."
+)(stream)
+
+@app.command(
+    epilog="Example: `space animate ... --tracks a.parquet`, `space inspect a.parquet`, and with the photo under the lines "
+    "`space inspect a.parquet --image portrait.jpg --video out.mp4`."
+)
+def inspect(
+    tracks: Annotated[Path, typer.Argument(metavar="TRACKS", help="A file that `space animate --tracks` wrote.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Receives index.html and landmarks.mp4 (default: TRACKS-inspect).")
+    ] = None,
+    image: Annotated[Path | None, typer.Option(help="Draw the landmarks as they lie on this photo.")] = None,
+    video: Annotated[Path | None, typer.Option(help="... over this video, which was rendered of it.")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """Show what drives a face: curves of lips, head, eyes and emotion, and a video of the landmarks."""
+    progress.setup(quiet)
+    from pipelines.inspect_tracks import inspect as run
+
+    page = run(tracks, out, image, video)
+    if not quiet:
+        typer.echo(page)
 
 
 @app.command(

@@ -9,7 +9,7 @@ The lags of the training clips need not be known: ``fit_aligned`` starts from an
 signals against energy at 1-2.5 kHz, 78-81 % of 4 s windows), aligns, fits, and repeats.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -39,6 +39,8 @@ LIP_POINTS = np.concatenate([MOUTH, JAW[6:11]])
 """Both lip outlines and the chin, of the 78."""
 LIP_CONTEXT_FRAMES, MEL_CONTEXT_FRAMES = 2, 5
 """On each side."""
+LIP_SIZE = 2 * len(LIP_POINTS) * (2 * LIP_CONTEXT_FRAMES + 1)
+MEL_SIZE = MEL_BANDS * (2 * MEL_CONTEXT_FRAMES + 1)
 LIP_COMPONENTS, MEL_COMPONENTS = 40, 60
 COMPONENTS = 6
 SHORTEST_OVERLAP_FRAMES = 20
@@ -236,21 +238,29 @@ def untrained_curve(lips: Array, mel: Array) -> NDArray[np.float64]:
     return lag_curve(left, np.repeat(right, n, axis=1), np.full(n, 1 / n))
 
 
-def fit(pairs: Sequence[tuple[Array, Array]], fitted_on: str, null: float = DEFAULT_NULL) -> Scorer:
-    """Fit the CCA to aligned pairs of lips (T, 25, 2) and mel (T, 40), each centred on its own mean."""
-    lips = np.concatenate([lip_context(a) for a, _ in pairs])
-    mels = np.concatenate([mel_context(b) for _, b in pairs])
-    lip_axes, mel_axes = _principal_axes(lips, LIP_COMPONENTS), _principal_axes(mels, MEL_COMPONENTS)
-    x, y = lips @ lip_axes, mels @ mel_axes
-    u, correlation, vt = np.linalg.svd(x.T @ y / len(x), full_matrices=False)  # x and y are white
+def fit(pairs: Iterable[tuple[Array, Array]], fitted_on: str, null: float = DEFAULT_NULL) -> Scorer:
+    """Fit the CCA to aligned pairs of lips (T, 25, 2) and mel (T, 40), each centred on its own mean.
+
+    Of the pairs, which may be any number, only second moments are kept: 2.8 MB.
+    """
+    n = 0
+    lips2, mels2, both = (np.zeros(shape) for shape in ((LIP_SIZE, LIP_SIZE), (MEL_SIZE, MEL_SIZE), (LIP_SIZE, MEL_SIZE)))
+    for lips, mel in pairs:
+        x, y = lip_context(lips), mel_context(mel)
+        lips2 += x.T @ x
+        mels2 += y.T @ y
+        both += x.T @ y
+        n += len(x)
+    lip_axes, mel_axes = _principal_axes(lips2 / n, LIP_COMPONENTS), _principal_axes(mels2 / n, MEL_COMPONENTS)
+    u, correlation, vt = np.linalg.svd(lip_axes.T @ both @ mel_axes / n, full_matrices=False)  # both sides are white
     lip_map, mel_map = lip_axes @ u[:, :COMPONENTS], mel_axes @ vt[:COMPONENTS].T
     weights = correlation[:COMPONENTS] / correlation[:COMPONENTS].sum()
     return Scorer(lip_map, mel_map, weights, null, fitted_on)
 
 
-def _principal_axes(values: NDArray[np.float64], count: int) -> NDArray[np.float64]:
-    """Whitening PCA axes (n, count) of rows (T, n): projections have unit variance."""
-    variance, axes = np.linalg.eigh(values.T @ values / len(values))
+def _principal_axes(moment: NDArray[np.float64], count: int) -> NDArray[np.float64]:
+    """Whitening PCA axes (n, count) of data with this second moment (n, n): projections have unit variance."""
+    variance, axes = np.linalg.eigh(moment)
     order = np.argsort(variance)[::-1][:count]
     scale = np.sqrt(np.maximum(variance[order], variance.max() * 1e-9))
     axes = axes[:, order] * np.sign(axes[np.abs(axes[:, order]).argmax(axis=0), order])  # eigh leaves the signs open

@@ -508,6 +508,7 @@ class Report(Section):
     """What the benchmark page shows."""
 
     sample_clips: Count
+    player_clips: Count
     worst_clips: Count
 
 

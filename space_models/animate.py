@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from space_data import progress
+from space_data.crop import CROP_SIZE_PX
 from space_data.errors import SpaceError
 from space_data.files import PART_BYTES, check_length, lengths_in_words, make_folder
 from space_data.media.encode import write_video
@@ -20,9 +21,10 @@ from space_data.params import Params
 from space_data.timebase import frame_start_s
 from space_models.controls.asked import Controls
 from space_models.film import NEUTRAL
-from space_models.generators import DEFAULT_RENDERER, RENDERERS, Driving, Frame, Renderer, find
+from space_models.generators import DEFAULT_RENDERER, RENDERERS, Driving, Frame, Renderer, RendererEntry, find
 from space_models.motion import MotionModels, load_motion_models, make_tracks, revised
-from space_models.portrait import Portrait, load_portrait
+from space_models.paste import pasted, renderer_for
+from space_models.portrait import SOURCE_MAX_PX, Portrait, load_portrait
 from space_models.rendering import rendered
 from space_models.speech_file import Speech, load_speech, original_sound
 from space_models.tracks import LATENTS, Tracks
@@ -42,6 +44,7 @@ class LoadedModels:
     """What `animate` runs, loaded once for any number of videos."""
 
     motion: MotionModels
+    entry: RendererEntry
     drawing: Renderer[Any]
 
 
@@ -53,8 +56,8 @@ def load_models(
     Raises:
         SpaceError: no such renderer; a model, or what it was trained with, is missing or damaged.
     """
-    motion = load_motion_models(models, params, calibration)
-    return LoadedModels(motion, find(RENDERERS, renderer, "renderer").load(models, params))
+    entry: RendererEntry = find(RENDERERS, renderer, "renderer")
+    return LoadedModels(load_motion_models(models, params, calibration), entry, entry.load(models, params))
 
 
 def render(renderer: str, portrait: Portrait, driving: Driving, params: Params, models: Path) -> Iterator[Frame]:
@@ -95,6 +98,7 @@ def animate(
     renderer: str = DEFAULT_RENDERER,
     size_px: int | None = None,
     compare: bool = False,
+    paste_back: bool = False,
     watermark: bool = False,
     from_tracks: Path | None = None,
     tracks: Path | None = None,
@@ -114,6 +118,7 @@ def animate(
         renderer: one of ``RENDERERS``.
         size_px: side of the video; None: the renderer's own.
         compare: photo, landmarks and result side by side.
+        paste_back: the whole photo, at its own size, with the animated face in it.
         watermark: write "AI-generated" into a corner of the result.
         from_tracks: tracks to render on this portrait, in place of new ones; ``controls`` change what they name.
         tracks: also write the tracks here.
@@ -131,6 +136,8 @@ def animate(
             raise SpaceError(f"{made}: is an input, need another name (inputs are never overwritten)")
     if size_px is not None and (size_px % 2 or not SIZE_RANGE_PX[0] <= size_px <= SIZE_RANGE_PX[1]):
         raise SpaceError(f"size {size_px}: need an even number from {SIZE_RANGE_PX[0]} to {SIZE_RANGE_PX[1]}")
+    if paste_back and (compare or size_px is not None):
+        raise SpaceError("--paste-back: the video has the photo's size and nothing beside it (leave out --size and --compare)")
     speech = load_speech(audio, audio_track)
     sound, sound_hz = original_sound(audio, audio_track)
     begun = None if from_tracks is None else Tracks.read(from_tracks)
@@ -140,6 +147,8 @@ def animate(
             make_folder(path.parent)
     loaded = loaded or load_models(models, params, renderer, calibration)
     drawing = loaded.drawing
+    if loaded.entry.load_at is not None:
+        drawing = renderer_for(loaded.entry, portrait, models, params, SOURCE_MAX_PX if paste_back else size_px or CROP_SIZE_PX)
     if controls.timeline is not None:
         controls.timeline.warn_beyond(len(speech))
     if begun is None:
@@ -152,7 +161,8 @@ def animate(
     if latents is not None:
         motion = replace(motion, latents=latents, latents_of=drawing.latents_of, stage=LATENTS)
     driving = motion.driving(portrait)
-    frames = resized(rendered(drawing, state, driving), size_px or drawing.size_px)
+    frames = rendered(drawing, state, driving)
+    frames = pasted(frames, portrait) if paste_back else resized(frames, size_px or drawing.size_px)
     if watermark:
         frames = watermarked(frames)
     if compare:

@@ -141,14 +141,19 @@ def _pose(
     tracks: Tracks, posegen: PoseGen, params: Params, controls: Controls, seed: int, videos: DrivingVideos, complete: bool
 ) -> Array:
     """Offsets (T, 6): a source, times the strength, plus what is added."""
-    n_frames, strength, source = len(tracks), controls.pose_strength, controls.pose
-    if source is None and not complete:
-        head = tracks.pose * (1.0 if strength is None else strength)
-    elif source == STILL:
-        head = np.zeros_like(tracks.pose)
-    elif source in (GENERATED, None):
-        head = generated(posegen, tracks.speech, seed, params.animate, params.warp, strength)
-    else:
-        moved = read_pose_file(Path(source), n_frames) if is_table(source) else videos.of(source).pose(n_frames)
-        head = moved * (1.0 if strength is None else strength)
-    return (head + controls.added_pose(n_frames)).astype(np.float32)
+    head = head_of(controls, len(tracks), videos)
+    if controls.pose == GENERATED or (controls.pose is None and complete):
+        return head + generated(posegen, tracks.speech, seed, params.animate, params.warp, controls.pose_strength)
+    if controls.pose is None:
+        return head + tracks.pose * np.float32(1.0 if controls.pose_strength is None else controls.pose_strength)
+    return head
+
+
+def head_of(controls: Controls, n_frames: int, videos: DrivingVideos) -> Array:
+    """Offsets (n_frames, 6) of a file or video that is named, times the strength, plus what is added: all but the generated."""
+    added = controls.added_pose(n_frames)
+    if controls.pose in (None, STILL, GENERATED):
+        return added
+    source = str(controls.pose)
+    moved = read_pose_file(Path(source), n_frames) if is_table(source) else videos.of(source).pose(n_frames)
+    return moved * np.float32(1.0 if controls.pose_strength is None else controls.pose_strength) + added

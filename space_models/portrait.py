@@ -1,7 +1,7 @@
 """A portrait: one picture with one face, cropped, measured and ready to be animated."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -12,8 +12,9 @@ from space_data.crop import CROP_SIZE_PX, CropBox, crop_box
 from space_data.errors import SpaceError
 from space_data.facemesh import face_finder, mesh_of_image
 from space_data.landmarks import PoseTrack, estimate_pose, mesh_to_landmarks, normalise
-from space_data.media.images import read_image
+from space_models.generators import pose_at
 from space_models.mouth_cover import covered_mouth
+from space_models.video_portrait import read_portrait_picture
 
 logger = logging.getLogger(__name__)
 
@@ -36,13 +37,13 @@ VISIBLE_SHARE, LEAST_VISIBLE_SHARE = 0.98, 0.93  # of the mesh inside the pictur
 class Portrait:
     """A face ready for the generators.
 
-    `rgb` uint8 (512, 512, 3), the crop; `source_rgb` the same square with up to 1024 pixels a side, as far as the picture has
-    them; `mesh` (478, 3), `landmarks` (78, 3) and `pose` (one row) in pixels of `rgb`; `normalised` (78, 3) the landmarks without
-    pose; `box` the square in the picture; `warnings` what a user should know, one line each.
+    `rgb` uint8 (512, 512, 3), the crop; `picture` (H, W, 3) the whole picture, head up, reduced where its crop would have more
+    than 1024 pixels a side; `mesh` (478, 3), `landmarks` (78, 3) and `pose` (one row) in pixels of `rgb`; `normalised` (78, 3)
+    the landmarks without pose; `box` the square in `picture`; `warnings` what a user should know, one line each.
     """
 
     rgb: NDArray[np.uint8]
-    source_rgb: NDArray[np.uint8]
+    picture: NDArray[np.uint8]
     mesh: NDArray[np.float32]
     landmarks: NDArray[np.float32]
     pose: PoseTrack
@@ -50,19 +51,31 @@ class Portrait:
     box: CropBox
     warnings: tuple[str, ...]
 
+    def at_size(self, size_px: int) -> "Portrait":
+        """The same with a crop of `size_px` a side, cut from the picture, and all pixels in its pixels."""
+        factor = size_px / self.rgb.shape[0]
+        return replace(
+            self,
+            rgb=self.box.apply(self.picture, size_px, padding="soft"),
+            mesh=self.mesh * np.float32(factor),
+            landmarks=self.landmarks * np.float32(factor),
+            pose=pose_at(self.pose, factor),
+        )
+
 
 def load_portrait(picture: Path | str | NDArray[np.uint8], name: str = "portrait") -> Portrait:
-    """Find the face in a picture (a path, or RGB uint8 (H, W, 3)), crop it by the rule of `space_data.crop` and measure it.
+    """Find the face in a picture, crop it by the rule of `space_data.crop` and measure it.
 
-    Of several faces the largest is taken; a head that lies on its side or upside down is turned upright by quarter turns.
-    Problems that still give a result are logged as warnings and kept in the portrait (`docs/portraits.md`).
+    The picture is a path, of a video also (`video_portrait`), or RGB uint8 (H, W, 3). Of several faces the largest is taken; a
+    head that lies on its side or upside down is turned upright by quarter turns. Problems that still give a result are logged as
+    warnings and kept in the portrait (`docs/portraits.md`).
 
     Raises:
         SpaceError: unreadable file, not an RGB picture, no human face, or one that is tiny, tilted, cut off or in profile.
     """
     if isinstance(picture, (str, Path)):
         name = str(picture)
-        rgb = read_image(picture)
+        rgb = read_portrait_picture(Path(picture))
     else:
         rgb = picture
         if rgb.ndim != 3 or rgb.shape[2] != 3 or rgb.dtype != np.uint8:
@@ -70,11 +83,17 @@ def load_portrait(picture: Path | str | NDArray[np.uint8], name: str = "portrait
     rgb, turns, faces, mesh = _upright(name, np.ascontiguousarray(rgb))
     height, width = rgb.shape[:2]
     box = crop_box(mesh[None], width, height)
+    face_px = float(np.ptp(mesh[:, 0]))
+    if box.side > SOURCE_MAX_PX:
+        factor = SOURCE_MAX_PX / box.side
+        width, height = round(width * factor), round(height * factor)
+        rgb = np.asarray(cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
+        mesh = mesh * np.float32(factor)
+        box = CropBox(round(box.x0 * factor), round(box.y0 * factor), SOURCE_MAX_PX)
     crop = box.apply(rgb, CROP_SIZE_PX, padding="soft")
     in_crop = mesh_of_image(crop)  # more exact: the face always has the same size here
     if in_crop is None:
         in_crop = box.transform(mesh)
-    face_px = float(np.ptp(mesh[:, 0]))
     if face_px < LEAST_FACE_PX:
         raise SpaceError(f"{name}: face {face_px:.0f} px wide, need {LEAST_FACE_PX} px (is there a larger copy of the picture?)")
     visible = float(((mesh[:, :2] >= 0) & (mesh[:, :2] < (width, height))).all(axis=1).mean())
@@ -113,7 +132,6 @@ def portrait_of_crop(rgb: NDArray[np.uint8], name: str = "portrait") -> Portrait
 
 def _measured(name: str, box: CropBox, rgb: NDArray[np.uint8], in_crop: NDArray[np.float32], warnings: list[str]) -> Portrait:
     """The portrait of the face with mesh `in_crop` (478, 3), in the square `box` of `rgb`; warnings are logged."""
-    source_px = int(min(max(box.side, CROP_SIZE_PX), SOURCE_MAX_PX))
     pose = estimate_pose(in_crop[None])
     warnings = warnings + _pose_warnings(pose)
     for warning in warnings:
@@ -121,7 +139,7 @@ def _measured(name: str, box: CropBox, rgb: NDArray[np.uint8], in_crop: NDArray[
     landmarks = mesh_to_landmarks(in_crop[None])
     return Portrait(
         rgb=box.apply(rgb, CROP_SIZE_PX, padding="soft"),
-        source_rgb=box.apply(rgb, source_px, padding="soft"),
+        picture=rgb,
         mesh=in_crop,
         landmarks=landmarks[0],
         pose=pose,

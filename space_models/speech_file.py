@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from space_data.errors import SpaceError
 from space_data.media.probe import probe_audio_hz
-from space_data.media.sound import decode_audio, decode_sound
+from space_data.media.sound import decode_audio, decode_stereo
 from space_data.speech import log_mel, loudness_db, mean_normalise, seconds_of, speech_mask
 from space_data.timebase import AUDIO_HZ, fit_samples, frame_start_s, frames_to_samples, samples_to_frames
 from space_models.dataset import by_frame
@@ -70,7 +70,7 @@ def load_speech(path: Path, track: int | None = None) -> Speech:
 
 
 def original_sound(path: Path, track: int | None = None) -> tuple[NDArray[np.float32], int]:
-    """The sound as it goes into the video, mono (samples,), and its rate: its own one, not the 16 kHz that the models hear."""
+    """The sound as it goes into the video, mono or stereo (1 or 2, samples), and its rate: its own, not what the models hear."""
     rate_hz = probe_audio_hz(path, track)
     rate_hz = rate_hz if rate_hz in SOUND_HZ else SOUND_HZ[-1]
-    return decode_sound(path, rate_hz, track=track).samples, rate_hz
+    return decode_stereo(path, rate_hz, track), rate_hz

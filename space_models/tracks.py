@@ -114,8 +114,8 @@ class Tracks:
         digest = hashlib.sha256()
         for field in fields(self):
             value = getattr(self, field.name)
-            content = value.astype("<f4").tobytes() if isinstance(value, np.ndarray) else str(value).encode()
-            digest.update(f"{field.name} {np.shape(value)}\0".encode() + content)
+            digest.update(f"{field.name} {np.shape(value)}\0".encode())
+            digest.update(str(value or "").encode() if value is None or isinstance(value, str) else value.astype("<f4").tobytes())
         return digest.hexdigest()
 
     def write(self, path: Path) -> None:
@@ -144,7 +144,8 @@ class Tracks:
         wanted = arrow_schema(TrackFrame)
         missing = [name for name in wanted.names if name not in table.column_names]
         if missing or not len(table):
-            raise SpaceError(f"{path}: no {', '.join(missing) or 'rows'} in it, need tracks as --tracks writes them")
+            lacks = ", ".join(missing[:3]) + ", ..." * (len(missing) > 3) if missing else "rows"
+            raise SpaceError(f"{path}: no {lacks} in it, need tracks as --tracks writes them")
         table = table.sort_by("frame")
         if table.column("frame").to_pylist() != list(range(len(table))):
             raise SpaceError(f"{path}: frames are not 0 to {len(table) - 1}, each once (rows lost, or files joined?)")

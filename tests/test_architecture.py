@@ -14,7 +14,7 @@ from space_data.params import Params, Section, load_params
 from space_models.generators import GENERATORS, RENDERERS
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCES = sorted(path for package in FIRST_PARTY for path in (ROOT / package).rglob("*.py"))
+SOURCES = sorted(path for package in FIRST_PARTY for path in (ROOT / package).rglob("*.py") if "assets" not in path.parts)
 STAGES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 
 MAY_IMPORT = {

@@ -3,6 +3,7 @@
 A card is YAML. Whoever hands in videos writes one with a title; whatever else is left out is shown as not stated.
 """
 
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Annotated, Literal
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from evaluation.canonical import Framing
 from evaluation.external.coverage import COVERAGES
+from evaluation.external.shims import SHIMS
 from evaluation.systems import ENTRIES, Entry, Kind
 from space_data.errors import SpaceError
 
@@ -70,6 +72,8 @@ class Program(_Strict):
     """which frames of what it hears it draws (`evaluation.external.coverage`)"""
     time_limit_s: Annotated[float, Field(gt=0)] = 1800.0
     environment: dict[str, str] = {}
+    shims: list[Literal[tuple(SHIMS)]] = []  # type: ignore[valid-type]
+    """of `evaluation.external.shims`: what it needs that today's libraries no longer do"""
 
 
 class Card(_Strict):
@@ -108,6 +112,19 @@ class Card(_Strict):
             return self
         path = str(Path(interpreter).expanduser().absolute()) if "/" in interpreter else interpreter
         return self.model_copy(update={"program": self.program.model_copy(update={"interpreter": path})})
+
+    def with_shims(self, shims: Sequence[str]) -> "Card":
+        """The card, with ``shims`` beside its own.
+
+        Raises:
+            SpaceError: there is no such shim.
+        """
+        if self.program is None or not shims:
+            return self
+        if unknown := sorted(set(shims) - set(SHIMS)):
+            raise SpaceError(f"shim {unknown[0]!r}: no shim of that name, need one of {', '.join(SHIMS)}")
+        together = list(dict.fromkeys([*self.program.shims, *shims]))
+        return self.model_copy(update={"program": self.program.model_copy(update={"shims": together})})
 
     def entry(self, name: str) -> Entry:
         """Its place in the registry."""

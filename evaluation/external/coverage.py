@@ -14,6 +14,7 @@ from space_data.timebase import frames_to_samples
 
 MOST_PADDING_FRAMES = 50
 MEL_WINDOW, MEL_PER_S, VIDEO_PER_S = 16, 80, 25
+HOP, CONTENT_WINDOW, SEGMENT, LEAST_SEGMENT = 256, 18, 512, 10
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,12 @@ def pc_avs(n: int) -> Coverage:
 
 
 def makeittalk(n: int) -> Coverage:
-    """62.5 frames per second, one per hop of 256 samples, but for the last 18: main_end2end.py. 125 -> 118."""
-    hops = max(0, frames_to_samples(n) // 256 - 18)
-    return Coverage(0, -(-2 * hops // 5))
+    """62.5 frames per second, one per hop of 256 samples but for the last 18, in segments of 512, a last one below 10 left
+    out: src/dataset/audio2landmark/audio2landmark_dataset.py, src/approaches/train_audio2landmark.py. 125 -> 118."""
+    hops = max(0, 1 + frames_to_samples(n) // HOP - CONTENT_WINDOW)
+    if hops % SEGMENT < LEAST_SEGMENT:
+        hops -= hops % SEGMENT
+    return Coverage(0, (4 * hops + 5) // 10)  # a frame of ours is drawn if its middle is
 
 
 COVERAGES: dict[str, Callable[[int], Coverage]] = {f.__name__: f for f in (whole, wav2lip, pc_avs, makeittalk)}

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evaluation.external.card import Program
+from evaluation.external.shims import lay_out
 from evaluation.reasons import NotCanonical
 from space_data.errors import SpaceError
 from space_data.files import sha256_of
@@ -91,6 +92,9 @@ def run_program(program: Program, copy: Path, places: Mapping[str, Path]) -> Mad
     arguments = (interpreter, *(argument.format(**texts) for argument in program.arguments))
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     environment |= {key: value.format(**texts) for key, value in program.environment.items()}
+    if program.shims:
+        shims = lay_out(program.shims, copy.parent / "shims")
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, (str(shims), environment.get("PYTHONPATH"))))
     log = copy.parent / LOG_FILE
     began_s = time.monotonic()
     with log.open("wb") as output:
@@ -162,6 +166,7 @@ def record_of(program: Program, checkout: Path) -> dict[str, object]:
         "files": {path.relative_to(checkout).as_posix(): sha256_of(path) for path in files},
         "command": [program.interpreter, *program.arguments],
         "environment": dict(program.environment),
+        "shims": list(program.shims),
         "padding": program.padding,
         "driven_by": f"Python {sys.version.split()[0]}",
     }

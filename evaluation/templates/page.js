@@ -8,18 +8,26 @@ function axisStyle(axis) {
   return Object.assign({ gridcolor: line, linecolor: css("--line-strong"), zerolinecolor: css("--line-strong"), automargin: true,
     tickfont: { size: 12 } }, axis, axis.title ? { title: Object.assign({ font: { size: 13 } }, axis.title) } : {});
 }
-function drawFigures() {
+function drawFigure(area) {
+  const spec = JSON.parse(document.getElementById(area.dataset.spec).textContent);
+  const layout = Object.assign({ margin: { l: 52, r: 16, t: 12, b: 44 }, colorway: SERIES, showlegend: false, bargap: 0.08 }, spec.layout);
+  layout.paper_bgcolor = layout.plot_bgcolor = "rgba(0,0,0,0)";
+  layout.font = { family: css("--sans"), color: css("--ink-soft"), size: 13 };
+  layout.hoverlabel = { bgcolor: css("--surface"), bordercolor: css("--line-strong"), font: { color: css("--ink") } };
+  for (const key of Object.keys(layout)) if (/^[xy]axis\d*$/.test(key)) layout[key] = axisStyle(layout[key]);
+  for (const key of ["xaxis", "yaxis"]) if (!(key in layout)) layout[key] = axisStyle({});
+  Plotly.react(area, spec.data, layout, { displaylogo: false, responsive: true, displayModeBar: false });
+}
+const figures = [...document.querySelectorAll(".plot-area")], drawn = new Set();
+function redrawFigures() { drawn.forEach(drawFigure); }
+function setUpFigures() { // each when it comes near: a page of twenty takes seconds otherwise
   if (typeof Plotly === "undefined") return;
-  document.querySelectorAll(".plot-area").forEach((area) => {
-    const spec = JSON.parse(document.getElementById(area.dataset.spec).textContent);
-    const layout = Object.assign({ margin: { l: 52, r: 16, t: 12, b: 44 }, colorway: SERIES, showlegend: false, bargap: 0.08 }, spec.layout);
-    layout.paper_bgcolor = layout.plot_bgcolor = "rgba(0,0,0,0)";
-    layout.font = { family: css("--sans"), color: css("--ink-soft"), size: 13 };
-    layout.hoverlabel = { bgcolor: css("--surface"), bordercolor: css("--line-strong"), font: { color: css("--ink") } };
-    for (const key of Object.keys(layout)) if (/^[xy]axis\d*$/.test(key)) layout[key] = axisStyle(layout[key]);
-    for (const key of ["xaxis", "yaxis"]) if (!(key in layout)) layout[key] = axisStyle({});
-    Plotly.react(area, spec.data, layout, { displaylogo: false, responsive: true, displayModeBar: false });
-  });
+  const draw = (area) => { if (!drawn.has(area)) { drawn.add(area); drawFigure(area); } };
+  const near = new IntersectionObserver((entries) => entries.forEach((entry) => {
+    if (entry.isIntersecting) { near.unobserve(entry.target); draw(entry.target); }
+  }), { rootMargin: "1200px" });
+  figures.forEach((area) => near.observe(area));
+  addEventListener("beforeprint", () => figures.forEach(draw));
 }
 
 /* ---- tables: sort on header click, filter, pages ---- */
@@ -31,7 +39,8 @@ function compare(a, b, sign) {
 function setUpTable(card) {
   const body = card.querySelector("tbody"), search = card.querySelector("input[type=search]"), pager = card.querySelector(".pager");
   const size = Number(card.dataset.pageRows), headers = [...card.querySelectorAll("thead th")];
-  let rows = [...body.rows], page = 0;
+  const later = card.querySelector("template");
+  let rows = [...body.rows, ...(later ? later.content.children : [])], page = 0;
   function show() {
     const words = (search ? search.value : "").toLowerCase().split(/\s+/).filter(Boolean);
     const found = rows.filter((row) => { const text = row.textContent.toLowerCase(); return words.every((w) => text.includes(w)); });
@@ -55,20 +64,6 @@ function setUpTable(card) {
   show();
 }
 
-/* ---- videos of one row together: the first one's sound, the others muted ---- */
-function setUpRow(button) {
-  const videos = [...button.closest("tr").querySelectorAll("video")];
-  if (!videos.length) { button.hidden = true; return; }
-  const rest = () => { button.textContent = "Play row"; };
-  videos[0].addEventListener("ended", rest);
-  button.addEventListener("click", () => {
-    const playing = videos.some((video) => !video.paused);
-    if (playing) { videos.forEach((video) => video.pause()); rest(); return; }
-    videos.forEach((video, index) => { video.currentTime = 0; video.muted = index > 0; video.play().catch(() => {}); });
-    button.textContent = "Pause";
-  });
-}
-
 /* ---- navigation and theme ---- */
 function setUpNavigation() {
   const links = new Map([...document.querySelectorAll(".contents a")].map((a) => [a.getAttribute("href").slice(1), a]));
@@ -83,11 +78,10 @@ function setUpNavigation() {
 document.querySelector(".theme").addEventListener("click", () => {
   const dark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
   root.dataset.theme = dark ? "light" : "dark";
-  drawFigures();
+  redrawFigures();
 });
-matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawFigures);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redrawFigures);
 document.querySelectorAll(".table-card").forEach(setUpTable);
-document.querySelectorAll(".play-row").forEach(setUpRow);
 setUpNavigation();
-drawFigures();
+setUpFigures();
 root.dataset.ready = "true";

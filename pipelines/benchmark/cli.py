@@ -87,6 +87,10 @@ def run(
         str | None, typer.Option(metavar="PATH", help="The Python that the system was installed for (default: its card's).")
     ] = None,
     card: Annotated[Path | None, typer.Option(metavar="CARD.yaml", help="Another card than the shipped one.")] = None,
+    shim: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="What an old program needs of today's libraries (docs/benchmark.md). Repeatable."),
+    ] = None,
     test_list: TestList = None,
     params: ParamsFile = None,
     quiet: Quiet = False,
@@ -97,7 +101,7 @@ def run(
     from pipelines.benchmark.add import summary
     from pipelines.benchmark.drive import run as drive
 
-    chosen = (read_card(card) if card else shipped_card(name)).with_interpreter(interpreter)
+    chosen = (read_card(card) if card else shipped_card(name)).with_interpreter(interpreter).with_shims(shim or [])
     settings, layout, listed = _run_of(params, test_list)
     _say(summary(drive(name, chosen, checkouts, listed, settings, layout)), quiet)
 

@@ -23,7 +23,7 @@ def synthesized_clips(layout: Layout) -> list[SynthesizedClip]:
             rows += added
         else:
             label = added[0].test_list if added else "nothing"
-            logger.warning(
-                "system %s: rendered %s, not %s: left out (`space benchmark add` it again)", path.parent.name, label, *labels
-            )
+            ours = " and ".join(sorted(labels)) or "anything that synthesize rendered"
+            message = "system %s: rendered %s, not %s: left out (`space benchmark add` it again)"
+            logger.warning(message, path.parent.name, label, ours)
     return [located(row, layout.data, *PATHS) for row in rows]

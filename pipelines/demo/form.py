@@ -41,7 +41,8 @@ def request_of(form: Mapping[str, Any], folder: Path) -> Request:
     for name, what in (("image", "portrait"), ("audio", "speech")):
         if not form[name]:
             raise SpaceError(f"no {what} yet: upload one, or take the example")
-    asked = {name: form[name] for name in ("image", "audio", "seed", "generator", "size", "watermark")}
+    asked = {name: form[name] for name in ("image", "audio", "seed", "generator", "paste_back", "watermark")}
+    asked["size"] = None if form["paste_back"] else form["size"]
     asked |= {name: form[name] for name, plain in PLAIN.items() if form[name] != plain}
     asked["from"] = form["from_tracks"]
     for name in ("pose", "blinks"):

@@ -181,5 +181,6 @@ def _controls() -> dict[str, Any]:
         form["generator"] = gr.Dropdown(list(RENDERERS), value=DEFAULT_RENDERER, label="Generator", elem_id="generator")
         form["size"] = gr.Dropdown(list(SIZES_PX), value=512, label="Size (pixels)")
         form["seed"] = gr.Number(0, precision=0, minimum=0, label="Seed")
+    form["paste_back"] = gr.Checkbox(False, label="The whole photo, at its own size, with the animated face in it")
     form["watermark"] = gr.Checkbox(False, label="Write 'AI-generated' into the picture")
     return form

@@ -1,4 +1,4 @@
-"""Write the benchmark page: tables, sample videos side by side, contact sheets, plots, provenance."""
+"""Write the benchmark page: tables, a player of the videos, contact sheets, plots, provenance."""
 
 import csv
 import json
@@ -20,7 +20,7 @@ from evaluation.frame_features import INCEPTION_NAMES, DctColour
 from evaluation.html import provenance, thumbnail
 from evaluation.metrics import Metric, catalogue
 from evaluation.report_data import BenchmarkData
-from evaluation.report_page import WORST_BY, benchmark_page
+from evaluation.report_page import benchmark_page
 from evaluation.score_clip import REFERENCE
 from pipelines.benchmark.clips import synthesized_clips
 from pipelines.job.clock import stage_clock
@@ -37,13 +37,12 @@ from space_data.media.images import read_image
 from space_data.media.sound import decode_audio
 from space_data.media.video import decode_video
 from space_data.params import Evaluate, Params
-from space_data.schema import KEPT, Aggregate, Score, SynthesizedClip, SynthesizedFrame, TraceFrame
+from space_data.schema import KEPT, Aggregate, AlignedClip, Score, SynthesizedClip, SynthesizedFrame, TraceFrame
 from space_data.tables import by_clip, read_arrow, read_table, vectors
 from space_data.timebase import fit_samples
 from space_models.animate import PICTURE_CRF
 
 STAGE = "report"
-POSTER_PX = 240
 SHEET_FRAMES = 9
 SHEET_FRAME_PX = 160
 MOUTH_FRAMES, MOUTH_STEP = 14, 2
@@ -99,13 +98,13 @@ def gather(folder: Path, params: Params, layout: Layout) -> BenchmarkData:
         added=registry(layout.external),
     )
     samples = tables.samples(params.report.sample_clips)
-    shown = {(clip.system, clip_id) for clip in clips for clip_id in samples} | worst_of(tables, params.report.worst_clips)
-    seen = [clip for clip in clips if clip.status == KEPT and (clip.system, clip.clip_id) in shown]
+    shown = {*tables.samples(params.report.player_clips), *worst_of(tables, params.report.worst_clips)}
+    seen = [clip for clip in clips if clip.status == KEPT and clip.clip_id in shown]
     return replace(
         tables,
         meant_gaps=meant_gaps(layout.synthesized_tracks),
         videos=place_videos(seen, folder / "media"),
-        posters=posters(seen),
+        languages=languages(layout, tables.clip_ids),
         sheets={clip_id: strips(tables, clip_id, equal_times, SHEET_FRAME_PX) for clip_id in samples},
         mouths={clip_id: strips(tables, clip_id, mouth_looker(tables, clip_id), MOUTH_PX) for clip_id in samples},
         curves=training_curves(layout),
@@ -130,10 +129,16 @@ def set_columns(rows: Sequence[Aggregate], settings: Evaluate) -> list[Metric]:
     return present([metric.column for metrics in known for metric in metrics], rows)
 
 
-def worst_of(data: BenchmarkData, count: int) -> set[tuple[str, str]]:
-    """(system, clip) of what the page shows as worst."""
+def worst_of(data: BenchmarkData, count: int) -> set[str]:
+    """Clips that the page shows as somebody's worst."""
     names = [entry.name for entry in data.contestants]
-    return {(name, clip_id) for name in names for metric in WORST_BY for clip_id in data.worst(name, metric, count)}
+    return {clip_id for name in names for metric in data.columns for clip_id in data.worst(name, metric, count)}
+
+
+def languages(layout: Layout, clip_ids: Sequence[str]) -> dict[str, str]:
+    """What is spoken in each clip, by its id."""
+    rows = read_arrow(layout.aligned_clips, AlignedClip, ["clip_id", "language"], clip_ids)
+    return dict(zip(rows["clip_id"].to_pylist(), rows["language"].to_pylist(), strict=True))
 
 
 def absences(settings: Evaluate) -> list[str]:
@@ -176,16 +181,6 @@ def place_playable(clip: SynthesizedClip, target: Path) -> None:
         return
     sound = fit_samples(decode_audio(clip.audio), clip.n_frames)
     write_video(target, (frame.rgb for frame in decode_video(clip.video)), crf=PICTURE_CRF, audio=sound)
-
-
-def posters(clips: Sequence[SynthesizedClip]) -> dict[tuple[str, str], str]:
-    """The middle frame of every video as a small picture."""
-    found = {}
-    for clip in progress.track(clips, "posters", len(clips)):
-        frame = next(islice(decode_video(clip.video), clip.n_frames // 2, None), None)
-        if frame is not None:
-            found[clip.system, clip.clip_id] = thumbnail(frame.rgb, POSTER_PX)
-    return found
 
 
 Look = Callable[[SynthesizedClip], dict[int, CropBox | None]]

@@ -30,7 +30,7 @@ class VideoWriter:
         width, height: picture size in pixels, both even (H.264 with 4:2:0 chroma needs it).
         fps: nominal frames per second.
         crf, preset: x264's quality (lower is better) and speed.
-        audio: mono samples (n,) or channels-first (channels, n), float32 in [-1, 1].
+        audio: mono samples (n,) or channels-first (channels, n), float32 in [-1, 1]; more may come by ``add_audio``.
         audio_hz: their rate.
         comment: free text kept in the container's metadata, e.g. that the picture is generated.
     """
@@ -53,7 +53,7 @@ class VideoWriter:
         self.frames = 0
         self._fps = Fraction(fps)
         self._audio = None if audio is None else np.atleast_2d(np.asarray(audio, np.float32))
-        self._audio_hz, self._audio_done = audio_hz, 0
+        self._audio_hz, self._audio_done, self._audio_first = audio_hz, 0, 0
         self._part = part_of(self.path)
         make_folder(self.path.parent)
         try:
@@ -83,11 +83,18 @@ class VideoWriter:
         self.frames += 1
         self._feed_audio(float(self.frames / self._fps) if pts_s is None else pts_s)
 
+    def add_audio(self, samples: NDArray[np.float32]) -> None:
+        """More sound, as ``audio``, which was given; what has been written of it is forgotten."""
+        assert self._audio is not None
+        self._audio = np.concatenate([self._audio[:, self._audio_done - self._audio_first :], np.atleast_2d(samples)], axis=1)
+        self._audio_first = self._audio_done
+
     def _feed_audio(self, until_s: float | None) -> None:
         if self._audio is None:
             return
-        end = self._audio.shape[1] if until_s is None else min(self._audio.shape[1], int(until_s * self._audio_hz))
-        chunk = self._audio[:, self._audio_done : end]
+        there = self._audio_first + self._audio.shape[1]
+        end = there if until_s is None else min(there, int(until_s * self._audio_hz))
+        chunk = self._audio[:, self._audio_done - self._audio_first : end - self._audio_first]
         if chunk.shape[1]:
             layout = "mono" if len(chunk) == 1 else "stereo"
             frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(np.clip(chunk, -1, 1)), format="fltp", layout=layout)

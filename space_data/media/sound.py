@@ -1,14 +1,14 @@
-"""Sound: decoded packet by packet to mono, every sample at its own time.
+"""Sound: decoded packet by packet, every sample at its own time; to mono for models, or as people hear it.
 
-A packet that does not decode leaves silence of its own length. Three things that would spoil a plain conversion are found on the
-way: samples that are not numbers, float samples in the range of integers, and channels of opposite sign, whose mix would be
-silence. The last two are known only at the end; such a file is decoded once more with the remedy.
+A packet that does not decode leaves silence of its own length. What would spoil a plain conversion (``mixing``) is found on the
+way; some of it is known only at the end: such a file is decoded once more with the remedy.
 """
 
 import logging
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import av
@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from space_data.media.container import MediaError, audio_stream, open_media, reason, timed_streams, tracks
+from space_data.media.mixing import Layout, Mixer, Treatment
+from space_data.media.riff import joined_bytes, riff_bytes
 from space_data.media.timeline import is_empty, is_flush, timeline_of
 from space_data.timebase import AUDIO_HZ
 
@@ -34,26 +36,13 @@ RATES_HZ = (1_000, 4_000_000)
 """Of sound: a telephone's is 8,000, DSD's highest becomes 2.8 million. A rate of 1 Hz makes hours of a few bytes."""
 RESAMPLER_REACH_S = 0.5
 """Sound so far beyond a sample cannot change it."""
-LOUD = 16.0
-"""Float samples beyond this are not loud (24 dB over full scale) but in another scale, or damaged."""
-INTEGER_SCALES = (2.0**15, 2.0**23, 2.0**31)
 MOST_PLANES = 8
 """PyAV 18 reads beyond the planes of a frame that has so many (7.1 sound), and crashes: they are packed first."""
 WINDOW_S = 0.5
-CANCELLED = 0.1
-"""Channels cancel where the power of their sum is so small a share of the sum of their powers; 1 for unrelated channels."""
-AUDIBLE = 1e-3
-"""Windows whose power is a smaller share of the loudest one's say nothing about the channels."""
-
-
-@dataclass(frozen=True)
-class Treatment:
-    """How decoded samples become mono."""
-
-    scale: float = 1.0
-    """by which samples are divided"""
-    channel: int | None = None
-    """the only one that is used; None: the mix of all"""
+TOLD_S = 0.5
+"""So much missing sound is told."""
+GUESSING = ("mp3", "aac", "ac3", "eac3", "dts")
+"""Formats without a length, for which FFmpeg guesses one by the rate of the first bits."""
 
 
 @dataclass
@@ -64,6 +53,12 @@ class SoundFacts:
     """that are meant to be heard"""
     damaged: int = 0
     """of them, that did not decode"""
+    length_s: float = 0.0
+    """of what came of it, gaps filled"""
+    stated_s: float = 0.0
+    """the same by the file's own word; 0: it says nothing"""
+    joined_bytes: int = 0
+    """of other WAV files at the end of this one, which are not heard"""
     gaps_s: float = 0.0
     """silence that was put in for what is missing between the first and the last sample"""
     samples: int = 0
@@ -83,8 +78,13 @@ class SoundFacts:
             lines.append(f"{self.unchosen_tracks + 1} tracks of sound, the default one is used (--audio-track chooses)")
         if self.damaged:
             lines.append(f"{self.damaged} of {self.packets} packets of sound are damaged: silence instead")
-        if self.error:
-            lines.append(f"sound breaks off ({self.error})")
+        if self.joined_bytes:
+            lines.append(f"other recordings of {self.joined_bytes / 1e6:.1f} MB are joined to its end: they are not heard")
+        if self.gaps_s >= TOLD_S:
+            lines.append(f"{self.gaps_s:.1f} s of {self.length_s:.1f} s of sound are missing: silence instead")
+        if self.error or self.stated_s - self.length_s >= TOLD_S:
+            of, why = f" of {self.stated_s:.1f} s" if self.stated_s else "", f" ({self.error})" if self.error else ""
+            lines.append(f"sound breaks off after {self.length_s:.1f} s{of}{why}")
         if self.bad_samples:
             lines.append(f"{self.bad_samples} of {self.samples} samples are no numbers in range (NaN, infinity): silence instead")
         if self.treatment.scale != 1.0:
@@ -132,14 +132,33 @@ def decode_sound(
         MediaError: no such track, nothing of it decodes, stamps so far apart that nearly all would be silence, or an absurd
             sample rate.
     """
-    sound, wanted = _decode(path, rate_hz, part_s, track, Treatment())
-    return sound if wanted == Treatment() else _decode(path, rate_hz, part_s, track, wanted)[0]
+    samples, facts = _decoded_as_needed(path, rate_hz, part_s, track, "mono")
+    return Sound(samples[0], facts)
+
+
+def decode_stereo(path: os.PathLike[str] | str, rate_hz: int, track: int | None = None) -> NDArray[np.float32]:
+    """A whole track of sound as people hear it, (2, n), at ``rate_hz``; (1, n) where both sides would be the same.
+
+    Timed as ``decode_sound`` does, which raises the same, and whose warnings hold for it. Channels of opposite sign stay so; more
+    than two are mixed to two (ITU-R BS.775).
+    """
+    samples, facts = _decoded_as_needed(path, rate_hz, (0.0, None), track, "stereo")
+    return samples[:1] if facts.channels == 1 else samples
+
+
+def _decoded_as_needed(
+    path: os.PathLike[str] | str, rate_hz: int, part_s: tuple[float, float | None], track: int | None, layout: Layout
+) -> tuple[NDArray[np.float32], SoundFacts]:
+    """Samples (channels, n), decoded a second time where the first tells of a remedy."""
+    samples, facts, wanted = _decode(path, rate_hz, part_s, track, Treatment(), layout)
+    return (samples, facts) if wanted == Treatment() else _decode(path, rate_hz, part_s, track, wanted, layout)[:2]
 
 
 def _decode(
-    path: os.PathLike[str] | str, rate_hz: int, part_s: tuple[float, float | None], track: int | None, treatment: Treatment
-) -> tuple[Sound, Treatment]:
-    """One pass over the file: its sound, and the treatment that it turns out to need."""
+    path: os.PathLike[str] | str, rate_hz: int, part_s: tuple[float, float | None], track: int | None, treatment: Treatment,
+    layout: Layout,
+) -> tuple[NDArray[np.float32], SoundFacts, Treatment]:
+    """One pass over the file: its samples (channels, n), and the treatment that it turns out to need."""
     facts = SoundFacts(treatment=treatment)
     with open_media(path) as container:
         stream = audio_stream(container, path, track)
@@ -150,7 +169,7 @@ def _decode(
         streams = timed_streams(container)
         line = timeline_of(path, container, streams)
         packets = line.placements[stream.index].placed(container.demux(streams), stream)
-        mixer = _Mixer(treatment, facts)
+        mixer = Mixer(treatment, layout)
         timed = _Track(path, rate_hz, mixer, facts)
         for frame, errors, mute in _decoded(packets, stream, facts):
             at_s = float(frame.pts * frame.time_base) - line.zero_s if frame.pts is not None else None
@@ -158,13 +177,26 @@ def _decode(
                 break
             timed.add(frame, at_s, errors, mute)
         samples = timed.finish()
+        facts.stated_s = 0.0 if part_s[1] is not None else _stated_s(path, container, stream)
+    facts.joined_bytes = joined_bytes(path)
+    facts.length_s = samples.shape[1] / rate_hz
+    facts.samples, facts.bad_samples, facts.channels = mixer.samples, mixer.bad_samples, mixer.channels
     if not facts.samples:
         why = facts.error or f"{facts.damaged} of {facts.packets} packets damaged"
         raise MediaError(f"{path}: no sound decodes ({why})")
     begin, end = (None if t is None else round(t * rate_hz) for t in part_s)
     if (begin, end) != (0, None):
-        samples = samples[begin:end].copy()
-    return Sound(samples, facts), mixer.treatment() if treatment == Treatment() else treatment
+        samples = samples[:, begin:end].copy()
+    return samples, facts, mixer.treatment() if treatment == Treatment() else treatment
+
+
+def _stated_s(path: os.PathLike[str] | str, container: Any, stream: Any) -> float:
+    """How long the sound is by the file's own word; 0 where it says nothing."""
+    if container.format.name in GUESSING:
+        return 0.0
+    own = stream.duration
+    stated_s = (container.duration or 0) / av.time_base if own is None else float(own * stream.time_base)
+    return stated_s * max(1.0, (riff_bytes(path) or 0) / Path(path).stat().st_size)
 
 
 def _decoded(packets: Iterator[Any], stream: Any, facts: SoundFacts) -> Iterator[tuple[Any, int, int]]:
@@ -192,9 +224,9 @@ def _decoded(packets: Iterator[Any], stream: Any, facts: SoundFacts) -> Iterator
 
 
 class _Track:
-    """Samples of one channel at their times, as frames come; made a block of ``WINDOW_S`` at a time, which costs a third."""
+    """Samples at their times, as frames come; made a block of ``WINDOW_S`` at a time, which costs a third."""
 
-    def __init__(self, path: os.PathLike[str] | str, rate_hz: int, mixer: "_Mixer", facts: SoundFacts) -> None:
+    def __init__(self, path: os.PathLike[str] | str, rate_hz: int, mixer: Mixer, facts: SoundFacts) -> None:
         self._path, self._rate_hz, self._mixer, self._facts = path, rate_hz, mixer, facts
         self._silence_s = 0.0
         self._made: list[NDArray[np.float32]] = []
@@ -227,7 +259,7 @@ class _Track:
             self._run_start_s, self._run_samples = at_s if is_off and at_s is not None else expected_s, 0
             self._move_to(round(self._run_start_s * self._rate_hz), is_first)
             self._source_hz = frame.sample_rate
-            self._resampler = av.AudioResampler(format="fltp", layout="mono", rate=self._rate_hz)
+            self._resampler = av.AudioResampler(format="fltp", layout=self._mixer.layout, rate=self._rate_hz)
         elif frame.layout.name != self._layout.name:
             self._make_block()
         self._layout = frame.layout
@@ -238,15 +270,18 @@ class _Track:
             self._make_block()
 
     def finish(self) -> NDArray[np.float32]:
-        """All samples."""
+        """All samples, (channels, n)."""
         self._end_run()
-        return np.concatenate(self._made) if self._made else np.zeros(0, np.float32)
+        return np.concatenate(self._made, axis=1) if self._made else self._silence(0)
+
+    def _silence(self, n: int) -> NDArray[np.float32]:
+        return np.zeros((1 if self._mixer.layout == "mono" else 2, n), np.float32)
 
     def _make_block(self) -> None:
         if self._block:
             is_telling = self._block_samples >= WINDOW_S * self._source_hz / 2  # of the channels: chance rules in a short one
-            mono = self._mixer.mono(np.concatenate(self._block, axis=1), self._layout, is_telling)
-            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(mono[None]), format="fltp", layout="mono")
+            mixed = self._mixer.mixed(np.concatenate(self._block, axis=1), self._layout, is_telling)
+            frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(mixed), format="fltp", layout=self._mixer.layout)
             frame.sample_rate = self._source_hz
             self._keep(self._resampler.resample(frame))
         self._block, self._block_samples = [], 0
@@ -258,11 +293,11 @@ class _Track:
 
     def _keep(self, frames: list[Any]) -> None:
         for frame in frames:
-            samples = frame.to_ndarray()[0]
-            skipped = min(self._skip, len(samples))
+            samples = frame.to_ndarray()
+            skipped = min(self._skip, samples.shape[1])
             self._skip -= skipped
-            self._made.append(samples[skipped:])
-            self._length += len(samples) - skipped
+            self._made.append(samples[:, skipped:])
+            self._length += samples.shape[1] - skipped
 
     def _move_to(self, target: int, is_first: bool) -> None:
         """Pad with silence up to sample ``target``, or cut what lies beyond it."""
@@ -274,58 +309,15 @@ class _Track:
                 raise MediaError(
                     f"{self._path}: time stamps put {heard_s:.1f} s of sound into {target / self._rate_hz:.0f} s (broken clock?)"
                 )
-            self._made.append(np.zeros(target - self._length, np.float32))
+            self._made.append(self._silence(target - self._length))
             self._facts.gaps_s += 0.0 if is_first else gap_s
         surplus = self._length - target
         while surplus > 0:
             last = self._made.pop()
-            self._made += [last[: len(last) - surplus]] if len(last) > surplus else []
-            surplus -= len(last)
+            kept = last.shape[1] - surplus
+            self._made += [last[:, :kept]] if kept > 0 else []
+            surplus -= last.shape[1]
         self._length = target
-
-
-class _Mixer:
-    """Blocks of samples to one channel, bad samples taken out, and what is learnt of the file on the way."""
-
-    def __init__(self, treatment: Treatment, facts: SoundFacts) -> None:
-        self._treatment, self._facts = treatment, facts
-        self._peaks: list[float] = []
-        self._powers: list[NDArray[np.float64]] = []
-        """per block: of the plain sum of the channels, then of each channel"""
-
-    def mono(self, samples: NDArray[np.float32], layout: Any, is_telling: bool) -> NDArray[np.float32]:
-        """One channel (n,) of ``samples`` (channels, n)."""
-        treatment, channels = self._treatment, len(samples)
-        self._facts.channels = max(self._facts.channels, channels)
-        self._facts.samples += samples.size
-        magnitude = np.abs(samples)
-        is_bad = ~(magnitude <= LOUD * treatment.scale)
-        self._peaks.append(float(np.max(magnitude, initial=0.0, where=np.isfinite(magnitude))))
-        if is_bad.any():
-            self._facts.bad_samples += int(is_bad.sum())
-            samples = np.where(is_bad, np.float32(0), samples)
-        samples = samples / np.float32(treatment.scale) if treatment.scale != 1 else samples
-        if channels == 1:
-            return samples[0]
-        if treatment.channel is not None:
-            return samples[min(treatment.channel, channels - 1)]
-        if is_telling:
-            self._powers.append(np.array([np.square(x).mean() for x in (samples.sum(axis=0), *samples)], np.float64))
-        return np.asarray(_weights(layout) @ samples, np.float32)
-
-    def treatment(self) -> Treatment:
-        """What the file needs, now that all of it was seen."""
-        scale, channel = 1.0, None
-        loud = [peak for peak in self._peaks if peak > LOUD]
-        if len(loud) > sum(peak > 0 for peak in self._peaks) / 2:
-            scale = next((s for s in INTEGER_SCALES if np.percentile(loud, 95) <= s), INTEGER_SCALES[-1])
-        if self._powers and len({len(row) for row in self._powers}) == 1:
-            power = np.array(self._powers)
-            total = power[:, 1:].sum(axis=1)
-            heard = total > AUDIBLE * total.max()
-            if (power[heard, 0] < CANCELLED * total[heard]).any():
-                channel = int(power[:, 1:].sum(axis=0).argmax())
-        return Treatment(scale, channel)
 
 
 def _planar(frame: Any) -> NDArray[np.float32]:
@@ -340,13 +332,3 @@ def _planar(frame: Any) -> NDArray[np.float32]:
         return samples.astype(np.float32) / -float(np.iinfo(samples.dtype).min)
     with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is bad
         return samples.astype(np.float32)
-
-
-def _weights(layout: Any) -> NDArray[np.float32]:
-    """Share of each channel in the mix: ITU-R BS.775's coefficients as in FFmpeg, which leaves the bass channel out, with sum 1.
-
-    FFmpeg's own mix of float samples has a larger sum and clips.
-    """
-    share = {"FC": 1.0, "LFE": 0.0, "BL": 0.5, "BR": 0.5, "SL": 0.5, "SR": 0.5, "BC": 0.5}
-    weights = np.array([share.get(channel.name, np.sqrt(0.5)) for channel in layout.channels], np.float32)
-    return weights / weights.sum() if weights.sum() else np.full(len(weights), 1 / len(weights), np.float32)

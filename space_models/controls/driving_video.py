@@ -78,8 +78,7 @@ def read_driving_video(path: Path) -> DrivingVideo:
 
     meshes = track_faces(pictures())
     at_25_hz = nearest_frames(np.array(times_s), 0.0, frames_in(times_s[-1]) + 1)
-    face = track_of_meshes(meshes[at_25_hz])
-    found = 1 - float(face.interpolated.mean())
+    found = float(np.isfinite(meshes[at_25_hz]).all(axis=(1, 2)).mean())
     if found < LEAST_FOUND_SHARE:
         raise SpaceError(f"{path}: a face in {found:.0%} of its frames, need {LEAST_FOUND_SHARE:.0%} to drive a portrait")
-    return DrivingVideo(path, face)
+    return DrivingVideo(path, track_of_meshes(meshes[at_25_hz]))

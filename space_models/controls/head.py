@@ -28,11 +28,14 @@ TABLES = (".csv", ".parquet")
 
 def generated(posegen: PoseGen, log_mel: Array, seed: int, taste: Animate, limits: Warp, strength: float | None) -> Array:
     """PoseGen's motion for speech (T, 160), (T, 6)."""
-    bounds = np.array(
-        [limits.max_yaw_deg, limits.max_pitch_deg, limits.max_roll_deg, TRAVEL_LIMIT_IOD, TRAVEL_LIMIT_IOD, SCALE_LIMIT]
-    )
     used = taste.pose_strength if strength is None else strength
-    return generate(posegen, log_mel, np.random.default_rng([seed, 0]), bounds, used)
+    return generate(posegen, log_mel, np.random.default_rng([seed, 0]), generated_bounds(limits), used)
+
+
+def generated_bounds(limits: Warp) -> NDArray[np.float64]:
+    """Largest absolute offset per column, (6,)."""
+    angles = limits.max_yaw_deg, limits.max_pitch_deg, limits.max_roll_deg
+    return np.array([*angles, TRAVEL_LIMIT_IOD, TRAVEL_LIMIT_IOD, SCALE_LIMIT])
 
 
 def parse_offset(text: str) -> tuple[float, float, float]:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from space_data.crop import CROP_SIZE_PX
 from space_data.errors import SpaceError
 from space_data.landmarks import PoseTrack, posed
 from space_data.params import Params
@@ -193,6 +194,12 @@ class Driving:
         """Landmarks in pixels of the crop, (T, 78, 3)."""
         return posed(self.normalised, self.pose)
 
+    def __getitem__(self, frames: slice) -> "Driving":
+        """Some of the frames."""
+        emotion = self.emotion if self.emotion.ndim == 1 else self.emotion[frames]
+        latents = None if self.latents is None else self.latents[frames]
+        return Driving(self.normalised[frames], self.pose[frames], self.speech[frames], emotion, latents, self.latents_of)
+
 
 Prepared = TypeVar("Prepared")
 
@@ -269,7 +276,9 @@ class RendererEntry:
     generator: str | None
     """the keypoint generator behind it, if there is one: then it needs that one's weights and ``models/l2l/<generator>``"""
     load: Callable[[Path, Params], Renderer[Any]]
-    """(folder of the models, settings) → renderer"""
+    """(folder of the models, settings) → renderer of 512x512"""
+    load_at: Callable[[Path, Params, int], Renderer[Any]] | None = None
+    """the same with frames of so many pixels a side; None: it has one size"""
 
 
 def _compact_sha256(folder: Path) -> str:
@@ -297,10 +306,10 @@ def _liveportrait(folder: Path, params: Params, spec: LatentSpec | None) -> Keyp
     return load_liveportrait(folder, params.liveportrait, chosen_device(params.latents.device), spec)
 
 
-def _warp(models: Path, params: Params) -> Renderer[Any]:
+def _warp(models: Path, params: Params, size_px: int = CROP_SIZE_PX) -> Renderer[Any]:
     from space_models.generators.renderers import WarpRenderer
 
-    return WarpRenderer(params.warp)
+    return WarpRenderer(params.warp, size_px)
 
 
 def _behind_l2l(name: str) -> RendererEntry:
@@ -321,7 +330,7 @@ GENERATORS: dict[str, GeneratorEntry] = {
 }
 """Keypoint generators by name."""
 RENDERERS: dict[str, RendererEntry] = {
-    "warp": RendererEntry("moves the photo's own pixels", "warp", None, _warp),
+    "warp": RendererEntry("moves the photo's own pixels", "warp", None, _warp, _warp),
     **{name: _behind_l2l(name) for name in GENERATORS},
 }
 """Everything that draws tracks by name, the default first."""

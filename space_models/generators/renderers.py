@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from space_data.crop import CROP_SIZE_PX
 from space_data.errors import SpaceError
 from space_data.params import Params, Warp
 from space_models.generators import GENERATORS, Array, Driving, Frame, KeypointGenerator, find
@@ -16,11 +17,11 @@ from space_models.portrait import Portrait
 class WarpRenderer:
     """`warp`: the photo's own pixels, moved by posed landmarks."""
 
-    size_px, device = WarpGenerator.size_px, "cpu"
+    device = "cpu"
     latents_of = ""
 
-    def __init__(self, settings: Warp) -> None:
-        self._warp = WarpGenerator(settings)
+    def __init__(self, settings: Warp, size_px: int = CROP_SIZE_PX) -> None:
+        self._warp, self.size_px = WarpGenerator(settings, size_px), size_px
 
     def prepare(self, portrait: Portrait) -> WarpState:
         """Mesh and layers of a portrait."""

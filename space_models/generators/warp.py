@@ -24,6 +24,7 @@ from space_data.landmarks import (
     STABLE_78,
     PoseTrack,
     angles_deg,
+    estimate_pose,
     lip_gap,
     posed,
     rotation_matrix,
@@ -56,6 +57,7 @@ from space_models.generators.warp_mesh import (
 )
 from space_models.generators.warp_raster import FAR, rasterise, sharpen_moved, smooth_seams
 from space_models.portrait import Portrait
+from space_models.posegen.pose import N_POSE, apply_pose
 from space_models.retarget import relaxed, with_lip_gap
 
 SEAM_JUMP_PX = 3.0
@@ -64,6 +66,7 @@ SHARPEN_FULL_AT_PX = 0.5
 TYPICAL_SHIFT_PX = 0.125  # half way to the worst phase of the doubled photo
 TURNED_PHOTO_DEG = (20.0, 50.0)  # yaw of the photo over which the yaw limit shrinks ...
 LEAST_YAW_SHARE = 0.2  # ... to this share
+TRIAL_DEG, MOST_TURN_GAIN = 8.0, 1.5
 LOOKS = 2  # at each trial frame: the tracker smooths over time
 SOFT_CLIP_KNEE = 0.75  # of a limit: angles below pass unchanged
 _ONE_MAP = np.empty(0, np.float32)  # for `cv2.remap`: x and y are interleaved in the other
@@ -76,7 +79,8 @@ class WarpState:
     `photo2x` is the photo at twice its size, every other pixel of which is the photo's; `near_person` where the mesh is left
     alone; `pivot` (3,), photo pixels, the middle of the head at ear depth, about which angles are held back to within
     `limits_deg` (yaw, pitch, roll); `sharpen` the unsharp amount that makes up for resampling this photo; `iod_px` its
-    inter-ocular distance; `lips` what gap to draw for a gap that is wanted.
+    inter-ocular distance; `lips` what gap to draw for a gap that is wanted; `turn_gain` by how much more than wanted yaw and
+    pitch are turned.
     """
 
     photo2x: NDArray[np.uint8]
@@ -89,6 +93,7 @@ class WarpState:
     sharpen: float
     iod_px: float
     lips: GapCorrection
+    turn_gain: tuple[float, float] = (1.0, 1.0)
 
 
 @dataclass(frozen=True)
@@ -107,24 +112,27 @@ class _Pose:
 
 
 class WarpGenerator:
-    """Warps the photo as posed landmarks say; see `renderers.WarpRenderer`."""
+    """Warps the photo as posed landmarks say; see `renderers.WarpRenderer`.
 
-    size_px = CROP_SIZE_PX
+    Frames have `size_px` a side and the detail that the portrait's picture has at that size; landmarks and poses are in pixels of
+    the 512 crop all the same.
+    """
 
-    def __init__(self, params: Warp) -> None:
-        self._params = params
+    def __init__(self, params: Warp, size_px: int = CROP_SIZE_PX) -> None:
+        self._params, self.size_px = params, size_px
 
     def prepare(self, portrait: Portrait) -> WarpState:
         """Build mesh and layers of a portrait, and try its mouth out (0.5-1 s)."""
-        matte = person_matte(portrait.rgb)
-        mesh = build_mesh(portrait.mesh, matte, self.size_px)
+        at_size = portrait.at_size(self.size_px)
+        matte = person_matte(at_size.rgb)
+        mesh = build_mesh(at_size.mesh, matte, self.size_px)
         oval = mesh.vertices[FACE_OVAL]
-        photo2x = upsample_aligned(portrait.rgb)
+        photo2x = upsample_aligned(at_size.rgb)
         state = WarpState(
             photo2x=photo2x,
             mesh=mesh,
             near_person=near_person(matte),
-            mouth=build_mouth(mesh.vertices, portrait.rgb),
+            mouth=build_mouth(mesh.vertices, at_size.rgb),
             eyes=build_eyes(mesh.vertices, mesh.landmarks),
             pivot=np.append(oval[:, :2].mean(axis=0), oval[:, 2].max()),
             limits_deg=(
@@ -132,13 +140,29 @@ class WarpGenerator:
                 self._params.max_pitch_deg,
                 self._params.max_roll_deg,
             ),
-            sharpen=lost_sharpness(portrait.rgb, photo2x, self._params.sharpen),
-            iod_px=float(portrait.pose.scale[0]),
+            sharpen=lost_sharpness(at_size.rgb, photo2x, self._params.sharpen),
+            iod_px=float(at_size.pose.scale[0]),
             lips=GapCorrection.none(),
         )
         own_gap = float(lip_gap(portrait.normalised))
         lips = GapCorrection.measure(own_gap, lambda told: self._gaps_read(state, portrait, told))
-        return replace(state, lips=lips)
+        state = replace(state, lips=lips)
+        return replace(state, turn_gain=self._turn_gain(state, portrait))
+
+    def _turn_gain(self, state: WarpState, portrait: Portrait) -> tuple[float, float]:
+        """What yaw and pitch must be multiplied by so that the landmark tracker reads in the frames what was wanted.
+
+        The tracker's mesh of one photo is flatter than the head, so that it shows less parallax: read were .66 to .91 of the yaw
+        and .6 to .8 of the pitch told.
+        """
+        turns = np.zeros((4, N_POSE))
+        turns[:2, 0], turns[2:, 1] = (-TRIAL_DEG, TRIAL_DEG), (-TRIAL_DEG, TRIAL_DEG)
+        faces = np.repeat(relaxed(portrait.normalised)[None], len(turns), 0)
+        frames = (f for f in self.render(state, posed(faces, apply_pose(turns, portrait.pose))) for _ in range(LOOKS))
+        read = estimate_pose(track_faces(frames)[LOOKS - 1 :: LOOKS])
+        spans = float(read.yaw_deg[1] - read.yaw_deg[0]), float(read.pitch_deg[3] - read.pitch_deg[2])
+        gains = [2 * TRIAL_DEG / max(span, 1.0) if np.isfinite(span) else 1.0 for span in spans]
+        return float(np.clip(gains[0], 1.0, MOST_TURN_GAIN)), float(np.clip(gains[1], 1.0, MOST_TURN_GAIN))
 
     def _gaps_read(self, state: WarpState, portrait: Portrait, told: NDArray[np.float64]) -> NDArray[np.floating]:
         """Lip gaps (N,) that the landmark tracker finds in frames that were told gaps (N,); NaN where it finds no face."""
@@ -150,7 +174,7 @@ class WarpGenerator:
         return np.asarray(lip_gap(track_of_meshes(meshes).normalised))
 
     def render(self, state: WarpState, driving: NDArray[np.float32]) -> Iterator[NDArray[np.uint8]]:
-        """Frames (512, 512, 3) for posed landmarks (T, 78, 3) in pixels of the portrait's crop.
+        """Frames (size_px, size_px, 3) for posed landmarks (T, 78, 3) in pixels of the portrait's 512 crop.
 
         Raises:
             SpaceError: landmarks of another shape, or not finite.
@@ -162,7 +186,7 @@ class WarpGenerator:
             raise SpaceError(f"warp: {bad} of {len(driving)} driving frames have no landmarks (interpolate lost faces first)")
         map_xy = np.empty((self.size_px, self.size_px, 2), np.float32)
         depth = np.empty((self.size_px, self.size_px), np.float32)
-        driving = driving.astype(np.float64)
+        driving = driving.astype(np.float64) * (self.size_px / CROP_SIZE_PX)
         poses = similarity(state.mesh.landmarks[STABLE_78], driving[:, STABLE_78])
         for target, scale, rotation, translation in zip(driving, *poses, strict=True):
             yield self._frame(state, target, _Pose(float(scale), rotation, translation), map_xy, depth)
@@ -178,7 +202,7 @@ class WarpGenerator:
         """One frame of landmarks (78, 3) in the pose that is `seen` in them; `map_xy` and `depth` are scratch buffers."""
         mesh = state.mesh
         unposed = with_wanted_gap(seen.remove(target), state.lips, state.iod_px, mesh.down)
-        pose = _limited(seen, state.pivot, state.limits_deg)
+        pose = _limited(seen, state.pivot, state.limits_deg, (*state.turn_gain, 1.0))
 
         controls = clamp_controls(unposed, mesh.landmarks, mesh.down)
         shaped = mesh.vertices + mesh.operator @ (controls - mesh.landmarks)[:68]
@@ -219,9 +243,12 @@ class WarpGenerator:
             paint_eye(frame, state.photo2x, eye, lids, to_photo(eye.depth_px), gaze)
 
 
-def _limited(pose: _Pose, pivot: NDArray[np.float64], limits_deg: tuple[float, float, float]) -> _Pose:
-    """The pose with its angles softly held within the limits, turned about the middle of the head."""
-    angles = [soft_clip(float(a), limit) for a, limit in zip(angles_deg(pose.rotation), limits_deg, strict=True)]
+def _limited(
+    pose: _Pose, pivot: NDArray[np.float64], limits_deg: tuple[float, float, float], gains: tuple[float, float, float]
+) -> _Pose:
+    """The pose with its angles times the gains and softly held within the limits, turned about the middle of the head."""
+    turns = zip(angles_deg(pose.rotation), limits_deg, gains, strict=True)
+    angles = [soft_clip(gain * float(angle), limit) for angle, limit, gain in turns]
     rotation = rotation_matrix(*(np.asarray(a) for a in angles))
     return _Pose(pose.scale, rotation, pose.apply(pivot) - pose.scale * rotation @ pivot)
 

@@ -28,6 +28,7 @@ BOX_MARGIN_PX = 4
 LUT_BINS = 96
 LUT_REACH = 0.75  # widths either side of the middle that outlines are tabulated for
 MAX_GAZE = (0.25, 0.12)  # eye widths, right and down
+IRIS_TRAVEL = 4 / 3  # of an eye (0.4 eye widths per radian: a ball of 12 mm behind lids of 30) over what the tracker reads of it
 CHEEKS = (50, 280, 205, 425)  # mesh vertices where the skin's colour is measured
 
 IVORY = np.array([240.0, 226.0, 204.0])
@@ -199,7 +200,7 @@ def gaze_shift(eyes: tuple[EyeLayer, EyeLayer], unposed: NDArray[np.float64]) ->
         left, right = unposed[corners[0], :2], unposed[corners[3], :2]
         offset = eye.from_photo[:, :2] @ (unposed[iris[0], :2] - (left + right) / 2)
         shifts.append(offset - eye.iris)
-    return np.clip(np.mean(shifts, axis=0), -np.array(MAX_GAZE), MAX_GAZE)
+    return np.clip(IRIS_TRAVEL * np.mean(shifts, axis=0), -np.array(MAX_GAZE), MAX_GAZE)
 
 
 def hole_mask(

@@ -19,15 +19,17 @@ def _pivot(pose: PoseTrack) -> NDArray[np.float64]:
     return posed(np.broadcast_to(HEAD_PIVOT, (len(pose), 1, 3)), pose)[:, 0].astype(np.float64)
 
 
-def pose_columns(pose: PoseTrack) -> NDArray[np.float64]:
-    """A clip's poses as (T, 6) in ``POSE_COLUMNS``: angles as they are, travel and scale as departures from the clip's mean.
+def pose_columns(pose: PoseTrack, usual: PoseTrack | None = None) -> NDArray[np.float64]:
+    """A clip's poses as (T, 6) in ``POSE_COLUMNS``: angles as they are, travel and scale as departures from the mean of ``usual``
+    (None: of the clip).
 
     Where a head lies in the picture, and how large, is the camera's doing; where it points is the person's.
     """
+    usual = pose if usual is None else usual
     angles = np.stack([pose.yaw_deg, pose.pitch_deg, pose.roll_deg], 1).astype(np.float64)
-    pivot, scale = _pivot(pose)[:, :2], pose.scale.astype(np.float64)
-    travel = (pivot - pivot.mean(0)) / scale.mean()
-    return np.concatenate([angles, travel, np.log(scale / scale.mean())[:, None]], 1)
+    scale, usual_scale = pose.scale.astype(np.float64), float(usual.scale.mean(dtype=np.float64))
+    travel = (_pivot(pose)[:, :2] - _pivot(usual)[:, :2].mean(0)) / usual_scale
+    return np.concatenate([angles, travel, np.log(scale / usual_scale)[:, None]], 1)
 
 
 def relative_pose(pose: PoseTrack) -> NDArray[np.float64]:

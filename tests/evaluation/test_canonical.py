@@ -1,7 +1,5 @@
 """Every video becomes frames on the recording's clock, or a row with the right reason: twenty-odd kinds of broken outputs."""
 
-import os
-from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -10,11 +8,12 @@ import av
 import numpy as np
 import pytest
 
+from benchmarks.broken_outputs import KINDS, Good
 from evaluation.canonical import Expected, Framing, canonicalise
 from evaluation.own_sound import is_silent, lag_between
 from evaluation.reasons import REASONS, NotCanonical
 from evaluation.verdict import Verdict, judge
-from space_data.media.encode import VideoWriter, set_rotation, write_video, write_wav
+from space_data.media.encode import VideoWriter, set_rotation, write_video
 from space_data.media.lossless import write_lossless
 from space_data.media.video import decode_video
 from space_data.timebase import frames_to_samples
@@ -164,97 +163,18 @@ def test_the_face_is_cut_out_where_the_system_frames_by_itself(tmp_path, expecte
     assert first.shape == (128, 128, 3) and found.native_width_px == astronaut.shape[1]
 
 
-def noise(speech: np.ndarray) -> np.ndarray:
-    return np.random.default_rng(9).normal(0, 0.1, len(speech)).astype(np.float32)
-
-
-def damaged(path: Path, good: Path, speech: np.ndarray) -> None:
-    content = bytearray(good.read_bytes())
-    middle = len(content) // 2
-    content[middle : middle + 3000] = np.random.default_rng(5).bytes(3000)
-    path.write_bytes(content)
-
-
-Breaker = Callable[[Path, Path, np.ndarray], object]
-
-
-def written(make: Callable[[int], np.ndarray], count: int = N, **options) -> Breaker:
-    return lambda path, good, speech: write_video(path, [make(i) for i in range(count)], **options)
-
-
-def with_sound(change: Callable[[np.ndarray], np.ndarray]) -> Breaker:
-    return lambda path, good, speech: write_video(path, [picture(i) for i in range(N)], audio=change(speech))
-
-
-def two_sizes(path: Path, good: Path, speech: np.ndarray) -> None:
-    with av.open(str(path), "w", format="mpegts") as container:
-        for side in (SIDE, 2 * SIDE):
-            part = av.CodecContext.create("mpeg2video", "w")
-            part.width, part.height, part.pix_fmt = side, side, "yuv420p"
-            part.time_base, part.framerate = Fraction(1, 25), Fraction(25)
-            if side == SIDE:
-                stream = container.add_stream("mpeg2video", rate=25)
-                stream.width, stream.height, stream.pix_fmt = side, side, "yuv420p"
-            frames = [av.VideoFrame.from_ndarray(picture(i, side, side), format="rgb24") for i in range(25)]
-            for i, frame in enumerate(frames):
-                frame.pts = i
-            for packet in [p for frame in frames for p in part.encode(frame)] + list(part.encode(None)):
-                packet.stream = stream
-                packet.pts = (packet.pts or 0) + (0 if side == SIDE else 25)
-                packet.dts, packet.time_base = packet.pts, Fraction(1, 25)
-                container.mux(packet)
-
-
-def photo_twice(path: Path, good: Path, speech: np.ndarray) -> None:
-    import skimage
-
-    face = skimage.data.astronaut()[:256, 96:352]
-    both = np.zeros((512, 512, 3), np.uint8)
-    both[128:384] = np.hstack([face, face])
-    write_video(path, [np.roll(both, i % 4, axis=0) for i in range(N)])
-
-
-BROKEN: dict[str, tuple[str, Breaker]] = {
-    "missing": ("missing", lambda path, good, speech: None),
-    "link to nothing": ("missing", lambda path, good, speech: path.symlink_to("nowhere.mp4")),
-    "folder": ("not_a_file", lambda path, good, speech: path.mkdir()),
-    "pipe": ("not_a_file", lambda path, good, speech: os.mkfifo(path)),
-    "empty": ("empty", lambda path, good, speech: path.write_bytes(b"")),
-    "text": ("not_media", lambda path, good, speech: path.write_text("Traceback (most recent call last):\n")),
-    "html": ("not_media", lambda path, good, speech: path.write_text("<html>404</html>" * 400)),
-    "list of files": ("not_media", lambda path, good, speech: path.write_text("ffconcat version 1.0\nfile good.mp4\n")),
-    "cut off": ("not_media", lambda path, good, speech: path.write_bytes(good.read_bytes()[:-20_000])),
-    "picture": ("not_media", lambda path, good, speech: path.write_bytes(b"\x89PNG\r\n\x1a\n" + b"\0" * 500)),
-    "sound alone": ("no_picture", lambda path, good, speech: write_wav(path, speech)),
-    "short": ("frame_count", written(picture, N - 3)),
-    "long": ("frame_count", written(picture, N + 10)),
-    "twice as fast": ("frame_count", written(picture, N, fps=50)),
-    "wrong sound": ("wrong_sound", with_sound(noise)),
-    "backwards": ("wrong_sound", with_sound(lambda speech: speech[::-1].copy())),
-    "late by 3 frames": ("shifted_sound", with_sound(lambda speech: np.roll(speech, frames_to_samples(3)))),
-    "early by 1 frame": ("shifted_sound", with_sound(lambda speech: np.roll(speech, -frames_to_samples(1)))),
-    "two panels": ("not_square", written(lambda i: np.hstack([picture(i)] * 2))),
-    "portrait format": ("not_square", written(lambda i: picture(i, SIDE, 128))),
-    "tiny": ("too_small", written(lambda i: picture(i, 32, 32))),
-    "frozen": ("frozen", written(lambda i: picture(0))),
-    "black": ("blank", written(lambda i: np.zeros((SIDE, SIDE, 3), np.uint8))),
-    "green": ("blank", written(lambda i: np.full((SIDE, SIDE, 3), (0, 180, 0), np.uint8))),
-    "damaged": ("damaged", damaged),
-    "size changes": ("size_changes", two_sizes),
-    "two faces": ("several_faces", photo_twice),
-}
-
-
-@pytest.mark.parametrize("kind", BROKEN)
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_broken_video_has_its_reason(tmp_path, expected, speech, kind):
-    reason, spoil = BROKEN[kind]
-    good = tmp_path / "good.mp4"
-    rng = np.random.default_rng(0)
-    busy = [np.clip(picture(i) + rng.integers(0, 30, (SIDE, SIDE, 1)), 0, 255).astype(np.uint8) for i in range(N)]
-    write_video(good, busy, audio=speech)
-    path = tmp_path / ("broken.wav" if kind == "sound alone" else "broken.mp4")
-    spoil(path, good, speech)
-    verdict = judge(path, expected, tmp_path / "out.mkv")
+    reason, spoil = KINDS[kind]
+
+    def busy(i: int, width: int, height: int) -> np.ndarray:
+        noise = np.random.default_rng(i).integers(0, 30, (height, width, 1))
+        return np.clip(picture(i, width, height) + noise, 0, 255).astype(np.uint8)
+
+    good = Good(tmp_path / "good.mp4", busy, N, SIDE, speech)
+    write_video(good.path, good.frames(), audio=speech)
+    spoil(tmp_path / "broken.mp4", good)
+    verdict = judge(tmp_path / "broken.mp4", expected, tmp_path / "out.mkv")
     assert (verdict.reason, verdict.canonical) == (reason, None), verdict.detail
     assert verdict.detail and reason in REASONS
     assert not (tmp_path / "out.mkv").exists()

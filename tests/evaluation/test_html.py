@@ -18,10 +18,9 @@ from evaluation.blocks import (
     Column,
     Figure,
     Figures,
+    Fold,
     Gallery,
     Media,
-    MediaGrid,
-    MediaRow,
     Note,
     Segment,
     Stat,
@@ -52,7 +51,8 @@ def every_block() -> Page:
         Figures([Figure(figure), Figure(figure)]),
         Gallery([Media("a.png", HOSTILE, [HOSTILE], HOSTILE)], title=HOSTILE, caption=HOSTILE),
         Strips([Media("a.png", HOSTILE)], HOSTILE),
-        MediaGrid([HOSTILE], [MediaRow(HOSTILE, [Media("a b.mp4", HOSTILE, [HOSTILE])], HOSTILE), MediaRow("none", [None])]),
+        Gallery([Media("a b.mp4", HOSTILE)]),
+        Fold(HOSTILE, [Table([Column(HOSTILE)], [[HOSTILE]])]),
     )
     page.provenance = provenance({HOSTILE: HOSTILE}, {"key": HOSTILE})
     return page

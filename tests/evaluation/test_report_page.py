@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from made_up_benchmark import FAILED_CELL, benchmark
 
-from evaluation import report_results, report_tables
+from evaluation import report_plots, report_results, report_strata, report_tables
 from evaluation.html import provenance
 from evaluation.metrics.landmarks import LD_MOUTH
 from evaluation.metrics.lips import LIP_LAG, LIP_VELOCITY_R
@@ -16,7 +16,7 @@ from space_data.params import Report
 from space_data.schema import UNKNOWN
 from space_models.generators import DEFAULT_RENDERER
 
-SETTINGS = Report(sample_clips=2, worst_clips=3)
+SETTINGS = Report(sample_clips=2, player_clips=2, worst_clips=3)
 
 
 @pytest.fixture
@@ -59,19 +59,20 @@ def marked(table, row: int) -> list[str]:
 
 def test_no_control_is_marked_best_and_a_contestant_only_when_sure(data):
     row = list(data.columns).index(LIP_VELOCITY_R)
-    assert marked(report_results.contestants_table(data), row) == [f"Ours, {DEFAULT_RENDERER}"]
-    controls = report_results.controls_table(data)
+    assert marked(report_results.contestants_table(data, data.columns), row) == [f"Ours, {DEFAULT_RENDERER}"]
+    controls = report_results.controls_table(data, data.columns)
     assert [column.label for column in controls.columns[1:]] == [entry.title for entry in CONTROLS]
     assert not any(marked(controls, i) for i in range(len(controls.rows)))
     few = [s for s in data.scores if s.subject in ("ada", "bob", "eve")]
-    assert marked(report_results.contestants_table(replace(data, scores=few)), row) == [], "three people make nothing sure"
+    of_few = report_results.contestants_table(replace(data, scores=few), data.columns)
+    assert marked(of_few, row) == [], "three people make nothing sure"
 
 
 def test_a_tie_is_a_group(data):
     """Two systems with the same lips share the mark."""
     twin = {(s.clip_id, s.metric): s for s in data.scores if s.system == OURS[0]}
     scores = [replace(twin[s.clip_id, s.metric], system=OURS[1]) if s.system == OURS[1] else s for s in data.scores]
-    table = report_results.contestants_table(replace(data, scores=scores))
+    table = report_results.contestants_table(replace(data, scores=scores), data.columns)
     assert marked(table, list(data.columns).index(LIP_VELOCITY_R)) == [data.title(OURS[0]), data.title(OURS[1])]
 
 
@@ -97,7 +98,7 @@ def test_validity_tells_controls_from_the_recording_and_says_when_one_is_better(
 
 
 def test_coverage_shows_the_failed_clip(data):
-    cells = report_results.contestants_table(data).rows[0]
+    cells = report_results.contestants_table(data, data.columns).rows[0]
     assert "(14/15)" in cells[2].text and "(14/15)" not in cells[1].text
     failures = report_tables.failure_table(data)
     assert failures is not None and [row[:2] for row in failures.rows] == [[data.title(FAILED_CELL[0]), FAILED_CELL[1]]]
@@ -142,12 +143,57 @@ def test_worst_clips_start_with_unscored_ones(data):
     assert values == sorted(values, reverse=True)
 
 
+def test_worst_clips_link_to_the_player_where_there_is_a_video(data):
+    """By hand: one clip is made worst, and is the second of two that can be played."""
+    worst = "set/ada/01"
+    scores = [
+        replace(s, value=-1.0) if (s.system, s.clip_id, s.metric) == (MAIN, worst, LIP_VELOCITY_R.metric_id) else s
+        for s in data.scores
+    ]
+    videos = {(MAIN, "set/ada/00"): "media/1.mp4", (MAIN, worst): "media/2.mp4"}
+    table = report_tables.worst_table(replace(data, scores=scores, videos=videos), 3)
+    first, second = table.rows[0][2], table.rows[0][3]
+    assert (first.text, first.title, first.href) == ("−1.00 in #2", worst, f"#play=set%2Fada%2F01&system={MAIN}")
+    assert second.href == "" and "#–" in second.text
+    shown = table.shown()[0][2]
+    assert shown.href == first.href and shown.sort == "-1.0"
+
+
+def test_offsets_count_clips_per_frame(data):
+    figure = report_plots.offsets(data, LIP_LAG)
+    heat = figure.figure.data[0]
+    row = list(heat.y).index("Shifted audio (15)")
+    assert dict(zip(heat.x, heat.z[row], strict=True))[5] == 1 and sum(heat.z[row]) == 1
+    assert f"{data.title(FAILED_CELL[0])} (14)" in heat.y
+
+
+def test_strata_by_pose_and_language(data):
+    """Clips of ada turn 24 degrees and speak Italian; nothing is known of bob's."""
+    traces = [replace(t, yaw_deg=-24.0) if "/ada/" in t.clip_id else t for t in data.traces]
+    traces = [replace(t, yaw_deg=None) if "/bob/" in t.clip_id else t for t in traces]
+    languages = {clip_id: "it" if "/ada/" in clip_id else "en" for clip_id in data.clip_ids if "/bob/" not in clip_id}
+    table = report_strata.strata_table(replace(data, traces=traces, languages=languages))
+    groups = {(row[0], row[1]): (row[-2], row[-1]) for row in table.rows}
+    assert groups == {
+        ("head's turn", "under 30°"): (2, 1), ("head's turn", "unknown"): (2, 1), ("head's turn", "under 10°"): (11, 10),
+        ("language", "it"): (2, 1), ("language", "unknown"): (2, 1), ("language", "en"): (11, 10),
+    }  # fmt: skip
+    assert "The same for all clips: set (set), emotion (happy), length (under 4 s)." in table.caption
+
+
+@pytest.mark.parametrize(
+    ("yaw", "label"), [([], "unknown"), ([9.9], "under 10°"), ([10.0], "under 20°"), ([30.0], "30° or more")]
+)
+def test_turns_fall_into_the_classes_of_the_test_lists(yaw, label):
+    assert report_strata.turn_label(yaw) == label
+
+
 def test_an_unlabelled_clip_is_shown_as_unknown_not_as_neutral(data):
     first = data.clip_ids[0]
     clips = [replace(c, emotion=UNKNOWN, intensity=0.0) if c.clip_id == first else c for c in data.clips]
     rows = report_tables.clip_table(replace(data, clips=clips)).rows
-    assert {(row[0] == first, row[1]) for row in rows} == {(True, "unknown"), (False, "happy 0.8")}
-    text = html(replace(data, clips=clips))
+    assert {(row[0].value == first, row[1]) for row in rows} == {(True, "unknown"), (False, "happy 0.8")}
+    text = html(replace(data, clips=clips, videos={(MAIN, first): "media/1.mp4"}))
     assert "unknown, 2.0 s" in text and "unknown 0.0" not in text
 
 

@@ -9,7 +9,7 @@ from space_data.features import canonical_pose
 from space_data.landmarks import INNER_LIP_PAIRS, N_LANDMARKS
 from space_data.schema import FeatureClip, FeatureFrame
 from space_data.speech import log_mel
-from space_data.tables import write_table
+from space_data.tables import stream_clips, write_table
 from space_data.timebase import AUDIO_HZ, SAMPLES_PER_FRAME, features_to_frames, seconds_to_samples
 
 SUBJECTS = ("ada", "bob", "eve", "tom")
@@ -104,3 +104,18 @@ def test_little_speech_falls_back_on_the_shipped_scorer(tmp_path, monkeypatch, s
     write_features(tmp_path, 5.0, rng)
     monkeypatch.setattr(sync_score, "shipped_scorer", lambda: scorer)
     assert sync_score.fit_scorer(tmp_path / "frames", tmp_path / "clips.parquet", {"tom"}) is scorer
+
+
+def test_clips_are_read_one_after_the_other(tmp_path, monkeypatch, rng):
+    """The fit has had a clip before the next one is read; of others' row groups nothing is used."""
+    write_features(tmp_path, 5.0, rng)
+    read: list[str] = []
+
+    def counted(*arguments):
+        for clip_id, rows in stream_clips(*arguments):
+            read.append(clip_id)
+            yield clip_id, rows
+
+    monkeypatch.setattr(sync_score, "stream_clips", counted)
+    seen = [len(read) for _ in sync_score.pairs_of(tmp_path / "frames", {"set/ada/1", "set/bob/1", "set/eve/1"})]
+    assert seen == [1, 2, 3]

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import sys
 import time
 from dataclasses import replace
@@ -12,6 +13,7 @@ import pytest
 from fake_checkouts import PROGRAMS, heard, make_checkout, ramp
 
 from evaluation.canonical import Expected, canonicalise
+from evaluation.external import adapters
 from evaluation.external.card import Card, Pictures, shipped_card
 from evaluation.external.coverage import COVERAGES, padding
 from evaluation.external.drive import check_installed, missing_files, private_copy, record_of
@@ -22,6 +24,7 @@ from pipelines.benchmark.drive import Driver, drive_clip, padded, run
 from pipelines.layout import Layout
 from space_data.errors import SpaceError
 from space_data.files import sha256_of
+from space_data.landmarks import N_MESH, template_mesh
 from space_data.media.encode import write_video, write_wav
 from space_data.media.video import decode_video
 from space_data.params import load_params
@@ -42,6 +45,13 @@ def clip(tmp_path) -> AlignedClip:
         crop_y0_px=0.0, crop_side_px=128.0, applied_offset_frames=0.0, video_sha256=sha256_of(video),
         audio_sha256=sha256_of(audio),
     )  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def face_in_every_picture(monkeypatch):
+    """In the fakes' bars no face is found that could be aligned."""
+    face = 40 * np.resize(template_mesh(), (N_MESH, 3)) + 64
+    monkeypatch.setattr(adapters, "track_faces", lambda frames: np.stack([face] * len(frames)))
 
 
 def card_of(system: str, **changes) -> Card:
@@ -165,6 +175,20 @@ def test_the_record_says_what_was_run(tmp_path):
     record = record_of(card.program, checkout)
     assert record["commit"] == "0123456789abcdef0123456789abcdef01234567"
     assert set(record["files"]) == set(card.program.required) and len(record["files"]["inference.py"]) == 64
+
+
+def test_a_shim_is_there_before_the_program_and_on_record(clip, tmp_path):
+    """`librosa_mel` in an interpreter of its own, with a made-up librosa of the card's search path; without the shim it fails."""
+    (tmp_path / "path" / "librosa").mkdir(parents=True)
+    (tmp_path / "path" / "librosa" / "__init__.py").write_text("")
+    (tmp_path / "path" / "librosa" / "filters.py").write_text("def mel(*, sr, n_fft, n_mels=128): return (sr, n_fft, n_mels)\n")
+    program = "import librosa.filters\nassert librosa.filters.mel(16000, 800, n_mels=80) == (16000, 800, 80)\n"
+    changes = {"environment": {"PYTHONPATH": str(tmp_path / "path")}}
+    _, card, _ = driven("sadtalker", clip, tmp_path, program + PROGRAMS["sadtalker"][2], shims=["librosa_mel"], **changes)
+    assert record_of(card.program, tmp_path)["shims"] == ["librosa_mel"]
+    shutil.rmtree(tmp_path / "made")
+    with pytest.raises(NotCanonical, match="takes 0 positional arguments"):
+        driven("sadtalker", clip, tmp_path, program, **changes)
 
 
 def test_our_own_search_path_does_not_leak(clip, tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_up_benchmark import benchmark
+from made_up_benchmark import COLUMNS, benchmark
 
 from evaluation.distributions import set_metrics
 from evaluation.frame_features import INCEPTION_NAMES, DctColour
@@ -20,9 +20,11 @@ from space_data.media.lossless import write_lossless
 from space_data.media.sound import decode_audio
 from space_data.media.video import decode_video
 from space_data.params import load_params
-from space_data.schema import FAILED, Aggregate, SynthesizedClip, SynthesizedFrame
+from space_data.schema import FAILED, Aggregate, AlignedClip, SynthesizedClip, SynthesizedFrame
 from space_data.store import Place
 from space_data.tables import write_table
+
+SSIM_ID = next(metric.metric_id for metric in COLUMNS if metric.name == "ssim")
 
 
 @pytest.fixture
@@ -124,6 +126,14 @@ def test_stages_come_in_the_order_of_the_pipeline(tmp_path):
     assert [f["stage"] for f in report.stage_facts(layout)] == ["ingest", "synthesize", "something_new"]
 
 
+def test_worst_clips_of_every_metric_can_be_played(rng):
+    data = benchmark(rng)
+    bad = "ours_warp", "set/ned/00", SSIM_ID
+    scores = [replace(s, value=-9.0) if (s.system, s.clip_id, s.metric) == bad else s for s in data.scores]
+    assert "set/ned/00" in report.worst_of(replace(data, scores=scores), 1)
+    assert report.worst_of(data, 1) <= set(data.clip_ids)
+
+
 def test_curves_become_columns(tmp_path):
     (tmp_path / "s2l").mkdir()
     (tmp_path / "s2l" / "curves.csv").write_text("step,loss,val_loss\n10,1.5,\n20,1.0,1.25\n")
@@ -145,6 +155,10 @@ def test_the_whole_page(tmp_path, rng, videos):
     rows = [replace(r, metric=names.get(r.metric, r.metric)) for r in data.rows]
     write_table(layout.synthesized_clips, videos, SynthesizedClip)
     write_table(layout.synthesized_tracks, [], SynthesizedFrame)
+    aligned = AlignedClip(
+        "set/ada/00", "set/ada/00", "set", "ada", "calm", 1.0, "it", "test", "v", "a", 60, 64, 0.0, 0.0, 0.0, 64.0, 0.0
+    )
+    write_table(layout.aligned_clips, [aligned], AlignedClip)
     write_table(layout.scores, [s for s in data.scores if s.system in keep and s.clip_id == "set/ada/00"], Score)
     traces = [replace(t, mouth_x_px=32.0, mouth_y_px=40.0, iod_px=20.0) for t in data.traces]
     write_table(layout.traces, traces, TraceFrame)
@@ -154,7 +168,7 @@ def test_the_whole_page(tmp_path, rng, videos):
     report.run(params, layout)
     page = (layout.benchmark / "index.html").read_text()
     assert "media/01-ours_warp.mp4" in page and (layout.benchmark / "media" / "01-ours_warp.mp4").is_file()
-    assert "three clips of nobody scored" in page
+    assert "three clips of nobody scored" in page and "language (it)" in page
     assert "FID stand-in (not FID)" in page and "KID stand-in" in page
     exported = json.loads((layout.benchmark / "results.json").read_text())
     assert {row["system"] for row in exported["figures"]} == keep and exported["provenance"]["test list"] == ""

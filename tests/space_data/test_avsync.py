@@ -1,6 +1,7 @@
 """The audio-visual scorer on made-up speech: lips that follow known sound, so every offset is known by hand."""
 
 import dataclasses
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,31 @@ def test_planted_offset_is_found_with_its_sign(scorer: Scorer, rng: np.random.Ge
     assert score.confidence > scorer.threshold(len(track))
     untrained = avsync.read_curve(avsync.untrained_curve(track.lips, track.mel))
     assert untrained.offset_frames == late_frames
+
+
+def test_the_fit_of_a_stream_is_what_cca_is_on_all_frames_at_once(rng: np.random.Generator) -> None:
+    """Projections are white, and correlate with their own counterpart only, in the ratio of the weights."""
+    pairs = [talker(f"t{i}", 120 + 10 * i, 0, rng).shifted(0) for i in range(6)]
+    fitted = avsync.fit((pair for pair in pairs), "test")
+    left = np.concatenate([avsync.lip_context(lips) for lips, _ in pairs]) @ fitted.lip_map
+    right = np.concatenate([avsync.mel_context(mel) for _, mel in pairs]) @ fitted.mel_map
+    np.testing.assert_allclose(left.T @ left / len(left), np.eye(avsync.COMPONENTS), atol=1e-8)
+    np.testing.assert_allclose(right.T @ right / len(right), np.eye(avsync.COMPONENTS), atol=1e-8)
+    crossed = left.T @ right / len(left)
+    np.testing.assert_allclose(crossed, np.diag(np.diag(crossed)), atol=1e-8)
+    np.testing.assert_allclose(np.diag(crossed) / np.trace(crossed), fitted.weights, atol=1e-8)
+
+
+def test_the_fit_keeps_no_pair(rng: np.random.Generator) -> None:
+    """Eight times the speech takes no more memory at its peak."""
+    one = talker("one", 100, 0, rng).shifted(0)
+    peaks = []
+    for count in (10, 80):
+        tracemalloc.start()
+        avsync.fit((tuple(part.copy() for part in one) for _ in range(count)), "test")
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[1] < 1.05 * peaks[0]
 
 
 def test_at_zero_tells_in_sync_from_out_of_sync(scorer: Scorer, rng: np.random.Generator) -> None:

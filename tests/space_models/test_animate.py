@@ -14,9 +14,9 @@ from made_up_talk import config, loud_network
 from space_data.errors import SpaceError
 from space_data.media.container import open_media
 from space_data.media.encode import write_video, write_wav
-from space_data.media.images import write_image
+from space_data.media.images import read_image, write_image
 from space_data.media.probe import probe
-from space_data.media.sound import decode_audio
+from space_data.media.sound import decode_audio, decode_stereo
 from space_data.media.video import decode_video
 from space_data.params import load_params
 from space_data.speech_encoder import LOG_MEL, WHISPER_TINY_EN
@@ -235,6 +235,29 @@ def test_the_sound_keeps_its_rate_and_its_place(rate_hz: int, written_hz: int, i
     for time_s in (0.05, 0.3, 0.71):
         near = np.abs(heard[int((time_s - 0.03) * written_hz) : int((time_s + 0.03) * written_hz)])
         assert near.argmax() / written_hz - 0.03 == pytest.approx(0, abs=0.001)
+
+
+def test_both_sides_of_the_sound_are_kept(inputs, models: Path, tmp_path: Path) -> None:
+    time_s = np.arange(38_400) / 48_000
+    sides = np.stack([0.4 * np.sin(2 * np.pi * hz * time_s) for hz in (300, 900)]).astype(np.float32)
+    write_video(tmp_path / "talk.mp4", [np.zeros((64, 64, 3), np.uint8)] * 20, audio=sides, audio_hz=48_000)
+    run((inputs[0], tmp_path / "talk.mp4"), models, tmp_path / "a.mp4")
+    heard = decode_stereo(tmp_path / "a.mp4", 48_000)[:, 4800:33_600]
+    strongest_hz = np.abs(np.fft.rfft(heard)).argmax(axis=1) * 48_000 / heard.shape[1]
+    assert strongest_hz == pytest.approx([300, 900], abs=3)
+
+
+def test_pasted_back_the_photo_is_whole_and_still_around_the_face(inputs, models: Path, tmp_path: Path) -> None:
+    photo = read_image(inputs[0])
+    wide = np.pad(photo, ((0, 0), (0, 189), (0, 0)), "reflect")  # 701 wide
+    write_image(tmp_path / "wide.png", wide)
+    run((tmp_path / "wide.png", inputs[1]), models, tmp_path / "a.mp4", paste_back=True)
+    frames = [frame.rgb for frame in decode_video(tmp_path / "a.mp4")]
+    assert len(frames) == N_FRAMES and frames[0].shape == (512, 700, 3)
+    moved = np.abs(frames[-1].astype(int) - frames[0])
+    assert moved[:, 450:].mean() < 0.5 < moved[50:250, 120:330].mean()
+    with pytest.raises(SpaceError, match="leave out --size"):
+        run(inputs, models, tmp_path / "b.mp4", paste_back=True, size_px=512)
 
 
 def test_sound_without_speech_is_animated_with_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -13,7 +13,8 @@ from space_data.errors import SpaceError
 UNTOUCHED = {
     **PLAIN, "image": "/up/face.png", "audio": "/up/speech.wav", "emotion": [[0, "", ""]], "timeline": "", "driving": None,
     "from_tracks": None, "pose_yaw": 0, "pose_pitch": 0, "pose_roll": 0, "gaze_yaw": 10, "gaze_pitch": -5, "seed": 0,
-    "generator": "warp", "size": 512, "watermark": False,
+    "generator": "warp", "size": 512, "paste_back": False,
+    "watermark": False,
 }  # fmt: skip
 
 
@@ -42,6 +43,8 @@ def test_every_control_arrives(tmp_path: Path) -> None:
     assert (request.seed, request.size, request.watermark) == (7, 256, True)
     assert request.from_tracks == Path("/up/a.parquet")
     assert request.controls().pose_offset_deg == (0, -5, 0)
+    whole = asked(tmp_path, paste_back=True)
+    assert whole.paste_back and whole.size is None, "it has the photo's size"
 
 
 def test_one_time_is_an_emotion_throughout_and_several_are_a_timeline(tmp_path: Path) -> None:

@@ -216,8 +216,13 @@ def test_32_bit_values_are_refused(dtype: type, tmp_path: Path) -> None:
         read(Image.fromarray(np.ones((4, 4), dtype)), tmp_path, format="TIFF")
 
 
-def profile(gamma: float, space: bytes = b"RGB ") -> bytes:
-    """A colour profile (ICC 2.1) with the primaries of sRGB, or of grey, and the gamma given."""
+SRGB = ((0.4361, 0.2225, 0.0139), (0.3851, 0.7169, 0.0971), (0.1431, 0.0606, 0.7141))
+DISPLAY_P3 = ((0.5151, 0.2412, -0.0011), (0.2920, 0.6922, 0.0419), (0.1571, 0.0666, 0.7841))
+"""Red, green and blue in XYZ, adapted to D50."""
+
+
+def profile(gamma: float, space: bytes = b"RGB ", primaries: tuple[tuple[float, ...], ...] = SRGB) -> bytes:
+    """A colour profile (ICC 2.1) with the primaries given, or of grey, and the gamma given."""
 
     def xyz(*values: float) -> bytes:
         return b"XYZ " + bytes(4) + struct.pack(">3i", *(round(v * 65536) for v in values))
@@ -228,8 +233,7 @@ def profile(gamma: float, space: bytes = b"RGB ") -> bytes:
     if space == b"GRAY":
         tags[b"kTRC"] = curve
     else:
-        primaries = {b"r": (0.4361, 0.2225, 0.0139), b"g": (0.3851, 0.7169, 0.0971), b"b": (0.1431, 0.0606, 0.7141)}
-        for name, values in primaries.items():
+        for name, values in zip((b"r", b"g", b"b"), primaries, strict=True):
             tags |= {name + b"XYZ": xyz(*values), name + b"TRC": curve}
     table, body = struct.pack(">I", len(tags)), b""
     for name, data in tags.items():
@@ -251,6 +255,17 @@ def test_colour_profiles_are_converted(mode: str, tmp_path: Path) -> None:
     grey = Image.new("RGB", (4, 4), (100, 100, 100)).convert(mode)
     found = read(grey, tmp_path, format="PNG", icc_profile=profile(1.0, b"GRAY" if mode in ("L", "LA") else b"RGB "))
     assert off(found, np.full((4, 4, 3), round(as_srgb(100, 1.0)))) <= 2  # 168: linear light looks much too dark unconverted
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF"])
+@pytest.mark.parametrize("colour", [(170, 120, 100), (120, 150, 110), (90, 60, 60)])
+def test_a_phones_wide_colours_are_not_pale(kind: str, colour: tuple[int, int, int], tmp_path: Path) -> None:
+    """Display P3, as phones write it: the same light in sRGB's primaries, by hand."""
+    exact = {"JPEG": {"quality": 100, "subsampling": 0}, "WEBP": {"lossless": True}}.get(kind, {})
+    icc = profile(2.2, primaries=DISPLAY_P3)
+    found = read(Image.new("RGB", (8, 8), colour), tmp_path, format=kind, icc_profile=icc, **exact)
+    light = np.linalg.solve(np.array(SRGB).T, np.array(DISPLAY_P3).T @ (np.array(colour) / 255) ** 2.2)
+    assert off(found, np.full((8, 8, 3), [round(as_srgb(255 * value, 1.0)) for value in light])) <= 2
 
 
 def test_a_profile_of_srgb_changes_nothing(tmp_path: Path, rng: np.random.Generator) -> None:

@@ -10,7 +10,8 @@ import pytest
 
 from space_data.media.container import MediaError
 from space_data.media.encode import write_video, write_wav
-from space_data.media.sound import Treatment, decode_audio, decode_sound
+from space_data.media.mixing import Treatment
+from space_data.media.sound import decode_audio, decode_sound, decode_stereo
 
 RATE_HZ = 16_000
 
@@ -207,3 +208,40 @@ def test_eight_bits_and_a_file_without_sound(tmp_path: Path) -> None:
     write_wav(tmp_path / "none.wav", np.zeros(0, np.float32))
     with pytest.raises(MediaError, match=r"none\.wav"):
         decode_audio(tmp_path / "none.wav")
+
+
+def test_as_people_hear_it_both_sides_stay_apart(tmp_path: Path) -> None:
+    left, right = tone(), tone(330)
+    assert np.abs(decode_stereo(write(tmp_path / "a.wav", np.stack([left, right])), RATE_HZ) - [left, right]).max() < 1e-6
+    opposite = decode_stereo(write(tmp_path / "b.wav", np.stack([left, -left])), RATE_HZ)
+    assert np.abs(opposite - [left, -left]).max() < 1e-6
+    assert decode_stereo(write(tmp_path / "c.wav", left[None]), RATE_HZ) == pytest.approx(left[None])
+
+
+@pytest.mark.parametrize(
+    ("loud", "sides"), [("FC", (True, True)), ("SL", (True, False)), ("FR", (False, True)), ("LFE", (False, False))]
+)
+def test_many_channels_are_heard_on_their_sides(tmp_path: Path, loud: str, sides: tuple[bool, bool]) -> None:
+    names = [channel.name for channel in av.AudioLayout("5.1(side)").channels]
+    samples = np.stack([tone() if name == loud else 0 * tone() for name in names])
+    heard = decode_stereo(write(tmp_path / "a.wav", samples, layout="5.1(side)"), RATE_HZ)
+    assert tuple((np.abs(heard).max(axis=1) > 0.1).tolist()) == sides
+
+
+def test_a_stereo_file_that_starts_late_keeps_its_time(tmp_path: Path) -> None:
+    """Padded with silence, as for models: the zero of the pictures."""
+    write_video(tmp_path / "a.mp4", [np.zeros((64, 64, 3), np.uint8)] * 50, audio=np.stack([tone(), tone(330)]))
+    late = remuxed(tmp_path / "a.mp4", tmp_path / "b.mkv", lambda kind, number, p: None if kind == "audio" and number < 10 else p)
+    mono, both = decode_audio(late), decode_stereo(late, RATE_HZ)
+    assert both.shape == (2, len(mono)) and not both[:, :9000].any()
+    assert np.abs(both.mean(axis=0) - mono).max() < 1e-5
+
+
+def test_how_much_is_lost_is_told(tmp_path: Path) -> None:
+    whole = write(tmp_path / "a.wav", tone(seconds=4)[None], codec="pcm_s16le")
+    (tmp_path / "cut.wav").write_bytes(whole.read_bytes()[:64_044])
+    assert decode_sound(tmp_path / "cut.wav").facts.warnings() == ["sound breaks off after 2.0 s of 4.0 s"]
+    (tmp_path / "joined.wav").write_bytes(2 * whole.read_bytes())
+    (line,) = decode_sound(tmp_path / "joined.wav").facts.warnings()
+    assert line == "other recordings of 0.1 MB are joined to its end: they are not heard"
+    assert decode_sound(whole, part_s=(0.0, 1.0)).facts.warnings() == []

@@ -53,3 +53,16 @@ def test_at_rest_nothing_changes(photo, near):
     frame = np.full_like(photo, 7)
     hold_still(frame, photo, near, _map(0.2))
     assert (frame == 7).all()
+
+
+def test_beyond_a_narrow_band_around_the_person_the_background_stands_still():
+    """A bar 18 pixels of 512 from the ear is straight, whatever the head does."""
+    photo = np.random.default_rng(4).integers(0, 256, (512, 512, 3), dtype=np.uint8)
+    matte = np.zeros((512, 512), np.float32)
+    matte[:, :200] = 1
+    rows, columns = np.indices((512, 512), np.float32)
+    map_xy = np.stack([columns + 0.5 + 5, rows + 0.5], axis=-1).astype(np.float32)  # the head moves away from it
+    frame = np.roll(photo, -5, axis=1)
+    hold_still(frame, photo, near_person(matte), map_xy)
+    assert (frame[:, 218:500] == photo[:, 218:500]).all()
+    assert (frame[:, :190] == np.roll(photo, -5, axis=1)[:, :190]).all()
