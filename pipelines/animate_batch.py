@@ -62,14 +62,14 @@ class ModelShelf:
         if not files:
             raise SpaceError(f"{folder}: no models here (leave --models out to use the shipped ones)")
         self._content = content_hash([(str(path.relative_to(folder)), sha256_of(path)) for path in files])
-        self._folder, self._params = folder, params
+        self.folder, self._params = folder, params
         self._loaded: dict[tuple[str, Path | None], LoadedModels] = {}
 
     def of(self, request: Request) -> LoadedModels:
         """The models of a request; see ``load_models``."""
         key = request.generator, request.calibration
         if key not in self._loaded:
-            self._loaded[key] = load_models(self._folder, self._params, *key)
+            self._loaded[key] = load_models(self.folder, self._params, *key)
         return self._loaded[key]
 
     def content_of(self, request: Request) -> list[str]:
@@ -169,9 +169,8 @@ def _made(
             animate(
                 image=request.image, audio=request.audio, audio_track=request.audio_track, out=request.out, params=params,
                 controls=request.controls(), portrait_emotion=parse_emotion(request.portrait_emotion), seed=request.seed,
-                size_px=request.size, compare=request.compare, paste_back=request.paste_back,
-                watermark=request.watermark, tracks=request.tracks,
-                from_tracks=request.from_tracks, loaded=shelf.of(request),
+                size_px=request.size, compare=request.compare, paste_back=request.paste_back, watermark=request.watermark,
+                tracks=request.tracks, from_tracks=request.from_tracks, models=shelf.folder, loaded=shelf.of(request),
             )  # fmt: skip
             return fate(KEPT, "", "", _made_hash(request))
     except SpaceError as error:

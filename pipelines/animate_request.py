@@ -6,11 +6,9 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from pipelines.options import asked_controls
 from space_data.errors import SpaceError, first_problem
 from space_models.controls.asked import Controls
-from space_models.controls.emotion import parse_emotion
-from space_models.controls.head import parse_offset
-from space_models.controls.timeline import read_timeline
 from space_models.generators import DEFAULT_RENDERER
 
 
@@ -83,10 +81,7 @@ class Request(BaseModel):
         Raises:
             SpaceError: a value that cannot be read, or is out of range.
         """
-        return Controls(
-            emotion=None if self.emotion is None else parse_emotion(self.emotion), pose=self.pose,
-            pose_strength=self.pose_strength,
-            pose_offset_deg=None if self.pose_offset is None else parse_offset(self.pose_offset), blinks=self.blinks,
-            blink_s=self.blink_duration, gaze=self.gaze, mouth_gain=self.mouth_gain, mouth_closure=self.mouth_closure,
-            timeline=None if self.timeline is None else read_timeline(self.timeline),
+        return asked_controls(
+            self.emotion, self.timeline, self.pose, self.pose_strength, self.pose_offset, self.blinks, self.blink_duration,
+            self.gaze, self.mouth_gain, self.mouth_closure,
         )  # fmt: skip

@@ -12,6 +12,8 @@ from rich.markup import escape
 
 from pipelines.benchmark.cli import app as benchmark
 from pipelines.cluster.cli import app as cluster
+from pipelines.demo.limits import Limits
+from pipelines.demo.serve import LOOPBACK, serve
 from pipelines.options import (
     AudioTrack,
     BlinkDuration,
@@ -377,7 +379,7 @@ def animate_batch(
 
 @app.command(epilog="Example: `space demo`, then open the address that it prints. Needs `pip install gradio` (docs/demo.md).")
 def demo(
-    host: Annotated[str, typer.Option(help="Address to serve on; the default is for this machine alone.")] = "127.0.0.1",
+    host: Annotated[str, typer.Option(help="Address to serve on; the default is for this machine alone.")] = LOOPBACK,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="(default: the first free one from 7860 on)")] = None,
     most_speech: Annotated[float, typer.Option(metavar="S", min=1, help="Longest speech that is taken.")] = 60,
     most_upload: Annotated[float, typer.Option(metavar="MB", min=1, help="Largest file that is taken.")] = 50,
@@ -388,8 +390,6 @@ def demo(
 ) -> None:
     """A page to play with: portrait and speech, every control, the video and its landmarks. Nothing leaves this machine."""
     progress.setup(quiet)
-    from pipelines.demo.limits import Limits
-    from pipelines.demo.serve import serve
     from space_models.animate import ASSETS
 
     serve(load_params(params, changes), models or ASSETS, Limits(most_speech, most_upload), host, port)

@@ -34,7 +34,7 @@ def watermarked(frames: Iterable[Frame]) -> Iterator[Frame]:
     plate: Frame | None = None
     for frame in frames:
         if plate is None:
-            plate = _watermark(len(frame))
+            plate = _watermark(min(frame.shape[:2]))
         rows, columns = plate.shape[:2]
         marked = frame.copy()
         corner = marked[-rows:, -columns:]
@@ -43,7 +43,7 @@ def watermarked(frames: Iterable[Frame]) -> Iterator[Frame]:
 
 
 def _watermark(side_px: int) -> Frame:
-    """The plate for frames of this side."""
+    """The plate for frames whose shorter side is so long."""
     letters_px, margin_px = max(6, round(side_px * WATERMARK_HEIGHT)), max(3, round(side_px * WATERMARK_MARGIN))
     scale = cv2.getFontScaleFromHeight(cv2.FONT_HERSHEY_DUPLEX, letters_px)
     (width, height), below = cv2.getTextSize(WATERMARK, cv2.FONT_HERSHEY_DUPLEX, scale, 1)

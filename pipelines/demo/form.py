@@ -1,6 +1,7 @@
 """From what stands in the page to a request: what is left as it was is not asked for."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import yaml
 from pipelines.animate_request import Request
 from space_data.errors import SpaceError
 from space_data.schema import EMOTIONS
+from space_models.controls.blinks import USUAL_BLINK_S
 from space_models.controls.head import GENERATED
 
 FROM_FILE = "file"
@@ -17,7 +19,7 @@ FROM_FILE = "file"
 DIRECTION = "direction"
 """The gaze that two sliders say."""
 PLAIN = {
-    "pose": GENERATED, "pose_strength": 1.0, "blinks": "", "blink_duration": 0.28, "gaze": GENERATED, "mouth_gain": 1.0,
+    "pose": GENERATED, "pose_strength": 1.0, "blinks": "", "blink_duration": USUAL_BLINK_S, "gaze": GENERATED, "mouth_gain": 1.0,
     "mouth_closure": 0.0, "portrait_emotion": "neutral",
 }  # fmt: skip
 """What stands in the page at first, where that asks for nothing."""
@@ -39,7 +41,8 @@ def request_of(form: Mapping[str, Any], folder: Path) -> Request:
     for name, what in (("image", "portrait"), ("audio", "speech")):
         if not form[name]:
             raise SpaceError(f"no {what} yet: upload one, or take the example")
-    asked = {name: form[name] for name in ("image", "audio", "seed", "generator", "size", "watermark")}
+    asked = {name: form[name] for name in ("image", "audio", "seed", "generator", "paste_back", "watermark")}
+    asked["size"] = None if form["paste_back"] else form["size"]
     asked |= {name: form[name] for name, plain in PLAIN.items() if form[name] != plain}
     asked["from"] = form["from_tracks"]
     for name in ("pose", "blinks"):
@@ -117,9 +120,6 @@ def _number(where: str, what: str, text: str, most: float) -> float:
     return value
 
 
-def without_paths(message: str, files: Sequence[str | None]) -> str:
-    """A message for visitors, in which their files have no folders: where these lie is none of their business."""
-    for file in files:
-        if file:
-            message = message.replace(file, Path(file).name)
-    return message
+def without_folders(message: str, root: Path) -> str:
+    """A message for visitors, in which files below ``root`` have no folders: where these lie is none of their business."""
+    return re.sub(re.escape(str(root)) + r"/([\w-]+/)*", "", message)

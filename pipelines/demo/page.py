@@ -7,12 +7,11 @@ from typing import Any
 
 import gradio as gr
 
-from pipelines.demo.form import DIRECTION, FROM_FILE, PLAIN, request_of, without_paths
+from pipelines.demo.form import DIRECTION, FROM_FILE, PLAIN, request_of, without_folders
 from pipelines.demo.studio import EXAMPLE_TEXT, Studio
 from pipelines.spoken_text import DEFAULT_VOICE
 from space_data.errors import SpaceError
 from space_data.schema import EMOTIONS
-from space_models.animate import SIZE_RANGE_PX
 from space_models.controls.asked import MOST_GAIN, MOST_STRENGTH
 from space_models.controls.blinks import BLINK_RANGE_S
 from space_models.controls.gaze import CAMERA, GENERATED, MOST_DEG, PHOTO
@@ -27,12 +26,13 @@ NOTICE = (
     "the machine that serves this page; uploads and results are removed when you close it."
 )
 OFFSET_DEG = 30.0
-SIZES_PX = [size for size in (256, 384, 512, 768, 1024) if size <= SIZE_RANGE_PX[1]]
+SIZES_PX = (256, 384, 512, 768, 1024)
 VOICES = [DEFAULT_VOICE, "en-us+f3", "en-gb", "de", "fr-fr", "es", "it", "cmn"]
 TIMELINE_EXAMPLE = "blinks: [{time_s: 1.2}]\ngaze: [{time_s: 0}, {time_s: 1, yaw_deg: -20}]\nface: [{time_s: 0, brow_up: 0.05}]"
 CSS = "#notice {border-left: 4px solid var(--color-accent); padding: 0.5rem 0.8rem;} footer {display: none !important;}"
 THEME = gr.themes.Default(font=["system-ui", "sans-serif"], font_mono=["monospace"])
 """Its usual fonts come from elsewhere."""
+UPLOADS = ("image", "audio", "driving", "from_tracks")
 BUTTONS = ["download"]
 """Without the usual one that uploads to a public place."""
 PLAY_BOTH = "() => document.querySelectorAll('#results video').forEach(video => { video.currentTime = 0; video.play(); })"
@@ -61,19 +61,19 @@ def page(studio: Studio) -> gr.Blocks:
                 both = gr.Button("Play both", size="sm")
                 files = gr.Files(label="Download: video and tracks", interactive=False, elem_id="files")
         names, fields = list(form), list(form.values())
+        for name in UPLOADS:
+            form[name].preprocess = _as_uploaded  # Gradio would open pictures, and leave empty copies of other files
 
         def animate(request: gr.Request, *values: Any) -> tuple[Any, ...]:
             asked = dict(zip(names, values, strict=True))
             visitor = str(request.session_hash)
-            uploads = [asked[name] for name in ("image", "audio", "driving", "from_tracks")]
 
             def make() -> tuple[Any, ...]:
                 with studio.folder(visitor) as folder:
                     made = studio.make(request_of(asked, folder))
-                lines = "\n".join(made.lines)
-                return str(made.video), str(made.landmarks), [str(made.video), str(made.tracks)], without_paths(lines, uploads)
+                return str(made.video), str(made.landmarks), [str(made.video), str(made.tracks)], "\n".join(made.lines)
 
-            return _in_words(make, (None, None, None), uploads)
+            return _in_words(make, (None, None, None), studio.root)
 
         go.click(
             animate, fields, [video, landmarks, files, status], trigger_mode="once", concurrency_limit=1,
@@ -85,7 +85,7 @@ def page(studio: Studio) -> gr.Blocks:
             if upload:
                 studio.remember(str(request.session_hash), Path(upload))
 
-        for name in ("image", "audio", "driving", "from_tracks"):
+        for name in UPLOADS:
             form[name].change(remember, form[name], None, queue=False, show_progress="hidden", api_visibility="private")
 
         def leave(request: gr.Request) -> None:
@@ -95,12 +95,12 @@ def page(studio: Studio) -> gr.Blocks:
     return blocks
 
 
-def _in_words(make: Callable[[], tuple[Any, ...]], nothing: tuple[Any, ...], uploads: list[str | None]) -> tuple[Any, ...]:
+def _in_words(make: Callable[[], tuple[Any, ...]], nothing: tuple[Any, ...], root: Path) -> tuple[Any, ...]:
     """What ``make`` gives; or ``nothing`` and, in one line, why."""
     try:
         return make()
     except SpaceError as error:
-        return *nothing, "error: " + without_paths(str(error), uploads)
+        return *nothing, "error: " + without_folders(str(error), root)
     except Exception:
         logger.exception("a video of the page failed")
         return *nothing, f"error: {NO_TRACE}"
@@ -113,7 +113,6 @@ def _inputs(studio: Studio) -> dict[str, Any]:
             label="Portrait", type="filepath", sources=["upload", "webcam", "clipboard"], elem_id="image", height=280,
             buttons=BUTTONS,
         )  # fmt: skip
-        image.preprocess = _as_uploaded  # type: ignore[method-assign]  # Gradio would open it, and fail in its own words
         with gr.Column():
             audio = gr.Audio(
                 label="Speech", type="filepath", sources=["upload", "microphone"], elem_id="audio", format=None, buttons=BUTTONS
@@ -130,7 +129,7 @@ def _inputs(studio: Studio) -> dict[str, Any]:
         def make() -> tuple[Any, ...]:
             return str(studio.say(str(request.session_hash), words, name)), gr.update(visible=False)
 
-        path, told = _in_words(make, (gr.skip(),), [])
+        path, told = _in_words(make, (gr.skip(),), studio.root)
         return path, gr.update(value=told, visible=True) if isinstance(told, str) else told
 
     def taken(request: gr.Request) -> tuple[str, ...]:
@@ -180,7 +179,8 @@ def _controls() -> dict[str, Any]:
         form["from_tracks"] = gr.File(label="Tracks to render again (.parquet)", type="filepath", file_types=[".parquet"])
     with gr.Row():
         form["generator"] = gr.Dropdown(list(RENDERERS), value=DEFAULT_RENDERER, label="Generator", elem_id="generator")
-        form["size"] = gr.Dropdown(SIZES_PX, value=512, label="Size (pixels)")
+        form["size"] = gr.Dropdown(list(SIZES_PX), value=512, label="Size (pixels)")
         form["seed"] = gr.Number(0, precision=0, minimum=0, label="Seed")
+    form["paste_back"] = gr.Checkbox(False, label="The whole photo, at its own size, with the animated face in it")
     form["watermark"] = gr.Checkbox(False, label="Write 'AI-generated' into the picture")
     return form

@@ -63,10 +63,6 @@ class Studio:
         self._visits: dict[str, Visit] = {}
         self._lock = threading.Lock()
 
-    def warm_up(self, request: Request) -> None:
-        """Load the models that it needs."""
-        self._shelf.of(request)
-
     def remember(self, visitor: str, upload: Path) -> None:
         """An upload is used by a visitor: it is kept until nobody uses it any more. Others' files are none of theirs."""
         with self._lock:
@@ -124,8 +120,8 @@ class Studio:
         said = animate(
             image=request.image, audio=request.audio, audio_track=request.audio_track, out=request.out, params=self._params,
             controls=request.controls(), portrait_emotion=parse_emotion(request.portrait_emotion), seed=request.seed,
-            size_px=request.size, watermark=request.watermark, tracks=tracks, from_tracks=request.from_tracks,
-            loaded=self._shelf.of(request),
+            size_px=request.size, paste_back=request.paste_back, watermark=request.watermark, tracks=tracks,
+            from_tracks=request.from_tracks, models=self._shelf.folder, loaded=self._shelf.of(request),
         )  # fmt: skip
         portrait = load_portrait(request.image)
         landmarks = request.out.with_name("landmarks.mp4")

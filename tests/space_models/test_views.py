@@ -24,3 +24,9 @@ def test_the_watermark_reads_on_any_picture() -> None:
         (marked,) = watermarked([np.full((256, 256, 3), shade, np.uint8)])
         corner = marked[-12:, -80:].astype(float)
         assert corner.max() - corner.min() > 150
+
+
+def test_the_watermark_fits_into_a_tall_photo() -> None:
+    (marked,) = watermarked([np.zeros((400, 150, 3), np.uint8)])
+    rows, columns = np.nonzero(marked.any(2))
+    assert columns.min() > 0.5 * 150 and rows.min() > 0.95 * 400

@@ -7,13 +7,14 @@ import pytest
 import yaml
 
 from pipelines.animate_request import Request
-from pipelines.demo.form import PLAIN, emotion_points, request_of, without_paths
+from pipelines.demo.form import PLAIN, emotion_points, request_of, without_folders
 from space_data.errors import SpaceError
 
 UNTOUCHED = {
     **PLAIN, "image": "/up/face.png", "audio": "/up/speech.wav", "emotion": [[0, "", ""]], "timeline": "", "driving": None,
     "from_tracks": None, "pose_yaw": 0, "pose_pitch": 0, "pose_roll": 0, "gaze_yaw": 10, "gaze_pitch": -5, "seed": 0,
-    "generator": "warp", "size": 512, "watermark": False,
+    "generator": "warp", "size": 512, "paste_back": False,
+    "watermark": False,
 }  # fmt: skip
 
 
@@ -42,6 +43,8 @@ def test_every_control_arrives(tmp_path: Path) -> None:
     assert (request.seed, request.size, request.watermark) == (7, 256, True)
     assert request.from_tracks == Path("/up/a.parquet")
     assert request.controls().pose_offset_deg == (0, -5, 0)
+    whole = asked(tmp_path, paste_back=True)
+    assert whole.paste_back and whole.size is None, "it has the photo's size"
 
 
 def test_one_time_is_an_emotion_throughout_and_several_are_a_timeline(tmp_path: Path) -> None:
@@ -86,4 +89,5 @@ def test_empty_rows_are_nothing_and_not_a_number_of_a_table_is_empty() -> None:
 
 
 def test_messages_for_visitors_have_no_folders() -> None:
-    assert without_paths("/tmp/x/ab/me.png: no face (/tmp/x/ab/me.png)", ["/tmp/x/ab/me.png", None]) == "me.png: no face (me.png)"
+    said = "/tmp/x-1/ab0/my face.png: no face (see /tmp/x-1/visit-a_b/12/timeline.yaml, and/or /etc/passwd)"
+    assert without_folders(said, Path("/tmp/x-1")) == "my face.png: no face (see timeline.yaml, and/or /etc/passwd)"
