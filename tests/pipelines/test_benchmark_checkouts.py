@@ -10,10 +10,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
 from evaluation.canonical import Canonical, Expected, canonicalise
+from evaluation.external.adapters import MAKEITTALK_PX
 from evaluation.external.card import Card, Pictures, read_card, shipped_card
 from evaluation.external.coverage import COVERAGES, padding
 from evaluation.external.drive import missing_files
@@ -28,8 +30,8 @@ from space_models.portrait import load_portrait
 pytestmark = pytest.mark.checkout
 N, LATE, SIDE = 30, 10, 512
 LAGS = range(-3, LATE + 4)
-SAME_GREY = 3.0
-"""Mean difference of grey levels between two codings of one picture."""
+SAME_GREY = 5.0
+"""Mean difference of grey levels between a picture and what two lossy codings left of it: 3.3, of another panel 85."""
 
 
 @pytest.fixture(params=["wav2lip", "pc_avs", "makeittalk"])

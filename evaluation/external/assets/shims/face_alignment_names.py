@@ -1,4 +1,5 @@
 """face_alignment < 1.4: ``LandmarksType._2D``, ``_2halfD`` and ``_3D``."""
+# mypy: ignore-errors
 
 try:
     from face_alignment import LandmarksType

@@ -1,4 +1,5 @@
 """librosa < 0.10: ``librosa.filters.mel(sr, n_fft, n_mels, fmin, fmax)`` by position."""
+# mypy: ignore-errors
 
 try:
     import librosa.filters

@@ -4,9 +4,10 @@ import builtins
 
 try:
     import numpy
-except ImportError:
-    numpy = None
 
-for name in ("bool", "int", "float", "complex", "object", "str") if numpy else ():
-    if name not in vars(numpy):
-        setattr(numpy, name, getattr(builtins, name))
+    gone = [name for name in ("bool", "int", "float", "complex", "object", "str") if name not in vars(numpy)]
+except ImportError:
+    gone = []
+
+for name in gone:
+    setattr(numpy, name, getattr(builtins, name))

@@ -1,4 +1,5 @@
 """torch < 2.6: ``torch.load`` of files that hold more than tensors, an optimiser for example. It runs code that is in them."""
+# mypy: ignore-errors
 
 try:
     import torch
