@@ -39,8 +39,6 @@ LIP_POINTS = np.concatenate([MOUTH, JAW[6:11]])
 """Both lip outlines and the chin, of the 78."""
 LIP_CONTEXT_FRAMES, MEL_CONTEXT_FRAMES = 2, 5
 """On each side."""
-LIP_SIZE = 2 * len(LIP_POINTS) * (2 * LIP_CONTEXT_FRAMES + 1)
-MEL_SIZE = MEL_BANDS * (2 * MEL_CONTEXT_FRAMES + 1)
 LIP_COMPONENTS, MEL_COMPONENTS = 40, 60
 COMPONENTS = 6
 SHORTEST_OVERLAP_FRAMES = 20
@@ -239,23 +237,26 @@ def untrained_curve(lips: Array, mel: Array) -> NDArray[np.float64]:
 
 
 def fit(pairs: Iterable[tuple[Array, Array]], fitted_on: str, null: float = DEFAULT_NULL) -> Scorer:
-    """Fit the CCA to aligned pairs of lips (T, 25, 2) and mel (T, 40), each centred on its own mean.
+    """Fit the CCA to aligned pairs of lips (T, 25, 2) and mel (T, 40), each centred on its own mean."""
+    contexts = ((lip_context(lips), mel_context(mel)) for lips, mel in pairs)
+    lip_map, mel_map, correlation = cca(contexts, LIP_COMPONENTS, MEL_COMPONENTS)
+    return Scorer(lip_map, mel_map, correlation / correlation.sum(), null, fitted_on)
 
-    Of the pairs, which may be any number, only second moments are kept: 2.8 MB.
+
+def cca(
+    pairs: Iterable[tuple[NDArray[np.float64], NDArray[np.float64]]], left_components: int, right_components: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Maps (p, 6) and (q, 6) of centred rows (T, p) and (T, q), each reduced by PCA, and their correlations (6,).
+
+    Of the pairs, which may be any number, only second moments are kept.
     """
-    n = 0
-    lips2, mels2, both = (np.zeros(shape) for shape in ((LIP_SIZE, LIP_SIZE), (MEL_SIZE, MEL_SIZE), (LIP_SIZE, MEL_SIZE)))
-    for lips, mel in pairs:
-        x, y = lip_context(lips), mel_context(mel)
-        lips2 += x.T @ x
-        mels2 += y.T @ y
-        both += x.T @ y
-        n += len(x)
-    lip_axes, mel_axes = _principal_axes(lips2 / n, LIP_COMPONENTS), _principal_axes(mels2 / n, MEL_COMPONENTS)
-    u, correlation, vt = np.linalg.svd(lip_axes.T @ both @ mel_axes / n, full_matrices=False)  # both sides are white
-    lip_map, mel_map = lip_axes @ u[:, :COMPONENTS], mel_axes @ vt[:COMPONENTS].T
-    weights = correlation[:COMPONENTS] / correlation[:COMPONENTS].sum()
-    return Scorer(lip_map, mel_map, weights, null, fitted_on)
+    n, left2, right2, both = 0, np.zeros(()), np.zeros(()), np.zeros(())
+    for left, right in pairs:
+        left2, right2, both = left2 + left.T @ left, right2 + right.T @ right, both + left.T @ right
+        n += len(left)
+    left_axes, right_axes = _principal_axes(left2 / n, left_components), _principal_axes(right2 / n, right_components)
+    u, correlation, vt = np.linalg.svd(left_axes.T @ both @ right_axes / n, full_matrices=False)  # both sides are white
+    return left_axes @ u[:, :COMPONENTS], right_axes @ vt[:COMPONENTS].T, correlation[:COMPONENTS]
 
 
 def _principal_axes(moment: NDArray[np.float64], count: int) -> NDArray[np.float64]:
