@@ -236,7 +236,8 @@ class Results:
 
     def of_others(self, clip_ids: set[str]) -> list[SynthesizedClip | Score | TraceFrame]:
         """All that is said of other clips than these."""
-        return [row for row in (*self.rows, *self.scores, *self.traces) if row.clip_id not in clip_ids]
+        rows: list[SynthesizedClip | Score | TraceFrame] = [*self.rows, *self.scores, *self.traces]
+        return [row for row in rows if row.clip_id not in clip_ids]
 
 
 def made_up_run(root: Path, clips: int, n_frames: int, side: int, workers: int) -> MadeUpRun:
@@ -249,7 +250,7 @@ def made_up_run(root: Path, clips: int, n_frames: int, side: int, workers: int) 
 
         def nodding(i: int, width: int, height: int, down: NDArray[np.int64] = nods[0], light: float = light) -> RgbImage:
             moved = np.roll(face, int(down[i]), axis=0) * light
-            return cv2.resize(moved.astype(np.uint8), (width, height), interpolation=cv2.INTER_AREA)
+            return np.asarray(cv2.resize(moved.astype(np.uint8), (width, height), interpolation=cv2.INTER_AREA), np.uint8)
 
         n = frames_to_samples(n_frames)
         loudness = np.abs(np.sin(np.arange(n) / 2500 + number))

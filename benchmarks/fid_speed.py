@@ -46,7 +46,7 @@ def write_clips(folder: Path, frames: int, size_px: int) -> list[Path]:
     moving = [np.roll(portrait, (i % 13, i % 7), axis=(0, 1)) for i in range(frames)]
     sharp, blurred = folder / "sharp.mp4", folder / "blurred.mp4"
     write_video(sharp, moving)
-    write_video(blurred, [cv2.GaussianBlur(rgb, (0, 0), 2) for rgb in moving])
+    write_video(blurred, (np.asarray(cv2.GaussianBlur(rgb, (0, 0), 2), np.uint8) for rgb in moving))
     return [sharp, blurred]
 
 

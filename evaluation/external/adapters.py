@@ -32,7 +32,7 @@ def makeittalk(copy: Path, places: Mapping[str, Path], before: int, heard: int) 
     for path in (*examples.glob("*.wav"), *examples.glob("*.mp4"), *examples.glob("pred_fls_*.txt")):
         path.unlink()
     rgb = cv2.resize(read_image(places["portrait"]), (MAKEITTALK_PX, MAKEITTALK_PX), interpolation=cv2.INTER_AREA)
-    _write_jpeg(examples / "portrait.jpg", rgb)
+    _write_jpeg(examples / "portrait.jpg", np.asarray(rgb, np.uint8))
     (examples / "speech.wav").write_bytes(places["audio"].read_bytes())
 
 
@@ -77,7 +77,8 @@ def aligned_pc_avs(frames: Sequence[RgbImage]) -> list[RgbImage]:
     cut, moved = [], still_missing[0]
     for rgb, missing in zip(frames, still_missing, strict=True):
         moved = PC_AVS_STEADY * moved + (1 - PC_AVS_STEADY) * missing
-        cut.append(cv2.warpAffine(rgb, affine + np.column_stack([np.zeros((2, 2)), moved]), (PC_AVS_PX, PC_AVS_PX)))
+        placed = affine + np.column_stack([np.zeros((2, 2)), moved])
+        cut.append(np.asarray(cv2.warpAffine(rgb, placed, (PC_AVS_PX, PC_AVS_PX)), np.uint8))
     return cut
 
 
