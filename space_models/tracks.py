@@ -107,7 +107,8 @@ class Tracks:
             return self
         rest = relaxed(self.portrait)
         spoken, edited = (retarget(points, rest, portrait.normalised) for points in (self.spoken, self.edited))
-        return replace(self, portrait=portrait.normalised, spoken=spoken, edited=edited, latents=None, latents_of="")
+        moved = replace(self, portrait=portrait.normalised, spoken=spoken, edited=edited, latents=None, latents_of="")
+        return moved.back_to(EDITED)
 
     def sha256(self) -> str:
         """Hash of all that is in them, the same before they are written and after they are read again."""
