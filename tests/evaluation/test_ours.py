@@ -59,7 +59,8 @@ def test_ours_equals_animate(crop, tmp_path, monkeypatch, rng):
     speech = decode_audio(tmp_path / "speech.wav")
     clip = Assignment("set/a/1", crop, speech, emotion_vector("happy", 0.5), N_FRAMES, 3, None, tmp_path / "none.mp4")
     rendering = Ours(DEFAULT_RENDERER, Models(tmp_path, PARAMS)).render(clip)
-    write_video(tmp_path / "ours.mp4", rendering.frames, crf=animate.PICTURE_CRF, audio=speech)
+    coding = {"crf": animate.PICTURE_CRF, "subq": animate.PICTURE_SUBQ}
+    write_video(tmp_path / "ours.mp4", rendering.frames, audio=speech, **coding)
 
     driving = Tracks.read(tmp_path / "tracks.parquet").driving(portrait_of_crop(crop))
     np.testing.assert_array_equal(driving.normalised, rendering.normalised)

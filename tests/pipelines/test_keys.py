@@ -94,8 +94,9 @@ def test_a_column_of_another_table_recomputes_nothing(edited: Callable[[str, str
 ROWS_USED_BY = {
     "corpus": {"features"}, "ingest": {"segment", "features"}, "measure": {"measure", "segment", "syncnet", "sync", "features"},
     "segment": {"segment", "sync", "filter"}, "syncnet": {"syncnet"}, "sync": {"sync", "filter"}, "filter": {"filter"},
-    "features": {"features"}, "speech": {"speech"}, "align": set(), "synthesize": {"synthesize"}, "evaluate": {"evaluate"},
-    "animate": {"synthesize"}, "ledger": {"filter"}, "latents": {"latents"},
+    "features": {"features", "synthesize"}, "speech": {"speech"}, "align": set(), "synthesize": {"synthesize"},
+    "evaluate": {"evaluate"},
+    "animate": {"synthesize"}, "animate_batch": set(), "ledger": {"filter"}, "latents": {"latents"},
 }  # fmt: skip
 """By file of ``space_data/schema``: the unit functions and trainings whose code names such rows."""
 
