@@ -27,7 +27,7 @@ from space_models.paste import pasted, renderer_for
 from space_models.portrait import SOURCE_MAX_PX, Portrait, load_portrait
 from space_models.rendering import rendered
 from space_models.speech_file import Speech, load_speech, original_sound
-from space_models.tracks import LATENTS, Tracks
+from space_models.tracks import LATENTS, SPEECH, Tracks
 from space_models.views import resized, side_by_side, watermarked
 
 logger = logging.getLogger(__name__)
@@ -157,6 +157,8 @@ def animate(
         motion = make_tracks(loaded.motion, portrait, speech, params, controls, seed, portrait_emotion)
     else:
         begun, speech, sound = same_length(begun.for_portrait(portrait), speech, sound, sound_hz)
+        if calibration is not None or np.any(portrait_emotion):  # named: S2L speaks anew with them
+            begun = begun.back_to(SPEECH)
         motion = revised(begun, loaded.motion, portrait, speech, params, controls, seed, portrait_emotion)
     state = drawing.prepare(portrait)
     latents = drawing.latents(state, motion.driving(portrait))

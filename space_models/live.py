@@ -1,6 +1,6 @@
 """A portrait that speaks while the sound comes: the parts of `animate`, each as a stream.
 
-    live = Live(models, portrait, params, controls)
+    live = Live(Motion(models, portrait, params, controls), portrait, renderer)
     for frame in live.hear(samples): ...        # as often as 16 kHz sound comes, any number of samples
     for frame in live.end(): ...                # the last frames, which wait for sound that will not come
 

@@ -1,8 +1,8 @@
 """Rendering on all cores: parts of the tracks are drawn in a few threads, ahead of whoever takes the frames, and come in order.
 
 Renderers spend their time in OpenCV, numba and torch, which let other threads run meanwhile, as the video encoder does: the
-caller encodes beside it. Those libraries' own threads are switched off for that time: they gain little within a frame, spin while
-they wait, and fight the encoder for the cores.
+caller encodes beside it. Those libraries' own threads, and BLAS's, are switched off for that time: they gain little within a
+frame, spin while they wait, and fight the encoder for the cores.
 """
 
 import os
@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import cv2
+from threadpoolctl import threadpool_limits
 
 from space_models.generators import Driving, Frame, Renderer
 
@@ -25,14 +26,15 @@ PARTS_AHEAD = 1
 
 @contextmanager
 def one_thread_each() -> Iterator[None]:
-    """OpenCV and torch use the calling thread alone within the block."""
+    """OpenCV, torch and BLAS use the calling thread alone within the block."""
     import torch
 
     before = cv2.getNumThreads(), torch.get_num_threads()
     cv2.setNumThreads(1)
     torch.set_num_threads(1)
     try:
-        yield
+        with threadpool_limits(1):
+            yield
     finally:
         cv2.setNumThreads(before[0])
         torch.set_num_threads(before[1])

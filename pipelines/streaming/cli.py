@@ -53,7 +53,9 @@ def stream(
         typer.Option(min=0, max=65535, metavar="PORT", help="Show the frames to browsers on this machine (0: a free port)."),
     ] = None,
     format: Annotated[str, typer.Option(metavar="raw|mjpeg", help="Of --out -: rgb24 of 512x512, or JPEG after JPEG.")] = "raw",
-    fast: Annotated[bool, typer.Option("--fast", help="A file as fast as it can be drawn, not at the pace of speech.")] = False,
+    fast: Annotated[
+        bool, typer.Option("--fast", help="With --http: a file as fast as it can be drawn, not at the pace of speech.")
+    ] = False,
     camera: Annotated[
         Path | None,
         typer.Option(metavar="VIDEO", help="A filmed person who drives face and head while there, in step with the sound."),
@@ -81,8 +83,8 @@ def stream(
 ) -> None:
     """Make a portrait speak while the sound comes: each frame 90 ms of sound later, and what drawing it takes.
 
-    What is drawn is `warp`; S2L hears log-mel. Sound that comes faster than frames are drawn waits in its pipe; at the pace of
-    speech, frames are repeated until the picture has caught up. Ctrl-C ends the stream and keeps the video.
+    What is drawn is `warp`; S2L hears log-mel. Sound that comes faster than frames are drawn waits in its pipe; before browsers,
+    frames are repeated until the picture has caught up. Ctrl-C ends the stream and keeps the video.
     """
     progress.setup(quiet)
     from pipelines.streaming import sinks, sources
@@ -106,7 +108,7 @@ def stream(
     controls = asked_controls(
         emotion, timeline, pose, pose_strength, pose_offset, blinks, blink_duration, gaze, mouth_gain, mouth_closure
     )
-    in_real_time = not fast and out is None or audio == PIPE or audio.startswith(SOCKET)
+    in_real_time = http is not None and not fast
     portrait = load_portrait(image)
     motion = Motion(
         load_motion_models(models or ASSETS, settings), portrait, settings, controls, seed, parse_emotion(portrait_emotion)

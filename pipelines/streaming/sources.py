@@ -3,7 +3,7 @@
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -58,7 +58,7 @@ def of_socket(port: int, on_listening: Callable[[int], None]) -> Iterator[Chunk]
             connection, _ = listener.accept()
         except TimeoutError:
             raise SpaceError(f"{LOOPBACK}:{port}: nobody has connected for {WAIT_S:.0f} s") from None
-    with closing(connection):
+    with closing(connection), suppress(ConnectionError):  # who hangs up has said everything
         connection.settimeout(None)
         yield from _chunks(lambda: connection.recv(round(CHUNK_S * AUDIO_HZ) * SAMPLE_BYTES))
 

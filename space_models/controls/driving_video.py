@@ -29,14 +29,10 @@ LEAST_FOUND_SHARE = 0.5
 class DrivingVideo:
     """A face over N frames at 25 Hz; longer speech sees it run back and forth, which has no jump."""
 
-    path: Path
     face: FaceTrack
 
     def _looped(self, values: Array, n_frames: int) -> Array:
         there = len(values)
-        if n_frames > there:
-            seconds = frame_start_s(there), frame_start_s(n_frames)
-            logger.warning("%s: %.1f s of video for %.1f s of speech, runs back and forth", self.path, *seconds)
         swing = np.concatenate([np.arange(there), np.arange(there - 2, 0, -1)]) if there > 1 else np.zeros(1, np.int64)
         return values[swing[np.arange(n_frames) % len(swing)]].astype(np.float32)
 
@@ -81,4 +77,5 @@ def read_driving_video(path: Path) -> DrivingVideo:
     found = float(np.isfinite(meshes[at_25_hz]).all(axis=(1, 2)).mean())
     if found < LEAST_FOUND_SHARE:
         raise SpaceError(f"{path}: a face in {found:.0%} of its frames, need {LEAST_FOUND_SHARE:.0%} to drive a portrait")
-    return DrivingVideo(path, track_of_meshes(meshes[at_25_hz]))
+    logger.info("%s: %.1f s that drive; for longer speech they run back and forth", path, frame_start_s(len(at_25_hz)))
+    return DrivingVideo(track_of_meshes(meshes[at_25_hz]))

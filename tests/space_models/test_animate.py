@@ -96,6 +96,19 @@ def test_pose_modes_and_emotion_reach_the_tracks(inputs, models: Path, tmp_path:
     assert np.abs(other.edited - moved.edited).max() > 0
 
 
+def test_a_calibration_named_with_tracks_lets_s2l_speak_anew(inputs, models: Path, tmp_path: Path) -> None:
+    s2l = load_s2l(models / "s2l")
+    shift = np.zeros(234, np.float32)
+    shift[3 * 54] = 0.2
+    zeros = np.zeros((234, s2l.config.hidden), np.float32), np.zeros((234, FILTER_RANK), np.float32)
+    save_calibration(tmp_path / "me.safetensors", Calibration(s2l.weights_sha256, *zeros, shift, s2l.gap_map, {}))
+    before = run(inputs, models, tmp_path / "a.mp4", seed=3)
+    as_is = run(inputs, models, tmp_path / "b.mp4", from_tracks=tmp_path / "a.parquet")
+    own = run(inputs, models, tmp_path / "c.mp4", from_tracks=tmp_path / "a.parquet", calibration=tmp_path / "me.safetensors")
+    assert np.array_equal(as_is.edited, before.edited) and (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
+    assert (own.edited - before.edited)[-1, 54, 0] > 0.05 and np.array_equal(own.pose, before.pose)
+
+
 def test_unknown_is_driven_as_the_null_condition_of_a_model_that_has_one(inputs, models: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
     s2l = loud_network(config(unlabelled=True))

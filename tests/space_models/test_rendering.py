@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from threadpoolctl import threadpool_info
 
 from space_data.landmarks import PoseTrack, estimate_pose
 from space_data.params import load_params
@@ -113,6 +114,8 @@ def test_libraries_use_one_thread_meanwhile_and_their_own_number_afterwards() ->
         list(rendered(Numbers(lambda number: seen.append((cv2.getNumThreads(), torch.get_num_threads()))), None, numbered(3), 2))
         assert seen == [(1, 1)] * 3
         assert (cv2.getNumThreads(), torch.get_num_threads()) == (2, 2)
+        with one_thread_each():
+            assert {each["num_threads"] for each in threadpool_info() if each["user_api"] == "blas"} == {1}
         with pytest.raises(ValueError), one_thread_each():
             raise ValueError
         assert (cv2.getNumThreads(), torch.get_num_threads()) == (2, 2)

@@ -58,6 +58,14 @@ def test_blinks_at_the_ends_are_cut_and_those_that_meet_do_not_add() -> None:
     assert blinks_at([50.0], 10).max() == 0 and len(blinks_at([0.36], 10)) == 10
 
 
+def test_the_blinks_of_an_hour_are_all_there() -> None:
+    hour = 25 * 3600
+    times_s = blink_times(np.random.default_rng(0), hour, 15)
+    lids, one = blinks_at(times_s, hour), blinks_at(times_s[-1:], hour)
+    assert len(times_s) > 700 and (lids >= one).all() and lids[round(times_s[-1] * 25)] == 1
+    assert (lids > 0).sum() <= 7 * len(times_s)
+
+
 def test_gaze_begins_and_mostly_stays_at_the_camera() -> None:
     gaze = gaze_track(25 * 300, np.random.default_rng(2), 0.6)
     assert (gaze[:10] == 0).all()
