@@ -15,6 +15,7 @@ FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-
 START_S, WAIT_S = 30.0, 20.0
 MIDDLE = """(selector) => {
   const element = document.querySelector(selector);
+  if (!element) return {ok: false};
   element.scrollIntoView({block: "center", behavior: "instant"});
   const box = element.getBoundingClientRect(), x = box.x + box.width / 2, y = box.y + box.height / 2;
   const hit = document.elementFromPoint(x, y);
@@ -67,9 +68,9 @@ class Page:
         raise AssertionError(f"never became true: {condition}; the page says: {await self.run('document.body.innerText')}")
 
     async def click(self, selector: str) -> None:
-        """Click the middle of an element with the mouse, scrolled into view; it must be what is hit there."""
+        """Click the middle of an element with the mouse, scrolled into view, once it is there and nothing covers it."""
+        await self.until(f"({MIDDLE})({json.dumps(selector)}).ok")
         box = await self.run(f"({MIDDLE})({json.dumps(selector)})")
-        assert box["ok"], f"{selector} is covered"
         for kind in ("mousePressed", "mouseReleased"):
             await self.call("Input.dispatchMouseEvent", type=kind, x=box["x"], y=box["y"], button="left", clickCount=1)
 
