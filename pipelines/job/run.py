@@ -63,14 +63,19 @@ def run_stage(stage: Stage, params: Params, layout: Layout) -> None:
         SpaceError: another run is at work here; the environment stopped units; too many failed; ids were lost.
     """
     cache = layout.cache_of(stage.name)
-    with one_run_in(cache), faults_in_words(stage.name), stage_clock(layout, stage.name) as clock:
+    with one_run_in(cache) as still_held, faults_in_words(stage.name), stage_clock(layout, stage.name) as clock:
         remove_remains(cache / stage.name, layout.stage(stage.name))
         context = _context(stage, params, layout)
         reports, computed = _reports(stage, context)
         _check(stage, context, reports)
         manifest = _manifest(stage, context, reports)
-        for folder in dict.fromkeys((layout.stage(stage.name), layout.data / stage.name)):  # DVC's, of tables in a bucket
-            patiently(partial((folder / MANIFEST).put, manifest.to_json()), params.job.patience_s, stage.name)
+
+        def commit() -> None:
+            still_held()
+            for folder in dict.fromkeys((layout.stage(stage.name), layout.data / stage.name)):  # DVC's, of tables in a bucket
+                (folder / MANIFEST).put(manifest.to_json())
+
+        patiently(commit, params.job.patience_s, stage.name)
         _remove_stale(stage, context, reports)
         _remove_foreign(layout.stage(stage.name), manifest, stage)
         clock.counts = Counter(manifest.counts)
