@@ -1,13 +1,16 @@
 """How well a keypoint generator draws people it has never seen, driven by the pixels of their own clip: held-out rendered heads.
 
-    python -m benchmarks.generator_heads [--model models/compact] [--l2l models/l2l/compact] [--data data] [--sheet sheet.png]
+    python -m benchmarks.generator_heads [--model models/compact] [--l2l models/l2l/compact [--s2l models/s2l]] [--data data]
+        [--sheet sheet.png]
 
 Eight clips of split ``test``, at least one per person. Each starts from its first frame; the other frames (at most 100) are
 described by the generator's own latents of their pixels and their head pose, and drawn. Pictures are compared with the recording,
 and the face mesh measures both again: lip gap, eye opening, gaze, yaw (correlation and slope against the recording), blinks
 found. Column ``still`` is the first frame itself. With ``--l2l models/l2l/compact`` one more: the same frames, drawn from the
-latents that Landmarks2Latents predicts from the recording's landmarks and sound. ``pooled``: r and slope of all clips' departures
-from their means together; a clip in which the eyes stay open has hardly anything to follow, and counts as little.
+latents that Landmarks2Latents predicts from the recording's landmarks and sound. With ``--s2l models/s2l``, too: from what S2L
+makes of the sound and the first frame; lids, irises and head are the recording's. ``closed``: share of the frames of speech with
+shut lips, and their F1 against the recording (`space_data.closures`). ``pooled``: r and slope of all clips' departures from their
+means together; a clip in which the eyes stay open has hardly anything to follow, and counts as little.
 Below the table: which latents are alive, and how much of them the head's pose explains within a clip.
 """
 
@@ -26,6 +29,7 @@ from rich.table import Table
 from pipelines.layout import Layout
 from pipelines.stages.align import aligned_clips
 from space_data import landmarks as lm
+from space_data.closures import Closures
 from space_data.errors import SpaceError
 from space_data.facemesh import track_faces
 from space_data.media.video import decode_video
@@ -34,11 +38,14 @@ from space_data.progress import track
 from space_data.schema import AlignedClip
 from space_data.speech import mean_normalise
 from space_data.store import Place, local_file
-from space_models.dataset import Features
+from space_models.dataset import Features, TrackClip
 from space_models.generators import GENERATORS, Driving, KeypointGenerator, find
 from space_models.generators.renderers import KeypointRenderer
 from space_models.l2l import L2L, load_l2l
 from space_models.portrait import portrait_of_crop
+from space_models.s2l.features import speech_of
+from space_models.s2l.model import S2L, load_s2l
+from space_models.s2l.stream import predict
 
 CLIPS, FRAMES = 8, 101
 MOST_CLIPS = 500
@@ -46,6 +53,7 @@ TURNED_DEG = 12.0
 MOUTH_MARGIN, EYE_MARGIN = 0.08, 0.06  # IOD around the landmarks' bounding box
 BLINK_SHARE, BLINK_PERCENTILE, LONGEST_BLINK = 0.6, 80, 12
 SHEET_PX = 192
+CLOSED = ("closed", "closed, recorded", "closure F1")
 SERIES = ("lip gap", "eye opening", "gaze x", "yaw")
 
 Frames = list[NDArray[np.uint8]]
@@ -62,6 +70,9 @@ class Clip:
     pose: lm.PoseTrack
     sound: NDArray[np.float32]
     emotion: NDArray[np.float32]
+    speaking: NDArray[np.bool_]
+    spoken: NDArray[np.float32] | None
+    """landmarks as S2L says them (T, 78, 3), where there is one"""
 
 
 @dataclass(frozen=True)
@@ -82,7 +93,7 @@ def choose(clips: list[AlignedClip], count: int) -> list[AlignedClip]:
     return rounds[:count]
 
 
-def read_clips(data: Path, split: str, count: int) -> list[Clip]:
+def read_clips(data: Path, split: str, count: int, s2l: S2L | None = None) -> list[Clip]:
     """The chosen clips of a finished run."""
     layout = Layout(data=Place.of(data))
     chosen = {clip.clip_id: clip for clip in choose([clip for clip in aligned_clips(layout) if clip.split == split], count)}
@@ -93,9 +104,18 @@ def read_clips(data: Path, split: str, count: int) -> list[Clip]:
             frames = [frame.rgb for _, frame in zip(range(FRAMES), decode_video(local_file(row.video)), strict=False)]
             sound = mean_normalise(filmed.log_mel).reshape(len(filmed), -1).astype(np.float32)
             pose, n = lm.PoseTrack.from_array(filmed.pose), len(frames)
-            about = row.clip_id, row.subject
-            clips.append(Clip(*about, frames, filmed.normalised[:n], pose[:n], sound[:n], filmed.emotion))
+            spoken = said(s2l, filmed)[:n] if s2l else None
+            tracks = filmed.normalised[:n], pose[:n], sound[:n], filmed.emotion, filmed.speaking[:n], spoken
+            clips.append(Clip(row.clip_id, row.subject, frames, *tracks))
     return clips
+
+
+def said(s2l: S2L, clip: TrackClip) -> NDArray[np.float32]:
+    """S2L's landmarks (T, 78, 3) of a clip's sound on its first frame, with the recording's lids and irises."""
+    emotion, own = np.nan_to_num(clip.emotion), np.concatenate([lm.EYES, lm.IRISES])
+    face = predict(s2l, speech_of(clip, s2l.config.encoder), clip.normalised[0], emotion, emotion).copy()
+    face[:, own] = clip.normalised[:, own]
+    return face
 
 
 def look(frames: Frames) -> Seen:
@@ -172,15 +192,23 @@ def pooled(name: str, seen: list[Seen], truths: list[Seen], start: int = 1) -> t
     return product / max(np.sqrt(float((own * own).sum()) * square), 1e-9), product / max(square, 1e-9)
 
 
+def closed(seen: list[Seen], clips: list[Clip], truths: list[Seen], start: int = 1) -> tuple[float, float, float]:
+    """Of all clips' frames of speech: the share with shut lips, the recording's share, and the closures' F1."""
+    gaps = [[each.series["lip gap"][start:] for each in side] for side in (seen, truths)]
+    counts = map(Closures.of, *gaps, [clip.speaking[start:] for clip in clips])
+    total = sum(counts, start=Closures())
+    return total.share, total.measured_share, total.f1
+
+
 @dataclass(frozen=True)
 class Drawn:
     """What a generator made of one clip: frames from the latents of its pixels, those latents (T, D), CPU milliseconds per frame,
-    and frames by L2L from its landmarks."""
+    and frames by L2L from its landmarks and from S2L's, as far as there are those models."""
 
     frames: Frames
     z: NDArray[np.float32]
     ms: float
-    by_l2l: Frames | None
+    by_l2l: list[Frames]
 
 
 def draw(generator: KeypointGenerator[Any], clip: Clip, l2l: L2L | None) -> Drawn:
@@ -192,9 +220,12 @@ def draw(generator: KeypointGenerator[Any], clip: Clip, l2l: L2L | None) -> Draw
     frames = list(generator.render(state, generator.compose(state, z, clip.pose)))
     ms = 1000 * (time.process_time() - begun) / len(frames)
     if l2l is None:
-        return Drawn(frames, z, ms, None)
-    renderer, tracks = KeypointRenderer(generator, l2l), Driving(clip.normalised, clip.pose, clip.sound, clip.emotion)
-    return Drawn(frames, z, ms, list(renderer.render(renderer.prepare(portrait), tracks)))
+        return Drawn(frames, z, ms, [])
+    renderer = KeypointRenderer(generator, l2l)
+    prepared = renderer.prepare(portrait)
+    faces = [clip.normalised] if clip.spoken is None else [clip.normalised, clip.spoken]
+    driven = [Driving(face, clip.pose, clip.sound, clip.emotion) for face in faces]
+    return Drawn(frames, z, ms, [list(renderer.render(prepared, each)) for each in driven])
 
 
 def pose_share(latents: list[NDArray[np.float32]], poses: list[lm.PoseTrack]) -> NDArray[np.float64]:
@@ -219,12 +250,13 @@ def sheet(clips: list[Clip], drawn: list[Frames], truths: list[Seen]) -> NDArray
 
 def report(generator: KeypointGenerator[Any], l2l: L2L | None, clips: list[Clip], name: str, sheet_file: Path | None) -> None:
     """Draw, score, print; write the sheet if one is wanted."""
-    columns: dict[str, list[Seen]] = {column: [] for column in ("still", name, *(["by L2L"] if l2l else []))}
+    by_l2l = [] if l2l is None else ["by L2L"] if clips[0].spoken is None else ["by L2L", "by S2L, L2L"]
+    columns: dict[str, list[Seen]] = {column: [] for column in ("still", name, *by_l2l)}
     rows: dict[str, list[dict[str, float]]] = {column: [] for column in columns}
     drawings, truths = [], []
     for clip in track(clips, "heads"):
         truth, drawn = look(clip.frames), draw(generator, clip, l2l)
-        shown = [[clip.frames[0]] * len(clip.frames), drawn.frames, *([drawn.by_l2l] if drawn.by_l2l else [])]
+        shown = [[clip.frames[0]] * len(clip.frames), drawn.frames, *drawn.by_l2l]
         for column, frames in zip(columns, shown, strict=True):
             seen = still(truth) if column == "still" else look(frames)
             columns[column].append(seen)
@@ -238,6 +270,8 @@ def report(generator: KeypointGenerator[Any], l2l: L2L | None, clips: list[Clip]
     for series in SERIES:
         found = [pooled(series, seen, truths) for seen in columns.values()]
         table.add_row(f"{series}, pooled: r, slope", *(f"{r:.3g}, {slope:.3g}" for r, slope in found))
+    for of_column, text in zip(zip(*(closed(c, clips, truths) for c in columns.values()), strict=True), CLOSED, strict=True):
+        table.add_row(text, *(f"{value:.3f}" for value in of_column))
     console = Console()
     console.print(table)
     latents = [drawn.z for drawn in drawings]
@@ -261,6 +295,7 @@ def main() -> None:
     parser.add_argument("--split", default="test", choices=("val", "test"))
     parser.add_argument("--clips", type=int, default=CLIPS)
     parser.add_argument("--l2l", type=Path, help="folder of its Landmarks2Latents: one more column, drawn from landmarks")
+    parser.add_argument("--s2l", type=Path, help="with --l2l, folder of an S2L: one more column, drawn from what it hears")
     parser.add_argument("--sheet", type=Path, help="write a contact sheet (PNG)")
     arguments = parser.parse_args()
     name = arguments.generator
@@ -270,7 +305,8 @@ def main() -> None:
     declared = find(GENERATORS, name, "generator").weights_sha256(folder)
     if l2l and l2l.spec.weights_sha256 != declared:
         raise SpaceError(f"{arguments.l2l}: learnt the latents of other weights than {folder} (run `dvc repro train_l2l`)")
-    report(generator, l2l, read_clips(arguments.data, arguments.split, arguments.clips), name, arguments.sheet)
+    s2l = load_s2l(arguments.s2l) if arguments.s2l and l2l else None
+    report(generator, l2l, read_clips(arguments.data, arguments.split, arguments.clips, s2l), name, arguments.sheet)
 
 
 if __name__ == "__main__":

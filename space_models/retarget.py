@@ -20,17 +20,12 @@ from space_data.landmarks import (
     MOUTH,
     N_LANDMARKS,
     NOSE,
-    PoseTrack,
-    angles_deg,
     eye_aspect_ratio,
     gaze,
     lip_gap,
     lip_width,
-    posed,
-    rotation_matrix,
     similarity,
 )
-from space_models.portrait import Portrait
 
 SHAPE_POINTS = np.concatenate([BROWS, NOSE, EYES, MOUTH])  # on which the size of two faces is compared
 NEUTRAL_GAP_PERCENTILE = 30.0
@@ -57,7 +52,6 @@ BLINK_SHUT_BELOW = 0.30  # opening at which tracked lids are shut in truth
 WIDEST_EYES = 1.35  # of the photo's opening
 
 TRANSLATION_SHARE = 0.35  # of the driver's head travel: a portrait has nothing to show where the head leaves
-MAX_RELATIVE_DEG = 20.0
 HEAD_PIVOT = np.array([0.0, 0.35, 0.75])
 """Middle of the head at ear depth, normalised coordinates: the point a turning head turns about."""
 
@@ -136,39 +130,8 @@ def _lid_ratio(ratio: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.clip(np.where(ratio > BLINK_LINEAR_ABOVE, ratio, stretched), 0.0, WIDEST_EYES)
 
 
-def _iris_shift(
-    driver: NDArray[np.float64], neutral: NDArray[np.float64], photo: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def _iris_shift(driver: NDArray[np.float64], neutral: NDArray[np.float64], photo: NDArray[np.float64]) -> NDArray[np.float64]:
     """Shift (T, 3) of the portrait's irises: the driver's gaze change in eye widths, mean of both eyes, times the portrait's."""
     change = np.asarray(gaze(driver), np.float64) - np.asarray(gaze(neutral), np.float64)
     widths = [np.linalg.norm(photo[eye[3], :2] - photo[eye[0], :2]) for eye in (EYE_LEFT, EYE_RIGHT)]
     return np.column_stack([change * np.mean(widths), np.zeros(len(change))])
-
-
-def retarget_pose(driver: PoseTrack, portrait: Portrait, travel: float = TRANSLATION_SHARE) -> PoseTrack:
-    """The driver's head motion for the portrait's head, in pixels of its crop.
-
-    Rotation is relative to the driver's mean, at most MAX_RELATIVE_DEG, added to the portrait's own; the head turns about its
-    middle at ear depth (turned about the eyes it would swing like a mask), which travels `travel` of what the driver's does.
-    """
-    rotations = driver.rotation()
-    mean = _mean_rotation(rotations)
-    relative = rotations @ mean.T
-    angles = [np.clip(a, -MAX_RELATIVE_DEG, MAX_RELATIVE_DEG) for a in angles_deg(relative)]
-    rotation = rotation_matrix(*angles) @ portrait.pose.rotation()[0]
-
-    photo_scale = float(portrait.pose.scale[0])
-    driver_scale = np.asarray(driver.scale, np.float64)
-    pivot_driver = posed(np.broadcast_to(HEAD_PIVOT, (len(driver), 1, 3)), driver)[:, 0].astype(np.float64)
-    pivot_photo = posed(HEAD_PIVOT[None, None], portrait.pose)[0, 0].astype(np.float64)
-    wander = (pivot_driver - np.median(pivot_driver, axis=0)) / np.median(driver_scale)
-    scale = photo_scale * (1 + travel * (driver_scale / np.median(driver_scale) - 1))
-    translation = pivot_photo + travel * photo_scale * wander - scale[:, None] * (rotation @ HEAD_PIVOT)
-    yaw, pitch, roll = angles_deg(rotation)
-    return PoseTrack(*(np.asarray(a, np.float32) for a in (yaw, pitch, roll, scale, translation)))
-
-
-def _mean_rotation(rotations: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The rotation nearest to the arithmetic mean of rotations (T, 3, 3)."""
-    u, _, vt = np.linalg.svd(rotations.mean(axis=0))
-    return u @ np.diag([1.0, 1.0, np.sign(np.linalg.det(u @ vt))]) @ vt

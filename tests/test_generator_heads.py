@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from benchmarks.generator_heads import SERIES, Seen, pooled, still
+from benchmarks.generator_heads import SERIES, Clip, Seen, closed, pooled, still
+from space_data.landmarks import PoseTrack
 
 
 def seen(*values: float) -> Seen:
@@ -26,3 +27,13 @@ def test_the_first_frame_is_left_out_of_pooled_figures() -> None:
 def test_the_still_photo_follows_nothing() -> None:
     truth = seen(1, 2, 3)
     assert pooled("yaw", [still(truth)], [truth]) == (0, 0)
+
+
+def test_closures_are_counted_over_all_clips_in_speech_without_the_first_frame() -> None:
+    shut, wide = [0.0] * 9, [0.1] * 9
+    truths, drawn = [seen(*shut), seen(*wide)], [seen(*shut), seen(*shut)]
+    pose, nothing = PoseTrack.from_array(np.zeros((9, 7), np.float32)), np.zeros(9, np.float32)
+    speaking = np.arange(9) < 5
+    clips = [Clip("a", "b", [], nothing, pose, nothing, nothing, speaking, None)] * 2
+    share, recorded, f1 = closed(drawn, clips, truths)
+    assert (share, recorded) == (1.0, 0.5) and f1 == pytest.approx(2 / 3)  # precision .5, recall 1

@@ -1,7 +1,6 @@
 """A filmed person whose head motion, blinks or gaze a portrait takes over, on the 25 Hz clock."""
 
 import logging
-from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,13 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from space_data.errors import SpaceError
-from space_data.facemesh import track_faces
 from space_data.features import FaceTrack, track_of_meshes
 from space_data.landmarks import LID_PAIRS
-from space_data.media.video import decode_video
 from space_data.timebase import frame_start_s, frames_in, nearest_frames
 from space_models.posegen.pose import N_ANGLES, pose_columns
 from space_models.retarget import BLINK_LINEAR_ABOVE, BLINK_SHUT_BELOW, TRANSLATION_SHARE, neutral_of
+from space_models.video_face import follow_face
 
 logger = logging.getLogger(__name__)
 
@@ -65,15 +63,8 @@ def read_driving_video(path: Path) -> DrivingVideo:
     Raises:
         SpaceError: not a video, no face in it, or in less than half of its frames.
     """
-    times_s: list[float] = []
-
-    def pictures() -> Iterator[NDArray[np.uint8]]:
-        for frame in decode_video(path):
-            times_s.append(frame.pts_s)
-            yield frame.rgb
-
-    meshes = track_faces(pictures())
-    at_25_hz = nearest_frames(np.array(times_s), 0.0, frames_in(times_s[-1]) + 1)
+    meshes, times_s = follow_face(path)
+    at_25_hz = nearest_frames(times_s, 0.0, frames_in(times_s[-1]) + 1)
     found = float(np.isfinite(meshes[at_25_hz]).all(axis=(1, 2)).mean())
     if found < LEAST_FOUND_SHARE:
         raise SpaceError(f"{path}: a face in {found:.0%} of its frames, need {LEAST_FOUND_SHARE:.0%} to drive a portrait")

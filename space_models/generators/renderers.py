@@ -1,17 +1,25 @@
 """The two kinds of renderers behind the registry: the mesh warp, and any keypoint generator driven by its Landmarks2Latents."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from space_data.crop import CROP_SIZE_PX
 from space_data.errors import SpaceError
+from space_data.landmarks import PoseTrack, lip_gap
 from space_data.params import Params, Warp
+from space_models.film import NEUTRAL
 from space_models.generators import GENERATORS, Array, Driving, Frame, KeypointGenerator, find
+from space_models.generators.lip_correction import CROSSED_IOD, TOLD_IOD, GapCorrection, gaps_read
 from space_models.generators.warp import WarpGenerator, WarpState
 from space_models.l2l import L2L, load_l2l
+from space_models.l2l.inputs import SOUND
 from space_models.portrait import Portrait
+from space_models.retarget import with_lip_gap
 
 
 class WarpRenderer:
@@ -45,11 +53,13 @@ class WarpRenderer:
 
 @dataclass(frozen=True)
 class DrivenPortrait:
-    """A portrait as its generator prepared it, its landmarks (78, 3) as L2L sees them, and its scale (pixels per IOD)."""
+    """A portrait as its generator prepared it, its landmarks (78, 3) as L2L sees them, its scale (pixels per IOD), what lip gap
+    to tell L2L for a wanted one."""
 
     state: Any
     landmarks: Array
     scale: float
+    lips: GapCorrection
 
 
 class KeypointRenderer:
@@ -61,16 +71,25 @@ class KeypointRenderer:
         self.latents_of = f"{generator.spec.generator} {generator.spec.weights_sha256}"
 
     def prepare(self, portrait: Portrait) -> DrivenPortrait:
-        """Features and own latents of a portrait."""
+        """Features and own latents of a portrait, whose mouth is tried out (13 frames)."""
         scale = float(portrait.pose.scale[0])
         landmarks = self._l2l.seen(portrait.normalised[None], portrait.pose, scale)[0]
-        return DrivenPortrait(self.generator.prepare(portrait), landmarks, scale)
+        state = DrivenPortrait(self.generator.prepare(portrait), landmarks, scale, GapCorrection.none())
+
+        def render(faces: Array, pose: PoseTrack) -> Iterator[Frame]:
+            silence = np.zeros((len(faces), SOUND), np.float32)
+            return self.render(state, Driving(faces, pose, silence, NEUTRAL))
+
+        tried = CROSSED_IOD + TOLD_IOD
+        lips = GapCorrection.measure(float(lip_gap(portrait.normalised)), partial(gaps_read, render, portrait), tried)
+        return replace(state, lips=lips)
 
     def latents(self, state: DrivenPortrait, driving: Driving) -> Array:
         """Latents (T, D): those that are given, if they are of this generator, else predicted from the landmarks."""
         if driving.latents is not None and driving.latents_of == self.latents_of:
             return driving.latents
-        landmarks = self._l2l.seen(driving.normalised, driving.pose, state.scale)
+        faces = with_lip_gap(driving.normalised, state.lips(lip_gap(driving.normalised)))
+        landmarks = self._l2l.seen(faces, driving.pose, state.scale)
         return self._l2l.predict(landmarks, driving.speech, driving.emotion, state.landmarks, state.state.z)
 
     def drawing(self, state: DrivenPortrait, driving: Driving) -> Array:

@@ -10,6 +10,7 @@ eyeglasses bend with lids and brows; stretched near cheek past the limits; drawn
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import cv2
 import numpy as np
@@ -18,11 +19,9 @@ from numpy.typing import NDArray
 from space_data.crop import CROP_SIZE_PX
 from space_data.errors import SpaceError
 from space_data.facemesh import person_matte, track_faces
-from space_data.features import track_of_meshes
 from space_data.landmarks import (
     N_LANDMARKS,
     STABLE_78,
-    PoseTrack,
     angles_deg,
     estimate_pose,
     lip_gap,
@@ -31,6 +30,7 @@ from space_data.landmarks import (
     similarity,
 )
 from space_data.params import Warp
+from space_models.generators.lip_correction import LOOKS, GapCorrection, gaps_read
 from space_models.generators.warp_background import hold_still, near_person
 from space_models.generators.warp_layers import (
     EyeLayer,
@@ -42,7 +42,7 @@ from space_models.generators.warp_layers import (
     paint_mouth,
     skull_inverse,
 )
-from space_models.generators.warp_lips import GapCorrection, lip_source, open_share, shut_rows, with_wanted_gap
+from space_models.generators.warp_lips import lip_source, open_share, shut_rows, with_wanted_gap
 from space_models.generators.warp_mesh import (
     CHIN,
     FACE_OVAL,
@@ -58,7 +58,7 @@ from space_models.generators.warp_mesh import (
 from space_models.generators.warp_raster import FAR, rasterise, sharpen_moved, smooth_seams
 from space_models.portrait import Portrait
 from space_models.posegen.pose import N_POSE, apply_pose
-from space_models.retarget import relaxed, with_lip_gap
+from space_models.retarget import relaxed
 
 SEAM_JUMP_PX = 3.0
 SHARPEN_SIGMA_PX = 1.0
@@ -67,7 +67,6 @@ TYPICAL_SHIFT_PX = 0.125  # half way to the worst phase of the doubled photo
 TURNED_PHOTO_DEG = (20.0, 50.0)  # yaw of the photo over which the yaw limit shrinks ...
 LEAST_YAW_SHARE = 0.2  # ... to this share
 TRIAL_DEG, MOST_TURN_GAIN = 8.0, 1.5
-LOOKS = 2  # at each trial frame: the tracker smooths over time
 SOFT_CLIP_KNEE = 0.75  # of a limit: angles below pass unchanged
 _ONE_MAP = np.empty(0, np.float32)  # for `cv2.remap`: x and y are interleaved in the other
 
@@ -145,8 +144,8 @@ class WarpGenerator:
             lips=GapCorrection.none(),
         )
         own_gap = float(lip_gap(portrait.normalised))
-        lips = GapCorrection.measure(own_gap, lambda told: self._gaps_read(state, portrait, told))
-        state = replace(state, lips=lips)
+        trial = partial(gaps_read, lambda faces, pose: self.render(state, posed(faces, pose)), portrait)
+        state = replace(state, lips=GapCorrection.measure(own_gap, trial))
         return replace(state, turn_gain=self._turn_gain(state, portrait))
 
     def _turn_gain(self, state: WarpState, portrait: Portrait) -> tuple[float, float]:
@@ -163,15 +162,6 @@ class WarpGenerator:
         spans = float(read.yaw_deg[1] - read.yaw_deg[0]), float(read.pitch_deg[3] - read.pitch_deg[2])
         gains = [2 * TRIAL_DEG / max(span, 1.0) if np.isfinite(span) else 1.0 for span in spans]
         return float(np.clip(gains[0], 1.0, MOST_TURN_GAIN)), float(np.clip(gains[1], 1.0, MOST_TURN_GAIN))
-
-    def _gaps_read(self, state: WarpState, portrait: Portrait, told: NDArray[np.float64]) -> NDArray[np.floating]:
-        """Lip gaps (N,) that the landmark tracker finds in frames that were told gaps (N,); NaN where it finds no face."""
-        resting = relaxed(portrait.normalised)
-        faces = with_lip_gap(np.repeat(resting[None], len(told), 0), told)
-        pose = PoseTrack.from_array(np.repeat(portrait.pose.as_array(), len(told), 0))
-        frames = (frame for frame in self.render(state, posed(faces, pose)) for _ in range(LOOKS))
-        meshes = track_faces(frames)[LOOKS - 1 :: LOOKS]
-        return np.asarray(lip_gap(track_of_meshes(meshes).normalised))
 
     def render(self, state: WarpState, driving: NDArray[np.float32]) -> Iterator[NDArray[np.uint8]]:
         """Frames (size_px, size_px, 3) for posed landmarks (T, 78, 3) in pixels of the portrait's 512 crop.

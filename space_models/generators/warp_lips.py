@@ -3,16 +3,14 @@
 A photo with an open mouth is the hard case. Three things kept its lips apart when real people's own landmarks drove their first
 or widest frame (`benchmarks.warp_lips`): the mesh spreads the three pairs of inner-lip landmarks smoothly and leaves the corners
 open (`shut_rows`); its inner lip line lies some pixels within the teeth, which then stay as a bright seam (`lip_source`); and a
-tracker reads a rendered mouth wider or narrower than it was told, differently for each photo (`GapCorrection`).
+tracker reads a rendered mouth wider or narrower than it was told, differently for each photo (`lip_correction`).
 """
-
-from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from space_data.landmarks import LOWER_INNER_LIP, UPPER_INNER_LIP
+from space_models.generators.lip_correction import GapCorrection
 from space_models.generators.warp_mesh import LIP_LOWER, LIP_UPPER
 from space_models.retarget import CLOSING
 
@@ -29,15 +27,6 @@ SEEN_GAP_PX = 2.0
 """A mouth less open than this in the photo counts as shut: it has no opening to take back."""
 EDGE_SHARE = 0.3
 """Of a lip's thickness, left out on the side of the teeth when it shuts."""
-OWN_WITHIN_IOD = 0.012
-"""Gaps nearer to the photo's own are not tried: there it is right."""
-TOUCHING_IOD = 0.015
-"""Tracked lips of real people that touch are read as 0 to 0.02 apart."""
-GRID_IOD = 0.005
-STEEPNESS = (0.5, 1.5)
-"""Least and largest slope of the correction above ``TOUCHING_IOD``."""
-TOLD_IOD = (0.0, 0.01, 0.02, 0.03, 0.045, 0.065, 0.09, 0.13, 0.18, 0.24)
-"""Gaps at which a photo is tried; wider ones are corrected as the last."""
 
 
 def _gap_px(points: NDArray[np.float64], down: NDArray[np.float64]) -> float:
@@ -73,56 +62,6 @@ def lip_source(vertices: NDArray[np.float64], share: float) -> NDArray[np.float3
         for row in rows[:-1]:
             source[row] += EDGE_SHARE * (1 - share) * (vertices[rows[-1], :2] - vertices[row, :2])
     return source
-
-
-@dataclass(frozen=True)
-class GapCorrection:
-    """What to tell the renderer so that a tracker reads the gap that was asked for; piecewise linear, IOD."""
-
-    wanted: NDArray[np.float64]
-    told: NDArray[np.float64]
-
-    @staticmethod
-    def none() -> "GapCorrection":
-        """Tells what is wanted."""
-        return GapCorrection(np.array([0.0, 1.0]), np.array([0.0, 1.0]))
-
-    @staticmethod
-    def measure(own_gap: float, read: Callable[[NDArray[np.float64]], NDArray[np.floating]]) -> "GapCorrection":
-        """From what ``read`` finds, (N,), when told gaps (N,). Gaps that cannot be read (NaN) are left out.
-
-        Below ``TOUCHING_IOD`` lips are shut. At the photo's ``own_gap`` nothing is corrected, so that the photo's own landmarks
-        give the photo.
-        """
-        own, told = max(own_gap, 0.0), np.array(TOLD_IOD)
-        found = np.asarray(read(told), np.float64)
-        seen = np.isfinite(found) & (found > TOUCHING_IOD) & (np.abs(told - own) > OWN_WITHIN_IOD)
-        told, found = told[seen], np.where(told < own, np.minimum(found, own), found)[seen]
-        if own <= OWN_WITHIN_IOD:  # shut in the photo: it is shown as it is
-            first, wanted, gaps = TOUCHING_IOD, [own], [own]
-            known = [(own, TOUCHING_IOD)]
-        else:
-            first, touching = own, min(TOUCHING_IOD, own / 2)
-            known = [(0.0, touching), (own, own)]
-        curve = np.array(sorted([*known, *zip(told, found, strict=True)])).T
-        curve[1] = np.maximum.accumulate(curve[1]) + 1e-7 * np.arange(curve.shape[1])  # strictly monotone: it is inverted
-        if own > OWN_WITHIN_IOD:
-            below = np.linspace(touching, own, 2 + int((own - touching) / GRID_IOD))
-            steps = _steps(curve, below)
-            wanted, gaps = [0.0, *below[:-1]], [0.0, 0.0, *np.cumsum(steps * own / steps.sum())[:-1]]
-        above = np.arange(first, max(first, TOLD_IOD[-1]) + GRID_IOD / 2, GRID_IOD)
-        return GapCorrection(np.array([*wanted, *above]), np.array([*gaps, own, *own + np.cumsum(_steps(curve, above))]))
-
-    def __call__(self, gap: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Gaps to tell, any shape; below 0 and beyond the widest one tried by the correction there."""
-        gap = np.asarray(gap, np.float64)
-        inside = np.clip(gap, self.wanted[0], self.wanted[-1])
-        return np.asarray(np.interp(inside, self.wanted, self.told) + (gap - inside))
-
-
-def _steps(curve: NDArray[np.float64], grid: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Steps of the told gap between wanted gaps ``grid``, from ``curve`` (2, N) of told and read ones, within ``STEEPNESS``."""
-    return np.clip(np.diff(np.interp(grid, curve[1], curve[0])), *(slope * np.diff(grid) for slope in STEEPNESS))
 
 
 def with_wanted_gap(

@@ -51,7 +51,7 @@ class L2LTask:
     def __init__(
         self, source: ClipSource[LatentClip], held_out: Sequence[LatentClip], settings: L2LStage, spec: LatentSpec
     ) -> None:
-        self._source, self._settings, self._spec = source, settings, spec
+        self._source, self._settings = source, settings
         self._importance = torch.from_numpy(importance(spec)).float()
         self.held_out = list(held_out)
 
@@ -65,9 +65,7 @@ class L2LTask:
         names = ("shape", "sound", "emotion", "wanted")
         return {name: np.stack(column).astype(np.float32) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
 
-    def _window(
-        self, clip: LatentClip, portraits: Portraits, rng: np.random.Generator
-    ) -> tuple[Array, Array, Array, Array]:
+    def _window(self, clip: LatentClip, portraits: Portraits, rng: np.random.Generator) -> tuple[Array, Array, Array, Array]:
         settings = self._settings
         begin = int(rng.integers(len(clip) - settings.frames + 1))
         now = slice(begin, begin + settings.frames)

@@ -1,6 +1,5 @@
 """Filmed people as S2L sees and hears them: a video's face and sound on the 25 fps clock, with their offset taken out."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -10,13 +9,12 @@ from numpy.typing import NDArray
 
 from space_data.avsync import LAGS, Scorer, lip_points, mel_frames
 from space_data.errors import SpaceError
-from space_data.facemesh import track_faces
 from space_data.features import speech_track, track_of_meshes
 from space_data.landmarks import PoseTrack
 from space_data.media.sound import decode_audio
-from space_data.media.video import decode_video
 from space_data.speech import log_mel
 from space_data.timebase import fit_samples, frames_in, frames_to_samples, nearest_frames, samples_to_frames
+from space_models.video_face import follow_face
 
 LARGEST_OFFSET_FRAMES = 8
 """Sound and picture of public clips are often some frames apart; more is looked for nowhere."""
@@ -55,19 +53,10 @@ def read_own_clip(path: Path, scorer: Scorer) -> OwnClip:
     Raises:
         SpaceError: no video or no sound in it, no face, or less than 1.5 s of both together.
     """
-    times_s: list[float] = []
-
-    def pictures() -> Iterator[NDArray[np.uint8]]:
-        for frame in decode_video(path):
-            times_s.append(frame.pts_s)
-            yield frame.rgb
-
-    meshes = track_faces(pictures())
-    if not times_s:
-        raise SpaceError(f"{path}: no picture in it")
+    meshes, times_s = follow_face(path)
     sound = decode_audio(path)
     n_frames = min(samples_to_frames(len(sound)), frames_in(times_s[-1]) + 1)
-    face = track_of_meshes(meshes[nearest_frames(np.array(times_s), 0.0, n_frames)])
+    face = track_of_meshes(meshes[nearest_frames(times_s, 0.0, n_frames)])
     curve = scorer.curve(lip_points(face.normalised), mel_frames(log_mel(fit_samples(sound, n_frames))))
     near = np.abs(LAGS) <= LARGEST_OFFSET_FRAMES
     late = int(LAGS[near][curve[near].argmax()])

@@ -1,8 +1,10 @@
 """Windows of speech with the landmarks that go with them: what the trainer asks for (``trainer.Task``)."""
 
+import copy
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -92,5 +94,11 @@ class S2LTask:
         return total + linear, {**parts, "linear": linear}
 
     def validate(self, model: nn.Module, unit: TrackClip) -> dict[str, float]:
-        """Mouth distance and lip-gap correlation of a clip of a held-out identity."""
-        return watched(model, unit)  # type: ignore[arg-type]
+        """Mouth distance and lip-gap correlation of a clip of a held-out identity.
+
+        As in use: on the CPU, in single precision, wherever and however it is trained; `predict` is of numpy in half.
+        """
+        own_device = next(model.parameters()).device
+        on_cpu = model if own_device.type == "cpu" else copy.deepcopy(model).to("cpu")
+        with torch.autocast("cpu", enabled=False):
+            return watched(on_cpu, unit)  # type: ignore[arg-type]

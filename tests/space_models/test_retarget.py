@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from space_data.errors import SpaceError
-from space_data.landmarks import IRISES, LID_PAIRS, PoseTrack, angles_deg, eye_aspect_ratio, lip_gap, posed
+from space_data.landmarks import IRISES, LID_PAIRS, eye_aspect_ratio, lip_gap
 from space_models.portrait import load_portrait
-from space_models.retarget import HEAD_PIVOT, MAX_RELATIVE_DEG, close_smile, neutral_of, retarget, retarget_pose
+from space_models.retarget import close_smile, neutral_of, retarget
 
 
 @pytest.fixture(scope="module")
@@ -77,21 +77,6 @@ def test_neutral_ignores_speech_and_blinks(portrait):
     np.testing.assert_allclose(neutral_of(track), face, atol=1e-6)
     with pytest.raises(SpaceError, match="no face in any of 3"):
         neutral_of(np.full((3, 78, 3), np.nan))
-
-
-def test_pose_is_relative_limited_and_turns_about_the_head(portrait):
-    n = 101
-    yaw = np.linspace(-40, 40, n).astype(np.float32)
-    zero = np.zeros(n, np.float32)
-    driver = PoseTrack(yaw, zero, zero, np.full(n, 200, np.float32), np.zeros((n, 3), np.float32))
-    # a driver turning about its own head pivot
-    driver = PoseTrack(yaw, zero, zero, driver.scale, (-200 * driver.rotation() @ HEAD_PIVOT).astype(np.float32))
-    result = retarget_pose(driver, portrait)
-    relative = angles_deg(result.rotation() @ portrait.pose.rotation()[0].T)[0]
-    assert np.abs(relative).max() <= MAX_RELATIVE_DEG + 1e-3
-    np.testing.assert_allclose(relative[40:61], yaw[40:61], atol=0.1)
-    pivot = posed(np.broadcast_to(HEAD_PIVOT, (n, 1, 3)), result)[:, 0]
-    np.testing.assert_allclose(pivot, np.broadcast_to(pivot[0], (n, 3)), atol=0.05)
 
 
 def test_shapes_are_checked(portrait):

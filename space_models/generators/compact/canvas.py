@@ -28,6 +28,8 @@ REACH = SLOPE + CURVE
 """Half the side of the canvas, IOD."""
 NEWTON_STEPS = 6
 SUPERSAMPLING = 3
+DETAIL = ((0.0, 0.88, 0.27, 0.20), (-0.35, 0.05, 0.16, 0.12), (0.35, 0.05, 0.16, 0.12))
+"""Gaussians at mouth and eyes: centre x, y and s.d. x, y in the head's plane, IOD."""
 _FARTHEST = 8.0  # IOD; a face that is farther from the picture's centre is none
 
 
@@ -53,6 +55,13 @@ def cells(side: int, device: torch.device | str = "cpu") -> Tensor:
     line = (torch.arange(side, device=device) + 0.5) * (2 / side) - 1
     y, x = torch.meshgrid(line, line, indexing="ij")
     return torch.stack([x, y], -1)
+
+
+def detail(device: torch.device | str = "cpu") -> Tensor:
+    """1 at mouth and eyes, 0 away from them: (1, 1, S, S)."""
+    q = unfold(cells(SIZE_PX, device))
+    spots = [(-(((q[..., 0] - x) / sx) ** 2) / 2 - ((q[..., 1] - y) / sy) ** 2 / 2).exp() for x, y, sx, sy in DETAIL]
+    return torch.stack(spots).amax(0)[None, None]
 
 
 def in_plane(pose: Tensor) -> Tensor:

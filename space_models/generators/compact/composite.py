@@ -5,18 +5,24 @@ paint. Stillness is exact: a displacement of zero leaves the photo's pixels as t
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from space_models.generators.compact.canvas import CENTRE, CURVE, NEWTON_STEPS, POWER, SLOPE
+from space_models.generators.compact.canvas import CENTRE, CURVE, NEWTON_STEPS, POWER, SLOPE, detail
 
 COARSE_STEP_PX = 4
 """The displacement is looked up at every so many pixels of the picture: half the step of its own grid at the eyes."""
 SHOW_FROM, SHOW_TO = 0.15, 0.75
 """Shares of the photo below which only paint is shown and above which only the photo: half-painted skin looks soft."""
 LEAST_PAINT = 1 / 255
+SMOOTHING_CELLS = 1.0
+"""S.d. of the displacement's smoothing away from mouth and eyes: where the portrait is itself turned, the shifts of brow, jaw and
+head differ by up to .2 IOD, and what lies between them was torn at the temple."""
+FULL_DETAIL = 2 / 3
+"""From this `detail` on nothing is smoothed."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,7 @@ def composite(photo: NDArray[np.uint8], frame: CanvasFrame) -> NDArray[np.uint8]
     u = _canvas_of_pixels(steps, frame.pose)  # (n, n, 2)
     moved_px = _in_plane(frame.source_pose) @ frame.displacement.reshape(2, -1)
     flow = moved_px.reshape(2, *frame.displacement.shape[1:]).transpose(1, 2, 0).astype(np.float32)
-    coarse = _look_up(np.ascontiguousarray(flow), u)
+    coarse = _look_up(without_tears(flow), u)
     fine = _enlarge(coarse, side)
     line = np.arange(side, dtype=np.float32)
     warped = cv2.remap(
@@ -56,6 +62,19 @@ def composite(photo: NDArray[np.uint8], frame: CanvasFrame) -> NDArray[np.uint8]
     area = warped[rows, columns].astype(np.float32)
     warped[rows, columns] = np.clip(area + alpha * (255 * paint[..., :3] - area) + 0.5, 0, 255).astype(np.uint8)
     return np.asarray(warped, np.uint8)
+
+
+def without_tears(flow: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A displacement (F, F, 2), smoothed away from mouth and eyes."""
+    smooth = cv2.GaussianBlur(flow, (0, 0), SMOOTHING_CELLS)
+    return np.asarray(flow + _smoothed_share(len(flow)) * (smooth - flow), np.float32)
+
+
+@cache
+def _smoothed_share(side: int) -> NDArray[np.float32]:
+    """0 at mouth and eyes, 1 away from them: (side, side, 1)."""
+    spots = cv2.resize(detail()[0, 0].numpy(), (side, side), interpolation=cv2.INTER_AREA)
+    return np.asarray(np.maximum(1 - spots / FULL_DETAIL, 0), np.float32)[..., None]
 
 
 def _in_plane(pose: NDArray[np.float32]) -> NDArray[np.float64]:

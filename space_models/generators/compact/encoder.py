@@ -38,6 +38,7 @@ class Encoder(nn.Module):
         self.offset = zero_linear(8 * w, N_KEYPOINTS * 3)
 
     def forward(self, canvas: Tensor) -> tuple[Tensor, Tensor]:
+        """See the class."""
         mean = canvas.mean((2, 3), keepdim=True)
         seen = (canvas - mean) / canvas.std((1, 2, 3), keepdim=True).clamp_min(1e-3)
         eyes = seen[:, :, slice(*EYES_ROWS), slice(*EYES_COLUMNS)]

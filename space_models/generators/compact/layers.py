@@ -46,6 +46,7 @@ class Residual(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
+        """Maps (B, C, H, W) to maps of the same shape."""
         return F.relu(x + self.body(x))
 
 
@@ -59,11 +60,13 @@ class FilmConv(nn.Module):
         self.film = zero_linear(code, 2 * outputs)
 
     def forward(self, x: Tensor, code: Tensor) -> Tensor:
+        """Maps (B, C, H, W) and a code (B, N) to maps (B, C', H / stride, W / stride)."""
         scale, shift = self.film(code)[:, :, None, None].chunk(2, 1)
         return F.relu(self.norm(self.conv(x)) * (1 + scale) + shift)
 
 
 def zero_linear(inputs: int, outputs: int) -> nn.Linear:
+    """A linear layer that starts at zero: what it steers starts without it."""
     layer = nn.Linear(inputs, outputs)
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
@@ -71,4 +74,5 @@ def zero_linear(inputs: int, outputs: int) -> nn.Linear:
 
 
 def up(x: Tensor) -> Tensor:
+    """Maps (B, C, H, W) at twice the size, cells repeated."""
     return F.interpolate(x, scale_factor=2, mode="nearest")

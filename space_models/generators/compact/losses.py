@@ -9,25 +9,15 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from space_data.params import CompactLoss
-from space_models.generators.compact.canvas import SIZE_PX, cells, unfold
 from space_models.generators.compact.keypoints import LIPS, RIGID, Face
 from space_models.generators.compact.networks import Drawn
 
-DETAIL = ((0.0, 0.88, 0.27, 0.20), (-0.35, 0.05, 0.16, 0.12), (0.35, 0.05, 0.16, 0.12))
-"""Gaussians at mouth and eyes: centre x, y and s.d. x, y in the head's plane, IOD."""
 PYRAMID_LEVELS = 3
 GRADIENT_WEIGHT = 0.5
 WARP_FLOOR = 0.03
 """Share of the bare warp's loss that stays where paint covers it, so that the flow does not wander off."""
 DEPTH_SHARE = 0.3
 """The mesh guesses depth: its differences count less."""
-
-
-def detail(device: torch.device | str = "cpu") -> Tensor:
-    """1 at mouth and eyes, 0 away from them: (1, 1, S, S)."""
-    q = unfold(cells(SIZE_PX, device))
-    spots = [(-((q[..., 0] - x) / sx) ** 2 / 2 - ((q[..., 1] - y) / sy) ** 2 / 2).exp() for x, y, sx, sy in DETAIL]
-    return torch.stack(spots).amax(0)[None, None]
 
 
 def picture_loss(drawn: Tensor, target: Tensor, weight: Tensor) -> Tensor:

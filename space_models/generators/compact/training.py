@@ -14,14 +14,9 @@ from torch import Tensor, nn
 from space_data.errors import SpaceError
 from space_data.params import CompactStage
 from space_models.checkpoints import load_card, load_weights
+from space_models.generators.compact.canvas import detail
 from space_models.generators.compact.keypoints import N_KEYPOINTS, NAMES, Face, pose_terms
-from space_models.generators.compact.losses import (
-    absolute_loss,
-    detail,
-    drawing_losses,
-    landmark_errors,
-    latent_losses,
-)
+from space_models.generators.compact.losses import absolute_loss, drawing_losses, landmark_errors, latent_losses
 from space_models.generators.compact.networks import MODEL, CompactConfig, CompactNet, Drawn
 from space_models.generators.compact.sampling import Batch, Footage, draw_pairs
 

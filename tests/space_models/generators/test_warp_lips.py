@@ -1,14 +1,13 @@
-"""Lips of the warp generator: rows that shut, colours from the lip instead of the teeth, gaps that are read as wanted."""
+"""Lips of the warp generator: rows that shut, colours from the lip instead of the teeth."""
 
 import numpy as np
 import pytest
 
 from space_data.landmarks import INNER_LIP_PAIRS
+from space_models.generators.lip_correction import GapCorrection
 from space_models.generators.warp_lips import (
     LOWER_LIP_ROWS,
-    TOUCHING_IOD,
     UPPER_LIP_ROWS,
-    GapCorrection,
     lip_source,
     open_share,
     shut_rows,
@@ -17,14 +16,6 @@ from space_models.generators.warp_lips import (
 from space_models.generators.warp_mesh import LIP_LOWER, LIP_UPPER
 
 DOWN = np.array([0.0, 1.0])
-OWN_GAPS = (-0.01, 0.0, 0.003, 0.011, 0.014, 0.016, 0.05, 0.114, 0.27)
-READERS = {
-    "as told": lambda told: told,
-    "half": lambda told: 0.5 * told,
-    "a seam of teeth": lambda told: told + 0.03,
-    "no face": lambda told: np.full(len(told), np.nan),
-    "noise": lambda told: np.random.default_rng(0).random(len(told)),
-}
 
 
 def _landmarks(gaps: tuple[float, float, float]) -> np.ndarray:
@@ -76,30 +67,6 @@ def test_a_shut_lip_takes_its_colour_from_within_the_lip(smile):
     np.testing.assert_allclose(source[LIP_UPPER[1:-1], 1], -13.0)  # 0.3 of 10 px outwards
     np.testing.assert_allclose(source[LIP_LOWER[1:-1], 1], 13.0)
     np.testing.assert_array_equal(source[UPPER_LIP_ROWS[-1]], smile[UPPER_LIP_ROWS[-1], :2].astype(np.float32))
-
-
-@pytest.mark.parametrize("own", OWN_GAPS)
-@pytest.mark.parametrize("reader", READERS)
-def test_correction_is_monotone_never_jumps_and_leaves_the_photo_alone(own, reader):
-    correction = GapCorrection.measure(own, READERS[reader])
-    gaps = np.linspace(-0.05, 0.5, 2000)
-    told = correction(gaps)
-    slopes = np.diff(told) / np.diff(gaps)
-    assert np.isfinite(told).all()
-    assert slopes.min() >= -1e-6
-    assert slopes.max() < 3
-    assert correction(np.array(max(own, 0.0))) == pytest.approx(max(own, 0.0), abs=1e-6)
-
-
-def test_correction_undoes_what_the_tracker_reads():
-    correction = GapCorrection.measure(0.1, lambda told: 0.8 * told + 0.02)
-    for wanted in (0.05, 0.07, 0.15, 0.2):
-        assert 0.8 * correction(np.array(wanted)) + 0.02 == pytest.approx(wanted, abs=0.012)
-
-
-def test_lips_that_touch_are_drawn_shut():
-    assert GapCorrection.measure(0.1, lambda told: told)(np.array(TOUCHING_IOD)) == pytest.approx(0.0, abs=1e-6)
-    assert GapCorrection.measure(0.004, lambda told: told)(np.array(TOUCHING_IOD)) == pytest.approx(0.004, abs=1e-6)
 
 
 def test_the_wanted_gap_moves_lips_by_what_is_to_be_told():

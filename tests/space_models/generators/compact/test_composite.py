@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from space_models.generators.compact.canvas import SIZE_PX
-from space_models.generators.compact.composite import CanvasFrame, composite
+from space_models.generators.compact.composite import CanvasFrame, composite, without_tears
 from space_models.generators.compact.motion import FLOW_SIDE
 
 POSE = np.float32([10, -5, 7, 150, 250, 240, 0])
@@ -47,3 +47,11 @@ def test_paint_covers_where_nothing_is_shown_and_nowhere_else(photo: np.ndarray)
 
 def test_skin_that_is_mostly_shown_stays_the_photo(photo: np.ndarray) -> None:
     assert np.array_equal(composite(photo, frame(shown=0.8)), photo)
+
+
+def test_a_tear_is_smoothed_on_the_temple_and_not_at_the_mouth() -> None:
+    torn = np.zeros((FLOW_SIDE, FLOW_SIDE, 2), np.float32)
+    torn[::2] = 0.2  # every other row of cells
+    mended = without_tears(torn)
+    temple, mouth = (np.ptp(mended[row : row + 2, column, 0]) for row, column in ((8, 6), (45, 32)))
+    assert temple < 0.02 and mouth == pytest.approx(0.2)

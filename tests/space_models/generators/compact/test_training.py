@@ -11,9 +11,9 @@ from made_up_canvas import opening_mouth, settings
 from space_data.errors import SpaceError
 from space_data.params import CompactStage
 from space_models.checkpoints import Card, save_model
-from space_models.generators.compact.canvas import SIZE_PX
+from space_models.generators.compact.canvas import SIZE_PX, detail
 from space_models.generators.compact.keypoints import N_KEYPOINTS, NAMES, Face
-from space_models.generators.compact.losses import detail, drawing_losses, landmark_errors, picture_loss
+from space_models.generators.compact.losses import drawing_losses, landmark_errors, picture_loss
 from space_models.generators.compact.networks import Drawn
 from space_models.generators.compact.training import CompactTask, fit_pose_share, group_spread, new_net, start_basis
 from space_models.trainer import Schedule, train

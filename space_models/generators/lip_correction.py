@@ -1,0 +1,121 @@
+"""Lips that a tracker reads as far apart as they were told, whatever draws them: each portrait is tried out once.
+
+A mouth is drawn wider or narrower than it was told, differently for each photo: a mesh leaves a seam of teeth (`warp_lips`), and
+Landmarks2Latents, which predicts means, moves lips by .6 to .9 of what it is told, so that those of an open mouth never meet.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from space_data.facemesh import track_faces
+from space_data.features import track_of_meshes
+from space_data.landmarks import PoseTrack, lip_gap
+from space_models.generators import Array, Frame
+from space_models.portrait import Portrait
+from space_models.retarget import relaxed, with_lip_gap
+
+OWN_WITHIN_IOD = 0.012
+"""Gaps nearer to the photo's own are not tried: there it is right."""
+TOUCHING_IOD = 0.015
+"""Tracked lips of real people that touch are read as 0 to 0.02 apart."""
+PRESSED_IOD = 0.005
+"""What is to be read where lips are told to be shut, if lips that do not meet may be told to cross."""
+GRID_IOD = 0.005
+STEEPNESS = (0.5, 1.5)
+"""Least and largest slope of the correction above ``TOUCHING_IOD``."""
+STEEPEST = 3.0
+"""Largest mean slope between lips that touch and the photo's own gap: lips that cross to meet must not leap."""
+TOLD_IOD = (0.0, 0.01, 0.02, 0.03, 0.045, 0.065, 0.09, 0.13, 0.18, 0.24)
+"""Gaps at which a photo is tried; wider ones are corrected as the last."""
+CROSSED_IOD = (-0.06, -0.04, -0.02)
+"""Tried too where lips may be told to cross, because they still are apart when told to meet."""
+LOOKS = 2
+"""At each trial frame: the tracker smooths over time."""
+
+
+@dataclass(frozen=True)
+class GapCorrection:
+    """What to tell the renderer so that a tracker reads the gap that was asked for; piecewise linear, IOD."""
+
+    wanted: NDArray[np.float64]
+    told: NDArray[np.float64]
+
+    @staticmethod
+    def none() -> "GapCorrection":
+        """Tells what is wanted."""
+        return GapCorrection(np.array([0.0, 1.0]), np.array([0.0, 1.0]))
+
+    @staticmethod
+    def measure(
+        own_gap: float,
+        read: Callable[[NDArray[np.float64]], NDArray[np.floating]],
+        tried: Sequence[float] = TOLD_IOD,
+    ) -> "GapCorrection":
+        """From what ``read`` finds, (N,), when told the gaps ``tried`` (N,). Gaps that cannot be read (NaN) are left out.
+
+        Below ``TOUCHING_IOD`` lips are shut. At the photo's ``own_gap`` nothing is corrected, so that the photo's own landmarks
+        give the photo.
+        """
+        own, told = max(own_gap, 0.0), np.array(tried)
+        found = np.asarray(read(told), np.float64)
+        shut, pressed = (_told_to_meet(told, found, gap) for gap in (TOUCHING_IOD, PRESSED_IOD))
+        seen = np.isfinite(found) & (found > TOUCHING_IOD) & (np.abs(told - own) > OWN_WITHIN_IOD)
+        told, found = told[seen], np.where(told < own, np.minimum(found, own), found)[seen]
+        if own <= OWN_WITHIN_IOD:  # shut in the photo: it is shown as it is
+            first, wanted, gaps = TOUCHING_IOD, [own], [own]
+            known = [(own, TOUCHING_IOD)]
+        else:
+            first, touching = own, min(TOUCHING_IOD, own / 2)
+            shut = max(shut, min(0.0, own - STEEPEST * (own - touching)))
+            pressed = min(shut, max(pressed, shut - STEEPEST * touching))
+            known = [(shut, touching), (own, own)]
+        curve = np.array(sorted([*known, *zip(told, found, strict=True)])).T
+        curve[1] = np.maximum.accumulate(curve[1]) + 1e-7 * np.arange(curve.shape[1])  # strictly monotone: it is inverted
+        if own > OWN_WITHIN_IOD:
+            below = np.linspace(touching, own, 2 + int((own - touching) / GRID_IOD))
+            steps = _steps(curve, below)
+            wanted, gaps = [0.0, *below[:-1]], [pressed, shut, *(shut + np.cumsum(steps * (own - shut) / steps.sum()))[:-1]]
+        above = np.arange(first, max(first, TOLD_IOD[-1]) + GRID_IOD / 2, GRID_IOD)
+        return GapCorrection(np.array([*wanted, *above]), np.array([*gaps, own, *own + np.cumsum(_steps(curve, above))]))
+
+    def __call__(self, gap: NDArray[np.floating]) -> NDArray[np.float64]:
+        """Gaps to tell, any shape; below 0 and beyond the widest one tried by the correction there."""
+        gap = np.asarray(gap, np.float64)
+        inside = np.clip(gap, self.wanted[0], self.wanted[-1])
+        return np.asarray(np.interp(inside, self.wanted, self.told) + (gap - inside))
+
+
+def _told_to_meet(told: NDArray[np.float64], found: NDArray[np.float64], gap: float) -> float:
+    """The widest gap told, 0 at most, for which ``gap`` is read: between two that were tried; the least one where none is."""
+    seen = np.isfinite(found) & (told <= 0)
+    told, found = told[seen], found[seen]
+    narrow = np.flatnonzero(found <= gap)
+    if not len(narrow):
+        return float(told.min(initial=0.0))
+    around = slice(narrow[-1], narrow[-1] + 2)
+    return float(np.interp(gap, found[around], told[around]))
+
+
+def _steps(curve: NDArray[np.float64], grid: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Steps of the told gap between wanted gaps ``grid``, from ``curve`` (2, N) of told and read ones, within ``STEEPNESS``."""
+    return np.clip(np.diff(np.interp(grid, curve[1], curve[0])), *(slope * np.diff(grid) for slope in STEEPNESS))
+
+
+def gaps_read(
+    render: Callable[[Array, PoseTrack], Iterator[Frame]], portrait: Portrait, told: NDArray[np.float64]
+) -> NDArray[np.floating]:
+    """Lip gaps (N,) that the landmark tracker finds where the portrait at rest was told gaps (N,); NaN where it finds no face.
+
+    ``render``: normalised landmarks (N, 78, 3) and their poses → frames.
+    """
+    faces = with_lip_gap(np.repeat(relaxed(portrait.normalised)[None], len(told), 0), told)
+    pose = PoseTrack.from_array(np.repeat(portrait.pose.as_array(), len(told), 0))
+    frames = (frame for frame in render(faces, pose) for _ in range(LOOKS))
+    meshes = track_faces(frames)[LOOKS - 1 :: LOOKS]
+    gaps, found = np.full(len(meshes), np.nan), np.isfinite(meshes).all(axis=(1, 2))
+    if found.any():
+        gaps[found] = lip_gap(track_of_meshes(meshes[found]).normalised)
+    return gaps

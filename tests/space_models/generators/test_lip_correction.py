@@ -1,0 +1,55 @@
+"""Gaps that a tracker reads as they were wanted: whatever draws the lips, without leaps, and the photo left alone."""
+
+import numpy as np
+import pytest
+
+from space_models.generators.lip_correction import CROSSED_IOD, TOLD_IOD, TOUCHING_IOD, GapCorrection
+
+OWN_GAPS = (-0.01, 0.0, 0.003, 0.011, 0.014, 0.016, 0.05, 0.114, 0.27)
+READERS = {
+    "as told": lambda told: told,
+    "half": lambda told: 0.5 * told,
+    "a seam of teeth": lambda told: told + 0.03,
+    "no face": lambda told: np.full(len(told), np.nan),
+    "noise": lambda told: np.random.default_rng(0).random(len(told)),
+}
+
+
+@pytest.mark.parametrize("own", OWN_GAPS)
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("tried", [TOLD_IOD, CROSSED_IOD + TOLD_IOD])
+def test_correction_is_monotone_never_jumps_and_leaves_the_photo_alone(own, reader, tried):
+    correction = GapCorrection.measure(own, READERS[reader], tried)
+    gaps = np.linspace(-0.05, 0.5, 2000)
+    told = correction(gaps)
+    slopes = np.diff(told) / np.diff(gaps)
+    assert np.isfinite(told).all()
+    assert slopes.min() >= -1e-6
+    assert slopes.max() < 4.5
+    assert correction(np.array(max(own, 0.0))) == pytest.approx(max(own, 0.0), abs=1e-6)
+
+
+def test_correction_undoes_what_the_tracker_reads():
+    correction = GapCorrection.measure(0.1, lambda told: 0.8 * told + 0.02)
+    for wanted in (0.05, 0.07, 0.15, 0.2):
+        assert 0.8 * correction(np.array(wanted)) + 0.02 == pytest.approx(wanted, abs=0.012)
+
+
+def test_lips_that_touch_are_drawn_shut():
+    assert GapCorrection.measure(0.1, lambda told: told)(np.array(TOUCHING_IOD)) == pytest.approx(0.0, abs=1e-6)
+    assert GapCorrection.measure(0.004, lambda told: told)(np.array(TOUCHING_IOD)) == pytest.approx(0.004, abs=1e-6)
+
+
+def test_lips_that_stay_apart_are_told_to_cross_where_they_may():
+    def read(told: np.ndarray) -> np.ndarray:
+        return np.maximum(0.8 * told + 0.03, 0)  # apart by .03 when told to meet, by .014 when told -.02
+
+    warned, allowed = (GapCorrection.measure(0.1, read, tried) for tried in (TOLD_IOD, CROSSED_IOD + TOLD_IOD))
+    assert read(warned(np.array(0.0))) == pytest.approx(0.03)
+    assert read(allowed(np.array(0.0))) < TOUCHING_IOD
+    assert read(allowed(np.array(0.05))) == pytest.approx(0.05, abs=0.01)
+
+
+def test_a_face_that_cannot_be_read_crosses_nothing():
+    unread = GapCorrection.measure(0.1, lambda told: np.full(len(told), np.nan), CROSSED_IOD + TOLD_IOD)
+    assert unread(np.array([0.0, 0.1])) == pytest.approx([0.0, 0.1])
