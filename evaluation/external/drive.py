@@ -7,7 +7,6 @@ program takes the first dot of a path for that of the suffix.
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from evaluation.external import guard
 from evaluation.external.card import Program
 from evaluation.external.shims import lay_out
 from evaluation.reasons import NotCanonical
@@ -26,8 +26,6 @@ LARGEST_COPIED_BYTES = 5_000_000
 NOT_COPIED = {".git", "__pycache__"}
 LOG_FILE = "log.txt"
 LAST_WORDS = 400
-END_S = 5.0
-"""Between the request to end and the end by force."""
 
 
 @dataclass(frozen=True)
@@ -98,36 +96,25 @@ def run_program(program: Program, copy: Path, places: Mapping[str, Path]) -> Mad
     log = copy.parent / LOG_FILE
     began_s = time.monotonic()
     with log.open("wb") as output:
+        guarded = (sys.executable, "-I", "-S", guard.__file__, *arguments)
         process = subprocess.Popen(
-            arguments, cwd=copy, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+            guarded, cwd=copy, env=environment, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT,
             start_new_session=True,
         )  # fmt: skip
+        assert process.stdin is not None
         try:
             process.wait(program.time_limit_s)
         except subprocess.TimeoutExpired as error:
             raise NotCanonical("timed_out", f"not done after {program.time_limit_s:g} s") from error
         finally:
-            _end(process)
+            process.stdin.close()
+            process.wait()
     seconds = time.monotonic() - began_s
     said = log.read_text(errors="replace")
     for words in program.refused:
         if words in said:
             raise NotCanonical("system_failed", f"it printed {words!r}: {_line_with(said, words)}")
     return Made(_output(program.output.format(**texts), copy, said), seconds, arguments)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the program's whole session: helpers that it started must not outlive it."""
-    for how in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, how)
-        except ProcessLookupError:
-            break
-        try:
-            process.wait(END_S)
-        except subprocess.TimeoutExpired:
-            continue
-    process.wait()
 
 
 def _output(pattern: str, copy: Path, said: str) -> Path:

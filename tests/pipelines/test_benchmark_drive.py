@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
+import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -152,6 +154,43 @@ time.sleep(60)
     last = beat.stat().st_mtime_ns
     time.sleep(0.4)
     assert beat.stat().st_mtime_ns == last
+
+
+DRIVER = """
+import sys
+from pathlib import Path
+from evaluation.external.card import Program
+from evaluation.external.drive import run_program
+
+beat, copy = sys.argv[1], Path(sys.argv[2])
+program = f"import time\\nwhile True: open({beat!r}, 'w').write('x'); time.sleep(0.05)"
+run_program(Program(checkout="x", interpreter=sys.executable, arguments=["-c", program]), copy, {})
+"""
+
+
+def test_a_program_does_not_outlive_a_driver_that_is_killed(tmp_path):
+    """No ``finally`` runs then, nor when the terminal is closed."""
+    beat, copy = tmp_path / "beat", tmp_path / "work" / "copy"
+    copy.mkdir(parents=True)
+    root = Path(__file__).resolve().parents[2]
+    driver = subprocess.Popen([sys.executable, "-c", DRIVER, str(beat), str(copy)], cwd=root)
+    until(beat.exists)
+    driver.kill()
+    driver.wait()
+
+    def is_still() -> bool:
+        before = beat.stat().st_mtime_ns
+        time.sleep(0.4)
+        return beat.stat().st_mtime_ns == before
+
+    until(is_still)
+
+
+def until(so: Callable[[], bool], limit_s: float = 60.0) -> None:
+    end = time.monotonic() + limit_s
+    while not so():
+        assert time.monotonic() < end
+        time.sleep(0.05)
 
 
 def test_what_is_missing_is_named(tmp_path):
