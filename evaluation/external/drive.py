@@ -47,14 +47,23 @@ def missing_files(program: Program, checkout: Path) -> list[Path]:
     return [path for path in wanted if not path.exists()]
 
 
-def check_installed(name: str, program: Program, checkout: Path) -> None:
-    """Raise SpaceError that names the first missing file of a system that is not installed."""
+def absence(program: Program, checkout: Path) -> str:
+    """What of a system is not here, in words: the first missing file, or a command; empty: it is installed."""
     missing = missing_files(program, checkout)
     if missing:
         more = f" and {len(missing) - 1} more files" if len(missing) > 1 else ""
-        raise SpaceError(f"{name}: not installed, {missing[0]} is missing{more} (its repository says where they are from)")
+        return f"{missing[0]} is missing{more} (its repository says where they are from)"
     if "/" not in program.interpreter and shutil.which(program.interpreter) is None:
-        raise SpaceError(f"{name}: not installed, no {program.interpreter} on the PATH (--interpreter names another)")
+        return f"no {program.interpreter} on the PATH (--interpreter names another)"
+    search = program.environment.get("PATH")
+    unknown = [command for command in program.commands if shutil.which(command, path=search) is None]
+    return f"it calls {unknown[0]}, and there is none on the PATH" if unknown else ""
+
+
+def check_installed(name: str, program: Program, checkout: Path) -> None:
+    """Raise SpaceError that names what is missing of a system that is not installed."""
+    if missing := absence(program, checkout):
+        raise SpaceError(f"{name}: not installed, {missing}")
 
 
 def private_copy(checkout: Path, target: Path) -> None:

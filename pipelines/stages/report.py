@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation import judges
 from evaluation.ablations import read_rows
 from evaluation.distributions import face_set_metric, set_metrics
 from evaluation.emotion_figures import read_report
@@ -110,6 +111,7 @@ def gather(folder: Path, params: Params, layout: Layout) -> BenchmarkData:
         curves=training_curves(layout),
         stages=stage_facts(layout),
         absences=absences(params.evaluate),
+        not_measured=judges.absences(Path(params.evaluate.weights)),
         emotion=read_report(layout.emotion_report) if layout.emotion_report.is_file() else None,
         emotion_strips=emotion_strips(layout.emotion_strips),
         ablations={path.stem: read_rows(path) for path in sorted(layout.l2l_ablations.glob("*.json"))},

@@ -83,7 +83,7 @@ def loaded(state: dict) -> torch.nn.Module:
 def test_from_files_to_figures(states, tmp_path, monkeypatch, astronaut, noisy, network):
     """Through the table of weights: absent, other files, and the declared ones."""
     assert Judges.here(tmp_path).lpips is None and any("space weights fetch lpips-alex" in line for line in absences(tmp_path))
-    folder = tmp_path / "lpips"
+    folder = tmp_path / "lpips-alex"
     folder.mkdir()
     torch.save(states[0], folder / BACKBONE_FILE)
     assert Judges.here(tmp_path).lpips is None, "one of two files"

@@ -60,7 +60,7 @@ def card_of(system: str, **changes) -> Card:
     """The shipped card; the fakes draw bars, in which there is no face to cut out."""
     card = shipped_card(system).with_interpreter(sys.executable)
     pictures = card.pictures.model_copy(update={"reframes": False})
-    return card.model_copy(update={"pictures": pictures, "program": card.program.model_copy(update=changes)})
+    return card.model_copy(update={"pictures": pictures, "program": card.program.model_copy(update={"commands": [], **changes})})
 
 
 def driver_of(card: Card, checkout: Path, clip: AlignedClip) -> Driver:
@@ -206,6 +206,12 @@ def test_what_is_missing_is_named(tmp_path):
     other = card.program.model_copy(update={"interpreter": "python9.9", "required": []})
     with pytest.raises(SpaceError, match=r"no python9\.9 on the PATH"):
         check_installed("wav2lip", other, checkout)
+    calls = card.program.model_copy(update={"required": [], "commands": ["ls", "ffmpeg9.9"]})
+    with pytest.raises(SpaceError, match=r"not installed, it calls ffmpeg9\.9, and there is none on the PATH"):
+        check_installed("wav2lip", calls, checkout)
+    (checkout / "ffmpeg9.9").touch(0o755)
+    found = calls.model_copy(update={"commands": ["ffmpeg9.9"], "environment": {"PATH": str(checkout)}})
+    check_installed("wav2lip", found, checkout)
 
 
 def test_the_record_says_what_was_run(tmp_path):
