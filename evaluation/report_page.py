@@ -166,4 +166,5 @@ def _protocol(page: Page, data: BenchmarkData) -> None:
             "intervals Student's t over identities, of sets a jackknife over identities. Orders and intervals describe this set "
             "of clips: figures of other papers, made with other detectors and crops, are not comparable, and none is quoted."
         ),
+        *(Note(f"Not measured: {line}.") for line in data.not_measured),
     )  # fmt: skip
