@@ -20,7 +20,6 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from benchmarks.animate_sync import PICTURES, Written, measure
 from space_data import landmarks as lm

@@ -118,8 +118,10 @@ def gaze(studio: Studio) -> list[list[Cell]]:
     asked = ("-25,0", "-12,0", "0,0", "12,0", "25,0"), ("0,-20", "0,-10", "0,0", "0,10", "0,20")
     rows = [[(f"gaze {value}", eyes_of(studio.at(frame, gaze=value))) for value in row] for row in asked]
     turned = [(-15, "camera"), (-15, "photo"), (0, "camera"), (15, "photo"), (15, "camera")]
+    poses = [line(pose={"yaw_deg": yaw}) for yaw, _ in turned]
     held = [
-        (f"{gaze}, yaw {yaw:+d}°", eyes_of(studio.at(frame, gaze=gaze, timeline=line(pose={"yaw_deg": yaw})))) for yaw, gaze in turned
+        (f"{gaze}, yaw {yaw:+d}°", eyes_of(studio.at(frame, gaze=gaze, timeline=pose)))
+        for (yaw, gaze), pose in zip(turned, poses, strict=True)
     ]
     return [*rows, held]
 

@@ -16,7 +16,7 @@ from space_data import progress
 from space_data.crop import CROP_SIZE_PX
 from space_data.errors import SpaceError
 from space_data.files import PART_BYTES, check_length, lengths_in_words, make_folder
-from space_data.media.encode import write_video
+from space_data.media.copying import coded_sound, write_titled
 from space_data.params import Params
 from space_data.timebase import frame_start_s
 from space_models.controls.asked import Controls
@@ -38,6 +38,7 @@ PICTURE_CRF = 12
 PICTURE_SUBQ = 1
 """Of x264: 2, the preset's, costs a quarter more time for an eighth less file, at the same error."""
 COMMENT = "Generated video: the picture was animated by open-space from one portrait and speech."
+TITLE = "Generated video (open-space)"
 SIZE_RANGE_PX = (128, 1024)
 
 
@@ -141,7 +142,7 @@ def animate(
     if paste_back and (compare or size_px is not None):
         raise SpaceError("--paste-back: the video has the photo's size and nothing beside it (leave out --size and --compare)")
     speech = load_speech(audio, audio_track)
-    sound, sound_hz = original_sound(audio, audio_track)
+    said_frames = len(speech)
     begun = None if from_tracks is None else Tracks.read(from_tracks)
     portrait = load_portrait(image)
     for path in (out, tracks):
@@ -156,7 +157,7 @@ def animate(
     if begun is None:
         motion = make_tracks(loaded.motion, portrait, speech, params, controls, seed, portrait_emotion)
     else:
-        begun, speech, sound = same_length(begun.for_portrait(portrait), speech, sound, sound_hz)
+        begun, speech = same_length(begun.for_portrait(portrait), speech)
         if calibration is not None or np.any(portrait_emotion):  # named: S2L speaks anew with them
             begun = begun.back_to(SPEECH)
         motion = revised(begun, loaded.motion, portrait, speech, params, controls, seed, portrait_emotion)
@@ -171,10 +172,11 @@ def animate(
         frames = watermarked(frames)
     if compare:
         frames = side_by_side(portrait, driving, frames)
+    sound = sound_for(audio, audio_track, len(speech) if len(speech) < said_frames else None)
     with progress.stopwatch() as elapsed_s:
-        write_video(
-            out, progress.track(frames, "render", len(motion)), crf=PICTURE_CRF, subq=PICTURE_SUBQ, audio=sound,
-            audio_hz=sound_hz, comment=f"{COMMENT} Tracks: SHA-256 {motion.sha256()}",
+        write_titled(
+            out, progress.track(frames, "render", len(motion)), crf=PICTURE_CRF, subq=PICTURE_SUBQ, title=TITLE,
+            comment=f"{COMMENT} Tracks: SHA-256 {motion.sha256()}", **sound,
         )  # fmt: skip
         seconds = elapsed_s()
     if tracks is not None:
@@ -183,16 +185,22 @@ def animate(
     return f"{out}: {len(motion)} frames, {length_s:.1f} s, rendered at {len(motion) / max(seconds, 1e-9):.0f} frames/s"
 
 
-def same_length(
-    tracks: Tracks, speech: Speech, sound: NDArray[np.float32], sound_hz: int
-) -> tuple[Tracks, Speech, NDArray[np.float32]]:
-    """Tracks and sound cut to the shorter of the two, with a warning if that is more than a frame."""
+def same_length(tracks: Tracks, speech: Speech) -> tuple[Tracks, Speech]:
+    """Tracks and speech cut to the shorter of the two, with a warning if that is more than a frame."""
     n_frames = min(len(tracks), len(speech))
     if abs(len(tracks) - len(speech)) > 1:
         logger.warning(
             "tracks of %.2f s, sound of %.2f s: the video lasts as long as the shorter",
             frame_start_s(len(tracks)), frame_start_s(len(speech)),
         )  # fmt: skip
-    if len(speech) > n_frames:
-        sound = sound[..., : round(frame_start_s(n_frames) * sound_hz)]
-    return tracks.first(n_frames), speech.first(n_frames), sound
+    return tracks.first(n_frames), speech.first(n_frames)
+
+
+def sound_for(audio: Path, track: int | None, n_frames: int | None) -> dict[str, Any]:
+    """The original sound, or its first ``n_frames`` frames, as options of ``TitledWriter``: as it is coded, where that can be."""
+    copied = coded_sound(audio, track) if n_frames is None else None
+    if copied is not None:
+        return {"copied": copied}
+    sound, sound_hz = original_sound(audio, track)
+    end = None if n_frames is None else round(frame_start_s(n_frames) * sound_hz)
+    return {"audio": sound[..., :end], "audio_hz": sound_hz}
