@@ -27,12 +27,12 @@ from space_data.avsync import Scorer
 from space_data.errors import SpaceError
 from space_data.features import face_track
 from space_data.files import atomic_file, fitting_name
-from space_data.media.encode import write_video
+from space_data.media.output import write_titled
 from space_data.media.video import decode_video
 from space_data.params import Params, load_params
 from space_data.progress import setup, track
 from space_data.timebase import SAMPLES_PER_FRAME, samples_to_frames
-from space_models.animate import ASSETS, PICTURE_CRF, PICTURE_SUBQ, LoadedModels, animate, load_models
+from space_models.animate import ASSETS, PICTURE_SUBQ, LoadedModels, animate, load_models
 from space_models.controls.asked import Controls
 from space_models.generators import Frame
 from space_models.paste import video_size
@@ -155,7 +155,7 @@ class Bench:
         rest = self._animated(image, sounds[0], "-rest", controls=AT_REST)
         filmed = self.folder / fitting_name(f"{image.stem}-filmed", ".mp4")
         n_frames = samples_to_frames(len(load_speech(sounds[0]).audio))
-        write_video(filmed, noisy(portrait, n_frames, np.random.default_rng(0)), crf=PICTURE_CRF, subq=PICTURE_SUBQ)
+        write_titled(filmed, noisy(portrait, n_frames, np.random.default_rng(0)), title="", subq=PICTURE_SUBQ)
         (moved, picture), (floor, picture_floor) = wander(rest, portrait), wander(filmed, portrait)
         return Row(image.stem, written, background_change(pasted, portrait), Rest(moved, floor, picture, picture_floor))
 

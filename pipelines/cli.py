@@ -13,6 +13,7 @@ from rich.markup import escape
 from pipelines.benchmark.cli import app as benchmark
 from pipelines.cluster.cli import app as cluster
 from pipelines.demo.limits import Limits
+from pipelines.demo.password import read_password
 from pipelines.demo.serve import LOOPBACK, serve
 from pipelines.options import (
     AudioTrack,
@@ -381,6 +382,12 @@ def animate_batch(
 def demo(
     host: Annotated[str, typer.Option(help="Address to serve on; the default is for this machine alone.")] = LOOPBACK,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="(default: the first free one from 7860 on)")] = None,
+    password: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SOURCE", help="What visitors have to know: a file with it in the first line, or env:NAME, a variable."
+        ),
+    ] = None,
     most_speech: Annotated[float, typer.Option(metavar="S", min=1, help="Longest speech that is taken.")] = 60,
     most_upload: Annotated[float, typer.Option(metavar="MB", min=1, help="Largest file that is taken.")] = 50,
     models: Models = None,
@@ -392,7 +399,8 @@ def demo(
     progress.setup(quiet)
     from space_models.animate import ASSETS
 
-    serve(load_params(params, changes), models or ASSETS, Limits(most_speech, most_upload), host, port)
+    secret = None if password is None else read_password(password)
+    serve(load_params(params, changes), models or ASSETS, Limits(most_speech, most_upload), host, port, secret)
 
 
 def _print_version(wanted: bool) -> None:

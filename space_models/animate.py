@@ -4,7 +4,7 @@
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from space_data import progress
 from space_data.crop import CROP_SIZE_PX
 from space_data.errors import SpaceError
 from space_data.files import PART_BYTES, check_length, lengths_in_words, make_folder
-from space_data.media.copying import coded_sound, write_titled
+from space_data.media.output import coded_sound, write_titled
 from space_data.params import Params
 from space_data.timebase import frame_start_s
 from space_models.controls.asked import Controls
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 
 ASSETS = Path(__file__).resolve().parent / "assets"
 PICTURE_CRF = 12
-"""Of H.264: at 18 the fine texture of a sharp face loses a third of its energy."""
+"""Of the videos that the benchmark compares; H.264 at 18 loses a third of the energy of a sharp face's fine texture."""
 PICTURE_SUBQ = 1
 """Of x264: 2, the preset's, costs a quarter more time for an eighth less file, at the same error."""
 COMMENT = "Generated video: the picture was animated by open-space from one portrait and speech."
@@ -107,6 +107,7 @@ def animate(
     tracks: Path | None = None,
     models: Path = ASSETS,
     loaded: LoadedModels | None = None,
+    rendering: Callable[[int, int], object] | None = None,
 ) -> str:
     """Make ``out`` (512x512, 25 fps, H.264 + AAC) from a portrait and speech; returns a line that says what was made.
 
@@ -127,6 +128,7 @@ def animate(
         tracks: also write the tracks here.
         models: folder of trained models.
         loaded: models of ``load_models``, in place of those that ``models``, ``renderer`` and ``calibration`` name.
+        rendering: called with the number of frames that are drawn, and of all, after each.
 
     Raises:
         SpaceError: anything wrong with the inputs, the options or the output folder, before the work begins.
@@ -172,10 +174,12 @@ def animate(
         frames = watermarked(frames)
     if compare:
         frames = side_by_side(portrait, driving, frames)
+    if rendering is not None:
+        frames = told(frames, rendering, len(motion))
     sound = sound_for(audio, audio_track, len(speech) if len(speech) < said_frames else None)
     with progress.stopwatch() as elapsed_s:
         write_titled(
-            out, progress.track(frames, "render", len(motion)), crf=PICTURE_CRF, subq=PICTURE_SUBQ, title=TITLE,
+            out, progress.track(frames, "render", len(motion)), subq=PICTURE_SUBQ, title=TITLE,
             comment=f"{COMMENT} Tracks: SHA-256 {motion.sha256()}", **sound,
         )  # fmt: skip
         seconds = elapsed_s()
@@ -194,6 +198,13 @@ def same_length(tracks: Tracks, speech: Speech) -> tuple[Tracks, Speech]:
             frame_start_s(len(tracks)), frame_start_s(len(speech)),
         )  # fmt: skip
     return tracks.first(n_frames), speech.first(n_frames)
+
+
+def told(frames: Iterable[Frame], rendering: Callable[[int, int], object], n_frames: int) -> Iterator[Frame]:
+    """The frames; ``rendering`` is told how many there have been, and will be."""
+    for number, frame in enumerate(frames, start=1):
+        yield frame
+        rendering(number, n_frames)
 
 
 def sound_for(audio: Path, track: int | None, n_frames: int | None) -> dict[str, Any]:

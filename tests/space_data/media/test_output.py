@@ -11,7 +11,7 @@ from scipy.signal import correlate
 
 from space_data.media.boxes import joined_s
 from space_data.media.container import open_media
-from space_data.media.copying import CodedSound, coded_sound, write_titled
+from space_data.media.output import CodedSound, coded_sound, write_titled
 from space_data.media.probe import probe
 from space_data.media.sound import decode_audio, decode_stereo
 from space_data.media.video import decode_video
