@@ -14,8 +14,11 @@ import logging
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
+from multiprocessing import get_context
 from pathlib import Path
 
 import cv2
@@ -144,9 +147,12 @@ class Bench:
     loaded: LoadedModels
     scorer: Scorer
 
-    def row(self, image: Path, sounds: list[Path]) -> Row:
-        """Animate one portrait and measure the files."""
-        portrait = load_portrait(image)
+    def row(self, image: Path, sounds: list[Path]) -> Row | str:
+        """Animate one portrait and measure the files; why it is refused."""
+        try:
+            portrait = load_portrait(image)
+        except SpaceError as error:
+            return f"refused: {error}"
         written = []
         for seed, sound in enumerate(sounds):
             out = self._animated(image, sound, "", seed=seed)
@@ -166,18 +172,27 @@ class Bench:
         return out
 
 
+def row_of(image: Path, folder: Path, sounds: list[Path]) -> Row | str:
+    """``Bench.row`` with the shipped models, in a process of its own."""
+    setup(quiet=True)
+    logging.getLogger().setLevel(logging.ERROR)  # portraits are loaded many times, with the same warnings
+    params, scorer = load_params(), Scorer.load(Path(str(files("space_data") / "assets" / "sync_scorer.npz")))
+    return Bench(folder, params, load_models(ASSETS, params), scorer).row(image, sounds)
+
+
 def table(rows: Iterable[Row], speech: list[str]) -> str:
     """As Markdown."""
     lines = [
-        "| portrait | files | A/V offset, frames | sharpness | lips closed: told, found | background | still | picture |",
+        "| portrait | files | A/V offset (scorer) | sharpness | lips closed: told, found | background | still | picture |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         told, found = (np.mean([getattr(w.closures, name) for w in row.written]) for name in ("share", "measured_share"))
+        heard = max((w.scorer_offset_frames for w in row.written), key=abs)
         whole = "-" if row.whole is None else f"{row.whole.worst:.2f}"
         cells = (
-            row.portrait, str(len(row.written)), f"{row.offset_frames:.0f}", f"{row.sharpness:.2f}", f"{told:.0%}, {found:.0%}",
-            whole, f"{row.rest.landmarks:.2f} ({row.rest.noise_landmarks:.2f})",
+            row.portrait, str(len(row.written)), f"{row.offset_frames:.0f} ({heard})", f"{row.sharpness:.2f}",
+            f"{told:.0%}, {found:.0%}", whole, f"{row.rest.landmarks:.2f} ({row.rest.noise_landmarks:.2f})",
             f"{row.rest.picture:.3f} ({row.rest.noise_picture:.3f})",
         )  # fmt: skip
         lines.append(f"| {' | '.join(cells)} |")
@@ -204,26 +219,20 @@ def main() -> int:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--speech", nargs="+", default=SPEECH, help="names of .wav files of the folder, without suffix")
     parser.add_argument("--portraits", nargs="+", help="the same of pictures (default: all that can be used)")
+    parser.add_argument("--jobs", type=int, default=2, help="portraits at a time")
     parser.add_argument("--page", type=Path)
     parser.add_argument("--keep", type=Path, help="leave the videos and tracks there")
     arguments = parser.parse_args()
-    setup(quiet=True, level=logging.ERROR)  # portraits are loaded many times, with the same warnings
-    params = load_params()
+    setup()
     sounds = [arguments.folder / f"{name}.wav" for name in arguments.speech]
     images = [path for path in sorted(arguments.folder.iterdir()) if path.suffix in PICTURES]
     images = [path for path in images if arguments.portraits is None or path.stem in arguments.portraits]
-    scorer = Scorer.load(Path(str(files("space_data") / "assets" / "sync_scorer.npz")))
-    rows = []
     with tempfile.TemporaryDirectory() as scratch:
-        bench = Bench(arguments.keep or Path(scratch), params, load_models(ASSETS, params), scorer)
-        for image in track(images, "animate and measure"):
-            try:
-                load_portrait(image)
-            except SpaceError as error:
-                print(f"refused: {error}", flush=True)
-                continue
-            rows.append(bench.row(image, sounds))
-            print(rows[-1], flush=True)
+        one = partial(row_of, folder=arguments.keep or Path(scratch), sounds=sounds)
+        with ProcessPoolExecutor(arguments.jobs, get_context("spawn")) as pool:  # MediaPipe does not survive a fork
+            made = list(track(pool.map(one, images), "animate and measure", len(images)))
+    print("\n".join(row for row in made if isinstance(row, str)))
+    rows = [row for row in made if isinstance(row, Row)]
     text = table(rows, arguments.speech)
     print(text)
     if arguments.page is not None:

@@ -38,6 +38,7 @@ from pipelines.options import (
     SpeechEncoder,
     TimelineFile,
     asked_controls,
+    asked_credentials,
 )
 from pipelines.spoken_text import DEFAULT_VOICE, speech_of
 from pipelines.streaming.cli import stream
@@ -116,6 +117,11 @@ def animate(
         bool, typer.Option("--paste-back", help="The whole photo, at its own size, with the animated face in it.")
     ] = False,
     watermark: Annotated[bool, typer.Option("--watermark", help="'AI-generated' in a corner of the picture.")] = False,
+    sign_cert: Annotated[
+        Path | None,
+        typer.Option(metavar="PEM", help="Sign the video (C2PA) with this certificate and those that issued it, in one file."),
+    ] = None,
+    sign_key: Annotated[Path | None, typer.Option(metavar="PEM", help="Its private key.")] = None,
     speech_encoder: SpeechEncoder = None,
     audio_track: AudioTrack = None,
     tracks: Annotated[
@@ -151,7 +157,7 @@ def animate(
             image=image, audio=heard, audio_track=audio_track, out=out, params=load_params(params, [*changes, *heard_by]),
             controls=controls, portrait_emotion=parse_emotion(portrait_emotion), calibration=calibration, seed=seed,
             renderer=generator.value, size_px=size, compare=compare, paste_back=paste_back, watermark=watermark,
-            tracks=tracks, from_tracks=from_tracks, models=models or ASSETS,
+            tracks=tracks, from_tracks=from_tracks, models=models or ASSETS, credentials=asked_credentials(sign_cert, sign_key),
         )  # fmt: skip
     if not quiet:
         progress.console.print(escape(str(done)), soft_wrap=True, highlight=False)

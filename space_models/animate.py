@@ -25,6 +25,7 @@ from space_models.generators import DEFAULT_RENDERER, RENDERERS, Driving, Frame,
 from space_models.motion import MotionModels, load_motion_models, make_tracks, revised
 from space_models.paste import pasted, renderer_for
 from space_models.portrait import SOURCE_MAX_PX, Portrait, load_portrait
+from space_models.provenance import Credentials
 from space_models.rendering import rendered
 from space_models.speech_file import Speech, load_speech, original_sound
 from space_models.tracks import LATENTS, SPEECH, Tracks
@@ -108,6 +109,7 @@ def animate(
     models: Path = ASSETS,
     loaded: LoadedModels | None = None,
     rendering: Callable[[int, int], object] | None = None,
+    credentials: Credentials | None = None,
 ) -> str:
     """Make ``out`` (512x512, 25 fps, H.264 + AAC) from a portrait and speech; returns a line that says what was made.
 
@@ -129,6 +131,7 @@ def animate(
         models: folder of trained models.
         loaded: models of ``load_models``, in place of those that ``models``, ``renderer`` and ``calibration`` name.
         rendering: called with the number of frames that are drawn, and of all, after each.
+        credentials: sign the video with these (C2PA).
 
     Raises:
         SpaceError: anything wrong with the inputs, the options or the output folder, before the work begins.
@@ -183,6 +186,8 @@ def animate(
             comment=f"{COMMENT} Tracks: SHA-256 {motion.sha256()}", **sound,
         )  # fmt: skip
         seconds = elapsed_s()
+    if credentials is not None:
+        credentials.sign(out, TITLE, motion.sha256())
     if tracks is not None:
         motion.write(tracks)
     length_s = frame_start_s(len(motion))
