@@ -90,7 +90,7 @@ def stream(
     from pipelines.streaming import sinks, sources
     from pipelines.streaming.run import stream as run
     from space_data.speech_encoder import LOG_MEL
-    from space_models.animate import ASSETS, COMMENT, PICTURE_CRF, check_output
+    from space_models.animate import ASSETS, COMMENT, TITLE, check_output
     from space_models.controls.emotion import parse_emotion
     from space_models.generators import DEFAULT_RENDERER, RENDERERS
     from space_models.live import Live, Motion
@@ -122,7 +122,7 @@ def stream(
     elif out == PIPE:
         sink = nullcontext(sinks.PipeSink(sys.stdout.buffer, format == "mjpeg"))
     else:
-        sink = sinks.file_sink(Path(out or ""), live.size_px, PICTURE_CRF, COMMENT)
+        sink = sinks.file_sink(Path(out or ""), live.size_px, TITLE, COMMENT)
     with sink as frames:
         if audio == PIPE:
             sound = sources.of_pipe(sys.stdin.buffer)
