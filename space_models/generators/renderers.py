@@ -3,15 +3,17 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from space_data.crop import CROP_SIZE_PX
 from space_data.errors import SpaceError
 from space_data.params import Params, Warp
 from space_models.generators import GENERATORS, Array, Driving, Frame, KeypointGenerator, find
 from space_models.generators.warp import WarpGenerator, WarpState
-from space_models.l2l import L2L, load_l2l
 from space_models.portrait import Portrait
+
+if TYPE_CHECKING:
+    from space_models.l2l import L2L  # imports torch, which `warp` does without
 
 
 class WarpRenderer:
@@ -55,7 +57,7 @@ class DrivenPortrait:
 class KeypointRenderer:
     """A keypoint generator and its L2L (paper, section 3.3): landmarks → latents → keypoints in the exact pose → frames."""
 
-    def __init__(self, generator: KeypointGenerator[Any], l2l: L2L) -> None:
+    def __init__(self, generator: KeypointGenerator[Any], l2l: "L2L") -> None:
         self.generator, self._l2l = generator, l2l
         self.size_px, self.device = generator.size_px, generator.device
         self.latents_of = f"{generator.spec.generator} {generator.spec.weights_sha256}"
@@ -92,6 +94,8 @@ def load_keypoint_renderer(name: str, models: Path, params: Params) -> KeypointR
     Raises:
         SpaceError: either is missing, or the L2L was trained with other weights of the generator.
     """
+    from space_models.l2l import load_l2l
+
     entry = find(GENERATORS, name, "generator")
     folder, weights = models / "l2l" / name, entry.folder(name, models, params)
     found, l2l = entry.weights_sha256(weights), load_l2l(folder)
