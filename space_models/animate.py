@@ -172,8 +172,9 @@ def animate(
             if calibration is not None or np.any(portrait_emotion):  # named: S2L speaks anew with them
                 begun = begun.back_to(SPEECH)
         asked: dict[str, Any] = {
-            "tracks": Tracks.at_rest(portrait, speech.features) if begun is None else begun, "portrait": portrait,
-            "speech": speech, "params": params, "controls": controls, "seed": seed, "portrait_emotion": portrait_emotion, "complete": begun is None,
+            "tracks": Tracks.at_rest(portrait, speech.features) if begun is None else begun, "complete": begun is None,
+            "portrait": portrait, "speech": speech, "params": params, "controls": controls, "seed": seed,
+            "portrait_emotion": portrait_emotion,
         }  # fmt: skip
         if aside is not None:
             aside.ask(asked)
