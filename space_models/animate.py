@@ -24,7 +24,6 @@ from space_data.timebase import frame_start_s
 from space_models.controls.asked import Controls
 from space_models.generators import DEFAULT_RENDERER, RENDERERS, Driving, Frame, Renderer, RendererEntry, find
 from space_models.motion_process import MotionProcess, can_start
-from space_models.paste import pasted, renderer_for
 from space_models.portrait import SOURCE_MAX_PX, Portrait, load_portrait
 from space_models.rendering import rendered
 from space_models.speech_file import Speech, load_speech, original_sound
@@ -153,6 +152,8 @@ def animate(
         aside = None
         if loaded is None and entry.generator is None and can_start():
             aside = stack.enter_context(MotionProcess(models, params, calibration))
+        from space_models.paste import pasted, renderer_for  # numba's import, beside torch's
+
         speech = load_speech(audio, audio_track)
         sound, sound_hz = original_sound(audio, audio_track)
         begun = None if from_tracks is None else Tracks.read(from_tracks)

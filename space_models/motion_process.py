@@ -5,6 +5,7 @@ else. Speech2Landmarks and PoseGen alone need it where `warp` draws: so a forked
 tracks, and this one never does.
 """
 
+import gc
 import os
 import signal
 import sys
@@ -82,6 +83,7 @@ def _serve(theirs: Connection, ours: Connection, models: Path, params: Params, c
     ours.close()  # so that the question's end is seen when the asking process dies
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches both; who asked ends this one
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    gc.disable()  # a tenth of torch's import, in a process that makes one thing and ends
     try:
         from space_models.motion import load_motion_models, revised
 
