@@ -7,7 +7,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,18 +18,20 @@ from space_data.errors import SpaceError
 from space_data.files import PART_BYTES, check_length, lengths_in_words, make_folder
 from space_data.media.output import coded_sound, write_titled
 from space_data.params import Params
+from space_data.schema import EMOTIONS
 from space_data.timebase import frame_start_s
 from space_models.controls.asked import Controls
-from space_models.film import NEUTRAL
 from space_models.generators import DEFAULT_RENDERER, RENDERERS, Driving, Frame, Renderer, RendererEntry, find
-from space_models.motion import MotionModels, load_motion_models, make_tracks, revised
-from space_models.paste import pasted, renderer_for
+from space_models.motion_process import motion_maker
 from space_models.portrait import SOURCE_MAX_PX, Portrait, load_portrait
 from space_models.provenance import Credentials
 from space_models.rendering import rendered
 from space_models.speech_file import Speech, load_speech, original_sound
 from space_models.tracks import LATENTS, SPEECH, Tracks
 from space_models.views import resized, side_by_side, watermarked
+
+if TYPE_CHECKING:
+    from space_models.motion import MotionModels  # which imports torch, a second that `MotionProcess` takes beside ours
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +49,7 @@ SIZE_RANGE_PX = (128, 1024)
 class LoadedModels:
     """What `animate` runs, loaded once for any number of videos."""
 
-    motion: MotionModels
+    motion: "MotionModels"
     entry: RendererEntry
     drawing: Renderer[Any]
 
@@ -60,6 +62,8 @@ def load_models(
     Raises:
         SpaceError: no such renderer; a model, or what it was trained with, is missing or damaged.
     """
+    from space_models.motion import load_motion_models
+
     entry: RendererEntry = find(RENDERERS, renderer, "renderer")
     return LoadedModels(load_motion_models(models, params, calibration), entry, entry.load(models, params))
 
@@ -96,7 +100,7 @@ def animate(
     params: Params,
     controls: Controls = Controls(),
     audio_track: int | None = None,
-    portrait_emotion: NDArray[np.float32] = NEUTRAL,
+    portrait_emotion: NDArray[np.float32] | None = None,
     calibration: Path | None = None,
     seed: int = 0,
     renderer: str = DEFAULT_RENDERER,
@@ -118,7 +122,7 @@ def animate(
         params: what is not asked for.
         controls: what is asked for.
         audio_track: number of the sound track, from 0; None: as players choose.
-        portrait_emotion: mixture (9,) that the photo shows.
+        portrait_emotion: mixture (9,) that the photo shows; None: neutral.
         calibration: a file of ``space calibrate``.
         seed: of head motion, blinks and gaze.
         renderer: one of ``RENDERERS``.
@@ -146,27 +150,35 @@ def animate(
         raise SpaceError(f"size {size_px}: need an even number from {SIZE_RANGE_PX[0]} to {SIZE_RANGE_PX[1]}")
     if paste_back and (compare or size_px is not None):
         raise SpaceError("--paste-back: the video has the photo's size and nothing beside it (leave out --size and --compare)")
-    speech = load_speech(audio, audio_track)
-    said_frames = len(speech)
-    begun = None if from_tracks is None else Tracks.read(from_tracks)
-    portrait = load_portrait(image)
-    for path in (out, tracks):
-        if path is not None:
-            make_folder(path.parent)
-    loaded = loaded or load_models(models, params, renderer, calibration)
-    drawing = loaded.drawing
-    if loaded.entry.load_at is not None:
-        drawing = renderer_for(loaded.entry, portrait, models, params, SOURCE_MAX_PX if paste_back else size_px or CROP_SIZE_PX)
-    if controls.timeline is not None:
-        controls.timeline.warn_beyond(len(speech))
-    if begun is None:
-        motion = make_tracks(loaded.motion, portrait, speech, params, controls, seed, portrait_emotion)
-    else:
-        begun, speech = same_length(begun.for_portrait(portrait), speech)
-        if calibration is not None or np.any(portrait_emotion):  # named: S2L speaks anew with them
-            begun = begun.back_to(SPEECH)
-        motion = revised(begun, loaded.motion, portrait, speech, params, controls, seed, portrait_emotion)
-    state = drawing.prepare(portrait)
+    entry: RendererEntry = loaded.entry if loaded else find(RENDERERS, renderer, "renderer")
+    if portrait_emotion is None:
+        portrait_emotion = np.zeros(len(EMOTIONS), np.float32)
+    with motion_maker(loaded.motion if loaded else None, models, params, calibration, aside=entry.generator is None) as maker:
+        from space_models.paste import pasted, renderer_for  # numba's import, beside torch's
+
+        speech = load_speech(audio, audio_track)
+        said_frames = len(speech)
+        begun = None if from_tracks is None else Tracks.read(from_tracks)
+        portrait = load_portrait(image)
+        for path in (out, tracks):
+            if path is not None:
+                make_folder(path.parent)
+        drawing: Renderer[Any] = loaded.drawing if loaded else entry.load(models, params)
+        if entry.load_at is not None:
+            drawing = renderer_for(entry, portrait, models, params, SOURCE_MAX_PX if paste_back else size_px or CROP_SIZE_PX)
+        if controls.timeline is not None:
+            controls.timeline.warn_beyond(len(speech))
+        if begun is None:
+            begun = Tracks.at_rest(portrait, speech.features)
+        else:
+            begun, speech = same_length(begun.for_portrait(portrait), speech)
+            if calibration is not None or portrait_emotion.any():  # named: S2L speaks anew with them
+                begun = begun.back_to(SPEECH)
+        maker.ask(
+            tracks=begun, portrait=portrait, speech=speech, params=params, controls=controls, seed=seed,
+            portrait_emotion=portrait_emotion, complete=from_tracks is None,
+        )  # fmt: skip
+        state, motion = drawing.prepare(portrait), maker.answer()
     latents = drawing.latents(state, motion.driving(portrait))
     if latents is not None:
         motion = replace(motion, latents=latents, latents_of=drawing.latents_of, stage=LATENTS)

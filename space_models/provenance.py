@@ -1,7 +1,7 @@
 """Content Credentials (C2PA) in a generated video: that it is generated, by what, from which tracks, signed.
 
-Written by the Content Authenticity Initiative's own library, the extra ``c2pa``. Nothing is asked of the network, so that there is
-no time stamp of an authority: the signature is judged by the certificate's own time.
+Written by the Content Authenticity Initiative's own library, the extra ``c2pa``. Nothing is asked of the network, so that there
+is no time stamp of an authority: the signature is judged by the certificate's own time.
 """
 
 import json

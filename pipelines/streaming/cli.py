@@ -1,6 +1,7 @@
 """The command ``space stream``."""
 
 import sys
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated
@@ -58,10 +59,14 @@ def stream(
     ] = False,
     camera: Annotated[
         Path | None,
-        typer.Option(metavar="VIDEO", help="A filmed person who drives face and head while there, in step with the sound."),
+        typer.Option(
+            metavar="VIDEO|DEVICE|PIPE|-",
+            help="A person who drives face and head while there, in step with the sound: filmed, or live from a camera "
+            "(/dev/video0), a named pipe or standard input (MPEG-TS, MJPEG).",
+        ),
     ] = None,
     camera_away: Annotated[
-        str | None, typer.Option(metavar="A-B,...", help="Seconds in which that camera is taken away: the speech drives.")
+        str | None, typer.Option(metavar="A-B,...", help="Seconds in which a filmed person is taken away: the speech drives.")
     ] = None,
     emotion: Emotion = None,
     portrait_emotion: PortraitEmotion = "neutral",
@@ -89,14 +94,16 @@ def stream(
     progress.setup(quiet)
     from pipelines.streaming import sinks, sources
     from pipelines.streaming.run import stream as run
+    from space_data.media.live import is_live
     from space_data.speech_encoder import LOG_MEL
     from space_models.animate import ASSETS, COMMENT, TITLE, check_output
     from space_models.controls.emotion import parse_emotion
     from space_models.generators import DEFAULT_RENDERER, RENDERERS
     from space_models.live import Live, Motion
+    from space_models.live_camera import LiveCamera
     from space_models.motion import load_motion_models
     from space_models.portrait import load_portrait
-    from space_models.switch import camera_of
+    from space_models.switch import CameraFrame, camera_of
 
     if (out is None) == (http is None):
         raise SpaceError("stream: need --out or --http, and not both")
@@ -104,6 +111,13 @@ def stream(
         raise SpaceError(f"--format {format!r}: need raw or mjpeg")
     if out not in (None, PIPE):
         check_output(Path(out or ""), ".mp4")
+    watches = camera is not None and is_live(camera)
+    if watches and camera_away is not None:
+        raise SpaceError(
+            f"--camera-away {camera_away}: {camera} is live, need a video (a live camera is taken away by stopping it)"
+        )
+    if str(camera) == audio == PIPE:
+        raise SpaceError("--camera -: standard input is the sound already, need a named pipe (mkfifo) for one of them")
     settings = load_params(params, [*changes, f"animate.speech_encoder={LOG_MEL}"])
     controls = asked_controls(
         emotion, timeline, pose, pose_strength, pose_offset, blinks, blink_duration, gaze, mouth_gain, mouth_closure
@@ -113,7 +127,12 @@ def stream(
     motion = Motion(
         load_motion_models(models or ASSETS, settings), portrait, settings, controls, seed, parse_emotion(portrait_emotion)
     )
-    seen = None if camera is None else camera_of(camera, _spans(camera_away or ""))
+    seen: Iterator[CameraFrame | None] | None = None
+    watching: AbstractContextManager[object] = nullcontext()
+    if camera is not None and watches:
+        seen = watching = LiveCamera(camera)
+    elif camera is not None:
+        seen = camera_of(camera, _spans(camera_away or ""))
     live = Live(motion, portrait, RENDERERS[DEFAULT_RENDERER].load(models or ASSETS, settings), seen)
     sink: AbstractContextManager[sinks.Sink]
     if http is not None:
@@ -123,13 +142,13 @@ def stream(
         sink = nullcontext(sinks.PipeSink(sys.stdout.buffer, format == "mjpeg"))
     else:
         sink = sinks.file_sink(Path(out or ""), live.size_px, TITLE, COMMENT)
-    with sink as frames:
+    with sink as frames, watching:
         if audio == PIPE:
             sound = sources.of_pipe(sys.stdin.buffer)
         elif audio.startswith(SOCKET):
             sound = sources.of_socket(_port(audio), lambda port: progress.console.print(f"sound: {sources.LOOPBACK}:{port}"))
         else:
-            sound = sources.of_file(Path(audio), audio_track, in_real_time)
+            sound = sources.of_file(Path(audio), audio_track, in_real_time or watches)
         if isinstance(frames, sinks.Browsers):
             frames.wait_for_viewer()
         latency = run(live, sound, frames, in_real_time)

@@ -103,11 +103,11 @@ class TitledWriter(VideoWriter):
     ) -> None:
         self._source: Any = None if copied is None else open_media(copied.path)
         super().__init__(path, width, height, crf=FINE_CRF, **options)
-        known = self._video.options.get("x264-params")
-        fine = ":".join([*([known] if known else []), *(f"{name}={value}" for name, value in FINE.items())])
+        known = str(self._video.options.get("x264-params", ""))
+        fine = ":".join([*filter(None, [known]), *(f"{name}={value}" for name, value in FINE.items())])
         self._video.options = {**self._video.options, "x264-params": fine}
         self._container.metadata["title"] = title
-        if copied is not None:
+        if copied is not None and self._source is not None:
             self._sound = self._container.add_stream_from_template(self._source.streams.audio[copied.track])
             self._packets = copied.packets(self._source)
             self._next = next(self._packets)

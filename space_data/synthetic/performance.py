@@ -54,8 +54,7 @@ ROOM_NOISE_RMS = 4e-4
 PROBE = 0.5
 """Control value at which a face's response is measured."""
 TRUTH_DECIMALS = 9
-"""Of angles in the tables of truth: beyond, numpy's results are the processor's (AVX2 and AVX-512 round differently), and the files
-are to be the same bytes on both."""
+"""Of angles in the tables of truth: AVX2 and AVX-512 round what lies beyond differently, and files are to be the same bytes."""
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -12,14 +12,15 @@ from space_data.crop import CROP_SIZE_PX
 from space_data.errors import SpaceError
 from space_data.landmarks import PoseTrack, lip_gap
 from space_data.params import Params, Warp
-from space_models.film import NEUTRAL
+from space_data.schema import EMOTIONS
 from space_models.generators import GENERATORS, Array, Driving, Frame, KeypointGenerator, find
 from space_models.generators.lip_correction import CROSSED_IOD, TOLD_IOD, GapCorrection, gaps_read
 from space_models.generators.warp import WarpGenerator, WarpState
-from space_models.l2l import L2L, load_l2l
-from space_models.l2l.inputs import SOUND
 from space_models.portrait import Portrait
 from space_models.retarget import with_lip_gap
+
+if TYPE_CHECKING:
+    from space_models.l2l import L2L  # imports torch, which `warp` does without
 
 
 class WarpRenderer:
@@ -65,20 +66,22 @@ class DrivenPortrait:
 class KeypointRenderer:
     """A keypoint generator and its L2L (paper, section 3.3): landmarks → latents → keypoints in the exact pose → frames."""
 
-    def __init__(self, generator: KeypointGenerator[Any], l2l: L2L) -> None:
+    def __init__(self, generator: KeypointGenerator[Any], l2l: "L2L") -> None:
         self.generator, self._l2l = generator, l2l
         self.size_px, self.device = generator.size_px, generator.device
         self.latents_of = f"{generator.spec.generator} {generator.spec.weights_sha256}"
 
     def prepare(self, portrait: Portrait) -> DrivenPortrait:
         """Features and own latents of a portrait, whose mouth is tried out (13 frames)."""
+        from space_models.l2l.inputs import SOUND
+
         scale = float(portrait.pose.scale[0])
         landmarks = self._l2l.seen(portrait.normalised[None], portrait.pose, scale)[0]
         state = DrivenPortrait(self.generator.prepare(portrait), landmarks, scale, GapCorrection.none())
 
         def render(faces: Array, pose: PoseTrack) -> Iterator[Frame]:
-            silence = np.zeros((len(faces), SOUND), np.float32)
-            return self.render(state, Driving(faces, pose, silence, NEUTRAL))
+            silence, neutral = np.zeros((len(faces), SOUND), np.float32), np.zeros(len(EMOTIONS), np.float32)
+            return self.render(state, Driving(faces, pose, silence, neutral))
 
         tried = CROSSED_IOD + TOLD_IOD
         lips = GapCorrection.measure(float(lip_gap(portrait.normalised)), partial(gaps_read, render, portrait), tried)
@@ -111,6 +114,8 @@ def load_keypoint_renderer(name: str, models: Path, params: Params) -> KeypointR
     Raises:
         SpaceError: either is missing, or the L2L was trained with other weights of the generator.
     """
+    from space_models.l2l import load_l2l
+
     entry = find(GENERATORS, name, "generator")
     folder, weights = models / "l2l" / name, entry.folder(name, models, params)
     found, l2l = entry.weights_sha256(weights), load_l2l(folder)
