@@ -21,6 +21,8 @@ LEAST_PAINT = 1 / 255
 SMOOTHING_CELLS = 1.0
 """S.d. of the displacement's smoothing away from mouth and eyes: where the portrait is itself turned, the shifts of brow, jaw and
 head differ by up to .2 IOD, and what lies between them was torn at the temple."""
+TURNED_DEG = (5.0, 10.0)
+"""Yaw of the portrait from which this begins, and from which it is whole: it costs one that looks ahead .15 dB."""
 FULL_DETAIL = 2 / 3
 """From this `detail` on nothing is smoothed."""
 
@@ -44,7 +46,7 @@ def composite(photo: NDArray[np.uint8], frame: CanvasFrame) -> NDArray[np.uint8]
     u = _canvas_of_pixels(steps, frame.pose)  # (n, n, 2)
     moved_px = _in_plane(frame.source_pose) @ frame.displacement.reshape(2, -1)
     flow = moved_px.reshape(2, *frame.displacement.shape[1:]).transpose(1, 2, 0).astype(np.float32)
-    coarse = _look_up(without_tears(flow), u)
+    coarse = _look_up(without_tears(flow, abs(float(frame.source_pose[0]))), u)
     fine = _enlarge(coarse, side)
     line = np.arange(side, dtype=np.float32)
     warped = cv2.remap(
@@ -64,10 +66,11 @@ def composite(photo: NDArray[np.uint8], frame: CanvasFrame) -> NDArray[np.uint8]
     return np.asarray(warped, np.uint8)
 
 
-def without_tears(flow: NDArray[np.float32]) -> NDArray[np.float32]:
-    """A displacement (F, F, 2), smoothed away from mouth and eyes."""
+def without_tears(flow: NDArray[np.float32], turned_deg: float) -> NDArray[np.float32]:
+    """A displacement (F, F, 2) of a portrait that is turned by so much, smoothed away from mouth and eyes."""
+    share = float(np.interp(turned_deg, TURNED_DEG, (0, 1)))
     smooth = cv2.GaussianBlur(flow, (0, 0), SMOOTHING_CELLS)
-    return np.asarray(flow + _smoothed_share(len(flow)) * (smooth - flow), np.float32)
+    return np.asarray(flow + share * _smoothed_share(len(flow)) * (smooth - flow), np.float32)
 
 
 @cache
