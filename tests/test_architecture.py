@@ -24,7 +24,10 @@ MAY_IMPORT = {
     "pipelines": set(FIRST_PARTY),
 }
 ONLY_IN = {
-    "av": {f"space_data/media/{name}.py" for name in ("container", "encode", "lossless", "probe", "sound", "timeline", "video")},
+    "av": {
+        f"space_data/media/{name}.py"
+        for name in ("container", "encode", "legacy_avi", "lossless", "probe", "sound", "timeline", "video")
+    },
     "PIL": {"space_data/media/images.py", "evaluation/frame_features.py"},  # the second: clean-fid resizes with it
     "mediapipe": {"space_data/facemesh.py"},
     "face_alignment": {"space_data/face_alignment_backend.py"},
