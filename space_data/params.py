@@ -484,6 +484,7 @@ class Evaluate(Section):
     frechet_every_frames: Count
     min_found_share: Annotated[float, Field(gt=0, le=1)]
     weights: str
+    syncnet_protocol: Literal["direct", "legacy-avi"]
     sign_flip_draws: Count
     seed: int
 

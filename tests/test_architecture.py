@@ -26,7 +26,7 @@ MAY_IMPORT = {
 ONLY_IN = {
     "av": {
         f"space_data/media/{name}.py"
-        for name in ("container", "encode", "live", "lossless", "probe", "sound", "timeline", "video")
+        for name in ("container", "encode", "legacy_avi", "live", "lossless", "probe", "sound", "timeline", "video")
     },
     "PIL": {"space_data/media/images.py", "evaluation/frame_features.py"},  # the second: clean-fid resizes with it
     "mediapipe": {"space_data/facemesh.py"},

@@ -192,17 +192,18 @@ def score_one(unit: ScoreUnit, settings: Evaluate, folder: Path) -> None:
     reference, candidate = (MeasuredVideo.load(Path(path)) for path in (unit.reference, unit.candidate))
     sync = clip_scorer(Scorer.load(unit.scorer), sound, n_frames)
     speaking = speech_track(sound, n_frames).speaking
-    rows = score_clip(unit.clip, reference, candidate, speaking, sync, _syncnet(unit, sound), settings, _perceptual(unit))
+    judges = _syncnet(unit, sound, settings), settings, _perceptual(unit)
+    rows = score_clip(unit.clip, reference, candidate, speaking, sync, *judges)
     write_table(folder / STATISTICS_FILE, rows, ClipStatistic)
     write_table(folder / TRACES_FILE, traces(unit.clip.system, unit.clip.clip_id, candidate.face), TraceFrame)
 
 
-def _syncnet(unit: ScoreUnit, sound: np.ndarray) -> SyncNetScorer | None:
+def _syncnet(unit: ScoreUnit, sound: np.ndarray, settings: Evaluate) -> SyncNetScorer | None:
     if not unit.syncnet:
         return None
     from evaluation.syncnet_clip import syncnet_scorer  # which imports PyTorch
 
-    return syncnet_scorer(Path(unit.syncnet), sound, unit.clip.n_frames)
+    return syncnet_scorer(Path(unit.syncnet), sound, unit.clip.n_frames, settings.syncnet_protocol)
 
 
 def _perceptual(unit: ScoreUnit) -> PictureDistance | None:
