@@ -20,7 +20,7 @@ SHOW_FROM, SHOW_TO = 0.15, 0.75
 LEAST_PAINT = 1 / 255
 SMOOTHING_CELLS = 1.0
 """S.d. of the displacement's smoothing away from mouth and eyes: where the portrait is itself turned, the shifts of brow, jaw and
-head differ by up to .2 IOD, and what lies between them was torn at the temple."""
+head differ by up to .2 IOD, and what lies between them is torn, at the temple above all."""
 TURNED_DEG = (5.0, 10.0)
 """Yaw of the portrait from which this begins, and from which it is whole: it costs one that looks ahead .15 dB."""
 FULL_DETAIL = 2 / 3

@@ -1,6 +1,7 @@
 """`compact` behind the interface: exact pose, any cut gives the same, bad input is named; the shipped weights are alive."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -10,13 +11,18 @@ import torch
 from pipelines.stages.generator import SHIPPED
 from space_data.errors import SpaceError
 from space_data.landmarks import N_LANDMARKS, PoseTrack, posed
-from space_models.generators import LatentSpec
+from space_models.film import NEUTRAL
+from space_models.generators import Driving, LatentSpec
 from space_models.generators.compact import CompactGenerator, load_compact
 from space_models.generators.compact.canvas import mirrored_pose, sample_canvas
 from space_models.generators.compact.generator import BATCH_FRAMES, N_POINTS, in_head_frame, latent_weight
 from space_models.generators.compact.keypoints import NAMES
 from space_models.generators.compact.networks import CompactConfig, CompactNet
 from space_models.generators.compact.sampling import mirror_order
+from space_models.generators.lip_correction import GapCorrection, gaps_read
+from space_models.generators.renderers import DrivenPortrait, KeypointRenderer
+from space_models.l2l import load_l2l
+from space_models.l2l.inputs import SOUND
 from space_models.portrait import Portrait, load_portrait
 from space_models.rendering import one_thread_each
 
@@ -157,3 +163,20 @@ def test_a_turned_photo_keeps_its_background(shipped: CompactGenerator, woman: P
     changed = np.abs(drawn.astype(int) - woman.rgb).mean(-1)
     assert changed[:, :20].mean() < 4 and changed[:, -20:].mean() < 4
     assert changed[200:400, 150:350].mean() > 3
+
+
+def test_lips_behind_l2l_shut_further_once_the_mouth_is_tried_out(shipped: CompactGenerator, woman: Portrait) -> None:
+    """A smile that L2L alone leaves .08 IOD apart; its own landmarks still give the photo's own latents."""
+    renderer = KeypointRenderer(shipped, load_l2l(SHIPPED.parent / "l2l" / "compact"))
+    tried = renderer.prepare(woman)
+    untried = replace(tried, lips=GapCorrection.none())
+
+    def driving(faces: np.ndarray, pose: PoseTrack) -> Driving:
+        return Driving(faces, pose, np.zeros((len(faces), SOUND), np.float32), NEUTRAL)
+
+    def read(state: DrivenPortrait) -> np.ndarray:
+        return gaps_read(lambda faces, pose: renderer.render(state, driving(faces, pose)), woman, np.array([0.0, 0.05]))
+
+    assert (read(tried) < read(untried) - 0.008).all()
+    own = renderer.latents(tried, driving(woman.normalised[None], woman.pose))
+    assert np.abs(own - tried.state.z).max() < 1e-4
