@@ -1,6 +1,5 @@
 """The judges that not every machine has: published weights, or a package that is optional."""
 
-import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +9,6 @@ from space_data import weights
 
 WEIGHTS: dict[Judge, str] = {"syncnet": weights.SYNCNET, "lpips": weights.LPIPS}
 """Those that are published weights, by their name in `space_data.weights`."""
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -25,14 +22,12 @@ class Judges:
 
     @staticmethod
     def here(folder: Path) -> "Judges":
-        """What is installed, and in the ``folder`` of weights; logs what is absent and would bring it.
+        """What is installed, and in the ``folder`` of weights.
 
         Raises:
             SpaceError: a file of the right name but another content.
         """
         found = {name: weights.find(of, folder) for name, of in WEIGHTS.items()}
-        for line in absences(folder):
-            logger.info("not measured: %s", line)
         return Judges(found["syncnet"], face_descriptor.find(), found["lpips"])
 
     def names(self) -> frozenset[Judge]:
@@ -44,8 +39,7 @@ class Judges:
         there = [WEIGHTS[name] for name in sorted(WEIGHTS) if name in self.names()]
         return [file.sha256 for name in there for file in weights.declaration(name).files]
 
-
-def absences(folder: Path) -> list[str]:
-    """A line for each judge that is absent: what it would measure and what to do."""
-    lines = [weights.absence(of, folder) for of in WEIGHTS.values() if weights.find(of, folder) is None]
-    return [*lines, *([face_descriptor.ABSENT] if face_descriptor.find() is None else [])]
+    def absences(self, folder: Path) -> list[str]:
+        """A line for each that is absent: what it would measure, and what would bring it into the ``folder``."""
+        lines = [weights.absence(of, folder) for name, of in WEIGHTS.items() if name not in self.names()]
+        return [*lines, *([face_descriptor.ABSENT] if self.identity is None else [])]

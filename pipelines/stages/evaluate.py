@@ -98,6 +98,8 @@ def run(params: Params, layout: Layout) -> None:
             scorer.save(part)
         chosen = choose(Path(settings.weights))
         judges = Judges.here(Path(settings.weights))
+        for line in judges.absences(Path(settings.weights)):
+            logger.info("not measured: %s", line)
         looking = [*(one.name for one in chosen), *([face_descriptor.NAME] if judges.identity else [])]
         measured = run_units(MEASURING, video_units(videos, looking), measure_one, settings, params, layout)
         by_id = {outcome.unit_id: outcome for outcome in measured}

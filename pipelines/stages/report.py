@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation import judges
 from evaluation.ablations import read_rows
 from evaluation.distributions import face_set_metric, set_metrics
 from evaluation.emotion_figures import read_report
@@ -19,6 +18,7 @@ from evaluation.exports import BIBTEX, results_csv, results_json, results_latex
 from evaluation.external.card import registry
 from evaluation.frame_features import INCEPTION_NAMES, DctColour
 from evaluation.html import provenance, thumbnail
+from evaluation.judges import Judges
 from evaluation.metrics import Metric, catalogue
 from evaluation.report_data import BenchmarkData
 from evaluation.report_page import benchmark_page
@@ -111,7 +111,7 @@ def gather(folder: Path, params: Params, layout: Layout) -> BenchmarkData:
         curves=training_curves(layout),
         stages=stage_facts(layout),
         absences=absences(params.evaluate),
-        not_measured=judges.absences(Path(params.evaluate.weights)),
+        not_measured=Judges.here(Path(params.evaluate.weights)).absences(Path(params.evaluate.weights)),
         emotion=read_report(layout.emotion_report) if layout.emotion_report.is_file() else None,
         emotion_strips=emotion_strips(layout.emotion_strips),
         ablations={path.stem: read_rows(path) for path in sorted(layout.l2l_ablations.glob("*.json"))},

@@ -6,7 +6,7 @@ import torch
 from torchvision.models import alexnet
 
 from evaluation import perceptual
-from evaluation.judges import Judges, absences
+from evaluation.judges import Judges
 from evaluation.perceptual import BACKBONE_FILE, HEADS_FILE, Lpips, picture_distance
 from space_data import weights
 from space_data.errors import SpaceError
@@ -82,7 +82,8 @@ def loaded(state: dict) -> torch.nn.Module:
 
 def test_from_files_to_figures(states, tmp_path, monkeypatch, astronaut, noisy, network):
     """Through the table of weights: absent, other files, and the declared ones."""
-    assert Judges.here(tmp_path).lpips is None and any("space weights fetch lpips-alex" in line for line in absences(tmp_path))
+    nothing = Judges.here(tmp_path)
+    assert nothing.lpips is None and any("space weights fetch lpips-alex" in line for line in nothing.absences(tmp_path))
     folder = tmp_path / "lpips-alex"
     folder.mkdir()
     torch.save(states[0], folder / BACKBONE_FILE)
@@ -93,6 +94,7 @@ def test_from_files_to_figures(states, tmp_path, monkeypatch, astronaut, noisy, 
     monkeypatch.setattr(weights, "check", lambda *_: "")
     there = Judges.here(tmp_path)
     assert there.lpips == folder and "lpips" in there.names() and len(there.hashes()) == 2
+    assert not any("lpips" in line for line in there.absences(tmp_path))
     found = picture_distance(perceptual.load(folder), astronaut, noisy)
     assert found.mean() == picture_distance(network, astronaut, noisy).mean()
 

@@ -89,4 +89,5 @@ def benchmark(rng: np.random.Generator) -> BenchmarkData:
         meant_gaps={("ours_warp", clip_id): opening.astype(np.float32) for clip_id in CLIPS},
         curves={"s2l": {"step": steps, "loss": [1 / (1 + s) for s in steps], "val_loss": [1.2 / (1 + s) for s in steps]}},
         stages=stages, absences=["Weights inception are not in models/weights."],
+        not_measured=["weights lpips-alex (LPIPS) are not in models/weights"],
     )  # fmt: skip
