@@ -37,7 +37,8 @@ class Credentials:
         Raises:
             SpaceError: the library is not installed; a file is missing, is no such thing, has expired or does not fit the other.
         """
-        if find_spec("c2pa") is None:
+        found = find_spec("c2pa")
+        if found is None or found.origin is None:  # a folder of that name is no library
             raise SpaceError(
                 "signing: needs c2pa-python, which is not installed (`pip install c2pa-python`, or the extra 'c2pa')"
             )
@@ -90,9 +91,11 @@ class Credentials:
                 c2pa.Builder(json.dumps(manifest)) as builder,
             ):
                 builder.sign_file(video, part, signer)
-        except c2pa.C2paError as error:
+        except BaseException as error:  # an unsigned file must not stand for a signed one
             video.unlink(missing_ok=True)
-            raise SpaceError(f"{video}: could not be signed ({error})") from error
+            if isinstance(error, c2pa.C2paError):
+                raise SpaceError(f"{video}: could not be signed ({error})") from error
+            raise
 
 
 def _algorithm(private: object, path: Path) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 
 from space_data.errors import SpaceError
 from space_data.media.container import RgbImage, audio_stream, open_media, timed_streams
-from space_data.media.encode import VideoWriter
+from space_data.media.encode import REPEATABLE, VideoWriter
 from space_data.media.mixing import Treatment
 from space_data.media.sound import decode_sound
 from space_data.media.timeline import is_flush, timeline_of
@@ -103,8 +103,7 @@ class TitledWriter(VideoWriter):
     ) -> None:
         self._source: Any = None if copied is None else open_media(copied.path)
         super().__init__(path, width, height, crf=FINE_CRF, **options)
-        known = str(self._video.options.get("x264-params", ""))
-        fine = ":".join([*filter(None, [known]), *(f"{name}={value}" for name, value in FINE.items())])
+        fine = ":".join([*REPEATABLE.values(), *(f"{name}={value}" for name, value in FINE.items())])
         self._video.options = {**self._video.options, "x264-params": fine}
         self._container.metadata["title"] = title
         if copied is not None and self._source is not None:

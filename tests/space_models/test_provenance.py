@@ -128,6 +128,20 @@ def test_what_the_library_refuses_leaves_no_video(pair: Pair, tmp_path: Path) ->
     assert not list(tmp_path.glob("*.mp4*")) and not list(tmp_path.glob(".*"))
 
 
+def test_an_interrupted_signing_leaves_no_video_either(pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    c2pa = pytest.importorskip("c2pa", reason=NEEDS_C2PA)
+    video = tmp_path / "a.mp4"
+    write_video(video, [np.zeros((64, 64, 3), np.uint8)] * 5)
+
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(c2pa.Builder, "sign_file", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        Credentials.load(pair.certificate, pair.key).sign(video, "", "00")
+    assert not list(tmp_path.glob("*.mp4*")) and not list(tmp_path.glob(".*"))
+
+
 def test_without_the_library_one_line_says_what_to_install(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(provenance, "find_spec", lambda name: None)
     before = sha256_of(pair.certificate)
