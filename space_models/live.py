@@ -81,7 +81,7 @@ class Motion:
         self._models, self._portrait, self._params, self._seed = models, portrait, params, seed
         self._controls, self._videos = controls, DrivingVideos()
         self._mel, self._heard = LiveLogMel(), LiveLogMel().start()
-        self._states = self._whisper and self._whisper.start()
+        self._states = None if self._whisper is None else self._whisper.start()
         self._mean = RunningMean(LiveLogMel.spec.width)
         shown = OutputSettings(params.animate.articulation, params.animate.fade_s)
         self._speaker = s2l_stream.start(models.s2l, portrait.normalised, portrait_emotion, shown)

@@ -23,7 +23,7 @@ from space_models.switch import CameraFrame, camera_frame
 logger = logging.getLogger(__name__)
 
 DELAY_S = 0.12
-"""From a picture's arrival to the frame that shows it: as log-mel's sound takes, and drawing. A camera of 10 Hz has its next then."""
+"""From a picture's arrival to the frame that shows it: what sound takes, and drawing. A camera of 10 Hz has its next one then."""
 LONGEST_STEP_S = 0.25
 """Between two pictures of a person who is there."""
 KEPT, LEAST_STEP_S = 64, 0.015

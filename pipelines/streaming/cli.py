@@ -92,9 +92,9 @@ def stream(
 ) -> None:
     """Make a portrait speak while the sound comes: each frame 90 ms of sound later, and what drawing it takes.
 
-    What is drawn is `warp`; S2L hears log-mel, or 150 ms later with --speech-encoder whisper-tiny.en. Sound that comes faster than
-    frames are drawn waits in its pipe; before browsers, frames are repeated until the picture has caught up. Ctrl-C ends the
-    stream and keeps the video.
+    What is drawn is `warp`; S2L hears log-mel, or 150 ms later with --speech-encoder whisper-tiny.en. Sound that comes faster
+    than frames are drawn waits in its pipe; before browsers, frames are repeated until the picture has caught up. Ctrl-C ends
+    the stream and keeps the video.
     """
     progress.setup(quiet)
     from pipelines.streaming import sinks, sources
