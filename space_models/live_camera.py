@@ -23,7 +23,7 @@ from space_models.switch import CameraFrame, camera_frame
 logger = logging.getLogger(__name__)
 
 DELAY_S = 0.12
-"""From a picture's arrival to the frame that shows it; sound takes 0.09 s and drawing. At 10 Hz the next one is there."""
+"""From a picture's arrival to the frame that shows it: what sound takes, and drawing. A camera of 10 Hz has its next one then."""
 LONGEST_STEP_S = 0.25
 """Between two pictures of a person who is there."""
 KEPT, LEAST_STEP_S = 64, 0.015
@@ -63,8 +63,8 @@ class Arrivals:
 class LiveCamera(Iterator[CameraFrame | None]):
     """What a camera's device, a named pipe or standard input (`-`) shows, one per frame that is drawn; never waits for it."""
 
-    def __init__(self, source: Path, clock: Callable[[], float] = time.monotonic) -> None:
-        self._source, self._clock = source, clock
+    def __init__(self, source: Path, delay_s: float = DELAY_S, clock: Callable[[], float] = time.monotonic) -> None:
+        self._source, self._delay_s, self._clock = source, delay_s, clock
         self._arrivals, self._is_over = Arrivals(), Event()
         self._shown_s = -np.inf
         self._thread = Thread(target=self._watch, daemon=True, name="camera")
@@ -78,7 +78,7 @@ class LiveCamera(Iterator[CameraFrame | None]):
         self._thread.join(timeout=2.0)  # a device may hang
 
     def __next__(self) -> CameraFrame | None:
-        wanted_s = self._clock() - DELAY_S
+        wanted_s = self._clock() - self._delay_s
         off_s = wanted_s - (self._shown_s + STEP_S)
         if abs(off_s) > RESTART_S:  # the sound has paused: what is seen jumps, and the switch is told
             self._shown_s = wanted_s

@@ -25,6 +25,7 @@ from pipelines.options import (
     PoseStrength,
     Quiet,
     Seed,
+    SpeechEncoder,
     TimelineFile,
     asked_controls,
 )
@@ -33,6 +34,8 @@ from space_data.errors import SpaceError
 from space_data.params import load_params
 
 PIPE, SOCKET = "-", "socket:"
+DRAWING_S = 0.03
+"""That a frame takes after its tracks, about."""
 
 
 def stream(
@@ -80,6 +83,7 @@ def stream(
     mouth_gain: MouthGain = None,
     mouth_closure: MouthClosure = None,
     seed: Seed = 0,
+    speech_encoder: SpeechEncoder = None,
     audio_track: AudioTrack = None,
     models: Models = None,
     params: ParamsFile = None,
@@ -88,8 +92,9 @@ def stream(
 ) -> None:
     """Make a portrait speak while the sound comes: each frame 90 ms of sound later, and what drawing it takes.
 
-    What is drawn is `warp`; S2L hears log-mel. Sound that comes faster than frames are drawn waits in its pipe; before browsers,
-    frames are repeated until the picture has caught up. Ctrl-C ends the stream and keeps the video.
+    What is drawn is `warp`; S2L hears log-mel, or 150 ms later with --speech-encoder whisper-tiny.en. Sound that comes faster
+    than frames are drawn waits in its pipe; before browsers, frames are repeated until the picture has caught up. Ctrl-C ends
+    the stream and keeps the video.
     """
     progress.setup(quiet)
     from pipelines.streaming import sinks, sources
@@ -118,7 +123,8 @@ def stream(
         )
     if str(camera) == audio == PIPE:
         raise SpaceError("--camera -: standard input is the sound already, need a named pipe (mkfifo) for one of them")
-    settings = load_params(params, [*changes, f"animate.speech_encoder={LOG_MEL}"])
+    heard_by = speech_encoder.value if speech_encoder else LOG_MEL
+    settings = load_params(params, [*changes, f"animate.speech_encoder={heard_by}"])
     controls = asked_controls(
         emotion, timeline, pose, pose_strength, pose_offset, blinks, blink_duration, gaze, mouth_gain, mouth_closure
     )
@@ -130,7 +136,7 @@ def stream(
     seen: Iterator[CameraFrame | None] | None = None
     watching: AbstractContextManager[object] = nullcontext()
     if camera is not None and watches:
-        seen = watching = LiveCamera(camera)
+        seen = watching = LiveCamera(camera, motion.delay_s + DRAWING_S)
     elif camera is not None:
         seen = camera_of(camera, _spans(camera_away or ""))
     live = Live(motion, portrait, RENDERERS[DEFAULT_RENDERER].load(models or ASSETS, settings), seen)

@@ -49,7 +49,7 @@ def test_what_is_kept_is_bounded() -> None:
 
 def test_the_clock_runs_evenly_however_frames_are_asked_for() -> None:
     now, times = [0.0], []
-    camera, rng = LiveCamera(Path("-"), lambda: now[0]), np.random.default_rng(0)
+    camera, rng = LiveCamera(Path("-"), clock=lambda: now[0]), np.random.default_rng(0)
     assert next(camera) is None, "set at its start"
     while len(times) < 500:
         burst = int(rng.integers(1, 5))
