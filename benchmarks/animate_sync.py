@@ -24,6 +24,7 @@ from rich.table import Table
 from scipy.signal import correlate
 
 from space_data.avsync import Scorer, lip_points, mel_frames, score_clip
+from space_data.closures import Closures
 from space_data.errors import SpaceError
 from space_data.facemesh import track_faces
 from space_data.features import track_of_meshes
@@ -75,6 +76,8 @@ class Written:
     yaw_range_deg: float
     sharpness: float
     face_found: float
+    closures: Closures
+    """told and found again, all frames"""
 
     @property
     def in_sync(self) -> bool:
@@ -151,6 +154,7 @@ def measure(video: Path, said: NDArray[np.float32], tracks: Path, portrait: Port
         yaw_range_deg=float(np.ptp(face.pose.yaw_deg)),
         sharpness=float(np.median([sharpness(pictures[i], meshes[i]) for i in seen])) / sharpness(portrait.rgb, portrait.mesh),
         face_found=float((~face.interpolated).mean()),
+        closures=Closures.of(told_gap, gap, np.ones(len(gap), bool)),
     )
 
 

@@ -68,7 +68,7 @@ def made_up(n_clips: int, n_systems: int, n_people: int, n_frames: int, params: 
     """Tables of a benchmark; videos are named, not made."""
     rng = np.random.default_rng(0)
     systems = [*SYSTEM_NAMES, *(f"system_{i}" for i in range(n_systems))][:n_systems]
-    columns = catalogue(SIZE_PX, params.evaluate, with_syncnet=True)
+    columns = catalogue(SIZE_PX, params.evaluate)
     people = {f"set/person{i % n_people:03d}/clip{i:05d}": f"person{i % n_people:03d}" for i in range(n_clips)}
     emotions = list(EMOTIONS)
     clips, scores, traces, videos, languages = [], [], [], {}, {}

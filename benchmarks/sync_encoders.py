@@ -12,7 +12,9 @@ which hears log-mel.
 import argparse
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
 from itertools import islice
+from operator import add
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +30,7 @@ from space_data.avsync import (
     MAX_LAG_FRAMES,
     MEL_COMPONENTS,
     Array,
+    Moments,
     SyncScore,
     cca,
     lip_context,
@@ -108,7 +111,8 @@ def heard(clips: Sequence[Spoken], fitted_on: Sequence[Spoken], name: str) -> li
 def projected(train: Sequence[Spoken], test: Sequence[Spoken], name: str) -> tuple[list[Projected], Values]:
     """``test`` as a CCA of ``train`` sees it, and the weights (6,) of its components."""
     pairs = zip((lip_context(clip.lips) for clip in train), heard(train, train, name), strict=True)
-    lip_map, sound_map, correlation = cca(pairs, LIP_COMPONENTS, MEL_COMPONENTS)
+    moments = reduce(add, (Moments.of(*pair) for pair in pairs), Moments())
+    lip_map, sound_map, correlation = cca(moments, LIP_COMPONENTS, MEL_COMPONENTS)
     sounds = heard(test, train, name)
     seen = [Projected(c.subject, lip_context(c.lips) @ lip_map, x @ sound_map) for c, x in zip(test, sounds, strict=True)]
     return seen, correlation / correlation.sum()

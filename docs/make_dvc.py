@@ -90,7 +90,7 @@ DVC = {
         ("data/ingest", "data/measure", "data/segment", "data/sync", "data/syncnet"), ("filter",),
         ("data/filter", "reports/audit/index.html", "reports/audit/keep.csv", "reports/audit/keep.parquet"),
         ("reports/audit/metrics.json",), AUDIT_PLOTS,
-        assets=("pipelines/audit/templates",),
+        assets=("evaluation/templates", "pipelines/audit/templates"),
     ),
     "features": DvcStage(
         "normalised landmarks, pose, gaze, speech features, from stored tracks and sound",

@@ -10,8 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.face_descriptor import NAME
 from evaluation.frechet import frechet_distance
 from evaluation.metrics.entry import Better, Metric
+from evaluation.metrics.identity import ALIGNED, PUBLISHED
 from evaluation.statistics import jackknife_interval
 from space_data.errors import SpaceError
 from space_data.schema import Aggregate
@@ -128,6 +130,16 @@ def set_metrics(features: str, is_fid: bool, frame_step: int) -> tuple[SetMetric
             coverage, NEIGHBOURS + 1,
         ),
     )  # fmt: skip
+
+
+def face_set_metric(every_frames: int) -> SetMetric:
+    """Fréchet distance on face descriptors: real features of few dimensions, which a few hundred frames can fill."""
+    column = Metric(
+        f"frechet_face/{NAME}-facemesh5-every{every_frames}/v1", "Fréchet, face descriptors", "", "lower", (), lambda _: None,
+        "Fréchet distance between the face descriptors (dlib, 128-d) of generated and real frames.", f"{PUBLISHED}; as FID.",
+        f"Not FID. Who speaks how often counts, too: only for systems on the same clips. {ALIGNED}", 4,
+    )  # fmt: skip
+    return SetMetric(column, frechet_distance, 2)
 
 
 def set_aggregate(

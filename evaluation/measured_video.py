@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.detected_face import DetectedFace
+from evaluation.face_descriptor import FaceDescriptor
 from evaluation.frame_features import FrameFeatures
 from evaluation.metrics.entry import MeanStatistics
 from evaluation.metrics.pictures import face_edges
@@ -35,7 +36,7 @@ class MeasuredVideo:
     boxes: NDArray[np.float32]
     """(T, 4) px around the face mesh: x0, y0, x1, y1; NaN without a face"""
     features: Mapping[str, NDArray[np.float32]]
-    """by the extractor's name (frames, d) of some frames, for distances between sets"""
+    """by the extractor's name (frames, d) of some frames, for distances between sets; of faces NaN where none was found"""
     edges: MeanStatistics
     """of the face's sharpness (`pictures.face_edges`), over some frames"""
 
@@ -62,7 +63,13 @@ def frames_of(path: Path, n_frames: int | None) -> Iterator[RgbImage]:
     return islice((frame.rgb for frame in decode_video(path)), n_frames)
 
 
-def measure_video(path: Path, n_frames: int | None, features: Sequence[FrameFeatures], settings: Evaluate) -> MeasuredVideo:
+def measure_video(
+    path: Path,
+    n_frames: int | None,
+    features: Sequence[FrameFeatures],
+    settings: Evaluate,
+    descriptor: FaceDescriptor | None = None,
+) -> MeasuredVideo:
     """Measure the first ``n_frames`` frames (all: None). Memory holds one batch of pictures.
 
     Raises:
@@ -71,6 +78,7 @@ def measure_video(path: Path, n_frames: int | None, features: Sequence[FrameFeat
     meshes: list[NDArray[np.float32]] = []
     vectors: dict[str, list[NDArray[np.float32]]] = {one.name: [] for one in features}
     waiting: list[RgbImage] = []
+    faces: list[NDArray[np.float32]] = []
     edges = MeanStatistics()
     lost = np.full((N_MESH, 3), np.nan, np.float32)
     with FaceMeshTracker() as tracker:
@@ -79,6 +87,8 @@ def measure_video(path: Path, n_frames: int | None, features: Sequence[FrameFeat
             meshes.append(lost if mesh is None else mesh)
             if index % settings.frechet_every_frames == 0:
                 waiting.append(rgb)
+                if descriptor is not None:
+                    faces.append(descriptor(rgb, mesh))
             if len(waiting) == FEATURE_BATCH:
                 _look_at(waiting, features, vectors)
             if mesh is not None and index % settings.ssim_every_frames == 0:
@@ -91,6 +101,8 @@ def measure_video(path: Path, n_frames: int | None, features: Sequence[FrameFeat
     mesh_track = np.stack(meshes)
     boxes = np.concatenate([mesh_track[..., :2].min(axis=1), mesh_track[..., :2].max(axis=1)], axis=1)
     found = {name: np.concatenate(parts) for name, parts in vectors.items()}
+    if descriptor is not None:
+        found[descriptor.name] = np.stack(faces)
     return MeasuredVideo(DetectedFace.from_mesh(mesh_track), boxes, found, edges)
 
 

@@ -45,6 +45,8 @@ class BenchmarkData:
     curves: Mapping[str, Mapping[str, Sequence[float | None]]] = field(default_factory=dict)
     stages: Sequence[Mapping[str, object]] = ()
     absences: Sequence[str] = ()
+    not_measured: Sequence[str] = ()
+    """a line per judge that was not there"""
     ablations: Mapping[str, Sequence[Row]] = field(default_factory=dict)
     emotion: EmotionReport | None = None
     emotion_strips: Sequence[tuple[str, str]] = ()

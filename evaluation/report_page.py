@@ -7,7 +7,7 @@ from evaluation.metrics import HEADLINE, Metric
 from evaluation.metrics.head import HEAD_MOTION
 from evaluation.metrics.landmarks import LD_MOTION_MOUTH, LD_MOUTH
 from evaluation.metrics.lips import CLOSURE_F1, LIP_AMPLITUDE, LIP_LAG, LIP_VELOCITY_R
-from evaluation.metrics.sync import AV_AT_ZERO, AV_OFFSET, SYNCNET_OFFSET
+from evaluation.metrics.sync import AV_AT_ZERO, AV_OFFSET, SYNCNET_OFFSET_NAME
 from evaluation.report_data import BenchmarkData
 from evaluation.report_emotion import emotion_blocks
 from evaluation.report_player import player
@@ -140,7 +140,8 @@ def _lips(page: Page, data: BenchmarkData, samples: list[str]) -> None:
         "The inner-lip opening, in inter-ocular distances: what the recording does, what our model meant, what our video shows.",
     )
     section.add(Figures(lip_traces(data, samples)))
-    section.add(Figures([offsets(data, metric) for metric in (LIP_LAG, AV_OFFSET, SYNCNET_OFFSET) if metric in data.columns]))
+    wanted = (LIP_LAG.name, AV_OFFSET.name, SYNCNET_OFFSET_NAME)
+    section.add(Figures([offsets(data, metric) for metric in data.columns if metric.name in wanted]))
     shown = (LIP_VELOCITY_R, LIP_AMPLITUDE, CLOSURE_F1, AV_AT_ZERO, HEAD_MOTION)
     section.add(Figures([strips(data, metric) for metric in shown]))
 
@@ -166,4 +167,5 @@ def _protocol(page: Page, data: BenchmarkData) -> None:
             "intervals Student's t over identities, of sets a jackknife over identities. Orders and intervals describe this set "
             "of clips: figures of other papers, made with other detectors and crops, are not comparable, and none is quoted."
         ),
+        *(Note(f"Not measured: {line}.") for line in data.not_measured),
     )  # fmt: skip

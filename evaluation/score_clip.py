@@ -4,7 +4,7 @@ A statistic that could not be measured is a row with a status, never an omission
 on. Nothing here knows of other clips or systems.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.detected_face import DetectedFace, LengthMismatch, NoFace, check_lengths, paired
+from evaluation.face_descriptor import NAME as DESCRIPTOR
 from evaluation.measured_video import MeasuredVideo, frames_of
-from evaluation.metrics import MEASURES, MeanStatistics, Need, Pair
+from evaluation.metrics import Judge, MeanStatistics, Need, Pair, measures_of
 from evaluation.metrics import pictures as pixel
 from evaluation.reasons import REASONS
 from space_data.avsync import SyncScore
@@ -33,10 +34,12 @@ OK, NO_FACE, DECODE_ERROR, LENGTH_MISMATCH, SIZE_MISMATCH, NOT_AVAILABLE, CRASHE
 )  # fmt: skip
 STATUSES = tuple(dict.fromkeys([*MEASURED, *REASONS]))
 """What became of a statistic; a video that could not be brought into its canonical form has the reason for that."""
+FACES_NEEDED: tuple[Need, ...] = ("faces", "syncnet", "identity")
 REFERENCE = "reference"
 """The recording itself, scored as a system of its own: what `recording` metrics are near to. No system may be called so."""
 
 SyncScorer = Callable[[DetectedFace], SyncScore | None]
+PictureDistance = Callable[[NDArray[np.uint8], NDArray[np.uint8]], MeanStatistics]
 SyncNetScorer = Callable[[Path, NDArray[np.float32]], "SyncNetResult | None"]
 """Scores a video with its face boxes (T, 4); None where it is too short."""
 
@@ -61,6 +64,7 @@ def score_clip(
     sync: SyncScorer,
     syncnet: SyncNetScorer | None,
     settings: Evaluate,
+    perceptual: PictureDistance | None = None,
 ) -> list[ClipStatistic]:
     """All statistics of one system on one clip; of a recording without a face those that need none.
 
@@ -68,25 +72,28 @@ def score_clip(
         speaking: (T,), voice activity of the clip's sound.
         sync: scores a face track against the clip's sound.
         syncnet: the same for pictures; None without the weights.
+        perceptual: distance of two pictures; None without the weights.
     """
+    both = reference.features.get(DESCRIPTOR), candidate.features.get(DESCRIPTOR)
+    descriptors = None if both[0] is None or both[1] is None else (both[0], both[1])
+    there: dict[Judge, object] = {"syncnet": syncnet, "identity": descriptors, "lpips": perceptual}
+    judges = [name for name, judge in there.items() if judge is not None]
     try:
         check_lengths(clip.n_frames, len(candidate.face))
-        pixels = pixel_sums(clip, settings) | {pixel.EDGES: candidate.edges}
+        pixels = pixel_sums(clip, settings, perceptual) | {pixel.EDGES: candidate.edges}
     except (MediaError, LengthMismatch, pixel.SizeMismatch) as error:
-        return failed_clip(clip.system, clip.clip_id, clip.subject, _status_of(error), str(error), syncnet is not None)
+        return failed_clip(clip.system, clip.clip_id, clip.subject, _status_of(error), str(error), judges)
     n_frames = min(len(reference.face), len(candidate.face))
     pair = Pair(reference.face.first(n_frames), candidate.face.first(n_frames), speaking[:n_frames], pixels=pixels)
     missing: dict[Need, tuple[str, str]] = {}
     try:
         faces = paired(reference.face, candidate.face, settings.min_found_share)
         heard = syncnet(clip.video, candidate.boxes) if syncnet else None
-        pair = Pair(*faces, pair.speaking, sync(faces[1]), heard, pixels)
+        pair = Pair(*faces, pair.speaking, sync(faces[1]), heard, descriptors, pixels)
     except NoFace as error:
-        missing = {"faces": (NO_FACE, str(error)), "syncnet": (NO_FACE, str(error))}
+        missing = {need: (NO_FACE, str(error)) for need in FACES_NEEDED}
     rows = []
-    for measure in MEASURES:
-        if measure.need == "syncnet" and syncnet is None:
-            continue
+    for measure in measures_of(judges):
         status, detail = missing.get(measure.need, (OK, ""))
         found = measure.of(pair) if status == OK else {}
         for name in measure.names:
@@ -95,11 +102,10 @@ def score_clip(
 
 
 def failed_clip(
-    system: str, clip_id: str, subject: str, status: str, detail: str, with_syncnet: bool = False
+    system: str, clip_id: str, subject: str, status: str, detail: str, judges: Collection[str] = ()
 ) -> list[ClipStatistic]:
     """A row per statistic for a video that could not be scored at all."""
-    measures = (measure for measure in MEASURES if with_syncnet or measure.need != "syncnet")
-    names = (name for measure in measures for name in measure.names)
+    names = (name for measure in measures_of(judges) for name in measure.names)
     return [ClipStatistic(system, clip_id, subject, name, 0.0, 0, status, detail) for name in names]
 
 
@@ -109,20 +115,22 @@ def _row(clip: ClipToScore, name: str, found: MeanStatistics, status: str, detai
     return ClipStatistic(clip.system, clip.clip_id, clip.subject, name, found.total, found.count, status, detail)
 
 
-def pixel_sums(clip: ClipToScore, settings: Evaluate) -> dict[str, MeanStatistics]:
+def pixel_sums(clip: ClipToScore, settings: Evaluate, perceptual: PictureDistance | None) -> dict[str, MeanStatistics]:
     """One pass over both videos' pictures: memory does not grow with their number.
 
     Raises:
         SizeMismatch: they are not of one size.
     """
     if clip.system == REFERENCE:
-        return {pixel.SQUARED_ERROR: MeanStatistics(0.0, 1), pixel.SIMILARITY: MeanStatistics(1.0, 1)}
-    error, similarity = MeanStatistics(), MeanStatistics()
+        nothing = MeanStatistics(0.0, 1)
+        return {pixel.SQUARED_ERROR: nothing, pixel.SIMILARITY: MeanStatistics(1.0, 1), pixel.PERCEPTUAL: nothing}
+    error, similarity, distance = MeanStatistics(), MeanStatistics(), MeanStatistics()
     for index, (truth, rgb) in enumerate(_together(clip)):
         error += pixel.squared_error(truth, rgb)
         if index % settings.ssim_every_frames == 0:
             similarity += pixel.ssim(truth, rgb)
-    return {pixel.SQUARED_ERROR: error, pixel.SIMILARITY: similarity}
+            distance += perceptual(truth, rgb) if perceptual else MeanStatistics()
+    return {pixel.SQUARED_ERROR: error, pixel.SIMILARITY: similarity, pixel.PERCEPTUAL: distance}
 
 
 def _together(clip: ClipToScore) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:

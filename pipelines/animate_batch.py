@@ -171,6 +171,7 @@ def _made(
                 controls=request.controls(), portrait_emotion=parse_emotion(request.portrait_emotion), seed=request.seed,
                 size_px=request.size, compare=request.compare, paste_back=request.paste_back, watermark=request.watermark,
                 tracks=request.tracks, from_tracks=request.from_tracks, models=shelf.folder, loaded=shelf.of(request),
+                credentials=request.credentials(),
             )  # fmt: skip
             return fate(KEPT, "", "", _made_hash(request))
     except SpaceError as error:

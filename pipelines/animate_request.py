@@ -6,10 +6,11 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from pipelines.options import asked_controls
+from pipelines.options import asked_controls, asked_credentials
 from space_data.errors import SpaceError, first_problem
 from space_models.controls.asked import Controls
 from space_models.generators import DEFAULT_RENDERER
+from space_models.provenance import Credentials
 
 
 class Request(BaseModel):
@@ -37,6 +38,8 @@ class Request(BaseModel):
     compare: bool = False
     paste_back: bool = False
     watermark: bool = False
+    sign_cert: Path | None = None
+    sign_key: Path | None = None
     audio_track: Annotated[int | None, Field(ge=0)] = None
     tracks: Path | None = None
     from_tracks: Annotated[Path | None, Field(alias="from")] = None
@@ -54,7 +57,7 @@ class Request(BaseModel):
             SpaceError: a cell is not what its option needs.
         """
         named = {name: cell for name, cell in cells.items() if cell}
-        for name in ("image", "audio", "calibration", "timeline", "from"):
+        for name in ("image", "audio", "calibration", "timeline", "from", "sign_cert", "sign_key"):
             if name in named:
                 named[name] = str(inputs / named[name])
         for name in ("pose", "blinks"):  # a word, numbers, or a file
@@ -72,8 +75,17 @@ class Request(BaseModel):
     def input_files(self) -> list[Path]:
         """The files that it reads; some may not be there."""
         driving = [Path(text) for text in (self.pose, self.blinks) if text is not None and Path(text).is_file()]
-        named = [path for path in (self.calibration, self.timeline, self.from_tracks) if path is not None]
+        others = (self.calibration, self.timeline, self.from_tracks, self.sign_cert, self.sign_key)
+        named = [path for path in others if path is not None]
         return [self.image, self.audio, *named, *driving]
+
+    def credentials(self) -> Credentials | None:
+        """To sign with, if that is asked for.
+
+        Raises:
+            SpaceError: see ``asked_credentials``.
+        """
+        return asked_credentials(self.sign_cert, self.sign_key)
 
     def controls(self) -> Controls:
         """As the models take them.

@@ -13,6 +13,7 @@ from rich.markup import escape
 from pipelines.benchmark.cli import app as benchmark
 from pipelines.cluster.cli import app as cluster
 from pipelines.demo.limits import Limits
+from pipelines.demo.password import read_password
 from pipelines.demo.serve import LOOPBACK, serve
 from pipelines.options import (
     AudioTrack,
@@ -37,6 +38,7 @@ from pipelines.options import (
     SpeechEncoder,
     TimelineFile,
     asked_controls,
+    asked_credentials,
 )
 from pipelines.spoken_text import DEFAULT_VOICE, speech_of
 from pipelines.streaming.cli import stream
@@ -115,6 +117,11 @@ def animate(
         bool, typer.Option("--paste-back", help="The whole photo, at its own size, with the animated face in it.")
     ] = False,
     watermark: Annotated[bool, typer.Option("--watermark", help="'AI-generated' in a corner of the picture.")] = False,
+    sign_cert: Annotated[
+        Path | None,
+        typer.Option(metavar="PEM", help="Sign the video (C2PA) with this certificate and those that issued it, in one file."),
+    ] = None,
+    sign_key: Annotated[Path | None, typer.Option(metavar="PEM", help="Its private key.")] = None,
     speech_encoder: SpeechEncoder = None,
     audio_track: AudioTrack = None,
     tracks: Annotated[
@@ -150,7 +157,7 @@ def animate(
             image=image, audio=heard, audio_track=audio_track, out=out, params=load_params(params, [*changes, *heard_by]),
             controls=controls, portrait_emotion=parse_emotion(portrait_emotion), calibration=calibration, seed=seed,
             renderer=generator.value, size_px=size, compare=compare, paste_back=paste_back, watermark=watermark,
-            tracks=tracks, from_tracks=from_tracks, models=models or ASSETS,
+            tracks=tracks, from_tracks=from_tracks, models=models or ASSETS, credentials=asked_credentials(sign_cert, sign_key),
         )  # fmt: skip
     if not quiet:
         progress.console.print(escape(str(done)), soft_wrap=True, highlight=False)
@@ -381,6 +388,12 @@ def animate_batch(
 def demo(
     host: Annotated[str, typer.Option(help="Address to serve on; the default is for this machine alone.")] = LOOPBACK,
     port: Annotated[int | None, typer.Option(min=1, max=65535, help="(default: the first free one from 7860 on)")] = None,
+    password: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SOURCE", help="What visitors have to know: a file with it in the first line, or env:NAME, a variable."
+        ),
+    ] = None,
     most_speech: Annotated[float, typer.Option(metavar="S", min=1, help="Longest speech that is taken.")] = 60,
     most_upload: Annotated[float, typer.Option(metavar="MB", min=1, help="Largest file that is taken.")] = 50,
     models: Models = None,
@@ -392,7 +405,8 @@ def demo(
     progress.setup(quiet)
     from space_models.animate import ASSETS
 
-    serve(load_params(params, changes), models or ASSETS, Limits(most_speech, most_upload), host, port)
+    secret = None if password is None else read_password(password)
+    serve(load_params(params, changes), models or ASSETS, Limits(most_speech, most_upload), host, port, secret)
 
 
 def _print_version(wanted: bool) -> None:

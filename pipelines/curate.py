@@ -3,7 +3,6 @@
 The stages are the pipeline's own; only the paths differ (``Layout.in_folder``).
 """
 
-import importlib
 import logging
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from pipelines.audit.write import write_audit
 from pipelines.job.faults import faults_in_words
 from pipelines.job.ledger import write_whole_ledger
 from pipelines.job.lock import one_run_in
+from pipelines.job.run import stage_module
 from pipelines.layout import Layout
 from pipelines.stages import CURATION
 from space_data.errors import SpaceError
@@ -79,7 +79,7 @@ def _curate(source: Place, out: Place, params: Params, layout: Layout, pixels: b
         if stage == "align" and not pixels:
             _withdraw(layout.stage(stage))
             continue
-        importlib.import_module(f"pipelines.stages.{stage}").run(params, layout)
+        stage_module(stage).run(params, layout)
         write_whole_ledger(out / "ledger.parquet", layout, CURATION[:number])
         if stage == "filter" and KEPT not in read_arrow(layout.decisions, Decision, ["status"])["status"].unique().to_pylist():
             logger.warning("%s: no clip was kept; %s says why for each", source, layout.audit / "index.html")

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from space_data.errors import SpaceError
 from space_data.schema import EMOTIONS, UNKNOWN
 from space_models.generators import RENDERERS
+from space_models.provenance import Credentials
 
 if TYPE_CHECKING:
     from space_models.controls.asked import Controls
@@ -94,6 +96,19 @@ Generator = Annotated[
 SpeechEncoder = Annotated[
     Encoder | None, typer.Option(help="What hears the speech; auto: the best whose weights are here (`space weights list`).")
 ]
+
+
+def asked_credentials(certificate: Path | None, key: Path | None) -> Credentials | None:
+    """What to sign with, if that is asked for.
+
+    Raises:
+        SpaceError: one without the other; see ``Credentials.load``.
+    """
+    if certificate is None or key is None:
+        if certificate is not None or key is not None:
+            raise SpaceError("--sign-cert and --sign-key: need both or neither")
+        return None
+    return Credentials.load(certificate, key)
 
 
 def asked_controls(

@@ -11,6 +11,8 @@ signals against energy at 1-2.5 kHz, 78-81 % of 4 s windows), aligns, fits, and 
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import add
 from pathlib import Path
 
 import numpy as np
@@ -197,9 +199,7 @@ class Scorer:
             return Scorer(*maps, data["weights"], float(data["null"]), str(data["fitted_on"]))
 
 
-def lag_curve(
-    left: NDArray[np.float64], right: NDArray[np.float64], weights: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def lag_curve(left: NDArray[np.float64], right: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
     """Weighted mean correlation of the columns of ``left`` (T, k) at t with those of ``right`` (T, k) at t + lag: (31,).
 
     Lags that leave fewer than 20 frames of overlap get 0.
@@ -210,9 +210,10 @@ def lag_curve(
         a, b = left[max(0, -lag) : n - max(0, lag)], right[max(0, lag) : n + min(0, lag)]
         if len(a) < SHORTEST_OVERLAP_FRAMES:
             continue
-        a, b = a - a.mean(axis=0), b - b.mean(axis=0)
-        norm = np.sqrt((a**2).sum(axis=0) * (b**2).sum(axis=0))
-        curve[i] = (weights * (a * b).sum(axis=0) / np.maximum(norm, 1e-12)).sum()
+        # `np.add.reduce`: of so few numbers a sum is mostly the way to it, and these curves are most of what a fit takes.
+        a, b = a - np.add.reduce(a) / len(a), b - np.add.reduce(b) / len(b)
+        norm = np.sqrt(np.add.reduce(a * a) * np.add.reduce(b * b))
+        curve[i] = np.add.reduce(weights * np.add.reduce(a * b) / np.maximum(norm, 1e-12))
     return curve
 
 
@@ -236,26 +237,47 @@ def untrained_curve(lips: Array, mel: Array) -> NDArray[np.float64]:
     return lag_curve(left, np.repeat(right, n, axis=1), np.full(n, 1 / n))
 
 
+@dataclass(frozen=True)
+class Moments:
+    """All that a CCA needs of ``n`` centred rows (n, p) and (n, q): their sums of products (p, p), (q, q) and (p, q)."""
+
+    n: int = 0
+    left: NDArray[np.float64] = field(default_factory=lambda: np.zeros(()))
+    right: NDArray[np.float64] = field(default_factory=lambda: np.zeros(()))
+    both: NDArray[np.float64] = field(default_factory=lambda: np.zeros(()))
+
+    @staticmethod
+    def of(left: NDArray[np.float64], right: NDArray[np.float64]) -> "Moments":
+        """Those of centred rows (T, p) and (T, q)."""
+        return Moments(len(left), left.T @ left, right.T @ right, left.T @ right)
+
+    def __add__(self, other: "Moments") -> "Moments":
+        return Moments(self.n + other.n, self.left + other.left, self.right + other.right, self.both + other.both)
+
+
+def moments_of(lips: Array, mel: Array) -> Moments:
+    """Those of one track's lips (T, 25, 2) and mel (T, 40) with their neighbours in time, each centred on its own mean."""
+    return Moments.of(lip_context(lips), mel_context(mel))
+
+
 def fit(pairs: Iterable[tuple[Array, Array]], fitted_on: str, null: float = DEFAULT_NULL) -> Scorer:
     """Fit the CCA to aligned pairs of lips (T, 25, 2) and mel (T, 40), each centred on its own mean."""
-    contexts = ((lip_context(lips), mel_context(mel)) for lips, mel in pairs)
-    lip_map, mel_map, correlation = cca(contexts, LIP_COMPONENTS, MEL_COMPONENTS)
+    return _fitted(reduce(add, (moments_of(*pair) for pair in pairs), Moments()), fitted_on, null)
+
+
+def _fitted(moments: Moments, fitted_on: str, null: float = DEFAULT_NULL) -> Scorer:
+    lip_map, mel_map, correlation = cca(moments, LIP_COMPONENTS, MEL_COMPONENTS)
     return Scorer(lip_map, mel_map, correlation / correlation.sum(), null, fitted_on)
 
 
 def cca(
-    pairs: Iterable[tuple[NDArray[np.float64], NDArray[np.float64]]], left_components: int, right_components: int
+    moments: Moments, left_components: int, right_components: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Maps (p, 6) and (q, 6) of centred rows (T, p) and (T, q), each reduced by PCA, and their correlations (6,).
-
-    Of the pairs, which may be any number, only second moments are kept.
-    """
-    n, left2, right2, both = 0, np.zeros(()), np.zeros(()), np.zeros(())
-    for left, right in pairs:
-        left2, right2, both = left2 + left.T @ left, right2 + right.T @ right, both + left.T @ right
-        n += len(left)
-    left_axes, right_axes = _principal_axes(left2 / n, left_components), _principal_axes(right2 / n, right_components)
-    u, correlation, vt = np.linalg.svd(left_axes.T @ both @ right_axes / n, full_matrices=False)  # both sides are white
+    """Maps (p, 6) and (q, 6) of centred rows (T, p) and (T, q), each reduced by PCA, and their correlations (6,)."""
+    n = moments.n
+    left_axes = _principal_axes(moments.left / n, left_components)
+    right_axes = _principal_axes(moments.right / n, right_components)
+    u, correlation, vt = np.linalg.svd(left_axes.T @ moments.both @ right_axes / n, full_matrices=False)  # both sides are white
     return left_axes @ u[:, :COMPONENTS], right_axes @ vt[:COMPONENTS].T, correlation[:COMPONENTS]
 
 
@@ -291,11 +313,11 @@ def fit_aligned(
     offsets = np.array([int(LAGS[untrained_curve(t.lips, t.mel).argmax()]) for t in tracks])
     scorers: list[Scorer] = []
     for _ in range(ROUNDS):
-        pairs = [track.shifted(int(offset)) for track, offset in zip(tracks, offsets, strict=True)]
-        scorers = [
-            fit([p for p, f in zip(pairs, folds, strict=True) if f != fold], f"{fitted_on}, without fold {fold}")
-            for fold in range(int(folds.max()) + 1)
-        ]
+        without = [Moments() for _ in range(int(folds.max()) + 1)]
+        for track, offset, own in zip(tracks, offsets, folds, strict=True):
+            moments = moments_of(*track.shifted(int(offset)))  # once per track: all folds but its own take it in
+            without = [known if fold == own else known + moments for fold, known in enumerate(without)]
+        scorers = [_fitted(moments, f"{fitted_on}, without fold {fold}") for fold, moments in enumerate(without)]
         curves = np.array([scorers[f].curve(t.lips, t.mel) for t, f in zip(tracks, folds, strict=True)])
         found = LAGS[curves.argmax(axis=1)]
         sure = curves.max(axis=1) - np.median(curves, axis=1)

@@ -7,6 +7,8 @@ from typing import Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from space_data.files import sha256_of
+
 Rgb = NDArray[np.uint8]
 BackendName = Literal["mediapipe", "face_alignment"]
 
@@ -30,12 +32,17 @@ class LandmarkBackend(Protocol):
         """Free what is native."""
 
 
-def check_weights(name: BackendName, weights: Path) -> None:
-    """Raise SpaceError unless the published weights that backend ``name`` needs are in the folder ``weights``."""
+def weights_sha256(name: BackendName, weights: Path) -> str:
+    """SHA-256 of each file of published weights that backend ``name`` needs from the folder ``weights``; empty: it needs none.
+
+    Raises:
+        SpaceError: some are missing, or are not the published ones.
+    """
     if name == "face_alignment":
         from space_data.face_alignment_backend import weight_files
 
-        weight_files(weights)
+        return " ".join(map(sha256_of, weight_files(weights)))
+    return ""
 
 
 def landmark_backend(name: BackendName, weights: Path) -> LandmarkBackend:

@@ -12,7 +12,7 @@ import difflib
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import yaml
 from pydantic import (
@@ -40,6 +40,8 @@ class Section(BaseModel):
     """A section of ``params.yaml``: no unknown keys, no changes after loading."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    PLACES: ClassVar[tuple[str, ...]] = ()
+    """fields that say where something lies whose content is in the keys of results by its hash"""
 
 
 class Data(Section):
@@ -104,6 +106,8 @@ class Screen(Section):
 
 class MeasureStage(Section):
     """What ``measure`` needs to know to measure; thresholds belong to ``filter``."""
+
+    PLACES = ("weights",)
 
     landmarks: Literal["mediapipe", "face_alignment"]
     weights: str
@@ -480,6 +484,7 @@ class Evaluate(Section):
     frechet_every_frames: Count
     min_found_share: Annotated[float, Field(gt=0, le=1)]
     weights: str
+    syncnet_protocol: Literal["direct", "legacy-avi"]
     sign_flip_draws: Count
     seed: int
 

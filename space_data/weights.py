@@ -23,6 +23,7 @@ from space_data.files import atomic_file, sha256_of
 
 INCEPTION = "inception-2015-12-05"
 SYNCNET = "syncnet-v2"
+LPIPS = "lpips-alex"
 S3FD, FAN_3D, FAN_DEPTH = "face-alignment-s3fd", "face-alignment-3dfan4", "face-alignment-depth"
 WHISPER = "whisper-tiny.en"
 SHA256_DIGITS = 64

@@ -4,10 +4,11 @@
     for frame in live.hear(samples): ...        # as often as 16 kHz sound comes, any number of samples
     for frame in live.end(): ...                # the last frames, which wait for sound that will not come
 
-A frame comes two frames and 10 ms after its sound (S2L's look-ahead and the window of the log-mel). Chunks of any size give the
-same frames. Against the whole-clip call only the speech's statistics differ, which a stream gathers as it runs; blinks and gaze
-are the same, and head motion follows the same random numbers. Memory: a fixed amount of sound, and some 80 bytes of controls per
-frame.
+A frame comes two frames and 10 ms after its sound (S2L's look-ahead and the window of the log-mel); where Whisper hears, which
+looks 160 ms ahead itself, after 240 ms. Chunks of any size give the same frames. Against the whole-clip call only the speech's
+statistics differ, which a stream gathers as it runs (and what Whisper hears around a frame: 1 s before it, 160 ms after); blinks
+and gaze are the same, and head motion follows the same random numbers. Memory: a fixed amount of sound, and some 80 bytes of
+controls per frame.
 """
 
 from collections.abc import Iterator
@@ -21,7 +22,7 @@ from space_data.errors import SpaceError
 from space_data.live_log_mel import LiveLogMel
 from space_data.params import Params
 from space_data.speech_encoder import LOG_MEL
-from space_data.timebase import VIDEO_FPS
+from space_data.timebase import VIDEO_FPS, frame_start_s
 from space_models.controls.asked import Controls, DrivingVideos
 from space_models.controls.edits import edited
 from space_models.controls.head import GENERATED, generated_bounds
@@ -32,6 +33,7 @@ from space_models.portrait import Portrait
 from space_models.posegen import stream as pose_stream
 from space_models.s2l import stream as s2l_stream
 from space_models.s2l.output import OutputSettings
+from space_models.speech_encoders import SlidingWhisper, WhisperStates
 from space_models.switch import CameraFrame, Switch
 from space_models.tracks import SPOKEN, Tracks
 
@@ -39,6 +41,8 @@ Array = NDArray[np.float32]
 
 HORIZON_FRAMES = 60 * VIDEO_FPS
 """For which controls are worked out at first; then for twice as long."""
+WINDOW_S = 0.01
+"""Of the log-mel's window beyond its frame."""
 MARGIN_FRAMES = VIDEO_FPS
 """At a horizon's end, where a blink that begins beyond it is missing."""
 
@@ -64,18 +68,20 @@ class Motion:
     """Tracks as sound comes, before anything is drawn.
 
     Raises:
-        SpaceError: the S2L hears with an encoder that needs the whole utterance.
+        SpaceError: the S2L hears with an encoder that cannot follow a stream.
     """
 
     def __init__(
         self, models: MotionModels, portrait: Portrait, params: Params, controls: Controls = Controls(), seed: int = 0,
         portrait_emotion: Array = NEUTRAL,
     ) -> None:  # fmt: skip
-        if models.encoder.spec.name != LOG_MEL:
+        self._whisper = SlidingWhisper(models.encoder) if isinstance(models.encoder, WhisperStates) else None
+        if self._whisper is None and models.encoder.spec.name != LOG_MEL:
             raise SpaceError(f"stream: S2L hears with {models.encoder.spec.name}, need {LOG_MEL} (--speech-encoder {LOG_MEL})")
         self._models, self._portrait, self._params, self._seed = models, portrait, params, seed
         self._controls, self._videos = controls, DrivingVideos()
         self._mel, self._heard = LiveLogMel(), LiveLogMel().start()
+        self._states = None if self._whisper is None else self._whisper.start()
         self._mean = RunningMean(LiveLogMel.spec.width)
         shown = OutputSettings(params.animate.articulation, params.animate.fade_s)
         self._speaker = s2l_stream.start(models.s2l, portrait.normalised, portrait_emotion, shown)
@@ -87,12 +93,18 @@ class Motion:
         self._horizon = 0
         self._columns: dict[str, Array] = {}
         self._extend(HORIZON_FRAMES)
-        self._told = self._drawn = 0
+        self._told = self._spoken = self._drawn = 0
         width = LiveLogMel.spec.width * LiveLogMel.spec.per_frame
         self._waiting = {
             "speech": np.zeros((0, width), np.float32), "spoken": portrait.normalised[None][:0],
             "pose": np.zeros((0, 6), np.float32),
         }  # fmt: skip
+
+    @property
+    def delay_s(self) -> float:
+        """From the end of a frame's sound to its tracks: the window of the log-mel, S2L's look-ahead, and Whisper's."""
+        ahead_s = frame_start_s(self._models.s2l.config.lookahead_frames)
+        return ahead_s + (WINDOW_S if self._whisper is None else self._whisper.delay_ms / 1000)
 
     def _extend(self, n_frames: int) -> None:
         """Work the controls out for ``n_frames``."""
@@ -108,10 +120,14 @@ class Motion:
         self._heard, mel = self._mel.step(self._heard, audio, ends)
         while self._told + len(mel) > self._horizon - MARGIN_FRAMES:
             self._extend(2 * self._horizon)
-        emotion = self._columns["emotion"][self._told : self._told + len(mel)]
         self._told += len(mel)
+        speech = mel
+        if self._whisper is not None and self._states is not None:
+            self._states, speech = self._whisper.step(self._states, audio, ends)
+        emotion = self._columns["emotion"][self._spoken : self._spoken + len(speech)]
+        self._spoken += len(speech)
         normalised = self._mean(mel)
-        self._speaker, spoken = s2l_stream.step(self._models.s2l, self._speaker, mel, emotion if len(mel) else NEUTRAL)
+        self._speaker, spoken = s2l_stream.step(self._models.s2l, self._speaker, speech, emotion if len(speech) else NEUTRAL)
         self._head, pose = pose_stream.step(self._models.posegen, self._head, normalised)
         if ends:
             spoken = np.concatenate([spoken, s2l_stream.finish(self._models.s2l, self._speaker)])

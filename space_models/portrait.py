@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 SOURCE_MAX_PX = 1024
 SECOND_FACE_SHARE = 0.4  # of the main face's width: smaller ones are passers-by
 MARGIN_SHARE, MID_GREY = 0.5, 127  # of the longer side, around a picture whose face may fill it
+FRAMED_MAX_PX = 2048  # of that picture
+SMALL_IN_PX = 3000  # a longer side from which on a face of 160 pixels may be too small a part of the picture to be found
 LOOK_SIDES = 2.4  # face boxes around a detected face that the mesh is fitted in: it wants the whole head
 SHARP_FACE_PX = 160  # mesh width below which a 512-pixel crop is visibly upsampled
 LEAST_FACE_PX = 40  # ... and below which the mesh is guesswork
@@ -165,7 +167,8 @@ def _upright(name: str, rgb: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], int,
         if found is None:
             height, width = rgb.shape[:2]
             size = f"{width}x{height} px"
-            raise SpaceError(f"{name}: no human face found in the {size} picture (need one face seen from the front)")
+            hint = "; cut it closer around the head if the face is small in it" if max(width, height) > SMALL_IN_PX else ""
+            raise SpaceError(f"{name}: no human face found in the {size} picture (need one face seen from the front{hint})")
         roll_deg = _roll_deg(view, found[1])
         if abs(roll_deg) < LARGEST_ROLL_DEG:
             return view, turns % 4, *found
@@ -216,10 +219,15 @@ def _faces(rgb: NDArray[np.uint8]) -> NDArray[np.float32]:
     faces = face_finder().boxes(rgb)
     if len(faces):
         return faces
+    # A face that fills the picture is found in a smaller one as well; MediaPipe crashes on one of 40,000 pixels a side.
+    factor = min(1.0, FRAMED_MAX_PX / max(rgb.shape[:2]))
+    if factor < 1:
+        width, height = (max(1, round(side * factor)) for side in rgb.shape[1::-1])
+        rgb = np.asarray(cv2.resize(rgb, (width, height), interpolation=cv2.INTER_AREA), np.uint8)
     margin = int(MARGIN_SHARE * max(rgb.shape[:2]))
     framed = np.pad(rgb, ((margin, margin), (margin, margin), (0, 0)), constant_values=MID_GREY)
     faces = face_finder().boxes(framed)
-    faces[:, :4] -= margin
+    faces[:, :4] = (faces[:, :4] - margin) / factor
     return faces
 
 

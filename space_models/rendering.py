@@ -6,6 +6,7 @@ frame, spin while they wait, and fight the encoder for the cores.
 """
 
 import os
+import sys
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -26,18 +27,19 @@ PARTS_AHEAD = 1
 
 @contextmanager
 def one_thread_each() -> Iterator[None]:
-    """OpenCV, torch and BLAS use the calling thread alone within the block."""
-    import torch
-
-    before = cv2.getNumThreads(), torch.get_num_threads()
+    """OpenCV, BLAS, and torch where it is in use, stay on the calling thread within the block."""
+    torch = sys.modules.get("torch")
+    before = cv2.getNumThreads(), torch and torch.get_num_threads()
     cv2.setNumThreads(1)
-    torch.set_num_threads(1)
+    if torch:
+        torch.set_num_threads(1)
     try:
         with threadpool_limits(1):
             yield
     finally:
         cv2.setNumThreads(before[0])
-        torch.set_num_threads(before[1])
+        if torch:
+            torch.set_num_threads(before[1])
 
 
 def default_threads(renderer: Renderer[Any]) -> int:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from space_data.errors import SpaceError
+from space_data.media.boxes import joined_s
 from space_data.media.probe import probe_audio_hz
 from space_data.media.sound import decode_audio, decode_stereo
 from space_data.speech import log_mel, loudness_db, mean_normalise, seconds_of, speech_mask
@@ -60,6 +61,12 @@ def load_speech(path: Path, track: int | None = None) -> Speech:
     rate_hz = probe_audio_hz(path, track)
     if rate_hz < AUDIO_HZ:
         logger.warning("%s: recorded at %d Hz; lips follow best from %d Hz on (telephone audio?)", path, rate_hz, AUDIO_HZ)
+    unheard_s = joined_s(path)
+    if unheard_s:
+        logger.warning(
+            "%s: %.1f s of other recordings are joined to its end and not heard (MP4 files put together with `cat`? "
+            "`ffmpeg -f concat` joins them)", path, unheard_s,
+        )  # fmt: skip
     heard_s = seconds_of(speech_mask(speech.audio))
     if heard_s < LEAST_SPEECH_S:
         logger.warning(

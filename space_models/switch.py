@@ -2,7 +2,8 @@
 alone when it stops, and the camera again when it comes back.
 
 Both make tracks of the same frames, so that nothing waits and the lips keep their time; between them runs a weight that takes
-`FADE_S` from one to the other. No landmark moves faster than the faster of the two and 1.5 / `FADE_S` of their distance.
+`FADE_S` from one to the other. No landmark moves faster than the faster of the two and 1.5 / `FADE_S` of their distance; nor does
+a face jump that is seen again before it has faded: what it has moved meanwhile is caught up with in `FADE_S`.
 Motion of the camera is taken against the person's first `LEARN_S` with a face in them: until then the speech drives.
 """
 
@@ -48,6 +49,9 @@ class Switch:
         """0: speech, 1: camera; runs at a steady pace"""
         self._last: tuple[Array, Array] | None = None
         """landmarks (78, 3) and pose (6,) of the last face that was seen, which is held while the camera fades"""
+        self._is_gap, self._ease = False, 0.0
+        self._leap = np.zeros((0,), np.float32), np.zeros((0,), np.float32)
+        """from the face that comes after a gap to the one that was held; goes within `FADE_S`, as `_ease` runs from 1 to 0"""
 
     def __call__(self, tracks: Tracks, seen: Sequence[CameraFrame | None]) -> Tracks:
         """``tracks`` of T edited frames, moved towards the T that the camera saw; None: it saw no face, or there is no camera."""
@@ -57,14 +61,23 @@ class Switch:
             is_there = frame is not None and self._last is not None
             pace = 1 / (FADE_S * VIDEO_FPS)
             self._share = float(np.clip(self._share + (pace if is_there else -pace), 0.0, 1.0))
+            self._ease = max(self._ease - pace, 0.0)
             if self._share > 0 and self._last is not None:
-                weight = np.float32(self._share**2 * (3 - 2 * self._share))
-                edited[index] += weight * (self._last[0] - edited[index])
-                pose[index] += weight * (self._last[1] - pose[index])
+                weight, (face, turn) = _smooth(self._share), self._shown(self._last)
+                edited[index] += weight * (face - edited[index])
+                pose[index] += weight * (turn - pose[index])
         return replace(tracks, edited=edited, pose=pose)
+
+    def _shown(self, seen: tuple[Array, Array]) -> tuple[Array, Array]:
+        """The face that is mixed in: the one `seen` last, or on the way to it after a gap."""
+        if not self._ease:
+            return seen
+        weight = _smooth(self._ease)
+        return seen[0] + weight * self._leap[0], seen[1] + weight * self._leap[1]
 
     def _see(self, frame: CameraFrame | None) -> None:
         if frame is None:
+            self._is_gap = True
             return
         if self._usual is None:
             self._learning.append(frame)
@@ -79,7 +92,16 @@ class Switch:
         turned[:N_ANGLES] = np.clip(turned[:N_ANGLES], -MOST_TURN_DEG, MOST_TURN_DEG)
         turned[N_ANGLES:] *= TRANSLATION_SHARE
         face = retarget(frame.normalised[None], neutral, self._portrait.normalised)[0]
-        self._last = face, turned.astype(np.float32)
+        now = face, turned.astype(np.float32)
+        if self._is_gap and self._share > 0 and self._last is not None:  # it has not faded out: no jump to where the head is now
+            held = self._shown(self._last)
+            self._leap, self._ease = (held[0] - now[0], held[1] - now[1]), 1.0
+        self._is_gap, self._last = False, now
+
+
+def _smooth(share: float) -> np.float32:
+    """Smoothstep: at most 1.5 times as steep as straight."""
+    return np.float32(share**2 * (3 - 2 * share))
 
 
 def camera_of(video: Path, away_s: Sequence[tuple[float, float]] = ()) -> Iterator[CameraFrame | None]:

@@ -10,6 +10,8 @@ import yaml
 
 from docs.make_dvc import DVC, code_of, page
 from pipelines.job.keys import FIRST_PARTY
+from pipelines.stages import ALONE
+from pipelines.stages import STAGES as STAGE_NAMES
 from space_data.params import Params, Section, load_params
 from space_models.generators import GENERATORS, RENDERERS
 
@@ -24,7 +26,10 @@ MAY_IMPORT = {
     "pipelines": set(FIRST_PARTY),
 }
 ONLY_IN = {
-    "av": {f"space_data/media/{name}.py" for name in ("container", "encode", "lossless", "probe", "sound", "timeline", "video")},
+    "av": {
+        f"space_data/media/{name}.py"
+        for name in ("container", "encode", "legacy_avi", "live", "lossless", "probe", "sound", "timeline", "video")
+    },
     "PIL": {"space_data/media/images.py", "evaluation/frame_features.py"},  # the second: clean-fid resizes with it
     "mediapipe": {"space_data/facemesh.py"},
     "face_alignment": {"space_data/face_alignment_backend.py"},
@@ -169,3 +174,10 @@ def test_stages_take_their_paths_from_the_layout(stage: str) -> None:
     literals = [node.value for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Constant)]
     paths = [text for text in literals if isinstance(text, str) and re.match(r"(data|models|reports)/\S+$", text)]
     assert not paths, f"{file.name} hard-codes {paths}"
+
+
+def test_only_stages_that_run_units_have_their_workers_prepared() -> None:
+    for stage in STAGE_NAMES:
+        source = (ROOT / "pipelines" / "stages" / f"{stage}.py").read_text()
+        runs_units = "import run_stage" in source or "run_units" in source
+        assert runs_units != (stage in ALONE), stage

@@ -66,6 +66,8 @@ class Program(_Strict):
     """where the video then is, a path in the private copy or a pattern with one match"""
     required: list[str] = []
     """files of the checkout without which it is not installed"""
+    commands: list[str] = []
+    """other programs that it calls by name"""
     refused: list[str] = []
     """words in what it prints that mean failure although it goes on"""
     padding: Literal[tuple(COVERAGES)] = "whole"  # type: ignore[valid-type]

@@ -7,7 +7,6 @@ program takes the first dot of a path for that of the suffix.
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from evaluation.external import guard
 from evaluation.external.card import Program
 from evaluation.external.shims import lay_out
 from evaluation.reasons import NotCanonical
@@ -26,8 +26,6 @@ LARGEST_COPIED_BYTES = 5_000_000
 NOT_COPIED = {".git", "__pycache__"}
 LOG_FILE = "log.txt"
 LAST_WORDS = 400
-END_S = 5.0
-"""Between the request to end and the end by force."""
 
 
 @dataclass(frozen=True)
@@ -49,14 +47,23 @@ def missing_files(program: Program, checkout: Path) -> list[Path]:
     return [path for path in wanted if not path.exists()]
 
 
-def check_installed(name: str, program: Program, checkout: Path) -> None:
-    """Raise SpaceError that names the first missing file of a system that is not installed."""
+def absence(program: Program, checkout: Path) -> str:
+    """What of a system is not here, in words: the first missing file, or a command; empty: it is installed."""
     missing = missing_files(program, checkout)
     if missing:
         more = f" and {len(missing) - 1} more files" if len(missing) > 1 else ""
-        raise SpaceError(f"{name}: not installed, {missing[0]} is missing{more} (its repository says where they are from)")
+        return f"{missing[0]} is missing{more} (its repository says where they are from)"
     if "/" not in program.interpreter and shutil.which(program.interpreter) is None:
-        raise SpaceError(f"{name}: not installed, no {program.interpreter} on the PATH (--interpreter names another)")
+        return f"no {program.interpreter} on the PATH (--interpreter names another)"
+    search = program.environment.get("PATH")
+    unknown = [command for command in program.commands if shutil.which(command, path=search) is None]
+    return f"it calls {unknown[0]}, and there is none on the PATH" if unknown else ""
+
+
+def check_installed(name: str, program: Program, checkout: Path) -> None:
+    """Raise SpaceError that names what is missing of a system that is not installed."""
+    if missing := absence(program, checkout):
+        raise SpaceError(f"{name}: not installed, {missing}")
 
 
 def private_copy(checkout: Path, target: Path) -> None:
@@ -98,36 +105,25 @@ def run_program(program: Program, copy: Path, places: Mapping[str, Path]) -> Mad
     log = copy.parent / LOG_FILE
     began_s = time.monotonic()
     with log.open("wb") as output:
+        guarded = (sys.executable, "-I", "-S", guard.__file__, *arguments)
         process = subprocess.Popen(
-            arguments, cwd=copy, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT,
+            guarded, cwd=copy, env=environment, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT,
             start_new_session=True,
         )  # fmt: skip
+        assert process.stdin is not None
         try:
             process.wait(program.time_limit_s)
         except subprocess.TimeoutExpired as error:
             raise NotCanonical("timed_out", f"not done after {program.time_limit_s:g} s") from error
         finally:
-            _end(process)
+            process.stdin.close()
+            process.wait()
     seconds = time.monotonic() - began_s
     said = log.read_text(errors="replace")
     for words in program.refused:
         if words in said:
             raise NotCanonical("system_failed", f"it printed {words!r}: {_line_with(said, words)}")
     return Made(_output(program.output.format(**texts), copy, said), seconds, arguments)
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    """End the program's whole session: helpers that it started must not outlive it."""
-    for how in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, how)
-        except ProcessLookupError:
-            break
-        try:
-            process.wait(END_S)
-        except subprocess.TimeoutExpired:
-            continue
-    process.wait()
 
 
 def _output(pattern: str, copy: Path, said: str) -> Path:

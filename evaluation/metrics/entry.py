@@ -9,7 +9,7 @@ into its ``MEASURES`` and ``METRICS``.
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +24,11 @@ ROUNDING = 1e-12
 """Share of a mean square below which a variance is nothing but rounding."""
 Better = Literal["lower", "higher", "recording"]
 """``recording``: neither end is good, nearest to the recording's own value is."""
-Need = Literal["faces", "pictures", "syncnet"]
-"""What a measure cannot do without: a face in both videos, pictures of equal size, SyncNet's weights."""
+Judge = Literal["syncnet", "identity", "lpips"]
+"""What a machine may lack, weights or a package: then there are no rows of it and no columns, never a stand-in."""
+Need = Literal["faces", "pictures"] | Judge
+"""What a measure cannot do without: a face in both videos, pictures of equal size, or one of the judges."""
+JUDGES: frozenset[str] = frozenset(get_args(Judge))
 Means = Mapping[str, float]
 """Means of the statistics that could be measured, by name."""
 
@@ -63,6 +66,8 @@ class Pair:
     sync: SyncScore | None = None
     """of the candidate's lips with that sound; None where the clip is too short"""
     syncnet: "SyncNetResult | None" = None
+    descriptors: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
+    """of both faces (frames, 128) in some frames, NaN without a face; None where the network is not installed"""
     pixels: Mapping[str, MeanStatistics] = field(default_factory=dict)
     """what was summed over pictures, by name"""
 

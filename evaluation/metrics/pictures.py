@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.metrics.entry import Means, MeanStatistics, Measure, Metric, Pair, mean_of
+from evaluation.metrics.entry import Means, MeanStatistics, Measure, Metric, Need, Pair, mean_of
 from space_data.errors import SpaceError
 
 RgbImage = NDArray[np.uint8]
@@ -18,7 +18,7 @@ WINDOW_PX = 11
 WINDOW_SD_PX = 1.5
 K1, K2 = 0.01, 0.03
 """Constants of Wang et al. 2004."""
-SQUARED_ERROR, SIMILARITY, EDGES = "squared_error", "ssim", "face_edges"
+SQUARED_ERROR, SIMILARITY, EDGES, PERCEPTUAL = "squared_error", "ssim", "face_edges", "lpips"
 FACE_SIDE_PX = 96
 """At which the sharpness of a face is measured, whatever its size in the picture."""
 FACE_SIDE_IOD = 2.6
@@ -92,20 +92,20 @@ def face_edges(rgb: RgbImage, centre_px: NDArray[np.floating], iod_px: float) ->
     return MeanStatistics(float(np.abs(cv2.Laplacian(small, cv2.CV_32F)).mean(dtype=np.float64)), 1)
 
 
-def summed(name: str) -> Measure:
+def summed(name: str, need: Need = "pictures") -> Measure:
     """A statistic that was summed while the pictures went by."""
 
     def of(pair: Pair) -> dict[str, MeanStatistics]:
         return {name: pair.pixels.get(name, MeanStatistics())}
 
-    return Measure((name,), of, "pictures")
+    return Measure((name,), of, need)
 
 
-MEASURES = tuple(summed(name) for name in (SQUARED_ERROR, SIMILARITY, EDGES))
+MEASURES = (*(summed(name) for name in (SQUARED_ERROR, SIMILARITY, EDGES)), summed(PERCEPTUAL, "lpips"))
 
 
 def metrics_at(size_px: int, ssim_every_frames: int) -> tuple[Metric, ...]:
-    """PSNR, SSIM and sharpness of aligned crops of ``size_px``, SSIM on every ``ssim_every_frames``-th frame."""
+    """LPIPS, PSNR, SSIM and sharpness of aligned crops of ``size_px``, all but PSNR on every ``ssim_every_frames``-th frame."""
     psnr = Metric(
         f"psnr_db/aligned{size_px}-cap100/v1", "PSNR", "dB", "higher", (SQUARED_ERROR,), psnr_db,
         f"10 log10(255^2 / mean squared error) of {size_px}x{size_px} RGB crops, the error pooled over the whole clip.",
@@ -125,4 +125,10 @@ def metrics_at(size_px: int, ssim_every_frames: int) -> tuple[Metric, ...]:
         f"Mean absolute Laplacian of a square of {FACE_SIDE_IOD} IOD around the face, resampled to {FACE_SIDE_PX} px.",
         "Ours.", "Noise counts as sharp. Faces smaller than that are not measured.", 1,
     )  # fmt: skip
-    return psnr, similarity, sharpness
+    perceptual = Metric(
+        f"lpips/alex-v0.1-aligned{size_px}-every{ssim_every_frames}/v1", "LPIPS", "", "lower", (PERCEPTUAL,), mean_of(PERCEPTUAL),
+        f"Learned distance of {size_px}x{size_px} RGB crops: AlexNet's five layers, weighted by version 0.1, mean over pixels "
+        f"and over one frame in {ssim_every_frames}.", "Zhang et al. 2018, the release's weights.", "Frames are sampled.", 3,
+        needs_pose=True,
+    )  # fmt: skip
+    return perceptual, psnr, similarity, sharpness

@@ -10,6 +10,7 @@ PUBLISHED = "Chung and Zisserman 2016, the release's weights and protocol (docs/
 NEAREST = "Nearest to the recording: lips predicted from sound outscore recorded ones."
 
 
+SYNCNET_OFFSET_NAME = "syncnet_offset_frames"
 CCA_NAMES = ("av_offset", "av_confidence", "av_at_zero")
 SYNCNET_NAMES = ("syncnet_offset", "syncnet_confidence", "syncnet_distance")
 
@@ -50,19 +51,28 @@ AV_OFFSET = Metric(
     "Lag at which lips and sound agree best, within +-15 frames; + = audio late.", CCA,
     "The opposite of SyncNet's sign.", 1,
 )  # fmt: skip
-LSE_D = Metric(
-    "lse_d/syncnet-v2-direct/v1", "LSE-D", "", "recording", ("syncnet_distance",), mean_of("syncnet_distance"),
-    "Least mean distance between SyncNet's embeddings of lips and sound over the lags.", PUBLISHED,
-    f"{NEAREST} Frames are not compressed again on the way; face boxes are FaceMesh's, scaled to S3FD's.", 2,
-)  # fmt: skip
-LSE_C = Metric(
-    "lse_c/syncnet-v2-direct/v1", "LSE-C", "", "recording", ("syncnet_confidence",), mean_of("syncnet_confidence"),
-    "Median over the lags of that distance minus its least.", PUBLISHED, LSE_D.departures, 2,
-)  # fmt: skip
-SYNCNET_OFFSET = Metric(
-    "syncnet_offset_frames/syncnet-v2-direct/v1", "SyncNet offset", "frames", "recording", ("syncnet_offset",),
-    mean_of("syncnet_offset"), "Lag of the least distance; + = audio late.", PUBLISHED, "Our sign, the opposite of theirs.", 1,
-)  # fmt: skip
 METRICS = (AV_AT_ZERO, AV_CONFIDENCE, AV_OFFSET)
-SYNCNET_METRICS = (LSE_D, LSE_C, SYNCNET_OFFSET)
-"""Only where the weights are."""
+BOXES = "Face boxes are FaceMesh's, scaled to S3FD's."
+PATHS = {
+    "direct": f"{NEAREST} Frames are not compressed again on the way. {BOXES}",
+    "legacy-avi": f"{NEAREST} By the release's AVI, JPEG and XVID, its sound 69 ms late: for comparison with old tables. {BOXES}",
+}
+"""By protocol, departures."""
+
+
+def syncnet_metrics(protocol: str) -> tuple[Metric, ...]:
+    """Of the published network, by one of `PATHS`. Only where the weights are."""
+    end, departures = f"syncnet-v2-{protocol}/v1", PATHS[protocol]
+    distance = Metric(
+        f"lse_d/{end}", "LSE-D", "", "recording", ("syncnet_distance",), mean_of("syncnet_distance"),
+        "Least mean distance between SyncNet's embeddings of lips and sound over the lags.", PUBLISHED, departures, 2,
+    )  # fmt: skip
+    confidence = Metric(
+        f"lse_c/{end}", "LSE-C", "", "recording", ("syncnet_confidence",), mean_of("syncnet_confidence"),
+        "Median over the lags of that distance minus its least.", PUBLISHED, departures, 2,
+    )  # fmt: skip
+    offset = Metric(
+        f"{SYNCNET_OFFSET_NAME}/{end}", "SyncNet offset", "frames", "recording", ("syncnet_offset",), mean_of("syncnet_offset"),
+        "Lag of the least distance; + = audio late.", PUBLISHED, "Our sign, the opposite of theirs.", 1,
+    )  # fmt: skip
+    return distance, confidence, offset

@@ -132,7 +132,8 @@ def summary(rows: list[SynthesizedClip]) -> str:
     lines = [f"{rows[0].system}: {kept} of {len(rows)} clips of {rows[0].test_list} can be scored"]
     for reason, count in reasons.most_common():
         first = next(row for row in rows if row.reason == reason)
-        lines.append(f"  {count} {reason}, e.g. {first.clip_id}: {first.detail.removeprefix(f'{reason}: ').splitlines()[-1]}")
+        last_line = first.detail.rpartition("\n")[2]
+        lines.append(f"  {count} {reason}, e.g. {first.clip_id}: {last_line}")
     return "\n".join(lines)
 
 

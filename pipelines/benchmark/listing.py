@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from evaluation.external.card import Card, added_cards, registry, shipped_cards
-from evaluation.external.drive import missing_files
+from evaluation.external.drive import absence
 from evaluation.lists.clip_list import ClipList, shipped_lists
 from evaluation.systems import SYSTEM_NAMES, systems_in_use
 from pipelines.benchmark.choice import clips_to_score
@@ -48,8 +48,8 @@ def systems_in_words(checkouts: Path, params: Params, layout: Layout) -> Iterato
 
 
 def _installed(card: Card, checkouts: Path) -> str:
-    """Whether a program that the package can drive is here, or which file is missing."""
+    """Whether a program that the package can drive is here, or what is missing."""
     if card.program is None:
         return "not added"
-    missing = missing_files(card.program, checkouts / card.program.checkout)
-    return f"not installed: {missing[0]} is missing" if missing else "installed (space benchmark run)"
+    missing = absence(card.program, checkouts / card.program.checkout)
+    return f"not installed: {missing}" if missing else "installed (space benchmark run)"

@@ -33,7 +33,7 @@ def placed(row: SynthesizedClip, verdict: Verdict, native: Path, target: Path, r
     """
     found = verdict.canonical
     if found is None:
-        return replace(row, status=FAILED, reason=verdict.reason, detail=f"{verdict.reason}: {verdict.detail}")
+        return replace(row, status=FAILED, reason=verdict.reason, detail=verdict.detail)
     target.parent.mkdir(parents=True, exist_ok=True)
     native_target = target.with_name(target.name + native.suffix)
     shutil.copyfile(native, native_target)

@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from pipelines.demo.form import DIRECTION, FROM_FILE, PLAIN, request_of, without_folders
-from pipelines.demo.studio import EXAMPLE_TEXT, Studio
+from pipelines.demo.studio import EXAMPLE_TEXT, Studio, shown_by
 from pipelines.spoken_text import DEFAULT_VOICE
 from space_data.errors import SpaceError
 from space_data.schema import EMOTIONS
@@ -36,6 +36,7 @@ UPLOADS = ("image", "audio", "driving", "from_tracks")
 BUTTONS = ["download"]
 """Without the usual one that uploads to a public place."""
 PLAY_BOTH = "() => document.querySelectorAll('#results video').forEach(video => { video.currentTime = 0; video.play(); })"
+BAR = gr.Progress()
 NO_TRACE = "our code failed on this, and what went wrong stands in the log of the server; other inputs may work"
 
 
@@ -64,13 +65,13 @@ def page(studio: Studio) -> gr.Blocks:
         for name in UPLOADS:
             form[name].preprocess = _as_uploaded  # Gradio would open pictures, and leave empty copies of other files
 
-        def animate(request: gr.Request, *values: Any) -> tuple[Any, ...]:
+        def animate(request: gr.Request, *values: Any, progress: gr.Progress = BAR) -> tuple[Any, ...]:
             asked = dict(zip(names, values, strict=True))
             visitor = str(request.session_hash)
 
             def make() -> tuple[Any, ...]:
                 with studio.folder(visitor) as folder:
-                    made = studio.make(request_of(asked, folder))
+                    made = studio.make(request_of(asked, folder), shown_by(progress))
                 return str(made.video), str(made.landmarks), [str(made.video), str(made.tracks)], "\n".join(made.lines)
 
             return _in_words(make, (None, None, None), studio.root)

@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from pipelines.demo.limits import Limits
+from pipelines.demo.password import doorkeeper
 from space_data import progress
 from space_data.errors import SpaceError
 from space_data.files import own_folder
@@ -24,8 +25,12 @@ OF_GRADIO = {"GRADIO_ANALYTICS_ENABLED": "False", "HF_HUB_OFFLINE": "1", "HF_HUB
 
 
 @contextmanager
-def served(params: Params, models: Path, limits: Limits, host: str = LOOPBACK, port: int | None = None) -> Iterator[str]:
+def served(
+    params: Params, models: Path, limits: Limits, host: str = LOOPBACK, port: int | None = None, password: str | None = None
+) -> Iterator[str]:
     """The page's address, for as long as the block runs; uploads and results are removed after it.
+
+    ``password``: what visitors have to know; None: nothing.
 
     Folders of servers that were killed are removed by the next one on this machine.
 
@@ -47,8 +52,9 @@ def served(params: Params, models: Path, limits: Limits, host: str = LOOPBACK, p
         try:
             _, address, _ = blocks.launch(
                 server_name=host, server_port=port, share=False, inbrowser=False, quiet=True, prevent_thread_lock=True,
-                theme=THEME, css=CSS, footer_links=[], run_history=False, max_file_size=int(limits.upload_mb * 1e6),
-                enable_monitoring=False, ssr_mode=False, mcp_server=False, pwa=False, show_error=False,
+                auth=None if password is None else doorkeeper(password), theme=THEME, css=CSS, footer_links=[],
+                run_history=False, max_file_size=int(limits.upload_mb * 1e6), enable_monitoring=False, ssr_mode=False,
+                mcp_server=False, pwa=False, show_error=False,
             )  # fmt: skip
         except OSError as error:
             raise SpaceError(f"space demo: {host}, port {port or 'any'}: {error} (another --port, or --host?)") from error
@@ -60,14 +66,15 @@ def served(params: Params, models: Path, limits: Limits, host: str = LOOPBACK, p
         shutil.rmtree(root, ignore_errors=True)
 
 
-def serve(params: Params, models: Path, limits: Limits, host: str, port: int | None) -> None:
+def serve(params: Params, models: Path, limits: Limits, host: str, port: int | None, password: str | None = None) -> None:
     """Serve until Ctrl-C.
 
     Raises:
         SpaceError: see ``served``.
     """
-    with served(params, models, limits, host, port) as address:
+    with served(params, models, limits, host, port, password) as address:
         progress.console.print(f"{address}   (Ctrl-C ends it)", soft_wrap=True, highlight=False)
         if host != LOOPBACK:
-            progress.console.print("everybody who can reach this address can use the page", soft_wrap=True, highlight=False)
+            who = "everybody who can reach this address" + (" and knows the password" if password else "")
+            progress.console.print(f"{who} can use the page", soft_wrap=True, highlight=False)
         threading.Event().wait()

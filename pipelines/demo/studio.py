@@ -1,9 +1,11 @@
 """What stands behind the page: videos made of uploads, one at a time, and the files of visitors, which go when they go."""
 
+import math
 import secrets
 import shutil
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,6 +31,7 @@ from space_models.views import sketch
 EXAMPLE_TEXT = "Good morning. This is a portrait that speaks, and all of it is made on this machine."
 MOST_TEXT = 1000
 """Characters that espeak-ng is asked to say."""
+BAR_EVERY_S = 0.2
 LISTEN_S = 0.5
 """Of sound behind the limit that tell that there is more."""
 
@@ -107,8 +110,8 @@ class Studio:
                 visit.jobs -= 1
                 self._tidy(visitor, visit)
 
-    def make(self, request: Request) -> Made:
-        """The video that is asked for, the landmarks beside it.
+    def make(self, request: Request, rendering: Callable[[int, int], object] | None = None) -> Made:
+        """The video that is asked for, the landmarks beside it; ``rendering`` is told of every frame (``animate``).
 
         Raises:
             SpaceError: see ``animate``; or the speech is too long.
@@ -122,6 +125,7 @@ class Studio:
             controls=request.controls(), portrait_emotion=parse_emotion(request.portrait_emotion), seed=request.seed,
             size_px=request.size, paste_back=request.paste_back, watermark=request.watermark, tracks=tracks,
             from_tracks=request.from_tracks, models=self._shelf.folder, loaded=self._shelf.of(request),
+            rendering=rendering,
         )  # fmt: skip
         portrait = load_portrait(request.image)
         landmarks = request.out.with_name("landmarks.mp4")
@@ -151,6 +155,23 @@ class Studio:
         in_use = set[Path]().union(*(other.uploads for other in self._visits.values()))
         for upload in visit.uploads - in_use:  # one content is one file, whoever uploads it
             shutil.rmtree(upload.parent, ignore_errors=True)
+
+
+def shown_by(bar: Callable[..., object]) -> Callable[[int, int], None]:
+    """Tells ``bar``, as Gradio's takes it, a few times a second, the frames drawn and the seconds left."""
+    began_s = time.monotonic()
+    shown_s = -math.inf
+
+    def rendering(done: int, of: int) -> None:
+        nonlocal shown_s
+        now_s = time.monotonic()
+        if now_s - shown_s < BAR_EVERY_S and done < of:
+            return
+        shown_s = now_s
+        left_s = (now_s - began_s) / done * (of - done)
+        bar((done, of), desc=f"about {left_s:.0f} s to go", unit="frames")
+
+    return rendering
 
 
 def drawn(tracks: Tracks, portrait: Portrait) -> Iterator[Frame]:

@@ -115,7 +115,7 @@ class _Server:
     """The server as its maker sees it."""
 
     def __init__(self) -> None:
-        self.owner = os.getpid()
+        self.owner, self.has_made = os.getpid(), False
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.log: IO[str] = tempfile.TemporaryFile("w+", errors="replace")  # noqa: SIM115 (as long as the server)
         made = queue.SimpleQueue[subprocess.Popen[bytes] | OSError]()
@@ -147,6 +147,8 @@ class _Server:
 
     def end(self) -> None:
         """Let it end, and wait for that: the times of its children are then counted with this process's own."""
+        if not self.has_made:
+            self.process.kill()  # it may be at imports that nobody needs any more
         self.control.close()
         with contextlib.suppress(subprocess.TimeoutExpired):
             self.process.wait(REPORT_S)
@@ -188,16 +190,28 @@ def start_worker(end: Connection, log: int, modules: Sequence[str]) -> Child:
     Raises:
         OSError: no process can be had.
     """
-    global _server
     report, theirs = Pipe(duplex=False)
     with theirs, _lock:
-        if _server is None or not _server.is_usable:
-            _server = _Server()
-        path = [path or os.getcwd() for path in sys.path]
-        request = json.dumps({"path": path, "modules": list(modules), "main": _main_module()}).encode()
-        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it has just ended: the report says so
-            socket.send_fds(_server.control, [request], [end.fileno(), log, theirs.fileno()])
-        return Child(report, _server)
+        return Child(report, _request(modules, [end.fileno(), log, theirs.fileno()]))
+
+
+def prepare(modules: Sequence[str]) -> None:
+    """Have the server import ``modules`` beside whatever this process does meanwhile; nobody waits for that."""
+    with _lock, contextlib.suppress(OSError):  # no process can be had: whoever wants a worker is told
+        _request(modules, [])
+
+
+def _request(modules: Sequence[str], descriptors: Sequence[int]) -> _Server:
+    """Ask the server, which is started if need be, to import ``modules``, and for a worker if there are ``descriptors``."""
+    global _server
+    if _server is None or not _server.is_usable:
+        _server = _Server()
+    path = [path or os.getcwd() for path in sys.path]
+    request = json.dumps({"path": path, "modules": list(modules), "main": _main_module()}).encode()
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it has just ended: a worker's report says so
+        socket.send_fds(_server.control, [request], descriptors)
+    _server.has_made |= bool(descriptors)
+    return _server
 
 
 class _Serving:
@@ -224,13 +238,15 @@ class _Serving:
                 content, descriptors, _, _ = socket.recv_fds(self._control, REQUEST_BYTES, DESCRIPTORS)
                 if not content:
                     return
-                self._start(json.loads(content), *descriptors)
+                request = json.loads(content)
+                sys.path[:] = request["path"]
+                for module in request["modules"]:
+                    with contextlib.suppress(Exception):  # the child tries again, and is there to say what is wrong
+                        import_module(module)
+                if descriptors:
+                    self._start(request, *descriptors)
 
     def _start(self, request: dict[str, Any], end: int, log: int, report: int) -> None:
-        sys.path[:] = request["path"]
-        for module in request["modules"]:
-            with contextlib.suppress(Exception):  # the child tries again, and is there to say what is wrong
-                import_module(module)
         reports, is_alone = Connection(report, readable=False), len(os.listdir(THREADS)) == 1
         try:
             child = os.fork()

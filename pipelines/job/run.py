@@ -22,8 +22,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+from pipelines.job import forkserver
 from pipelines.job.clock import stage_clock
 from pipelines.job.faults import faults_in_words, patiently
 from pipelines.job.keys import code_version
@@ -34,7 +36,7 @@ from pipelines.job.shards import UNTRUSTED, Report, cache_of, counted, is_old, p
 from pipelines.job.stage import Context, Stage
 from pipelines.job.unit import FunctionName, Outcome, Unit, UnitFunction, content_hash, plain
 from pipelines.layout import Layout
-from pipelines.stages import STAGES, TRAINING
+from pipelines.stages import ALONE, STAGES, TRAINING
 from space_data import progress
 from space_data.errors import SpaceError
 from space_data.files import lengths_in_words
@@ -61,14 +63,19 @@ def run_stage(stage: Stage, params: Params, layout: Layout) -> None:
         SpaceError: another run is at work here; the environment stopped units; too many failed; ids were lost.
     """
     cache = layout.cache_of(stage.name)
-    with one_run_in(cache), faults_in_words(stage.name), stage_clock(layout, stage.name) as clock:
+    with one_run_in(cache) as still_held, faults_in_words(stage.name), stage_clock(layout, stage.name) as clock:
         remove_remains(cache / stage.name, layout.stage(stage.name))
         context = _context(stage, params, layout)
         reports, computed = _reports(stage, context)
         _check(stage, context, reports)
         manifest = _manifest(stage, context, reports)
-        for folder in dict.fromkeys((layout.stage(stage.name), layout.data / stage.name)):  # DVC's, of tables in a bucket
-            patiently(partial((folder / MANIFEST).put, manifest.to_json()), params.job.patience_s, stage.name)
+
+        def commit() -> None:
+            still_held()
+            for folder in dict.fromkeys((layout.stage(stage.name), layout.data / stage.name)):  # DVC's, of tables in a bucket
+                (folder / MANIFEST).put(manifest.to_json())
+
+        patiently(commit, params.job.patience_s, stage.name)
         _remove_stale(stage, context, reports)
         _remove_foreign(layout.stage(stage.name), manifest, stage)
         clock.counts = Counter(manifest.counts)
@@ -300,6 +307,14 @@ def _given(settings: Any, params: Params) -> Any:
     return settings
 
 
+def stage_module(name: str) -> ModuleType:
+    """The module of a stage. Where its workers will be forked from imports it, too, at the same time: on another core."""
+    module = f"pipelines.stages.{name}"
+    if name not in ALONE:
+        forkserver.prepare([module])
+    return importlib.import_module(module)
+
+
 def stage_main(argv: Sequence[str] | None = None) -> None:
     """``python -m pipelines.stages <stage> [--params FILE] [-q]``: run one stage; a ``SpaceError`` becomes one line, status 1."""
     parser = argparse.ArgumentParser(prog="python -m pipelines.stages", description="Run one stage of the pipeline.")
@@ -318,7 +333,7 @@ def stage_main(argv: Sequence[str] | None = None) -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         with lengths_in_words():
-            module = importlib.import_module(f"pipelines.stages.{arguments.stage}")
+            module = stage_module(arguments.stage)
             params = load_params(arguments.params)
             options = {"overfit_one_clip": True} if arguments.overfit_one_clip else {}
             module.run(params, Layout.of(params.job), **options)

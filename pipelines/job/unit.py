@@ -116,7 +116,7 @@ def content_hash(*parts: Any) -> str:
 
 
 def plain(settings: Any) -> Any:
-    """Settings as JSON-able data, for the key."""
+    """Settings as JSON-able data, for the key: what something is, not where it lies (``Section.PLACES``)."""
     if isinstance(settings, Section):
-        return settings.model_dump(mode="json")
+        return settings.model_dump(mode="json", exclude=set(settings.PLACES))
     return [plain(item) for item in settings] if isinstance(settings, tuple | list) else settings

@@ -9,3 +9,5 @@ STAGES = (
 """All of them, in the order in which they run."""
 TRAINING = ("generator", "train_s2l", "train_l2l")
 """Those with a training loop (``generator`` where ``generator.source`` says so)."""
+ALONE = (*TRAINING, "train_posegen", "report")
+"""Those that run no units in worker processes."""

@@ -6,15 +6,17 @@ A system that is added later costs its own videos, and one that crashes the dete
 
 import json
 import logging
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from evaluation import aggregate
-from evaluation.distributions import set_aggregate, set_metrics
+from evaluation import aggregate, face_descriptor
+from evaluation.distributions import SetMetric, face_set_metric, set_aggregate, set_metrics
 from evaluation.frame_features import FrameFeatures, choose
+from evaluation.judges import Judges
 from evaluation.measured_video import MeasuredVideo, measure_video
 from evaluation.metrics import HEADLINE, Metric, catalogue
 from evaluation.metrics.landmarks import LD_MOUTH
@@ -24,6 +26,7 @@ from evaluation.score_clip import (
     NOT_AVAILABLE,
     REFERENCE,
     ClipToScore,
+    PictureDistance,
     SyncNetScorer,
     failed_clip,
     score_clip,
@@ -37,7 +40,6 @@ from pipelines.job.ledger import ledger_rows, write_ledger
 from pipelines.job.run import Result, run_units
 from pipelines.job.unit import Outcome, Rejected, Unit, content_hash
 from pipelines.layout import Layout
-from space_data import weights
 from space_data.avsync import Scorer
 from space_data.errors import SpaceError
 from space_data.features import speech_track
@@ -80,6 +82,8 @@ class ScoreUnit:
     scorer: str
     syncnet: str
     """file of the weights; empty: none"""
+    lpips: str = ""
+    """folder of the weights; empty: none"""
 
 
 def run(params: Params, layout: Layout) -> None:
@@ -93,19 +97,23 @@ def run(params: Params, layout: Layout) -> None:
         with atomic_file(layout.evaluation_scorer) as part:
             scorer.save(part)
         chosen = choose(Path(settings.weights))
-        syncnet = weights.find(weights.SYNCNET, Path(settings.weights))
-        measured = run_units(MEASURING, video_units(videos, [one.name for one in chosen]), measure_one, settings, params, layout)
+        judges = Judges.here(Path(settings.weights))
+        for line in judges.absences(Path(settings.weights)):
+            logger.info("not measured: %s", line)
+        looking = [*(one.name for one in chosen), *([face_descriptor.NAME] if judges.identity else [])]
+        measured = run_units(MEASURING, video_units(videos, looking), measure_one, settings, params, layout)
         by_id = {outcome.unit_id: outcome for outcome in measured}
-        units = score_units(videos, by_id, layout.evaluation_scorer, syncnet)
+        units = score_units(videos, by_id, layout.evaluation_scorer, judges)
         outcomes = run_units(STAGE, units, score_one, settings, params, layout)
-        rows = [*failed_rows(videos, by_id, syncnet is not None), *read_outcomes(outcomes, videos, syncnet is not None)]
+        rows = [*failed_rows(videos, by_id, judges.names()), *read_outcomes(outcomes, videos, judges.names())]
         write_table(layout.statistics, rows, ClipStatistic)
-        metrics = catalogue(videos[0].size_px, settings, syncnet is not None)
+        metrics = catalogue(videos[0].size_px, settings, judges.names())
         scores = aggregate.scores_of(rows, metrics)
         write_table(layout.scores, scores, Score)
         write_table(layout.traces, read_traces(outcomes), TraceFrame)
         systems = present_systems(videos)
-        figures = aggregate.aggregates(scores, systems, metrics) + set_figures(systems, videos, by_id, chosen, settings)
+        sets = metrics_of_sets(looking, chosen, settings)
+        figures = aggregate.aggregates(scores, systems, metrics) + set_figures(systems, videos, by_id, sets)
         write_table(layout.aggregates, figures, Aggregate)
         write_for_dvc(figures, layout)
         both = [*measured, *outcomes]
@@ -152,17 +160,17 @@ def video_units(videos: Sequence[SynthesizedClip], frame_features: Sequence[str]
 def measure_one(unit: VideoUnit, settings: Evaluate, folder: Path) -> None:
     """Unit function: ``measured.npz`` of one video."""
     try:
-        measured = measure_video(Path(unit.path), unit.n_frames, choose(Path(settings.weights)), settings)
+        measured = measure_video(Path(unit.path), unit.n_frames, choose(Path(settings.weights)), settings, face_descriptor.load())
     except MediaError as error:
         raise Rejected(UNREADABLE, str(error)) from error
     measured.save(folder / MEASURED_FILE)
 
 
 def score_units(
-    videos: Sequence[SynthesizedClip], measured: Mapping[str, Result], scorer: Path, syncnet: Path | None
+    videos: Sequence[SynthesizedClip], measured: Mapping[str, Result], scorer: Path, judges: Judges
 ) -> list[Unit]:
     """One unit per video that could be measured and whose recording could, and one per recording."""
-    shared = [sha256_of(scorer), sha256_of(syncnet) if syncnet else ""]
+    shared = [sha256_of(scorer), *judges.hashes()]
     recordings = {video.clip_id: video for video in videos}
     jobs = [(REFERENCE, video, video.reference) for video in recordings.values()]
     jobs += [(video.system, video, video.video) for video in videos if video.status == KEPT]
@@ -173,7 +181,8 @@ def score_units(
             continue
         clip = ClipToScore(system, video.clip_id, video.subject, Path(video.reference), Path(path), video.n_frames)
         both = (str(one / MEASURED_FILE) for one in (truth.folder, own.folder))
-        value = ScoreUnit(clip, next(both), next(both), video.audio, str(scorer), str(syncnet or ""))
+        weights = str(judges.syncnet or ""), str(judges.lpips or "")
+        value = ScoreUnit(clip, next(both), next(both), video.audio, str(scorer), *weights)
         hashes = [own.content, truth.content, sha256_of(video.audio), *shared]
         units.append(Unit(f"score/{system}/{video.clip_id}", content_hash(system == REFERENCE, video.n_frames, *hashes), value))
     return units
@@ -184,22 +193,32 @@ def score_one(unit: ScoreUnit, settings: Evaluate, folder: Path) -> None:
     sound, n_frames = decode_audio(unit.audio), unit.clip.n_frames
     reference, candidate = (MeasuredVideo.load(Path(path)) for path in (unit.reference, unit.candidate))
     sync = clip_scorer(Scorer.load(unit.scorer), sound, n_frames)
-    rows = score_clip(
-        unit.clip, reference, candidate, speech_track(sound, n_frames).speaking, sync, _syncnet(unit, sound), settings
-    )
+    speaking = speech_track(sound, n_frames).speaking
+    judges = _syncnet(unit, sound, settings), settings, _perceptual(unit)
+    rows = score_clip(unit.clip, reference, candidate, speaking, sync, *judges)
     write_table(folder / STATISTICS_FILE, rows, ClipStatistic)
     write_table(folder / TRACES_FILE, traces(unit.clip.system, unit.clip.clip_id, candidate.face), TraceFrame)
 
 
-def _syncnet(unit: ScoreUnit, sound: np.ndarray) -> SyncNetScorer | None:
+def _syncnet(unit: ScoreUnit, sound: np.ndarray, settings: Evaluate) -> SyncNetScorer | None:
     if not unit.syncnet:
         return None
     from evaluation.syncnet_clip import syncnet_scorer  # which imports PyTorch
 
-    return syncnet_scorer(Path(unit.syncnet), sound, unit.clip.n_frames)
+    return syncnet_scorer(Path(unit.syncnet), sound, unit.clip.n_frames, settings.syncnet_protocol)
 
 
-def failed_rows(videos: Sequence[SynthesizedClip], measured: Mapping[str, Result], with_syncnet: bool) -> list[ClipStatistic]:
+def _perceptual(unit: ScoreUnit) -> PictureDistance | None:
+    if not unit.lpips:
+        return None
+    from evaluation.perceptual import load, picture_distance  # which import PyTorch
+
+    return partial(picture_distance, load(Path(unit.lpips)))
+
+
+def failed_rows(
+    videos: Sequence[SynthesizedClip], measured: Mapping[str, Result], judges: Collection[str]
+) -> list[ClipStatistic]:
     """Rows of the videos that were never made or cannot be read, or whose recording cannot."""
     rows = []
     for video in videos:
@@ -213,7 +232,7 @@ def failed_rows(videos: Sequence[SynthesizedClip], measured: Mapping[str, Result
         else:
             continue
         logger.warning("%s on %s: not scored (%s: %s)", video.system, video.clip_id, status, detail)
-        rows += failed_clip(video.system, video.clip_id, video.subject, status, detail, with_syncnet)
+        rows += failed_clip(video.system, video.clip_id, video.subject, status, detail, judges)
     return rows
 
 
@@ -222,7 +241,7 @@ def _fate(outcome: Outcome) -> tuple[str, str]:
     return (DECODE_ERROR if outcome.reason == UNREADABLE else CRASHED), last_line(outcome.detail) or outcome.reason
 
 
-def read_outcomes(outcomes: Sequence[Result], videos: Sequence[SynthesizedClip], with_syncnet: bool) -> list[ClipStatistic]:
+def read_outcomes(outcomes: Sequence[Result], videos: Sequence[SynthesizedClip], judges: Collection[str]) -> list[ClipStatistic]:
     """Statistics of the second round; a crash becomes rows that say so."""
     subjects = {video.clip_id: video.subject for video in videos}
     rows = []
@@ -233,7 +252,7 @@ def read_outcomes(outcomes: Sequence[Result], videos: Sequence[SynthesizedClip],
         system, clip_id = outcome.unit_id.removeprefix("score/").split("/", 1)
         status, detail = _fate(outcome)
         logger.warning("%s on %s: not scored (%s)", system, clip_id, detail)
-        rows += failed_clip(system, clip_id, subjects[clip_id], status, detail, with_syncnet)
+        rows += failed_clip(system, clip_id, subjects[clip_id], status, detail, judges)
     return rows
 
 
@@ -248,12 +267,20 @@ def last_line(text: str) -> str:
     return text.strip().splitlines()[-1] if text.strip() else ""
 
 
+def metrics_of_sets(
+    looking: Sequence[str], chosen: Sequence[FrameFeatures], settings: Evaluate
+) -> list[tuple[str, SetMetric]]:
+    """Distances between sets, with the name of the features that they are taken on."""
+    every = settings.frechet_every_frames
+    found = [(one.name, metric) for one in chosen for metric in set_metrics(one.name, one.is_fid, every)]
+    return [*found, *((name, face_set_metric(every)) for name in looking if name == face_descriptor.NAME)]
+
+
 def set_figures(
     systems: Sequence[str],
     videos: Sequence[SynthesizedClip],
     measured: Mapping[str, Result],
-    chosen: Sequence[FrameFeatures],
-    settings: Evaluate,
+    metrics: Sequence[tuple[str, SetMetric]],
 ) -> list[Aggregate]:
     """Distances between each system's frames and the recordings', over the clips of both that could be measured."""
     subjects = {video.clip_id: video.subject for video in videos}
@@ -263,13 +290,16 @@ def set_figures(
         known = {clip_id: one.folder / MEASURED_FILE for clip_id, one in found.items() if one and one.folder}
         return {clip_id: MeasuredVideo.load(file).features for clip_id, file in known.items()}
 
+    def called(name: str, own: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        """Of frames that have such features; clips without any are left out."""
+        good = {clip_id: features[name][np.isfinite(features[name]).all(axis=1)] for clip_id, features in own.items()}
+        return {clip_id: values for clip_id, values in good.items() if len(values)}
+
     real, rows = of(REFERENCE), []
     for system in systems:
         made = of(system)
-        for one in chosen:
-            ours, theirs = ({clip: features[one.name] for clip, features in own.items()} for own in (made, real))
-            for metric in set_metrics(one.name, one.is_fid, settings.frechet_every_frames):
-                rows.append(set_aggregate(system, metric, ours, theirs, subjects, len(subjects)))
+        for name, metric in metrics:
+            rows.append(set_aggregate(system, metric, called(name, made), called(name, real), subjects, len(subjects)))
     return rows
 
 

@@ -13,7 +13,6 @@ import torch
 
 from pipelines.job.clock import StageClock, stage_clock
 from pipelines.layout import Layout
-from pipelines.training import training_stage
 from space_data import progress
 from space_data.clip_media import Playhead, pictures
 from space_data.crop import CropBox
@@ -99,6 +98,8 @@ def train_new(params: Params, layout: Layout, overfit_one_clip: bool = False) ->
 
     None on ranks that do not write, and after overfitting.
     """
+    from pipelines.training import training_stage  # which imports PyTorch's compiler: seconds, to copy weights
+
     settings = params.generator
     with training_stage(STAGE, MODEL, settings, params, layout, overfit_one_clip) as stage:
         clips = read_footage(params, layout)

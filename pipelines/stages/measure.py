@@ -25,7 +25,7 @@ from pipelines.stages.ingest import inputs_of, located_clip
 from space_data import measures as m
 from space_data.clip_media import has_sound, picture_size, pictures, sound
 from space_data.facemesh import face_finder
-from space_data.landmark_backend import LandmarkBackend, check_weights, landmark_backend
+from space_data.landmark_backend import LandmarkBackend, landmark_backend, weights_sha256
 from space_data.landmarks import N_LANDMARKS
 from space_data.media.container import MediaError
 from space_data.media.sound import SoundFacts
@@ -43,6 +43,8 @@ TABLES = {"clips": ClipMeasure, "frames": FrameRow, "sound": SoundRow, "thumbnai
 NOT_COUNTED = (-1, np.nan, np.nan, np.nan)
 START_S, MEASURE_PER_S = 0.3, 0.25
 """Seconds that a clip takes, and each second of it; for the order of work and its time limit."""
+WEIGHTS = "weights_sha256"
+"""Of the landmark backend, where it needs any: in the manifest, and in the units' keys."""
 UNKNOWN = (np.nan, np.nan, np.nan, np.nan)
 
 
@@ -289,15 +291,16 @@ def _frame_columns(clip_id: str, seen: Pictures) -> dict[str, object]:
 
 
 def prepare(context: Context) -> dict[str, str]:
-    """See that the backend's weights are there: missing ones are no clip's fault."""
-    check_weights(context.params.measure.landmarks, Path(context.params.measure.weights))
-    return {}
+    """See that the backend's weights are there, and which: missing ones are no clip's fault."""
+    found = weights_sha256(context.params.measure.landmarks, Path(context.params.measure.weights))
+    return {WEIGHTS: found} if found else {}
 
 
 def items(context: Context, part: int) -> Iterator[Unit]:
     """The clips of one shard."""
+    weights = [context.extra[WEIGHTS]] if WEIGHTS in context.extra else []
     for clip in read_table(context.shard("ingest", "clips", part), Clip):
-        content = content_hash(clip.sha256, _what_is_measured(clip))
+        content = content_hash(clip.sha256, _what_is_measured(clip), *weights)
         clip = located_clip(clip, context)
         yield Unit(clip.clip_id, content, clip, inputs_of(clip), cost_s=START_S + MEASURE_PER_S * clip.duration_s)
 

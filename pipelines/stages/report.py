@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evaluation.ablations import read_rows
-from evaluation.distributions import set_metrics
+from evaluation.distributions import face_set_metric, set_metrics
 from evaluation.emotion_figures import read_report
 from evaluation.exports import BIBTEX, results_csv, results_json, results_latex
 from evaluation.external.card import registry
 from evaluation.frame_features import INCEPTION_NAMES, DctColour
 from evaluation.html import provenance, thumbnail
+from evaluation.judges import Judges
 from evaluation.metrics import Metric, catalogue
 from evaluation.report_data import BenchmarkData
 from evaluation.report_page import benchmark_page
@@ -91,7 +92,7 @@ def gather(folder: Path, params: Params, layout: Layout) -> BenchmarkData:
         scores=read_table(layout.scores, Score),
         traces=read_table(layout.traces, TraceFrame),
         rows=rows,
-        columns=present(catalogue(clips[0].size_px, params.evaluate, with_syncnet=True), rows),
+        columns=present(catalogue(clips[0].size_px, params.evaluate), rows),
         sets=set_columns(rows, params.evaluate),
         draws=params.evaluate.sign_flip_draws,
         seed=params.evaluate.seed,
@@ -110,6 +111,7 @@ def gather(folder: Path, params: Params, layout: Layout) -> BenchmarkData:
         curves=training_curves(layout),
         stages=stage_facts(layout),
         absences=absences(params.evaluate),
+        not_measured=Judges.here(Path(params.evaluate.weights)).absences(Path(params.evaluate.weights)),
         emotion=read_report(layout.emotion_report) if layout.emotion_report.is_file() else None,
         emotion_strips=emotion_strips(layout.emotion_strips),
         ablations={path.stem: read_rows(path) for path in sorted(layout.l2l_ablations.glob("*.json"))},
@@ -123,10 +125,11 @@ def present(columns: Sequence[Metric], rows: Sequence[Aggregate]) -> list[Metric
 
 
 def set_columns(rows: Sequence[Aggregate], settings: Evaluate) -> list[Metric]:
-    """Distances between sets that the aggregates hold: on Inception's features, or on the stand-in's."""
+    """Distances between sets that the aggregates hold: on Inception's features, or on the stand-in's; on faces' descriptors."""
     names = [*((name, True) for name in INCEPTION_NAMES.values()), (DctColour.name, False)]
     known = (set_metrics(name, is_fid, settings.frechet_every_frames) for name, is_fid in names)
-    return present([metric.column for metrics in known for metric in metrics], rows)
+    faces = face_set_metric(settings.frechet_every_frames)
+    return present([*(metric.column for metrics in known for metric in metrics), faces.column], rows)
 
 
 def worst_of(data: BenchmarkData, count: int) -> set[str]:

@@ -1,6 +1,7 @@
 """The command ``space stream``."""
 
 import sys
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated
@@ -24,6 +25,7 @@ from pipelines.options import (
     PoseStrength,
     Quiet,
     Seed,
+    SpeechEncoder,
     TimelineFile,
     asked_controls,
 )
@@ -32,6 +34,8 @@ from space_data.errors import SpaceError
 from space_data.params import load_params
 
 PIPE, SOCKET = "-", "socket:"
+DRAWING_S = 0.03
+"""That a frame takes after its tracks, about."""
 
 
 def stream(
@@ -58,10 +62,14 @@ def stream(
     ] = False,
     camera: Annotated[
         Path | None,
-        typer.Option(metavar="VIDEO", help="A filmed person who drives face and head while there, in step with the sound."),
+        typer.Option(
+            metavar="VIDEO|DEVICE|PIPE|-",
+            help="A person who drives face and head while there, in step with the sound: filmed, or live from a camera "
+            "(/dev/video0), a named pipe or standard input (MPEG-TS, MJPEG).",
+        ),
     ] = None,
     camera_away: Annotated[
-        str | None, typer.Option(metavar="A-B,...", help="Seconds in which that camera is taken away: the speech drives.")
+        str | None, typer.Option(metavar="A-B,...", help="Seconds in which a filmed person is taken away: the speech drives.")
     ] = None,
     emotion: Emotion = None,
     portrait_emotion: PortraitEmotion = "neutral",
@@ -75,6 +83,7 @@ def stream(
     mouth_gain: MouthGain = None,
     mouth_closure: MouthClosure = None,
     seed: Seed = 0,
+    speech_encoder: SpeechEncoder = None,
     audio_track: AudioTrack = None,
     models: Models = None,
     params: ParamsFile = None,
@@ -83,20 +92,23 @@ def stream(
 ) -> None:
     """Make a portrait speak while the sound comes: each frame 90 ms of sound later, and what drawing it takes.
 
-    What is drawn is `warp`; S2L hears log-mel. Sound that comes faster than frames are drawn waits in its pipe; before browsers,
-    frames are repeated until the picture has caught up. Ctrl-C ends the stream and keeps the video.
+    What is drawn is `warp`; S2L hears log-mel, or 150 ms later with --speech-encoder whisper-tiny.en. Sound that comes faster
+    than frames are drawn waits in its pipe; before browsers, frames are repeated until the picture has caught up. Ctrl-C ends
+    the stream and keeps the video.
     """
     progress.setup(quiet)
     from pipelines.streaming import sinks, sources
     from pipelines.streaming.run import stream as run
+    from space_data.media.live import is_live
     from space_data.speech_encoder import LOG_MEL
-    from space_models.animate import ASSETS, COMMENT, PICTURE_CRF, check_output
+    from space_models.animate import ASSETS, COMMENT, TITLE, check_output
     from space_models.controls.emotion import parse_emotion
     from space_models.generators import DEFAULT_RENDERER, RENDERERS
     from space_models.live import Live, Motion
+    from space_models.live_camera import LiveCamera
     from space_models.motion import load_motion_models
     from space_models.portrait import load_portrait
-    from space_models.switch import camera_of
+    from space_models.switch import CameraFrame, camera_of
 
     if (out is None) == (http is None):
         raise SpaceError("stream: need --out or --http, and not both")
@@ -104,7 +116,15 @@ def stream(
         raise SpaceError(f"--format {format!r}: need raw or mjpeg")
     if out not in (None, PIPE):
         check_output(Path(out or ""), ".mp4")
-    settings = load_params(params, [*changes, f"animate.speech_encoder={LOG_MEL}"])
+    watches = camera is not None and is_live(camera)
+    if watches and camera_away is not None:
+        raise SpaceError(
+            f"--camera-away {camera_away}: {camera} is live, need a video (a live camera is taken away by stopping it)"
+        )
+    if str(camera) == audio == PIPE:
+        raise SpaceError("--camera -: standard input is the sound already, need a named pipe (mkfifo) for one of them")
+    heard_by = speech_encoder.value if speech_encoder else LOG_MEL
+    settings = load_params(params, [*changes, f"animate.speech_encoder={heard_by}"])
     controls = asked_controls(
         emotion, timeline, pose, pose_strength, pose_offset, blinks, blink_duration, gaze, mouth_gain, mouth_closure
     )
@@ -113,7 +133,12 @@ def stream(
     motion = Motion(
         load_motion_models(models or ASSETS, settings), portrait, settings, controls, seed, parse_emotion(portrait_emotion)
     )
-    seen = None if camera is None else camera_of(camera, _spans(camera_away or ""))
+    seen: Iterator[CameraFrame | None] | None = None
+    watching: AbstractContextManager[object] = nullcontext()
+    if camera is not None and watches:
+        seen = watching = LiveCamera(camera, motion.delay_s + DRAWING_S)
+    elif camera is not None:
+        seen = camera_of(camera, _spans(camera_away or ""))
     live = Live(motion, portrait, RENDERERS[DEFAULT_RENDERER].load(models or ASSETS, settings), seen)
     sink: AbstractContextManager[sinks.Sink]
     if http is not None:
@@ -122,14 +147,14 @@ def stream(
     elif out == PIPE:
         sink = nullcontext(sinks.PipeSink(sys.stdout.buffer, format == "mjpeg"))
     else:
-        sink = sinks.file_sink(Path(out or ""), live.size_px, PICTURE_CRF, COMMENT)
-    with sink as frames:
+        sink = sinks.file_sink(Path(out or ""), live.size_px, TITLE, COMMENT)
+    with sink as frames, watching:
         if audio == PIPE:
             sound = sources.of_pipe(sys.stdin.buffer)
         elif audio.startswith(SOCKET):
             sound = sources.of_socket(_port(audio), lambda port: progress.console.print(f"sound: {sources.LOOPBACK}:{port}"))
         else:
-            sound = sources.of_file(Path(audio), audio_track, in_real_time)
+            sound = sources.of_file(Path(audio), audio_track, in_real_time or watches)
         if isinstance(frames, sinks.Browsers):
             frames.wait_for_viewer()
         latency = run(live, sound, frames, in_real_time)

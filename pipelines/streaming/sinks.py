@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from pipelines.streaming.sources import LOOPBACK, WAIT_S
 from space_data.errors import SpaceError
-from space_data.media.encode import VideoWriter
+from space_data.media.output import TitledWriter
 from space_models.generators import Frame
 
 JPEG_QUALITY = 90
@@ -55,7 +55,7 @@ class PipeSink:
 class FileSink:
     """A video with its sound."""
 
-    def __init__(self, writer: VideoWriter) -> None:
+    def __init__(self, writer: TitledWriter) -> None:
         self._writer = writer
 
     def put(self, frame: Frame) -> None:
@@ -164,8 +164,8 @@ def jpeg(frame: Frame) -> bytes:
 
 
 @contextmanager
-def file_sink(path: Path, size_px: int, crf: int, comment: str) -> Iterator[FileSink]:
+def file_sink(path: Path, size_px: int, title: str, comment: str) -> Iterator[FileSink]:
     """The file appears when the stream has ended."""
-    writer = VideoWriter(path, size_px, size_px, crf=crf, audio=np.zeros(0, np.float32), comment=comment)
+    writer = TitledWriter(path, size_px, size_px, title, audio=np.zeros(0, np.float32), comment=comment)
     with writer:
         yield FileSink(writer)

@@ -53,6 +53,8 @@ ROOM_NOISE_RMS = 4e-4
 """A quiet room: digital silence would be a giveaway."""
 PROBE = 0.5
 """Control value at which a face's response is measured."""
+TRUTH_DECIMALS = 9
+"""Of angles in the tables of truth: AVX2 and AVX-512 round what lies beyond differently, and files are to be the same bytes."""
 
 
 @dataclass(frozen=True)
@@ -255,16 +257,16 @@ def _truth(performance: Performance, mesh: NDArray[np.float32], yaw_offset_deg: 
     return [
         TruthFrame(
             frame=t,
-            yaw_deg=float(motion.yaw_deg[t] + yaw_offset_deg),
-            pitch_deg=float(motion.pitch_deg[t]),
-            roll_deg=float(motion.roll_deg[t]),
+            yaw_deg=round(float(motion.yaw_deg[t] + yaw_offset_deg), TRUTH_DECIMALS),
+            pitch_deg=round(float(motion.pitch_deg[t]), TRUTH_DECIMALS),
+            roll_deg=round(float(motion.roll_deg[t]), TRUTH_DECIMALS),
             lip_gap=float(gap[t]),
             lip_width=float(width[t]),
             eye_opening_left=float(eyes[t, 0]),
             eye_opening_right=float(eyes[t, 1]),
             blink=float(motion.blink[t]),
-            gaze_x_rad=float(motion.gaze_x_rad[t]),
-            gaze_y_rad=float(motion.gaze_y_rad[t]),
+            gaze_x_rad=round(float(motion.gaze_x_rad[t]), TRUTH_DECIMALS),
+            gaze_y_rad=round(float(motion.gaze_y_rad[t]), TRUTH_DECIMALS),
             landmarks_px=points[t].ravel(),
         )
         for t in range(len(points))

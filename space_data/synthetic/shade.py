@@ -55,7 +55,8 @@ class Lights:
     def table(self) -> np.ndarray:
         """(8, 3) float32 rows in the order of the fields, then the direction half-way between the key light and the camera."""
         half = self.key + (0.0, 0.0, 1.0)
-        return np.stack([*astuple(self), half / np.linalg.norm(half)]).astype(np.float32)
+        fields = self.key, self.key_colour, self.fill, self.fill_colour, self.back, self.back_colour, self.ambient_colour
+        return np.stack([*fields, half / np.linalg.norm(half)]).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -207,11 +208,13 @@ def _shade(triangle, weight_b, weight_c, samples, rows, corners, material_of, ma
     total = np.zeros(3, np.float32)
     for y in range(height):
         for x in range(width):
-            covered = 0
-            for s in range(n):
-                t = triangle[y * samples + s // samples, x * samples + s % samples]
-                kinds[s] = material_of[t] if t >= 0 else -1
-                covered += t >= 0
+            covered = s = 0
+            for row in range(y * samples, (y + 1) * samples):  # no division by `samples`: it took a third of the time
+                for column in range(x * samples, (x + 1) * samples):
+                    t = triangle[row, column]
+                    kinds[s] = material_of[t] if t >= 0 else -1
+                    covered += t >= 0
+                    s += 1
             if covered == 0:  # the background has been put there before
                 continue
             bare = np.float32(n - covered)

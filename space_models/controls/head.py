@@ -1,6 +1,7 @@
 """Where head motion comes from: nowhere, the speech, or a file. All give offsets (T, 6) against the photo's pose."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -12,9 +13,10 @@ from numpy.typing import NDArray
 from space_data.errors import SpaceError
 from space_data.params import Animate, Warp
 from space_data.timebase import frame_start_s
-from space_models.posegen.model import PoseGen
 from space_models.posegen.pose import N_POSE, POSE_COLUMNS
-from space_models.posegen.stream import generate
+
+if TYPE_CHECKING:
+    from space_models.posegen.model import PoseGen  # torch's import is for those who generate
 
 Array = NDArray[np.float32]
 
@@ -26,8 +28,10 @@ MOST_DEG, MOST_TRAVEL_IOD, SCALES = 90.0, 0.5, (0.5, 2.0)
 TABLES = (".csv", ".parquet")
 
 
-def generated(posegen: PoseGen, log_mel: Array, seed: int, taste: Animate, limits: Warp, strength: float | None) -> Array:
+def generated(posegen: "PoseGen", log_mel: Array, seed: int, taste: Animate, limits: Warp, strength: float | None) -> Array:
     """PoseGen's motion for speech (T, 160), (T, 6)."""
+    from space_models.posegen.stream import generate
+
     used = taste.pose_strength if strength is None else strength
     return generate(posegen, log_mel, np.random.default_rng([seed, 0]), generated_bounds(limits), used)
 

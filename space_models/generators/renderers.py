@@ -13,8 +13,6 @@ from space_data.errors import SpaceError
 from space_data.landmarks import PoseTrack, lip_gap
 from space_data.params import Params, Warp
 from space_data.schema import EMOTIONS
-from space_data.speech import MEL_BANDS
-from space_data.timebase import FEATURES_PER_FRAME
 from space_models.generators import GENERATORS, Array, Driving, Frame, KeypointGenerator, find
 from space_models.generators.lip_correction import CROSSED_IOD, TOLD_IOD, GapCorrection, gaps_read
 from space_models.generators.warp import WarpGenerator, WarpState
@@ -23,9 +21,6 @@ from space_models.retarget import with_lip_gap
 
 if TYPE_CHECKING:
     from space_models.l2l import L2L  # imports torch, which `warp` does without
-
-SPEECH = FEATURES_PER_FRAME * MEL_BANDS
-"""Width of `Driving.speech`."""
 
 
 class WarpRenderer:
@@ -78,12 +73,14 @@ class KeypointRenderer:
 
     def prepare(self, portrait: Portrait) -> DrivenPortrait:
         """Features and own latents of a portrait, whose mouth is tried out (13 frames)."""
+        from space_models.l2l.inputs import SOUND
+
         scale = float(portrait.pose.scale[0])
         landmarks = self._l2l.seen(portrait.normalised[None], portrait.pose, scale)[0]
         state = DrivenPortrait(self.generator.prepare(portrait), landmarks, scale, GapCorrection.none())
 
         def render(faces: Array, pose: PoseTrack) -> Iterator[Frame]:
-            silence, neutral = np.zeros((len(faces), SPEECH), np.float32), np.zeros(len(EMOTIONS), np.float32)
+            silence, neutral = np.zeros((len(faces), SOUND), np.float32), np.zeros(len(EMOTIONS), np.float32)
             return self.render(state, Driving(faces, pose, silence, neutral))
 
         tried = CROSSED_IOD + TOLD_IOD

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation.metrics import MEASURES, MeanStatistics, catalogue, sync
+from evaluation.metrics import JUDGES, MEASURES, MeanStatistics, catalogue, sync
 from evaluation.metrics.entry import correlation_of, deviations_of, moments
 from space_data.params import load_params
 
@@ -57,16 +57,19 @@ def test_pairs_with_a_lost_side_are_left_out():
 
 def test_no_judge_that_hears_ranks_upwards():
     """A regression to the mean outscores recorded lips on them (docs/sync.md): they may only be near to the recording's."""
-    assert {metric.better for metric in (*sync.METRICS, *sync.SYNCNET_METRICS)} == {"recording"}
+    assert {metric.better for metric in (*sync.METRICS, *sync.syncnet_metrics("direct"))} == {"recording"}
 
 
 def test_metric_ids_are_unique_and_versioned_and_their_statistics_exist_once():
-    columns = catalogue(512, load_params().evaluate, with_syncnet=True)
+    columns = catalogue(512, load_params().evaluate)
     ids = [column.metric_id for column in columns]
     assert len(set(ids)) == len(ids) and all(one.split("/")[-1].startswith("v") for one in ids)
     names = [name for measure in MEASURES for name in measure.names]
     assert len(set(names)) == len(names), "a statistic is computed in one place"
     assert {name for column in columns for name in column.statistics} <= set(names)
     assert all(column.definition and column.source for column in columns)
-    without = catalogue(512, load_params().evaluate, with_syncnet=False)
-    assert {c.name for c in columns} - {c.name for c in without} == {"lse_d", "lse_c", "syncnet_offset_frames"}
+    here = {name: {c.name for c in catalogue(512, load_params().evaluate, {name})} for name in JUDGES}
+    without = {c.name for c in catalogue(512, load_params().evaluate, ())}
+    assert {name: found - without for name, found in here.items()} == {
+        "syncnet": {"lse_d", "lse_c", "syncnet_offset_frames"}, "identity": {"id_cos", "id_distance"}, "lpips": {"lpips"},
+    }  # fmt: skip

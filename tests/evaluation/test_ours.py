@@ -9,8 +9,9 @@ from made_up_talk import config, loud_network
 from evaluation import ours
 from evaluation.ours import Models, Ours
 from evaluation.systems import Assignment
-from space_data.media.encode import write_video, write_wav
+from space_data.media.encode import write_wav
 from space_data.media.images import write_image
+from space_data.media.output import write_titled
 from space_data.media.sound import decode_audio
 from space_data.media.video import decode_video
 from space_data.params import load_params
@@ -59,8 +60,7 @@ def test_ours_equals_animate(crop, tmp_path, monkeypatch, rng):
     speech = decode_audio(tmp_path / "speech.wav")
     clip = Assignment("set/a/1", crop, speech, emotion_vector("happy", 0.5), N_FRAMES, 3, None, tmp_path / "none.mp4")
     rendering = Ours(DEFAULT_RENDERER, Models(tmp_path, PARAMS)).render(clip)
-    coding = {"crf": animate.PICTURE_CRF, "subq": animate.PICTURE_SUBQ}
-    write_video(tmp_path / "ours.mp4", rendering.frames, audio=speech, **coding)
+    write_titled(tmp_path / "ours.mp4", rendering.frames, title="", audio=speech, subq=animate.PICTURE_SUBQ)
 
     driving = Tracks.read(tmp_path / "tracks.parquet").driving(portrait_of_crop(crop))
     np.testing.assert_array_equal(driving.normalised, rendering.normalised)

@@ -117,6 +117,7 @@ def test_a_system_that_nobody_declared_is_shown_not_dropped(data):
 def test_a_stand_in_is_named_and_the_remedy_told(data):
     text = html(data)
     assert "stand-ins, not FID or KID" in text and "Weights inception are not in" in text
+    assert "Not measured: weights lpips-alex (LPIPS) are not in models/weights." in text
 
 
 def test_published_systems_are_named_without_figures(data):

@@ -1,15 +1,16 @@
 """One clip scored from files: the order of systems that must hold, and every way in which a video can be unusable."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from evaluation.face_descriptor import NAME
 from evaluation.frame_features import DctColour
 from evaluation.measured_video import MeasuredVideo, measure_video
-from evaluation.metrics import MEASURES, Metric, catalogue, head, landmarks, lips, sync, values_of
+from evaluation.metrics import JUDGES, MEASURES, MeanStatistics, Metric, catalogue, head, landmarks, lips, sync, values_of
 from evaluation.score_clip import (
     LENGTH_MISMATCH,
     NO_FACE,
@@ -103,7 +104,7 @@ def statuses(rows: list[ClipStatistic]) -> set[str]:
 
 
 def test_every_statistic_has_a_row_for_every_system(clip: Clip) -> None:
-    wanted = [name for measure in MEASURES if measure.need != "syncnet" for name in measure.names]
+    wanted = [name for measure in MEASURES if measure.need not in JUDGES for name in measure.names]
     for system in clip.measured:
         rows = clip.rows(system)
         assert [row.statistic for row in rows] == wanted, system
@@ -119,7 +120,7 @@ def test_the_same_video_scores_perfectly(clip: Clip) -> None:
     )
     assert clip.value(lips.LIP_VELOCITY_R, "right") == pytest.approx(1)
     assert clip.value(lips.LIP_AMPLITUDE, "right") == pytest.approx(0)
-    psnr, ssim, sharpness = catalogue(512, clip.settings, False)[-3:]
+    psnr, ssim, sharpness = catalogue(512, clip.settings, ())[-3:]
     assert clip.value(psnr, "right") == 100 and clip.value(ssim, "right") == pytest.approx(1, abs=1e-5)
     assert clip.value(sharpness, "right") == clip.value(sharpness, REFERENCE) > 0
 
@@ -147,7 +148,7 @@ def test_unusable_videos_are_rows_with_a_reason(clip: Clip, system: str, status:
 
 def test_a_video_without_a_face_still_has_pixels(clip: Clip) -> None:
     assert statuses(clip.rows("black")) == {OK, NO_FACE, NOT_AVAILABLE}
-    psnr = catalogue(512, clip.settings, False)[-3]
+    psnr = catalogue(512, clip.settings, ())[-3]
     assert clip.value(psnr, "black") < 15 and clip.value(landmarks.LD_MOUTH, "black") is None
 
 
@@ -208,3 +209,32 @@ def test_traces_say_what_was_seen(clip: Clip) -> None:
         "the astronaut's mouth is below the middle of the crop"
     )
     assert not any(t.found or t.lip_gap is not None for t in traces("black", "set/a/1", clip.measured["black"].face))
+
+
+def test_optional_judges_have_rows_where_they_are(clip: Clip) -> None:
+    """A made-up descriptor, the same for all but one face, and a made-up distance of pictures, instead of networks."""
+
+    def rows(system: str, candidate: MeasuredVideo, perceptual=None) -> dict[str, ClipStatistic]:
+        scored = ClipToScore(system, "set/a/1", "a", clip.recording, clip.videos[system], N_FRAMES)
+        speaking = np.ones(N_FRAMES, bool)
+        found = score_clip(scored, described(REFERENCE), candidate, speaking, gap_sync, None, clip.settings, perceptual)
+        return {row.statistic: row for row in found}
+
+    def described(system: str, face: float = 1.0) -> MeasuredVideo:
+        measured = clip.measured[system]
+        return replace(measured, features={**measured.features, NAME: np.array([[face, 1.0]] * 6, np.float32)})
+
+    def distance(truth: np.ndarray, rgb: np.ndarray) -> MeanStatistics:
+        return MeanStatistics(float(np.abs(truth.astype(int) - rgb).max()), 1)
+
+    judged = rows("wrong", described("wrong", 4.0), distance)
+    assert (judged["id_distance"].total, judged["id_distance"].weight) == (18, 6)
+    assert judged["lpips"].weight == 6 and judged["lpips"].total > 0
+    same = rows("right", described("right"), distance)
+    assert same["id_cosine"].total == pytest.approx(6) and same["lpips"].total == 0
+    assert rows(REFERENCE, described(REFERENCE), distance)["lpips"].total == 0
+    faceless = rows("black", described("black"), distance)
+    assert faceless["id_cosine"].status == NO_FACE and faceless["lpips"].status == OK
+    short = rows("short", described("short"), distance)
+    assert short["id_cosine"].status == short["lpips"].status == LENGTH_MISMATCH
+    assert {"id_cosine", "lpips"}.isdisjoint(rows("right", clip.measured["right"]))

@@ -8,6 +8,7 @@ import torch
 from seeded import seed_network
 
 from evaluation.measured_video import frames_of
+from evaluation.metrics.sync import PATHS, syncnet_metrics
 from evaluation.syncnet_clip import syncnet_scorer
 from space_data.media.encode import write_video
 from space_models import syncnet
@@ -44,3 +45,11 @@ def test_too_short_or_faceless_is_none(files: tuple[Path, Path, np.ndarray, np.n
     weights, video, boxes, sound = files
     assert syncnet_scorer(weights, sound, syncnet.LEAST_WINDOWS + 4)(video, boxes) is None
     assert syncnet_scorer(weights, sound, N_FRAMES)(video, np.full_like(boxes, np.nan)) is None
+
+
+def test_the_release_s_own_way_is_another_score_under_another_name(files: tuple[Path, Path, np.ndarray, np.ndarray]) -> None:
+    weights, video, boxes, sound = files
+    direct, legacy = (syncnet_scorer(weights, sound, N_FRAMES, path)(video, boxes) for path in PATHS)
+    assert direct is not None and legacy is not None
+    assert direct.windows == legacy.windows and abs(direct.distance - legacy.distance) > 1e-4
+    assert not {m.metric_id for m in syncnet_metrics("direct")} & {m.metric_id for m in syncnet_metrics("legacy-avi")}

@@ -24,7 +24,8 @@ def test_each_has_the_right_reason(results):
     _, after = results
     said = {kind: after.rows[number].reason for number, kind in BROKEN.items()}
     assert said == {kind: reason for kind, (reason, _) in ALL_KINDS.items()}
-    assert all(after.rows[number].detail.startswith(f"{ALL_KINDS[kind][0]}: ") for number, kind in BROKEN.items())
+    for number, kind in BROKEN.items():  # the reason has a column of its own, and whoever prints both puts it in front
+        assert after.rows[number].detail and not after.rows[number].detail.startswith(ALL_KINDS[kind][0])
     not_files = {"no_face", "timed_out", "crashed", "not_installed", "system_failed", "unreadable"}
     assert {reason for reason, _ in ALL_KINDS.values()} == set(REASONS) - not_files
 

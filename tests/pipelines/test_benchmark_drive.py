@@ -3,8 +3,10 @@
 import json
 import os
 import shutil
+import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,7 +60,7 @@ def card_of(system: str, **changes) -> Card:
     """The shipped card; the fakes draw bars, in which there is no face to cut out."""
     card = shipped_card(system).with_interpreter(sys.executable)
     pictures = card.pictures.model_copy(update={"reframes": False})
-    return card.model_copy(update={"pictures": pictures, "program": card.program.model_copy(update=changes)})
+    return card.model_copy(update={"pictures": pictures, "program": card.program.model_copy(update={"commands": [], **changes})})
 
 
 def driver_of(card: Card, checkout: Path, clip: AlignedClip) -> Driver:
@@ -154,6 +156,43 @@ time.sleep(60)
     assert beat.stat().st_mtime_ns == last
 
 
+DRIVER = """
+import sys
+from pathlib import Path
+from evaluation.external.card import Program
+from evaluation.external.drive import run_program
+
+beat, copy = sys.argv[1], Path(sys.argv[2])
+program = f"import time\\nwhile True: open({beat!r}, 'w').write('x'); time.sleep(0.05)"
+run_program(Program(checkout="x", interpreter=sys.executable, arguments=["-c", program]), copy, {})
+"""
+
+
+def test_a_program_does_not_outlive_a_driver_that_is_killed(tmp_path):
+    """No ``finally`` runs then, nor when the terminal is closed."""
+    beat, copy = tmp_path / "beat", tmp_path / "work" / "copy"
+    copy.mkdir(parents=True)
+    root = Path(__file__).resolve().parents[2]
+    driver = subprocess.Popen([sys.executable, "-c", DRIVER, str(beat), str(copy)], cwd=root)
+    until(beat.exists)
+    driver.kill()
+    driver.wait()
+
+    def is_still() -> bool:
+        before = beat.stat().st_mtime_ns
+        time.sleep(0.4)
+        return beat.stat().st_mtime_ns == before
+
+    until(is_still)
+
+
+def until(so: Callable[[], bool], limit_s: float = 60.0) -> None:
+    end = time.monotonic() + limit_s
+    while not so():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
 def test_what_is_missing_is_named(tmp_path):
     card = card_of("wav2lip")
     with pytest.raises(SpaceError, match=r"wav2lip: not installed, .*Wav2Lip is missing"):
@@ -167,6 +206,12 @@ def test_what_is_missing_is_named(tmp_path):
     other = card.program.model_copy(update={"interpreter": "python9.9", "required": []})
     with pytest.raises(SpaceError, match=r"no python9\.9 on the PATH"):
         check_installed("wav2lip", other, checkout)
+    calls = card.program.model_copy(update={"required": [], "commands": ["ls", "ffmpeg9.9"]})
+    with pytest.raises(SpaceError, match=r"not installed, it calls ffmpeg9\.9, and there is none on the PATH"):
+        check_installed("wav2lip", calls, checkout)
+    (checkout / "ffmpeg9.9").touch(0o755)
+    found = calls.model_copy(update={"commands": ["ffmpeg9.9"], "environment": {"PATH": str(checkout)}})
+    check_installed("wav2lip", found, checkout)
 
 
 def test_the_record_says_what_was_run(tmp_path):

@@ -64,7 +64,10 @@ def test_files_come_and_go(bucket: Path) -> None:
         assert file.read() == b"45"
     with written(place.parent / "b.txt") as part:
         part.write_text("b")
-    assert [str(p) for p in Place.of("s3://bucket").files(".txt", below=True)] == ["s3://bucket/deep/a.txt", "s3://bucket/deep/b.txt"]
+    assert [str(p) for p in Place.of("s3://bucket").files(".txt", below=True)] == [
+        "s3://bucket/deep/a.txt",
+        "s3://bucket/deep/b.txt",
+    ]
     place.delete()
     place.delete()
     with pytest.raises(FileNotFoundError):
@@ -168,3 +171,72 @@ def test_a_lease_refuses_a_second_run_and_outlives_no_dead_one(bucket: Path, mon
     with one_run_in(cache):
         assert "far" not in lease.read_text()
     assert sorted(file.name for file in lease.parent.iterdir()) == []
+
+
+def test_a_run_that_slept_until_another_took_over_commits_nothing(bucket: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lock, "SETTLED_S", 0.0)
+    cache = Place.of("s3://bucket/out/.cache")
+    (bucket / "out" / ".cache").mkdir(parents=True)
+    lease = bucket / "out" / ".cache" / lock.LOCK_FILE
+    with one_run_in(cache) as still_held:
+        still_held()
+        own = lease.read_text()
+        os.utime(lease, (time.time() - lock.STALE_S - 1,) * 2)  # asleep, by the store's clock
+        still_held()  # nobody came: it goes on
+        another = json.dumps({"id": "another", "who": "host far, process 7: space"})
+        lease.write_text(another)
+        with pytest.raises(SpaceError, match=r"another run took over .host far, process 7: space.* commits nothing"):
+            still_held()
+        with one_run_in(cache) as inner, pytest.raises(SpaceError, match="took over"):
+            inner()
+        lease.unlink()
+        with pytest.raises(SpaceError, match="another run took over .it has ended"):
+            still_held()
+        lease.write_text(another)
+    assert lease.read_text() == another != own, "the other one's lease stays when the sleeper ends"
+
+
+def test_a_sleeper_does_not_renew_over_another_run(
+    bucket: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(lock, "SETTLED_S", 0.0)
+    monkeypatch.setattr(lock, "RENEWED_S", 0.02)
+    cache = Place.of("s3://bucket/out/.cache")
+    (bucket / "out" / ".cache").mkdir(parents=True)
+    lease = bucket / "out" / ".cache" / lock.LOCK_FILE
+    with one_run_in(cache):
+        another = json.dumps({"id": "another", "who": "host far, process 7: space"})
+        for _ in range(50):  # a renewal may have been under way when the other one came: the other one sees that, and leaves
+            lease.write_text(another)
+            time.sleep(0.1)
+            if "took over" in caplog.text:
+                break
+        assert lease.read_text() == another and "took over" in caplog.text
+
+
+def test_a_stage_that_lost_its_lease_leaves_the_tables_as_they_were(bucket: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pipelines.job import run
+    from pipelines.job.stage import Stage
+    from pipelines.layout import Layout
+    from space_data.params import load_params
+
+    monkeypatch.setattr(lock, "SETTLED_S", 0.0)
+    layout = Layout.in_folder(Place.of("s3://bucket/out"))
+    lease = bucket / "out" / ".cache" / lock.LOCK_FILE
+    manifest = bucket / "out" / "nothing" / "manifest.json"
+    check = run._check
+
+    def is_overtaken(*given: object) -> None:
+        check(*given)  # type: ignore[arg-type]
+        lease.write_text(json.dumps({"id": "another", "who": "host far"}))
+
+    for folder in (".cache", "nothing/ledger", "stages"):
+        (bucket / "out" / folder).mkdir(parents=True)
+    stage = Stage("nothing", run.run_stage, {}, lambda context, part: ())
+    run.run_stage(stage, load_params(), layout)
+    before = manifest.read_bytes()
+    manifest.write_bytes(before + b" ")
+    with monkeypatch.context() as during, pytest.raises(SpaceError, match="another run took over .host far"):
+        during.setattr(run, "_check", is_overtaken)
+        run.run_stage(stage, load_params(), layout)
+    assert manifest.read_bytes() == before + b" "

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy.io import wavfile
 
+from evaluation.judges import Judges
 from evaluation.score_clip import CRASHED, DECODE_ERROR, NOT_AVAILABLE, OK, REFERENCE
 from pipelines.job.run import Result
 from pipelines.layout import Layout
@@ -70,7 +71,7 @@ def test_keys_follow_what_a_unit_reads_and_nothing_else(videos: list[Synthesized
     def keys(rows: list[SynthesizedClip], features: str = "stand-in") -> tuple[dict[str, str], dict[str, str]]:
         first = video_units(rows, [features])
         done = {u.unit_id: Result(u.unit_id, KEPT, content=u.content, folder=tmp_path) for u in first}
-        second = score_units(rows, done, scorer, None)
+        second = score_units(rows, done, scorer, Judges())
         return {u.unit_id: u.content for u in first}, {u.unit_id: u.content for u in second}
 
     before = keys(videos)
@@ -101,7 +102,7 @@ def test_what_was_never_made_or_cannot_be_read_becomes_rows(videos: list[Synthes
     found[broken] = Result(broken, REJECTED, "unreadable", "made.mp4: not a video", folder=None)
     crashed = video_id("still", "set/a/2")
     found[crashed] = Result(crashed, FAILED, "worker_died", "", folder=None)
-    rows = failed_rows(videos, found, with_syncnet=False)
+    rows = failed_rows(videos, found, judges=())
     said = {(r.system, r.clip_id, r.status, r.detail) for r in rows}
     assert said == {
         ("ground_truth", "set/a/1", "system_failed", "ValueError: no luck"),
@@ -109,7 +110,7 @@ def test_what_was_never_made_or_cannot_be_read_becomes_rows(videos: list[Synthes
         ("still", "set/a/2", CRASHED, "worker_died"),
     }
     (tmp_path / "scorer.npz").write_bytes(b"coefficients")
-    left = {unit.unit_id for unit in score_units(videos, found, tmp_path / "scorer.npz", None)}
+    left = {unit.unit_id for unit in score_units(videos, found, tmp_path / "scorer.npz", Judges())}
     assert "score/still/set/b/1" in left and not left & {"score/ground_truth/set/a/1", "score/still/set/a/1"}
 
 
@@ -120,16 +121,16 @@ def test_a_recording_that_cannot_be_measured_costs_its_clip_and_no_other(
     name = video_id(REFERENCE, "set/a/1")
     found[name] = Result(name, REJECTED, "unreadable", "truth.mp4: no frames", folder=None)
     (tmp_path / "scorer.npz").write_bytes(b"coefficients")
-    left = {unit.unit_id for unit in score_units(videos, found, tmp_path / "scorer.npz", None)}
+    left = {unit.unit_id for unit in score_units(videos, found, tmp_path / "scorer.npz", Judges())}
     assert left == {f"score/{system}/{clip}" for system in (*SYSTEMS, REFERENCE) for clip in CLIPS if clip != "set/a/1"}
-    rows = failed_rows(videos, found, with_syncnet=False)
+    rows = failed_rows(videos, found, judges=())
     said = {(r.system, r.clip_id, r.status, r.detail) for r in rows}
     assert said == {(system, "set/a/1", NOT_AVAILABLE, "the recording: truth.mp4: no frames") for system in SYSTEMS}
 
 
 def test_a_crash_costs_one_system_one_clip(videos: list[SynthesizedClip]) -> None:
     lost = Result("score/still/set/b/1", FAILED, "exception", "Traceback\nValueError: no luck", folder=None)
-    rows = read_outcomes([lost], videos, with_syncnet=False)
+    rows = read_outcomes([lost], videos, judges=())
     assert {(r.system, r.clip_id, r.subject, r.status, r.detail) for r in rows} == {
         ("still", "set/b/1", "b", CRASHED, "ValueError: no luck")
     }

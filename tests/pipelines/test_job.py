@@ -22,7 +22,7 @@ from pipelines.job.lock import LOCK_FILE, one_run_in
 from pipelines.job.packs import outcomes_in, write_pack
 from pipelines.job.run import run_units
 from pipelines.job.stage import Context, Stage
-from pipelines.job.unit import Outcome, Unit, content_hash
+from pipelines.job.unit import Outcome, Unit, content_hash, plain
 from pipelines.layout import Layout
 from space_data.errors import SpaceError
 from space_data.files import sha256_of
@@ -488,3 +488,11 @@ def test_only_workers_of_an_engine_watch_it(
     monkeypatch.setattr(graph, "end_with_run", lambda note: notes.add(note.uri))
     run_units("test", units("good"), act, settings, with_job(), Layout.in_folder(tmp_path))
     assert len(notes) == watched
+
+
+def test_where_weights_lie_is_in_no_key() -> None:
+    measure = load_params().measure
+    moved = measure.model_copy(update={"weights": "elsewhere"})
+    other = measure.model_copy(update={"cut_threshold": 4.0})
+    assert plain(measure) == plain(moved) != plain(other)
+    assert plain((measure, 1)) == plain((moved, 1)), "nor in a pair of settings"

@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 from tiny_clips import bad_and_good_folder, buzz, folder_params
 
+from pipelines.job.stage import Context
 from pipelines.layout import Layout
 from pipelines.stages import filter, ingest, measure, segment, sync
 from space_data.media.encode import write_video
+from space_data.params import load_params
 from space_data.schema import Clip, ClipMeasure, FrameRow, LedgerRow, Measure, SoundRow, Thumbnail
 from space_data.tables import read_arrow, read_table
 from space_data.thumbnails import shrink
@@ -91,7 +93,7 @@ def test_filter_opens_no_video(measured: list[Layout]) -> None:
         short = [row for row in read_table(layout.ledger("filter"), LedgerRow) if row.reason == "too_short"]
         assert len(short) == too_short
         html = page.read_text()
-        assert len(set(re.findall("data:image/jpeg;base64,([^\"]+)", html))) == 2  # two of three segments begin alike
+        assert len(set(re.findall('data:image/jpeg;base64,([^"]+)', html))) == 2  # two of three segments begin alike
         for picture in read_table(layout.thumbnails, Thumbnail):
             assert base64.b64encode(picture.jpeg).decode() in html, picture.clip_id
 
@@ -159,3 +161,20 @@ def test_screen_tells_a_face_anywhere_from_none(tmp_path: Path, astronaut: np.nd
     assert screened(tmp_path / "wall", wall, voice[: 50 * 640]).screened == "no_face"
     late = screened(tmp_path / "late", [*wall, *face], voice)
     assert (late.screened, late.decoded_frames) == ("", 80)
+
+
+def test_weights_count_by_their_content_not_by_their_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from space_data import face_alignment_backend
+
+    monkeypatch.setattr(face_alignment_backend, "weight_files", lambda folder: tuple(folder / name for name in "abc"))
+    params = load_params()
+
+    def known_by(folder: str, content: str, landmarks: str = "face_alignment") -> dict[str, str]:
+        (tmp_path / folder).mkdir(exist_ok=True)
+        for name in "abc":
+            (tmp_path / folder / name).write_text(f"{name} {content}")
+        changed = params.measure.model_copy(update={"landmarks": landmarks, "weights": str(tmp_path / folder)})
+        return measure.prepare(Context(params.model_copy(update={"measure": changed}), Layout.in_folder(tmp_path)))
+
+    assert known_by("one", "first") == known_by("two", "first") != known_by("one", "second")
+    assert known_by("one", "first", "mediapipe") == {}, "it needs none: its keys and manifests are what they were"

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from pipelines.job import forkserver
 from pipelines.job.pool import Answer, Died, IsolatedPool
 from pipelines.job.unit import FunctionName
 from pipelines.job.worker import Returned
@@ -81,8 +82,6 @@ def test_a_module_is_imported_once_for_all_workers(pools: Pools, module: Callabl
 
 
 def test_a_module_that_starts_a_thread_is_not_forked_with(pools: Pools, module: Callable[[str, str], Path]) -> None:
-    import pipelines.job.forkserver as forkserver
-
     module("starts_a_thread", "import threading, time\nthreading.Thread(target=time.sleep, args=(600,), daemon=True).start()")
     found = facts(ask(pools(modules=("starts_a_thread",))))
     server = forkserver._server
@@ -165,3 +164,21 @@ def test_a_worker_that_is_killed_while_it_starts_is_the_machines_fault(pools: Po
 
 def test_ctrl_c_ends_no_task(pools: Pools) -> None:
     assert ask(pools(FunctionName("job_units", "interrupted"))) == Returned("done all the same", ())
+
+
+def test_the_server_imports_beforehand_without_a_worker(pools: Pools, module: Callable[[str, str], Path]) -> None:
+    imports = module("imported_beforehand", "")
+    forkserver.prepare(["imported_beforehand"])
+    wait_until(lambda: imports.is_file() and bool(imports.read_text()))
+    found = facts(ask(pools(modules=("imported_beforehand",))))
+    assert imports.read_text().split() == [str(found["parent"])], "once, and where workers are forked from"
+
+
+def test_a_server_that_nobody_had_a_worker_of_ends_at_once(module: Callable[[str, str], Path]) -> None:
+    module("imports_for_long", "import time\ntime.sleep(600)")
+    server = forkserver._Server()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(forkserver, "_server", server)
+        forkserver.prepare(["imports_for_long"])
+    server.end()
+    assert server.process.poll() is not None

@@ -219,9 +219,9 @@ def test_what_cannot_be_scored_is_a_row_with_its_reason(recorded, models, tmp_pa
     assert (refused.status, refused.video, refused.reason) == (FAILED, "", "frozen")
     gone = {"status": FAILED, "folder": None}
     crashed = placed(recorded, models, tmp_path, "still", "", reason="worker_died", detail="signal 11", **gone)
-    assert (crashed.status, crashed.reason, crashed.detail) == (FAILED, "crashed", "crashed: signal 11")
+    assert (crashed.status, crashed.reason, crashed.detail) == (FAILED, "crashed", "signal 11")
     failed = placed(recorded, models, tmp_path, "still", "", reason="exception", detail="no luck", **gone)
-    assert (failed.reason, failed.detail) == ("system_failed", "system_failed: no luck")
+    assert (failed.reason, failed.detail) == ("system_failed", "no luck")
 
 
 def test_the_own_videos_are_canonical_as_they_are(recorded, models, tmp_path):

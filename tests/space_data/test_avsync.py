@@ -95,6 +95,21 @@ def test_unknown_offsets_are_found_while_fitting(rng: np.random.Generator) -> No
     assert found == late
 
 
+def test_a_folds_scorer_is_the_fit_of_all_other_folds_to_the_bit(
+    rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(avsync, "ROUNDS", 1)
+    tracks = [talker(f"t{i}", 120 + 10 * i, 0, rng) for i in range(7)]
+    folds = avsync.folds_of(tracks, 3)
+    offsets = [int(LAGS[avsync.untrained_curve(t.lips, t.mel).argmax()]) for t in tracks]
+    for fold, scorer in enumerate(avsync.fit_aligned(tracks, folds, "test", np.zeros(len(tracks), np.int64))):
+        rest = [t.shifted(offset) for t, offset, own in zip(tracks, offsets, folds, strict=True) if own != fold]
+        alone = avsync.fit(rest, "test")
+        assert 0 < len(rest) < len(tracks)
+        for one, other in ((scorer.lip_map, alone.lip_map), (scorer.mel_map, alone.mel_map), (scorer.weights, alone.weights)):
+            assert one.tobytes() == other.tobytes()
+
+
 def test_the_zero_comes_from_the_reference(rng: np.random.Generator) -> None:
     tracks = [talker(f"t{i}", 200, 2, rng) for i in range(6)]
     folds = avsync.folds_of(tracks, 2)

@@ -82,8 +82,34 @@ def test_a_video_with_its_sound_comes_out_and_repeats_with_its_seed(inputs, mode
     assert (first.edited == again.edited).all() and (first.pose == again.pose).all()
     assert (tmp_path / "a.mp4").read_bytes() == (tmp_path / "b.mp4").read_bytes()
     with open_media(tmp_path / "a.mp4") as container:
-        comment = container.metadata["comment"]
+        title, comment = (container.metadata[name] for name in ("title", "comment"))
+    assert title.startswith("Generated video")
     assert comment.startswith("Generated video") and comment.endswith(f"SHA-256 {first.sha256()}"), "of the tracks as read again"
+
+
+def test_coded_sound_is_kept_as_it_is_unless_it_has_to_be_cut(inputs, models: Path, tmp_path: Path) -> None:
+    image, audio = inputs
+    write_video(tmp_path / "said.mp4", [np.zeros((64, 64, 3), np.uint8)] * N_FRAMES, audio=decode_audio(audio))
+    run((image, tmp_path / "said.mp4"), models, tmp_path / "a.mp4")
+    run((image, audio), models, tmp_path / "b.mp4")
+
+    def sound(name: str) -> list[bytes]:
+        with open_media(tmp_path / name) as container:
+            return [bytes(packet) for packet in container.demux(audio=0) if packet.size]
+
+    assert sound("a.mp4") == sound("said.mp4")
+    assert np.array_equal(decode_audio(tmp_path / "a.mp4"), decode_audio(tmp_path / "said.mp4"))
+    Tracks.read(tmp_path / "a.parquet").first(N_FRAMES // 2).write(tmp_path / "half.parquet")
+    run((image, tmp_path / "said.mp4"), models, tmp_path / "c.mp4", from_tracks=tmp_path / "half.parquet")
+    assert len(sound("c.mp4")) < len(sound("a.mp4")) and probe(tmp_path / "c.mp4").duration_s == pytest.approx(0.4, abs=0.07)
+
+
+def test_joined_recordings_are_told(inputs, models: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    image, audio = inputs
+    write_video(tmp_path / "one.mp4", [np.zeros((64, 64, 3), np.uint8)] * N_FRAMES, audio=decode_audio(audio))
+    (tmp_path / "two.mp4").write_bytes(2 * (tmp_path / "one.mp4").read_bytes())
+    run((image, tmp_path / "two.mp4"), models, tmp_path / "a.mp4")
+    assert "two.mp4: 0.8 s of other recordings are joined to its end and not heard" in caplog.text
 
 
 def test_pose_modes_and_emotion_reach_the_tracks(inputs, models: Path, tmp_path: Path) -> None:

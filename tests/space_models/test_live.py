@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from whisper_files import seeded_encoder
 
 from space_data import landmarks as lm
 from space_data.errors import SpaceError
@@ -16,6 +17,8 @@ from space_models.generators import DEFAULT_RENDERER, RENDERERS
 from space_models.live import HORIZON_FRAMES, Live, Motion
 from space_models.motion import MotionModels, load_motion_models, make_tracks
 from space_models.portrait import Portrait, load_portrait
+from space_models.s2l.model import load_s2l
+from space_models.speech_encoders import WhisperStates
 from space_models.speech_file import speech_features
 
 PARAMS = load_params(Path(__file__).resolve().parents[2] / "params.yaml", ["animate.speech_encoder=log-mel"])
@@ -77,6 +80,31 @@ def test_a_frame_comes_two_frames_and_a_window_after_its_sound(
         drawn += len(motion.hear(sound[index * 160 : (index + 1) * 160]))  # 10 ms each
         heard_s = (index + 1) * 0.01
         assert drawn == max(0, int((heard_s - 0.01) / 0.04 + 1e-6) - 2)
+
+
+@pytest.fixture(scope="module")
+def whisper(models: MotionModels) -> MotionModels:
+    """S2L that hears by a Whisper with random weights: what it says means nothing, when it says it does."""
+    s2l = load_s2l(ASSETS / "s2l-whisper-tiny.en")
+    return MotionModels(s2l, models.posegen, WhisperStates(seeded_encoder()))
+
+
+def test_where_whisper_hears_chunks_give_the_same_240_ms_later(
+    whisper: MotionModels, models: MotionModels, portrait: Portrait, sound: np.ndarray
+) -> None:
+    part = sound[: 640 * 40 + 100]
+    whole, log_mel = (streamed(each, portrait, part, [len(part)]) for each in (whisper, models))
+    parts = streamed(whisper, portrait, part, [320, 3000, 77])
+    assert all(len(parts[name]) == len(whole[name]) == 40 for name in whole)
+    for name in whole:
+        assert parts[name] == pytest.approx(whole[name], abs=1e-4)
+    assert np.abs(whole["edited"] - log_mel["edited"]).max() > 0.01, "it is Whisper that is heard"
+    assert whole["pose"] == pytest.approx(log_mel["pose"], abs=1e-4), "the head follows the log-mel"
+    motion, drawn = Motion(whisper, portrait, PARAMS), 0
+    assert motion.delay_s == pytest.approx(0.24) and Motion(models, portrait, PARAMS).delay_s == pytest.approx(0.09)
+    for index in range(40):
+        drawn += len(motion.hear(sound[index * 320 : (index + 1) * 320]))  # 20 ms each
+        assert drawn == max(0, int((0.02 * (index + 1) - 0.24) / 0.04 + 1e-6))
 
 
 def test_controls_beyond_the_first_horizon_are_those_of_a_longer_one(models: MotionModels, portrait: Portrait) -> None:

@@ -11,6 +11,7 @@ from space_data.crop import CROP_SIZE_PX, FACE_SHARE
 from space_data.errors import SpaceError
 from space_data.landmarks import lip_gap, posed
 from space_data.media.images import read_image, write_image
+from space_models import portrait as portrait_module
 from space_models.portrait import load_portrait, portrait_of_crop
 
 
@@ -160,3 +161,23 @@ def test_a_crop_must_be_square_and_hold_a_face(astronaut):
         portrait_of_crop(astronaut[:, :300])
     with pytest.raises(SpaceError, match="no face"):
         portrait_of_crop(np.zeros((512, 512, 3), np.uint8))
+
+
+def test_a_panorama_is_searched_without_a_frame_of_its_length(astronaut, monkeypatch):
+    seen = []
+    find = portrait_module.face_finder().boxes
+    monkeypatch.setattr(portrait_module.face_finder(), "boxes", lambda rgb: (seen.append(rgb.shape), find(rgb))[1])
+    panorama = np.full((512, 12_000, 3), 120, np.uint8)
+    with pytest.raises(SpaceError, match="12000x512 px picture .* cut it closer around the head if the face is small"):
+        load_portrait(panorama)
+    assert max(height * width for height, width, _ in seen) <= 4096**2, "framed by half its length it has 150 million pixels"
+
+
+def test_a_face_that_fills_a_large_picture_is_found_where_it_is_in_a_small_one(astronaut):
+    close = astronaut[75:170, 175:270]
+    boxes = []
+    for side in (1000, 4000):
+        rgb = cv2.resize(close, (side, side), interpolation=cv2.INTER_CUBIC)
+        assert not len(portrait_module.face_finder().boxes(rgb)), "needs the frame"
+        boxes.append(portrait_module._faces(rgb)[0, :4] / side)
+    np.testing.assert_allclose(boxes[0], boxes[1], atol=0.02)

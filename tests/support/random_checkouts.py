@@ -132,8 +132,10 @@ SHIMS = {
     "makeittalk": ["numpy_aliases", "librosa_mel", "torch_load", "torch_cpu"],
     "pc_avs": ["numpy_aliases", "librosa_mel", "torch_cpu"],
 }
-ARGUMENTS = {"wav2lip": ["--box", "120", "380", "150", "360"], "makeittalk": [], "pc_avs": ["--gpu_ids", "-1"]}
-"""Wav2Lip: the face where S3FD would find it; PC-AVS: no GPU."""
+ARGUMENTS = {
+    "wav2lip": ["--box", "120", "380", "150", "360"], "makeittalk": [], "pc_avs": ["--gpu_ids", "-1", "--batchSize", "2"],
+}  # fmt: skip
+"""Wav2Lip: the face where S3FD would find it; PC-AVS: no GPU, and not 16 frames at once, which take 9 GB."""
 
 
 def prepare(system: str, root: Path, interpreter: str) -> None:

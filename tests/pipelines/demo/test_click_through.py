@@ -1,6 +1,7 @@
 """A visitor with a real browser: uploads, sets controls, gets a video; the page asks nobody else, and keeps nothing."""
 
 import asyncio
+import re
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +22,11 @@ pytest.importorskip("gradio", reason="Gradio is not installed (the extra 'demo')
 PARAMS = load_params(Path(__file__).resolve().parents[3] / "params.yaml")
 STATUS = "document.querySelector('#status textarea').value"
 VIDEOS = "[...document.querySelectorAll('#results video')]"
+WATCH_BAR = """new MutationObserver(() => {
+  const text = document.querySelector('#results').innerText;
+  if (text.includes('to go')) window.bar = text;
+}).observe(document.body, {childList: true, subtree: true, characterData: true})"""
+PASSWORD = "correct horse, staple"
 RENDER_S = 120.0
 
 
@@ -64,7 +70,10 @@ async def click_through(url: str, root: Path, inputs: Path) -> set[str]:
         await page.click("#head button")
         await page.click("#pose input[value=still]")
         await page.until("document.querySelector('#pose input[value=still]').checked")
+        await page.run(WATCH_BAR)
         told = await animate(page)
+        bar = str(await page.run("window.bar"))
+        assert re.search(r"10/10\s+frames", bar) and "about 0 s to go" in bar, bar
         assert told.startswith("10 frames, 0.4 s") and "face 93 px wide" in told
         await page.until(f"{VIDEOS}.every(video => video.videoWidth == 512 && video.duration > 0.35) && {VIDEOS}.length == 2")
         tracks = Tracks.read(next(root.glob("*/visit-*/*/video.parquet")))
@@ -92,3 +101,28 @@ def test_a_visitor_gets_a_video_and_leaves_nothing(inputs: Path, tmp_path: Path,
         assert asyncio.run(click_through(url, root, inputs)) == {url.split("/")[2]}
         assert list(root.iterdir()), "the folder of this server"
     assert not list(root.iterdir())
+
+
+async def log_in(url: str, profile: Path) -> set[str]:
+    """Returns whom the page asked."""
+    async with Browser(profile) as browser:
+        page = await browser.open("about:blank")
+        await page.call("Network.enable")
+        await page.go(url)
+        await page.until("document.querySelector('input[type=password]') != null")
+        assert await page.run("document.querySelector('#go')") is None
+        for selector, text in (("input:not([type=password])", "ann"), ("input[type=password]", PASSWORD)):
+            await page.click(selector)
+            for key in text:
+                await page.press(key)
+        await page.press("Enter")
+        await page.until("document.querySelector('#go') != null")
+        return {address.split("/")[2] for address in page.requested if not address.startswith(("blob:", "data:", "about:"))}
+
+
+def test_who_knows_the_password_comes_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chromium()
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    with served(PARAMS, ASSETS, Limits(speech_s=10, upload_mb=1), password=PASSWORD) as url:
+        assert asyncio.run(log_in(url, tmp_path / "profile")) == {url.split("/")[2]}

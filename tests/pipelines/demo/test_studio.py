@@ -41,14 +41,30 @@ def upload(desk: Studio, content: bytes, name: str = "a.bin") -> Path:
 def test_a_video_its_landmarks_and_its_tracks_are_made(desk: Studio, tmp_path: Path, astronaut: np.ndarray) -> None:
     write_image(tmp_path / "face.png", astronaut)
     write_wav(tmp_path / "speech.wav", (0.3 * np.sin(np.arange(10 * 640) / 17)).astype(np.float32))
+    told: list[tuple[int, int]] = []
     with desk.folder("ann") as folder:
         out = folder / "video.mp4"
-        made = desk.make(Request(image=tmp_path / "face.png", audio=tmp_path / "speech.wav", out=out, size=128))
+        request = Request(image=tmp_path / "face.png", audio=tmp_path / "speech.wav", out=out, size=128)
+        made = desk.make(request, lambda done, of: told.append((done, of)))
     assert (probe(made.video).width, probe(made.landmarks).width, len(Tracks.read(made.tracks))) == (128, 512, 10)
     assert probe(made.landmarks).header_frames == probe(made.video).header_frames == 10
+    assert told == [(done, 10) for done in range(1, 11)]
     assert made.lines[0].startswith("10 frames") and "face 93 px wide" in made.lines[1]
     desk.leave("ann")
     assert not list(desk.root.iterdir())
+
+
+def test_the_bar_says_how_long_it_will_take_a_few_times_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = 100.0
+    monkeypatch.setattr(studio.time, "monotonic", lambda: now_s)
+    shown: list[tuple[tuple[int, int], str]] = []
+    rendering = studio.shown_by(lambda at, desc, unit: shown.append((at, desc)))
+    for done in range(1, 101):
+        now_s += 0.05
+        rendering(done, 100)
+    assert shown[0] == ((1, 100), "about 5 s to go") and shown[-1] == ((100, 100), "about 0 s to go")
+    assert 20 < len(shown) < 30
+    assert all(told == f"about {0.05 * (100 - done):.0f} s to go" for (done, _), told in shown)
 
 
 def test_long_speech_and_long_text_are_refused_before_the_work(desk: Studio, tmp_path: Path) -> None:

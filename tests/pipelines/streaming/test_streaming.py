@@ -97,7 +97,7 @@ def test_a_file_keeps_the_pace_of_speech_if_asked(tmp_path: Path) -> None:
 
 def test_a_video_holds_all_frames_and_the_sound_in_time(tmp_path: Path) -> None:
     live, sound = Numbers(), noise(50)
-    with file_sink(tmp_path / "a.mp4", 64, 12, "made up") as sink:
+    with file_sink(tmp_path / "a.mp4", 64, "title", "made up") as sink:
         latency = stream(live, of_pipe(io.BytesIO((sound * 32768).astype("<i2").tobytes())), sink, in_real_time=False)  # type: ignore[arg-type]
     assert latency.frames == 50 == len(list(decode_video(tmp_path / "a.mp4")))
     info = probe(tmp_path / "a.mp4")
@@ -111,7 +111,7 @@ def test_ctrl_c_ends_the_stream_and_keeps_the_video(tmp_path: Path) -> None:
         yield from list(of_pipe(io.BytesIO((noise(20) * 32768).astype("<i2").tobytes())))
         raise KeyboardInterrupt
 
-    with file_sink(tmp_path / "a.mp4", 64, 12, "") as sink:
+    with file_sink(tmp_path / "a.mp4", 64, "", "") as sink:
         stream(Numbers(), interrupted(), sink, in_real_time=False)  # type: ignore[arg-type]
     assert len(list(decode_video(tmp_path / "a.mp4"))) == 20 and [p.name for p in tmp_path.iterdir()] == ["a.mp4"]
 
