@@ -26,7 +26,6 @@ left, base of the nose."""
 ABSENT = "identity similarity needs dlib's face descriptor, which is not installed: `pip install 'open-space[identity]'`"
 
 
-
 class FaceDescriptor:
     """dlib's 128 numbers of a face; those of one person lie less than 0.6 apart, as its author says."""
 

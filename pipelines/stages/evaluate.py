@@ -166,9 +166,7 @@ def measure_one(unit: VideoUnit, settings: Evaluate, folder: Path) -> None:
     measured.save(folder / MEASURED_FILE)
 
 
-def score_units(
-    videos: Sequence[SynthesizedClip], measured: Mapping[str, Result], scorer: Path, judges: Judges
-) -> list[Unit]:
+def score_units(videos: Sequence[SynthesizedClip], measured: Mapping[str, Result], scorer: Path, judges: Judges) -> list[Unit]:
     """One unit per video that could be measured and whose recording could, and one per recording."""
     shared = [sha256_of(scorer), *judges.hashes()]
     recordings = {video.clip_id: video for video in videos}
@@ -267,9 +265,7 @@ def last_line(text: str) -> str:
     return text.strip().splitlines()[-1] if text.strip() else ""
 
 
-def metrics_of_sets(
-    looking: Sequence[str], chosen: Sequence[FrameFeatures], settings: Evaluate
-) -> list[tuple[str, SetMetric]]:
+def metrics_of_sets(looking: Sequence[str], chosen: Sequence[FrameFeatures], settings: Evaluate) -> list[tuple[str, SetMetric]]:
     """Distances between sets, with the name of the features that they are taken on."""
     every = settings.frechet_every_frames
     found = [(one.name, metric) for one in chosen for metric in set_metrics(one.name, one.is_fid, every)]

@@ -97,4 +97,3 @@ def test_from_files_to_figures(states, tmp_path, monkeypatch, astronaut, noisy, 
     assert not any("lpips" in line for line in there.absences(tmp_path))
     found = picture_distance(perceptual.load(folder), astronaut, noisy)
     assert found.mean() == picture_distance(network, astronaut, noisy).mean()
-
