@@ -5,17 +5,11 @@ from typing import Any
 
 import pytest
 import yaml
+from demo_form import UNTOUCHED
 
 from pipelines.animate_request import Request
-from pipelines.demo.form import PLAIN, emotion_points, request_of, without_folders
+from pipelines.demo.form import emotion_points, request_of, without_folders
 from space_data.errors import SpaceError
-
-UNTOUCHED = {
-    **PLAIN, "image": "/up/face.png", "audio": "/up/speech.wav", "emotion": [[0, "", ""]], "timeline": "", "driving": None,
-    "from_tracks": None, "pose_yaw": 0, "pose_pitch": 0, "pose_roll": 0, "gaze_yaw": 10, "gaze_pitch": -5, "seed": 0,
-    "generator": "warp", "size": 512, "paste_back": False,
-    "watermark": False,
-}  # fmt: skip
 
 
 def asked(folder: Path, **changes: Any) -> Request:
