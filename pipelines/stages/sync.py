@@ -26,6 +26,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from pipelines.job.ledger import all_kept
 from pipelines.job.run import run_stage
@@ -226,6 +227,7 @@ def align(tracks: Sequence[Track], settings: SyncStage, name: str, zero: Scorer 
     return Fit(tracks, folds, scorers, offsets)
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")  # sums of products round by the number of threads, and cores
 def fit_on_set(tracks: Sequence[Track], settings: SyncStage, name: str, zero: Scorer | None) -> Scorers:
     """Fit in speaker-disjoint folds, and once on all; every scorer gets the set's own null level. ``zero`` as for ``align``."""
     fit = align(tracks, settings, name, zero)

@@ -3,10 +3,12 @@
 import dataclasses
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from made_up_measures import GOOD
+from threadpoolctl import threadpool_info, threadpool_limits
 from tiny_clips import folder_params
 
 from pipelines.stages import sync
@@ -39,6 +41,20 @@ def test_only_good_segments_are_fitted_on(change: dict[str, float | None]) -> No
 def test_a_small_set_uses_the_shipped_scorer(rng: np.random.Generator) -> None:
     scorers = sync.choose_scorers([noise(f"s{i}", 100, rng) for i in range(8)], SETTINGS)
     assert scorers.general.fitted_on == "shipped" and scorers.of("s0") is scorers.general
+
+
+def test_the_number_of_cores_changes_no_scorer(rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch) -> None:
+    found: list[int] = []
+
+    def watched(*arguments: Any) -> sync.Fit:
+        found.extend(int(pool["num_threads"]) for pool in threadpool_info() if pool["user_api"] == "blas")
+        return align(*arguments)
+
+    align = sync.align
+    monkeypatch.setattr(sync, "align", watched)
+    with threadpool_limits(2, user_api="blas"):
+        sync.fit_on_set([noise(f"s{i}", 100, rng) for i in range(6)], SETTINGS, "own set", sync.shipped_scorer())
+    assert found and set(found) == {1}
 
 
 def test_no_speaker_is_judged_by_a_scorer_that_has_seen_it(rng: np.random.Generator) -> None:
