@@ -127,7 +127,7 @@ def _plain(people: Sequence[PersonMoments], settings: PoseGenStage) -> tuple[Pos
     model.last.copy_(torch.from_numpy(last))
     model.before.copy_(torch.from_numpy(before))
     wanted = np.sqrt(covariance[0]) / stationary_sd(last, before, np.ones(N_POSE))
-    left = np.sqrt(np.diag(_left(model, people)))
+    left = np.sqrt(np.maximum(np.diag(_left(model, people)), 0.0))  # of still heads, rounding may leave less than 0
     scale = wanted / np.maximum(left, LEAST_SD * 1e-3)
     _set_noise(model, people, scale)
     return model, scale

@@ -37,7 +37,7 @@ def small_models(monkeypatch):
     posegen = PoseGen(PoseGenConfig(lookahead_frames=2, memory_frames=4)).eval()
     posegen.noise += torch.diag(torch.tensor([1.0, 1.0, 1.0, 0.01, 0.01, 0.005], dtype=torch.float64))
     models = motion.MotionModels(loud_network(config()), posegen, LogMel())
-    for module in (animate, ours):
+    for module in (motion, ours):
         monkeypatch.setattr(module, "load_motion_models", lambda *arguments: models)
 
 
