@@ -99,10 +99,11 @@ class TitledWriter(VideoWriter):
     """A ``VideoWriter`` with a title in the container's metadata, and with ``copied`` sound where it has no ``audio``."""
 
     def __init__(
-        self, path: Path | str, width: int, height: int, title: str, copied: CodedSound | None = None, **options: Any
-    ) -> None:
+        self, path: Path | str, width: int, height: int, title: str, copied: CodedSound | None = None, crf: int = FINE_CRF,
+        **options: Any,
+    ) -> None:  # fmt: skip
         self._source: Any = None if copied is None else open_media(copied.path)
-        super().__init__(path, width, height, crf=FINE_CRF, **options)
+        super().__init__(path, width, height, crf=crf, **options)
         fine = ":".join([*REPEATABLE.values(), *(f"{name}={value}" for name, value in FINE.items())])
         self._video.options = {**self._video.options, "x264-params": fine}
         self._container.metadata["title"] = title
