@@ -60,11 +60,15 @@ class MotionHere(AbstractContextManager["MotionHere"]):
         return self._made
 
 
+THREADED = frozenset({"torch", "mediapipe"})
+"""What starts threads of its own, whose locks a forked process would wait for without end (and with torch there is no gain)."""
+
+
 def can_start() -> bool:
-    """Whether forking this process is allowed, safe and of use: it has one thread, and torch is not there yet."""
+    """Whether forking this process is allowed, safe and of use: it has one thread of Python, and none of `THREADED`."""
     return (
         hasattr(os, "fork")
-        and "torch" not in sys.modules
+        and THREADED.isdisjoint(sys.modules)
         and threading.active_count() == 1
         and not current_process().daemon  # of a pool: such may have no children
     )

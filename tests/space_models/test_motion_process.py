@@ -1,7 +1,5 @@
 """Motion in a process of its own: the same video without torch in this one, its errors here, and no process left behind."""
 
-import os
-import signal
 import subprocess
 import sys
 import time
@@ -11,15 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from space_data.errors import SpaceError
 from space_data.media.encode import write_wav
 from space_data.media.images import write_image
 from space_data.params import load_params
 from space_models.animate import ASSETS, animate
-from space_models.controls.asked import Controls
-from space_models.motion_process import MotionProcess, can_start
-from space_models.portrait import load_portrait
-from space_models.speech_file import load_speech
+from space_models.motion_process import can_start
 from space_models.tracks import Tracks
 
 PARAMS = load_params(None, ["animate.speech_encoder=log-mel"])
@@ -36,6 +30,35 @@ params = load_params(None, ["animate.speech_encoder=log-mel"])
 inputs = {"image": folder / "a.png", "audio": folder / "a.wav", "from_tracks": Path(tracks[0]) if tracks else None}
 animate(**inputs, out=folder / "fresh.mp4", params=params, seed=3, tracks=folder / "fresh.parquet")
 print("torch" in sys.modules)
+"""
+ASKED = """
+import os, signal, sys
+from pathlib import Path
+from space_data.errors import SpaceError
+from space_data.params import load_params
+from space_models.controls.asked import Controls
+from space_models.motion_process import MotionProcess, can_start
+folder, models, is_killed = Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] == "1"
+params = load_params(None, ["animate.speech_encoder=log-mel"])
+assert can_start()
+with MotionProcess(models, params, None) as process:
+    if is_killed:
+        os.kill(process._process.pid, signal.SIGKILL)
+    if is_killed or not models.exists():
+        process._process.join(60)
+    from space_models.portrait import load_portrait
+    from space_models.speech_file import load_speech
+    from space_models.tracks import Tracks
+    portrait, speech = load_portrait(folder / "a.png"), load_speech(folder / "a.wav")
+    process.ask(
+        tracks=Tracks.at_rest(portrait, speech.features), portrait=portrait, speech=speech, params=params,
+        controls=Controls(pose=str(folder / "pose.csv")), complete=True,
+    )
+    try:
+        process.answer()
+    except (SpaceError, ChildProcessError) as error:
+        print(type(error).__name__, "".join(getattr(error, "__notes__", [])).count("in _serve"), error)
+assert process._process.exitcode is not None
 """
 KILLED = """
 import time
@@ -54,6 +77,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, astronaut: np.ndarray) -> P
     folder = tmp_path_factory.mktemp("inputs")
     write_image(folder / "a.png", astronaut)
     time_s = np.arange(12 * 640) / 16_000
+    (folder / "pose.csv").write_text("time_s\n0\n")
     write_wav(folder / "a.wav", (0.3 * np.sign(np.sin(2 * np.pi * 120 * time_s))).astype(np.float32))
     return folder
 
@@ -77,35 +101,21 @@ def test_the_same_bytes_as_in_one_process_and_no_torch_in_this_one(folder: Path)
     assert (folder / "fresh.mp4").read_bytes() == (folder / "here.mp4").read_bytes()
 
 
-def question(folder: Path) -> dict[str, object]:
-    portrait, speech = load_portrait(folder / "a.png"), load_speech(folder / "a.wav")
-    (folder / "pose.csv").write_text("time_s\n0\n")
-    return {
-        "tracks": Tracks.at_rest(portrait, speech.features), "portrait": portrait, "speech": speech, "params": PARAMS,
-        "controls": Controls(pose=str(folder / "pose.csv")), "complete": True,
-    }  # fmt: skip
-
-
-def test_its_errors_are_raised_here(folder: Path, tmp_path: Path) -> None:
-    for models, said in ((tmp_path, "no such model"), (ASSETS, "pose.csv")):
-        with MotionProcess(models, PARAMS, None) as process:
-            if models is tmp_path:
-                process._process.join(60)  # it has failed before it is asked
-            process.ask(**question(folder))
-            with pytest.raises(SpaceError, match=said) as raised:
-                process.answer()
-        assert "_serve" in raised.value.__notes__[0], "where it happened"
-        assert process._process.exitcode is not None
-
-
-def test_killed_it_is_no_fault_of_the_input(folder: Path) -> None:
-    with MotionProcess(ASSETS, PARAMS, None) as process:
-        assert process._process.pid is not None
-        os.kill(process._process.pid, signal.SIGKILL)
-        process._process.join()
-        process.ask(**question(folder))
-        with pytest.raises(ChildProcessError, match="status -9"):
-            process.answer()
+@pytest.mark.parametrize(
+    ("models", "is_killed", "said"),
+    [
+        ("none", False, "SpaceError 1 "),  # it has failed before it is asked
+        (ASSETS, False, "SpaceError 1 "),
+        (ASSETS, True, "ChildProcessError 0 the process that makes the motion ended with status -9"),
+    ],
+)  # fmt: skip
+def test_its_errors_are_raised_here_and_a_kill_is_no_fault_of_the_input(
+    models: Path | str, is_killed: bool, said: str, folder: Path
+) -> None:
+    told = fresh(ASKED, folder, models, int(is_killed))
+    assert told.startswith(said), told
+    if not is_killed:
+        assert ("no such model" if models == "none" else "pose.csv") in told
 
 
 def test_it_ends_when_who_asks_is_killed() -> None:
