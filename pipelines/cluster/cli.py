@@ -32,7 +32,7 @@ def _run_folder(run: Path | None) -> Path:
     return run or default_folder() / "run"
 
 
-@app.command(epilog="Needs Java 17, Maven and Go; the first start fetches some 500 MB: docs/scale.md says what.")
+@app.command(epilog="Needs Java 17 and Maven; the first start fetches some 500 MB: docs/scale.md says what.")
 def up(
     kind: Annotated[Kind, typer.Option(help="The engine.")] = Kind.flink,
     task_managers: Annotated[int, typer.Option(min=1, help="Task managers (Spark: workers), each with a folder of its own.")] = 2,

@@ -32,10 +32,9 @@ CLUSTER_FILE = "cluster.json"
 STALE = (WANTED, PIDS, ENDED, LOGS, KEEPER, CLUSTER_FILE, "task-manager-*", "job-manager", "job-server", "s3")
 """What an earlier cluster has left in the folder."""
 BOOT = """#!/bin/sh
-# Starts one Python worker of Beam's in a folder of its own below the one of the task manager that asks for it.
+# Starts one Python worker of Beam's, in the folder of the task manager that asks for it.
 {exports}
-folder="$PWD/worker-$$"
-mkdir -p "$folder" && exec {launcher} --semi_persist_dir="$folder" "$@"
+exec {python} -P -m pipelines.cluster.worker "$@"
 """
 
 
@@ -197,11 +196,10 @@ class LocalCluster:
 
     def _write_boot(self) -> None:
         """The command of Beam's PROCESS environment: this Python, this code, this S3 server."""
-        env = self.store.environment() | {"PYTHONPATH": str(ROOT), "RUN_PYTHON_SDK_IN_DEFAULT_ENVIRONMENT": "1"}
+        env = self.store.environment() | {"PYTHONPATH": str(ROOT)}
         exports = [f"export {name}={shlex.quote(value)}" for name, value in env.items()]
-        exports.append(f'export PATH={shlex.quote(str(Path(sys.executable).parent))}:"$PATH"')
         boot = self.folder / "boot"
-        boot.write_text(BOOT.format(exports="\n".join(exports), launcher=shlex.quote(str(self.parts.launcher / "container"))))
+        boot.write_text(BOOT.format(exports="\n".join(exports), python=shlex.quote(sys.executable)))
         boot.chmod(0o755)
 
 

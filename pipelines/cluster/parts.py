@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.cluster.pins import FLINK, JAVA, JOB_SERVER, JOB_SERVERS, LAUNCHER, S3_SERVER, SPARK, SourceArchive, beam_version
+from pipelines.cluster.pins import FLINK, JAVA, JOB_SERVER, JOB_SERVERS, S3_SERVER, SPARK, SourceArchive
 from space_data.errors import SpaceError
 from space_data.files import make_folder
 
@@ -23,7 +23,6 @@ ASSETS = Path(__file__).resolve().parent / "assets"
 GET_TOOL = {
     "java": "Java 17 (on Debian and Ubuntu: `apt-get install openjdk-17-jre-headless`)",
     "mvn": "Apache Maven (on Debian and Ubuntu: `apt-get install maven`)",
-    "go": "Go 1.21 or newer, which builds Beam's worker launcher (and fetches the release of Go that this wants)",
 }
 POM = """<project xmlns="http://maven.apache.org/POM/4.0.0"><modelVersion>4.0.0</modelVersion>
 <groupId>open-space</groupId><artifactId>job-server</artifactId><version>1</version><packaging>pom</packaging>
@@ -51,11 +50,6 @@ class Parts:
         return self.folder / f"{self.kind}-job-server-{JOB_SERVER}"
 
     @property
-    def launcher(self) -> Path:
-        """Folder of Beam's worker launcher, ``container``."""
-        return self.folder / f"worker-launcher-{beam_version()}"
-
-    @property
     def s3_server(self) -> Path:
         """Virtual environment of the S3 server."""
         return self.folder / f"s3-server-{_s3_version()}"
@@ -76,7 +70,7 @@ def missing_tools() -> list[str]:
 
 
 def check_tools() -> None:
-    """See that Linux, Java, Maven and Go are here.
+    """See that Linux, Java and Maven are here.
 
     Raises:
         SpaceError: one of them is not, or Java is of a release that the engines do not support.
@@ -109,7 +103,6 @@ def prepare(kind: str, folder: Path | None = None) -> Parts:
     engine = FLINK if kind == "flink" else SPARK
     _step(parts.engine, f"{engine.name} {engine.version}", lambda into: _unpack(engine, into))
     _step(parts.job_server, f"Beam's job server for {kind} {JOB_SERVER}", lambda into: _resolve_jars(JOB_SERVERS[kind], into))
-    _step(parts.launcher, f"Beam's worker launcher {beam_version()}", _build_launcher)
     _step(parts.s3_server, f"the S3 server, moto {_s3_version()}", _install_s3_server)
     if gone := [jar for jar in parts.job_server_jars() if not jar.is_file()]:
         shutil.rmtree(parts.job_server)
@@ -161,12 +154,6 @@ def _resolve_jars(artifact: str, into: Path) -> None:
     (into / "pom.xml").write_text(POM.format(artifact=artifact, version=JOB_SERVER))
     command = ["mvn", "--quiet", "--batch-mode", "dependency:build-classpath", "-Dmdep.outputFile=classpath"]
     _call([*command, "-Dmaven.artifact.threads=16"], f"{artifact} {JOB_SERVER}", cwd=into)
-
-
-def _build_launcher(into: Path) -> None:
-    """Have Go build Beam's worker launcher."""
-    release = f"{LAUNCHER}@v{beam_version()}"
-    _call(["go", "install", release], release, env={"GOBIN": str(into)})
 
 
 def _install_s3_server(into: Path) -> None:

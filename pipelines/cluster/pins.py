@@ -6,7 +6,6 @@ On a cluster of one's own, use the job server of the SDK's version.
 """
 
 from dataclasses import dataclass
-from importlib.metadata import version
 
 JAVA = (11, 17)
 """Releases of Java that Flink 1.19 and Spark 3.5 both support."""
@@ -31,12 +30,5 @@ SPARK = SourceArchive("pyspark", "3.5.7", "80e36514e0c5c126d35a26adf4f405cd4a69d
 JOB_SERVER = "2.62.0"
 JOB_SERVERS = {"flink": "beam-runners-flink-1.19", "spark": "beam-runners-spark-3"}
 """Maven artifact of ``org.apache.beam`` for each engine."""
-LAUNCHER = "github.com/apache/beam/sdks/v2/python/container"
-"""Go module of the program that Beam starts a Python worker with; its version is the SDK's."""
 S3_SERVER = "s3-server.txt"
 """Asset: the S3 server's packages. They live in a virtual environment of their own and never meet the project's."""
-
-
-def beam_version() -> str:
-    """Version of the installed Beam SDK, e.g. ``2.77.0``."""
-    return version("apache-beam")

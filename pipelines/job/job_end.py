@@ -13,7 +13,7 @@ import time
 from space_data.store import Place
 
 WORKER_PROGRAM = "apache_beam.runners.worker.sdk_worker_main"
-"""What Beam's launcher starts, a process for each environment of a job. Other workers are threads of one that has more to do."""
+"""What a launcher of workers starts, one for each environment of a job. Other workers are threads of one that has more to do."""
 LOOK_S = 20.0
 LOOKS = 2
 """So often in a row must the note be gone: a job that is just over gets its chance to end in order."""

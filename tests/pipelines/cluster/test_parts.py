@@ -14,12 +14,12 @@ ROOT = Path(__file__).resolve().parents[3]
 
 def test_missing_tools_are_named_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/no/such/folder")
-    with pytest.raises(SpaceError, match=r"needs Java 17 .*openjdk-17.* and Apache Maven .* and Go "):
+    with pytest.raises(SpaceError, match=r"needs Java 17 .*openjdk-17.* and Apache Maven "):
         parts.check_tools()
 
 
 def test_another_java_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name, says in {"java": """echo 'openjdk version "21.0.2"' >&2""", "mvn": "", "go": ""}.items():
+    for name, says in {"java": """echo 'openjdk version "21.0.2"' >&2""", "mvn": ""}.items():
         (tmp_path / name).write_text(f"#!/bin/sh\n{says}\n")
         (tmp_path / name).chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
@@ -51,7 +51,6 @@ def test_the_table_of_versions_says_what_is_fetched() -> None:
         assert word in page
     for artifact in pins.JOB_SERVERS.values():
         assert f"org.apache.beam:{artifact}:{pins.JOB_SERVER}" in page
-    assert f"{pins.LAUNCHER}@v{pins.beam_version()}" in page
 
 
 def test_the_worker_image_is_of_the_locked_beam() -> None:
