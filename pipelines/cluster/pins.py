@@ -33,8 +33,9 @@ JOB_SERVERS = {"flink": "beam-runners-flink-1.19", "spark": "beam-runners-spark-
 """Maven artifact of ``org.apache.beam`` for each engine."""
 LAUNCHER = "github.com/apache/beam/sdks/v2/python/container"
 """Go module of the program that Beam starts a Python worker with; its version is the SDK's."""
-S3_SERVER = "s3-server.txt"
-"""Asset: the S3 server's packages. They live in a virtual environment of their own and never meet the project's."""
+STORE_SERVERS = {"s3": ("moto", "s3-server.txt"), "gs": ("gcp-storage-emulator", "gs-server.txt")}
+"""Scheme of a store → the package that serves it, and the asset that pins it and what it needs. They live in virtual environments
+of their own and never meet the project's."""
 
 
 def beam_version() -> str:
