@@ -480,6 +480,8 @@ class Synthesize(Section):
 class Evaluate(Section):
     """How videos are scored."""
 
+    PLACES = ("weights",)
+
     ssim_every_frames: Count
     frechet_every_frames: Count
     min_found_share: Annotated[float, Field(gt=0, le=1)]

@@ -9,6 +9,7 @@ local files, as codecs do, gets a ``local_file``.
 import atexit
 import contextlib
 import dataclasses
+import datetime
 import errno
 import hashlib
 import os
@@ -21,7 +22,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, TypeVar
+from typing import Any, BinaryIO, TypeVar
 from urllib.parse import parse_qsl, urlsplit
 
 from pyarrow import fs
@@ -34,6 +35,8 @@ ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 BLOCK_BYTES = 1 << 20
 PARTED_LEVELS, MOST_BRANCHES = 2, 16
 """A tree is listed in parts where a folder of its first levels holds so few folders: each part is a request more."""
+GS_RETRY_S = 30.0
+"""So long Arrow asks a ``gs://`` store again that does not answer; its own limit is a quarter of an hour without a word."""
 COPIES = 4
 """Local copies that a process keeps: video and sound of the clip at hand and of the one before."""
 
@@ -135,9 +138,10 @@ class Place:
         try:
             yield self.filesystem
         except OSError as error:
+            words = " ".join(str(error.strerror or error).partition(" error_info=")[0].split())  # Google's client says pages
             if error.errno is None:
-                raise OSError(errno.EREMOTEIO if self.is_remote else errno.EIO, str(error), str(self)) from error
-            error.filename = error.filename or str(self)
+                raise OSError(errno.EREMOTEIO if self.is_remote else errno.EIO, words, str(self)) from error
+            error.filename, error.strerror = error.filename or str(self), words
             raise
 
     def info(self) -> fs.FileInfo:
@@ -165,7 +169,7 @@ class Place:
     def is_empty(self) -> bool:
         """Whether nothing lies in this folder, or there is none."""
         with self._named() as files:
-            return not files.get_file_info(fs.FileSelector(self.path, allow_not_found=True))
+            return not files.get_file_info(fs.FileSelector(self.path, recursive=not _lists_folders(files), allow_not_found=True))
 
     def resolved(self) -> str:
         """Its path with links followed, to compare it with others, and for what the names of folders say."""
@@ -379,14 +383,21 @@ def forget_copies() -> None:
 def _filesystem(scheme: str, options: str) -> fs.FileSystem:
     if not scheme:
         return fs.LocalFileSystem()
-    chosen = dict(parse_qsl(options))
+    chosen: dict[str, Any] = {name: {"true": True, "false": False}.get(value, value) for name, value in parse_qsl(options)}
     if scheme == "s3" and "endpoint_override" not in chosen and (endpoint := os.environ.get("AWS_ENDPOINT_URL")):
         chosen["endpoint_override"] = endpoint  # as Amazon's own tools do
     kind = {"s3": "S3FileSystem", "gs": "GcsFileSystem"}[scheme]
     try:
+        if scheme == "gs":
+            chosen["retry_time_limit"] = datetime.timedelta(seconds=float(chosen.get("retry_time_limit", GS_RETRY_S)))
         return getattr(fs, kind)(**chosen)
-    except (TypeError, AttributeError) as error:
+    except (TypeError, ValueError, AttributeError) as error:
         raise SpaceError(f"{scheme}://...?{options}: {error} (the options are those of pyarrow.fs.{kind})") from error
+
+
+def _lists_folders(files: fs.FileSystem) -> bool:
+    """Whether a listing of one folder names the folders in it: Arrow's of ``gs://`` names objects alone."""
+    return files.type_name != "gcs"
 
 
 def _paths_in(files: fs.FileSystem, folder: str, levels: int) -> Iterator[str]:
@@ -395,8 +406,9 @@ def _paths_in(files: fs.FileSystem, folder: str, levels: int) -> Iterator[str]:
     What Arrow says of a file takes 250 bytes, until a listing is through. So a tree of a few large branches is listed branch by
     branch, where they part within the first ``levels``.
     """
-    found = files.get_file_info(fs.FileSelector(folder, allow_not_found=True))
-    folders = [info.path for info in found if info.type == fs.FileType.Directory] if levels >= 0 else []
+    at_once = levels >= 0 and not _lists_folders(files)
+    found = files.get_file_info(fs.FileSelector(folder, recursive=at_once, allow_not_found=True))
+    folders = [info.path for info in found if info.type == fs.FileType.Directory] if levels >= 0 and not at_once else []
     if folders and (levels == 0 or len(folders) > MOST_BRANCHES):
         found, folders = files.get_file_info(fs.FileSelector(folder, recursive=True, allow_not_found=True)), []
     while found:

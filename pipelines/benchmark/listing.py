@@ -1,5 +1,6 @@
 """``space benchmark list``: lists and systems in words."""
 
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from pipelines.benchmark.choice import clips_to_score
 from pipelines.layout import Layout
 from space_data.errors import SpaceError
 from space_data.params import Params
-from space_data.tables import has_table
+from space_data.schema import KEPT, SynthesizedClip
+from space_data.tables import has_table, read_table
 
 
 def lists_in_words(params: Params, layout: Layout) -> Iterator[str]:
@@ -37,9 +39,13 @@ def systems_in_words(checkouts: Path, params: Params, layout: Layout) -> Iterato
     """A line per system: its kind, and whether it takes part."""
     yield "systems"
     shipped, added, used = shipped_cards(), added_cards(layout.external), systems_in_use(params)
+    rows = read_table(layout.synthesized_clips, SynthesizedClip) if has_table(layout.synthesized_clips) else []
+    rendered = Counter(row.system for row in rows if row.status == KEPT)
     for entry in registry(layout.external):
         if entry.name in SYSTEM_NAMES:
-            state = "rendered by `dvc repro`" if entry.name in used else "not in use (latents.generators in params.yaml)"
+            todo = "not rendered here (`dvc repro synthesize` does it)"
+            state = todo if entry.name in used else "not in use (latents.generators in params.yaml)"
+            state = f"rendered, {rendered[entry.name]} clips" if entry.name in rendered else state
         elif entry.name in added:
             state = f"added, {layout.external / entry.name}"
         else:

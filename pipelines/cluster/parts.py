@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.cluster.pins import FLINK, JAVA, JOB_SERVER, JOB_SERVERS, S3_SERVER, SPARK, SourceArchive
+from pipelines.cluster.pins import FLINK, JAVA, JOB_SERVER, JOB_SERVERS, SPARK, STORE_SERVERS, SourceArchive
 from space_data.errors import SpaceError
 from space_data.files import make_folder
 
@@ -52,7 +52,7 @@ class Parts:
     @property
     def s3_server(self) -> Path:
         """Virtual environment of the S3 server."""
-        return self.folder / f"s3-server-{_s3_version()}"
+        return _store_server_folder("s3", self.folder)
 
     def job_server_jars(self) -> list[Path]:
         """Jars of the job server in the order that Maven gives."""
@@ -103,7 +103,7 @@ def prepare(kind: str, folder: Path | None = None) -> Parts:
     engine = FLINK if kind == "flink" else SPARK
     _step(parts.engine, f"{engine.name} {engine.version}", lambda into: _unpack(engine, into))
     _step(parts.job_server, f"Beam's job server for {kind} {JOB_SERVER}", lambda into: _resolve_jars(JOB_SERVERS[kind], into))
-    _step(parts.s3_server, f"the S3 server, moto {_s3_version()}", _install_s3_server)
+    store_server("s3", folder)
     if gone := [jar for jar in parts.job_server_jars() if not jar.is_file()]:
         shutil.rmtree(parts.job_server)
         raise SpaceError(f"{gone[0]}: was removed from Maven's own cache; the same command fetches it again")
@@ -156,15 +156,36 @@ def _resolve_jars(artifact: str, into: Path) -> None:
     _call([*command, "-Dmaven.artifact.threads=16"], f"{artifact} {JOB_SERVER}", cwd=into)
 
 
-def _install_s3_server(into: Path) -> None:
-    """Make a virtual environment and install the pinned packages of the S3 server."""
-    _call([sys.executable, "-m", "venv", str(into)], "a virtual environment for the S3 server")
-    pip = [str(into / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-deps"]
-    _call([*pip, "-r", str(ASSETS / S3_SERVER)], "the S3 server")
+def store_server(scheme: str, folder: Path | None = None) -> Path:
+    """Virtual environment of the server of a kind of store; it needs Python alone.
+
+    Args:
+        scheme: ``s3``, or ``gs`` (which no cluster has: it is for tests).
+        folder: cache of the parts (default: ``default_folder()``).
+
+    Raises:
+        SpaceError: it cannot be fetched.
+    """
+    target = _store_server_folder(scheme, folder or default_folder())
+    make_folder(target.parent)
+    package, pinned = STORE_SERVERS[scheme]
+
+    def install(into: Path) -> None:
+        _call([sys.executable, "-m", "venv", str(into)], "a virtual environment")
+        pip = [str(into / "bin" / "python"), "-m", "pip", "install", "--quiet", "--no-deps"]
+        _call([*pip, "-r", str(ASSETS / pinned)], package)
+
+    _step(target, f"the server of {scheme}://, {package} {pinned_version(scheme)}", install)
+    return target
 
 
-def _s3_version() -> str:
-    """Version of moto in the pinned list."""
-    found = re.search(r"^moto==(\S+)", (ASSETS / S3_SERVER).read_text(), re.M)
-    assert found, f"{S3_SERVER} names no moto"
+def _store_server_folder(scheme: str, folder: Path) -> Path:
+    return folder / f"{scheme}-server-{pinned_version(scheme)}"
+
+
+def pinned_version(scheme: str) -> str:
+    """Version of the server of a kind of store, as its asset pins it."""
+    package, pinned = STORE_SERVERS[scheme]
+    found = re.search(rf"^{package}==(\S+)", (ASSETS / pinned).read_text(), re.M)
+    assert found, f"{pinned} names no {package}"
     return found[1]

@@ -30,5 +30,6 @@ SPARK = SourceArchive("pyspark", "3.5.7", "80e36514e0c5c126d35a26adf4f405cd4a69d
 JOB_SERVER = "2.62.0"
 JOB_SERVERS = {"flink": "beam-runners-flink-1.19", "spark": "beam-runners-spark-3"}
 """Maven artifact of ``org.apache.beam`` for each engine."""
-S3_SERVER = "s3-server.txt"
-"""Asset: the S3 server's packages. They live in a virtual environment of their own and never meet the project's."""
+STORE_SERVERS = {"s3": ("moto", "s3-server.txt"), "gs": ("gcp-storage-emulator", "gs-server.txt")}
+"""Scheme of a store → the package that serves it, and the asset that pins it and what it needs. They live in virtual environments
+of their own and never meet the project's."""

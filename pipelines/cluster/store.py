@@ -1,4 +1,4 @@
-"""An S3 server on loopback: moto's, whose objects live as long as it does."""
+"""Servers of object stores on loopback, whose objects live as long as they do: S3's for a cluster, Google's for tests."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -45,6 +45,18 @@ class Store:
 
 
 def server(environment: Path, port: int, folder: Path) -> Command:
-    """The command that starts the server, of the virtual environment ``environment``."""
+    """The command that starts the S3 server, of the virtual environment ``environment``."""
     python = environment / "bin" / "python"
     return Command([str(python), "-m", "moto.server", "--host", LOOPBACK, "--port", str(port)], folder / "s3")
+
+
+def gs_server(environment: Path, port: int, folder: Path) -> Command:
+    """The command that starts a server of Google's API, of the virtual environment ``environment``."""
+    python = environment / "bin" / "python"
+    options = [f"--host={LOOPBACK}", f"--port={port}", "--in-memory", "--quiet"]
+    return Command([str(python), "-m", "gcp_storage_emulator", "start", *options], folder / "gs")
+
+
+def gs_options(port: int) -> str:
+    """What stands behind a ``gs://`` address of that server: whom to ask, without TLS and without a key."""
+    return f"?endpoint_override={LOOPBACK}:{port}&scheme=http&anonymous=true&project_id=open-space"

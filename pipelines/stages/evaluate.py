@@ -49,6 +49,7 @@ from space_data.media.sound import decode_audio
 from space_data.params import Evaluate, Params
 from space_data.schema import KEPT, Aggregate, ClipStatistic, Score, SynthesizedClip, TraceFrame
 from space_data.tables import read_table, write_table
+from space_data.weights import INCEPTION, declaration
 
 STAGE = "evaluate"
 MEASURING = "evaluate-videos"
@@ -101,7 +102,9 @@ def run(params: Params, layout: Layout) -> None:
         for line in judges.absences(Path(settings.weights)):
             logger.info("not measured: %s", line)
         looking = [*(one.name for one in chosen), *([face_descriptor.NAME] if judges.identity else [])]
-        measured = run_units(MEASURING, video_units(videos, looking), measure_one, settings, params, layout)
+        network = declaration(INCEPTION).files if any(one.is_fid for one in chosen) else ()
+        units = video_units(videos, [*looking, *(file.sha256 for file in network)])
+        measured = run_units(MEASURING, units, measure_one, settings, params, layout)
         by_id = {outcome.unit_id: outcome for outcome in measured}
         units = score_units(videos, by_id, layout.evaluation_scorer, judges)
         outcomes = run_units(STAGE, units, score_one, settings, params, layout)
@@ -135,7 +138,7 @@ def video_id(system: str, clip_id: str) -> str:
 
 
 def video_units(videos: Sequence[SynthesizedClip], frame_features: Sequence[str]) -> list[Unit]:
-    """One unit per video and one per recording; with other frame features it is another unit.
+    """One unit per video and one per recording; with other frame features (names, hashes of weights) it is another unit.
 
     Raises:
         SpaceError: the systems of a clip disagree on its recording, sound, length or size.

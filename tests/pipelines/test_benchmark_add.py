@@ -15,6 +15,7 @@ from evaluation.reasons import NotCanonical
 from pipelines.benchmark.add import add, check_name, find_video, summary
 from pipelines.benchmark.clips import synthesized_clips
 from pipelines.benchmark.export import COLUMNS, PARTS, export
+from pipelines.benchmark.listing import systems_in_words
 from pipelines.cli import app
 from pipelines.layout import Layout
 from space_data.errors import SpaceError
@@ -133,6 +134,20 @@ def test_a_broken_video_is_a_row_with_its_reason(added, layout):
         assert not row.video or (layout.data.local() / row.video).is_file()
     assert summary(added).startswith("theirs: 3 of 8 clips of set/v1@")
     assert "  1 frozen, e.g. set/p7/1.a: no point changes" in summary(added)
+
+
+def test_the_list_says_rendered_only_of_what_was(added, layout):
+    def states() -> dict[str, str]:
+        lines = list(systems_in_words(Path("checkouts"), PARAMS, layout))[1:]
+        return {line.split()[0]: line.split(maxsplit=2)[2] for line in lines}
+
+    layout.synthesized_clips.unlink(missing_ok=True)
+    assert states()["ours_warp"].startswith("not rendered here (`dvc repro synthesize`")
+    made, broken = [replace(row, system="ours_warp") for row in added if row.status == "kept"], replace(added[3], system="ridge")
+    write_table(layout.synthesized_clips, [*made, broken], SynthesizedClip)
+    found = states()
+    assert found["ours_warp"] == f"rendered, {len(made)} clips" and found["ridge"] == found["still"]
+    assert found["still"].startswith("not rendered here") and found["theirs"].startswith("added, ")
 
 
 def test_added_rows_stand_beside_the_rendered_ones(added, layout, listed, caplog):

@@ -490,9 +490,9 @@ def test_only_workers_of_an_engine_watch_it(
     assert len(notes) == watched
 
 
-def test_where_weights_lie_is_in_no_key() -> None:
-    measure = load_params().measure
-    moved = measure.model_copy(update={"weights": "elsewhere"})
-    other = measure.model_copy(update={"cut_threshold": 4.0})
-    assert plain(measure) == plain(moved) != plain(other)
-    assert plain((measure, 1)) == plain((moved, 1)), "nor in a pair of settings"
+@pytest.mark.parametrize(("section", "key", "value"), [("measure", "cut_threshold", 4.0), ("evaluate", "seed", 99)])
+def test_where_weights_lie_is_in_no_key(section: str, key: str, value: float) -> None:
+    settings = getattr(load_params(), section)
+    moved, other = settings.model_copy(update={"weights": "elsewhere"}), settings.model_copy(update={key: value})
+    assert plain(settings) == plain(moved) != plain(other)
+    assert plain((settings, 1)) == plain((moved, 1)), "nor in a pair of settings"

@@ -142,6 +142,8 @@ def test_a_tree_of_large_branches_is_listed_branch_by_branch(tmp_path: Path, bra
     answers: list[int] = []
 
     class Watched:
+        type_name = "local"
+
         def get_file_info(self, chosen: fs.FileSelector) -> list[fs.FileInfo]:
             answer = fs.LocalFileSystem().get_file_info(chosen)
             answers.append(len(answer))

@@ -1,4 +1,4 @@
-"""The whole curation on Flink and Spark: the bytes of the local runner, also when a task manager is lost."""
+"""The whole curation on Flink and Spark, and in buckets: the bytes of the local runner, also when a task manager is lost."""
 
 import json
 import os
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from store_servers import served
 
 from pipelines.cluster.keeper import KEEPER, children_of
 from pipelines.cluster.local import LocalCluster
@@ -157,3 +158,19 @@ def test_the_same_graph_on_spark(cluster: LocalCluster, clips: Path, expected: d
     see_it_through(curate(clips, tmp_path / "out", on(cluster, "LOOPBACK"), cwd=tmp_path))
     assert stages_that_differ(tmp_path / "out", expected) == []
     wait_for(lambda: not processes_of_jobs(cluster), limit_s=30.0)
+
+
+def test_from_bucket_to_bucket_of_google_cloud_storage(clips: Path, expected: dict[str, bytes], tmp_path: Path) -> None:
+    with served("gs", tmp_path / "store") as bucket:
+        for clip in clips.iterdir():
+            (bucket / "raw/clips" / clip.name).put(clip)
+        see_it_through(curate(bucket / "raw/clips", bucket / "out", cwd=tmp_path))
+        assert stages_that_differ(bucket / "out", expected) == []
+        puts = {file: file.info().mtime_ns for file in (bucket / "out").files(below=True)}
+        see_it_through(curate(bucket / "raw/clips", bucket / "out", cwd=tmp_path))
+        assert stages_that_differ(bucket / "out", expected) == []
+        again = {file for file in (bucket / "out").files(below=True) if file.info().mtime_ns != puts.get(file)}
+        assert not [file for file in again if file.name.endswith(".pack") or file.name.startswith("part-")], "written again"
+        (bucket / "mine/deep/notes.txt").put(b"")
+        refused = curate(bucket / "raw/clips", bucket / "mine", cwd=tmp_path)
+        assert "mine: " in refused.communicate(timeout=LIMIT_S)[0] and refused.returncode == 2

@@ -40,14 +40,16 @@ def test_a_part_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["part"]
 
 
-def test_every_package_of_the_s3_server_is_pinned() -> None:
-    lines = [line for line in (parts.ASSETS / pins.S3_SERVER).read_text().splitlines() if not line.startswith("#")]
+@pytest.mark.parametrize("scheme", pins.STORE_SERVERS)
+def test_every_package_of_a_stores_server_is_pinned(scheme: str) -> None:
+    lines = [line for line in (parts.ASSETS / pins.STORE_SERVERS[scheme][1]).read_text().splitlines() if not line.startswith("#")]
     assert lines and all(re.fullmatch(r"[\w-]+==[\w.]+", line) for line in lines)
 
 
 def test_the_table_of_versions_says_what_is_fetched() -> None:
     page = (ROOT / "docs" / "scale.md").read_text()
-    for word in (f"{pins.FLINK.name}=={pins.FLINK.version}", f"{pins.SPARK.name}=={pins.SPARK.version}", parts._s3_version()):
+    servers = [f"{package} {parts.pinned_version(scheme)}" for scheme, (package, _) in pins.STORE_SERVERS.items()]
+    for word in (f"{pins.FLINK.name}=={pins.FLINK.version}", f"{pins.SPARK.name}=={pins.SPARK.version}", *servers):
         assert word in page
     for artifact in pins.JOB_SERVERS.values():
         assert f"org.apache.beam:{artifact}:{pins.JOB_SERVER}" in page
