@@ -134,6 +134,12 @@ DVC = {
         ("emotion", "animate", "warp", "features.weights", "training.held_out_clips"),
         ("data/emotion",), ("reports/emotion/metrics.json",),
     ),
+    "diversity": DvcStage(
+        "how much our motion differs from seed to seed",
+        ("data/ingest", "data/segment", "data/features", "data/align", "models/s2l", "models/posegen"),
+        ("diversity", "synthesize", "animate", "warp", "features.weights"), ("data/diversity",),
+        assets=("evaluation/lists/assets",),
+    ),
     "synthesize": DvcStage(
         "every system renders the test clips",
         ("data/ingest", "data/segment", "data/features", "data/align", "models/s2l", "models/posegen",
@@ -147,7 +153,8 @@ DVC = {
     ),
     "report": DvcStage(
         "the benchmark page",
-        ("data/align", "data/evaluate", "data/emotion", "data/synthesize", "data/external", "models/s2l", "models/posegen", *L2L),
+        ("data/align", "data/evaluate", "data/emotion", "data/diversity", "data/synthesize", "data/external", "models/s2l",
+         "models/posegen", *L2L),
         ("report", "evaluate", "data"),
         ("reports/benchmark/index.html", "reports/benchmark/media"),
         assets=("evaluation/external/assets", "evaluation/templates"),

@@ -50,6 +50,8 @@ class BenchmarkData:
     ablations: Mapping[str, Sequence[Row]] = field(default_factory=dict)
     emotion: EmotionReport | None = None
     emotion_strips: Sequence[tuple[str, str]] = ()
+    diversity: Sequence[Aggregate] = ()
+    """between seeds, beside between recordings: no columns of the tables"""
 
     @cached_property
     def systems(self) -> list[Entry]:

@@ -9,6 +9,8 @@ from evaluation.metrics.landmarks import LD_MOTION_MOUTH, LD_MOUTH
 from evaluation.metrics.lips import CLOSURE_F1, LIP_AMPLITUDE, LIP_LAG, LIP_VELOCITY_R
 from evaluation.metrics.sync import AV_AT_ZERO, AV_OFFSET, SYNCNET_OFFSET_NAME
 from evaluation.report_data import BenchmarkData
+from evaluation.report_diversity import SAID as DIVERSITY
+from evaluation.report_diversity import diversity_blocks
 from evaluation.report_emotion import emotion_blocks
 from evaluation.report_player import player
 from evaluation.report_plots import forest, lip_traces, offsets, strips, training_curves
@@ -52,6 +54,8 @@ def benchmark_page(data: BenchmarkData, settings: Report, provenance: Provenance
             "Response 1 is as strong as the training people's mean face of that emotion, 0 a neutral face (docs/emotion.md)."
         )
         page.section("Emotion", said).add(*emotion_blocks(data.emotion, data.emotion_strips))
+    if data.diversity:
+        page.section("Diversity", DIVERSITY).add(*diversity_blocks(data.diversity))
     if data.ablations:
         said = "What Landmarks2Latents owes to each of its inputs (`python -m benchmarks.l2l_ablations`)."
         page.section("Ablations", said).add(*(ablation_table(name, rows) for name, rows in data.ablations.items()))

@@ -207,6 +207,16 @@ class Layout:
         return self.stage("evaluate") / "traces.parquet"
 
     @property
+    def diversity_statistics(self) -> Place:
+        """``ClipStatistic`` rows: how far seeds, and recordings, are apart (diversity)."""
+        return self.stage("diversity") / "statistics.parquet"
+
+    @property
+    def diversity(self) -> Place:
+        """``Aggregate`` rows of those (diversity)."""
+        return self.stage("diversity") / "aggregates.parquet"
+
+    @property
     def emotion_report(self) -> Path:
         """``EmotionReport`` as JSON: how much of each emotion shows (emotion)."""
         return self.stage("emotion").local() / "report.json"

@@ -511,6 +511,12 @@ class EmotionStage(Section):
         return value
 
 
+class DiversityStage(Section):
+    """How much seeds differ."""
+
+    seeds: Annotated[int, Field(ge=2)]
+
+
 class Report(Section):
     """What the benchmark page shows."""
 
@@ -544,6 +550,7 @@ class Params(Section):
     synthesize: Synthesize
     evaluate: Evaluate
     emotion: EmotionStage
+    diversity: DiversityStage
     report: Report
 
 

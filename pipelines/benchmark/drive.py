@@ -41,6 +41,11 @@ from space_models.animate import PICTURE_CRF
 
 RECORD_FILE = "run.json"
 KEY_CHARACTERS = 16
+INPUT_FILES = {
+    "portrait": "portrait.png", "audio": "speech.wav", "pose": "pose.csv", "recording": "recording.mp4",
+    "portrait_video": "portrait.mp4", "driving": "driving.mp4",
+}  # fmt: skip
+"""By the card's placeholder: plain names, from which programs make those of their videos."""
 
 
 @dataclass(frozen=True)
@@ -121,10 +126,7 @@ def drive_clip(driver: Driver, one: Chosen, pad: Padding, folder: Path, stem: st
 def _inputs(driver: Driver, one: Chosen, pad: Padding, folder: Path) -> dict[str, Path]:
     """The files that the card's placeholders stand for, under plain names."""
     clip, n_frames = one.clip, one.n_frames
-    places = {name: folder / file for name, file in (
-        ("portrait", "portrait.png"), ("audio", "speech.wav"), ("pose", "pose.csv"), ("recording", "recording.mp4"),
-        ("portrait_video", "portrait.mp4"), ("driving", "driving.mp4"),
-    )}  # fmt: skip
+    places = {name: folder / file for name, file in INPUT_FILES.items()}
     wanted = " ".join([*driver.program.arguments, *driver.program.files.values(), driver.program.adapter])
     portrait = first_frame(Path(clip.video))
     write_image(places["portrait"], portrait)

@@ -3,8 +3,8 @@
 CURATION = ("ingest", "measure", "segment", "syncnet", "sync", "filter", "features", "speech", "align")
 """From raw video to training features, and to pixels where these are wanted: what ``space data curate`` runs."""
 STAGES = (
-    "corpus", *CURATION, "generator", "latents", "train_s2l", "train_posegen", "train_l2l", "emotion", "synthesize", "evaluate",
-    "report",
+    "corpus", *CURATION, "generator", "latents", "train_s2l", "train_posegen", "train_l2l", "emotion", "diversity",
+    "synthesize", "evaluate", "report",
 )  # fmt: skip
 """All of them, in the order in which they run."""
 TRAINING = ("generator", "train_s2l", "train_l2l")

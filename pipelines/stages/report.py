@@ -39,7 +39,7 @@ from space_data.media.sound import decode_audio
 from space_data.media.video import decode_video
 from space_data.params import Evaluate, Params
 from space_data.schema import KEPT, Aggregate, AlignedClip, Score, SynthesizedClip, SynthesizedFrame, TraceFrame
-from space_data.tables import by_clip, read_arrow, read_table, vectors
+from space_data.tables import by_clip, has_table, read_arrow, read_table, vectors
 from space_data.timebase import fit_samples
 from space_models.animate import PICTURE_CRF
 
@@ -114,6 +114,7 @@ def gather(folder: Path, params: Params, layout: Layout) -> BenchmarkData:
         not_measured=Judges.here(Path(params.evaluate.weights)).absences(Path(params.evaluate.weights)),
         emotion=read_report(layout.emotion_report) if layout.emotion_report.is_file() else None,
         emotion_strips=emotion_strips(layout.emotion_strips),
+        diversity=read_table(layout.diversity, Aggregate) if has_table(layout.diversity) else (),
         ablations={path.stem: read_rows(path) for path in sorted(layout.l2l_ablations.glob("*.json"))},
     )
 

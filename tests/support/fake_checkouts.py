@@ -60,6 +60,23 @@ assert cv2.VideoCapture(option("--video_path")).get(cv2.CAP_PROP_FRAME_COUNT) ==
 levels = list(loudness(option("--audio_path")))
 write(option("--video_out_path"), [bar(level) for level in levels + levels[-1:] * 2])
 '''),
+    # Hears two frames of silence before, one behind, and draws them; the sound beside it begins where it begins.
+    "joyvasa": ("JoyVASA", "inference.py", '''
+levels = list(loudness(option("--audio")))
+name = "_".join(os.path.splitext(os.path.basename(option(one)))[0] for one in ("--reference", "--audio"))
+write(option("--output_dir") + f"/{name}_temp.mp4", [bar(0.1)] * 3)
+write(option("--output_dir") + f"/{name}.mp4", [bar(level) for level in levels[:1] * 2 + levels + levels[-1:]])
+'''),
+    # Reads its task from a file, leaves one beside the folder of results, and ends with an error that it swallows.
+    "musetalk": ("MuseTalk", "scripts/inference.py", '''
+task = dict(line.strip().split(": ", 1) for line in open(option("--inference_config")) if line.startswith("  "))
+open(option("--result_dir") + "/../portrait.pkl", "w").close()
+os.makedirs(option("--result_dir") + "/v15")
+levels = loudness(task["audio_path"].strip('"'))
+assert cv2.imread(task["video_path"].strip('"')) is not None
+write(option("--result_dir") + "/v15/" + task["result_name"], [bar(level) for level in levels])
+print("Error occurred during processing: local variable referenced before assignment")
+'''),
     # Three panels at 62.5 frames per second, short by 18 hops; every .wav that is there; dies of its own leftovers.
     "makeittalk": ("MakeItTalk", "main_end2end.py", '''
 assert not os.path.exists("examples/tmp.wav"), "SameFileError: examples/tmp.wav"
