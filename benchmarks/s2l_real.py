@@ -9,7 +9,7 @@ by the model, and taken out for every row alike.
 Portraits are the clip's first frame and the person's resting face in the clip. Rows: S2L; S2L fed with another clip's sound; the
 portrait held still; a jaw that follows loudness. Distances are means over clips, correlations medians, closures (gap below 0.02
 of the eye distance, within 2 frames, in frames of speech) from the sums over clips. Intervals: paired bootstrap over people.
-``--live``: speech normalised as a stream does it.
+``--live``: speech normalised, and heard, as a stream does it (Whisper: 1 s before to 160 ms after each frame).
 
 ``--video`` also makes the videos (the clip's first picture and its sound through what `space animate` runs, the head still, no
 blinks) and follows the faces in them: what a viewer sees.
@@ -46,6 +46,7 @@ from space_models.s2l.metrics import LipFigures, correlation
 from space_models.s2l.model import S2L
 from space_models.s2l.output import OutputSettings
 from space_models.s2l.own_clips import OwnClip, read_own_clip, shipped_scorer
+from space_models.speech_encoders import SlidingWhisper, WhisperStates
 from space_models.speech_file import speech_features
 
 LARGEST_YAW_DEG = 35.0
@@ -129,7 +130,8 @@ def seen(models: MotionModels, params: Params, picture: Path, clip: OwnClip) -> 
 
 def report(model: S2L, encoder: SpeechEncoder, clips: list[OwnClip], settings: OutputSettings, live: bool) -> list[Table]:
     """A table of systems and one of clips."""
-    heard, names = [encoder.encode(clip.audio) for clip in clips], [clip.name for clip in clips]  # each of another person
+    hears = SlidingWhisper(encoder) if live and isinstance(encoder, WhisperStates) else encoder
+    heard, names = [hears.encode(clip.audio) for clip in clips], [clip.name for clip in clips]  # each of another person
     others = [np.resize(heard[i - 1], own.shape) for i, own in enumerate(heard)]
     first_columns = list(COLUMNS)[:6]
     systems = Table("portrait", "row", *COLUMNS.values())
@@ -173,7 +175,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("folder", type=Path)
     parser.add_argument("--models", type=Path, default=ASSETS)
-    parser.add_argument("--live", action="store_true", help="normalise by running statistics, as a stream does")
+    parser.add_argument("--live", action="store_true", help="hear and normalise as a stream does")
     parser.add_argument("--video", action="store_true", help="also on rendered video (some minutes)")
     parser.add_argument("--only", default="", help="clips whose name holds this")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of params.yaml")

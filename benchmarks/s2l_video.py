@@ -30,13 +30,12 @@ from space_data.media.sound import decode_audio
 from space_data.media.video import decode_video
 from space_data.params import Params, load_params
 from space_data.progress import track
-from space_data.schema import AlignedClip
+from space_data.schema import NEUTRAL, AlignedClip
 from space_data.store import Place
 from space_data.timebase import fit_samples
 from space_models.animate import render
 from space_models.controls.asked import Controls
 from space_models.dataset import Features, TrackClip, by_subject, resting_faces, spread
-from space_models.film import NEUTRAL
 from space_models.generators import DEFAULT_RENDERER, Driving
 from space_models.motion import MotionModels, load_motion_models, make_tracks
 from space_models.portrait import Portrait, portrait_of_crop

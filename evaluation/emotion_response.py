@@ -18,8 +18,7 @@ from scipy.stats import spearmanr
 from space_data import landmarks as lm
 from space_data.closures import Closures
 from space_data.errors import SpaceError
-from space_data.schema import EMOTIONS, emotion_known
-from space_models.film import NEUTRAL_LABEL
+from space_data.schema import EMOTIONS, NEUTRAL_LABEL, emotion_known
 
 Values = NDArray[np.floating]
 Vector = NDArray[np.float64]

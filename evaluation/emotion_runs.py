@@ -19,11 +19,10 @@ from space_data.errors import SpaceError
 from space_data.facemesh import track_faces
 from space_data.landmarks import PoseTrack, lip_gap
 from space_data.params import EmotionStage, Params
-from space_data.schema import EMOTIONS, emotion_vector
+from space_data.schema import EMOTIONS, NEUTRAL, NEUTRAL_LABEL, emotion_vector
 from space_data.timebase import frames_in
 from space_models.controls.asked import Controls
 from space_models.controls.emotion import parse_emotion
-from space_models.film import NEUTRAL, NEUTRAL_LABEL
 from space_models.generators import DEFAULT_RENDERER, RENDERERS, Driving, find
 from space_models.motion import MotionModels, make_tracks
 from space_models.portrait import Portrait

@@ -18,7 +18,7 @@ from space_data.errors import SpaceError
 from space_data.files import PART_BYTES, check_length, lengths_in_words, make_folder
 from space_data.media.output import FINE_CRF, coded_sound, write_titled
 from space_data.params import Params
-from space_data.schema import EMOTIONS
+from space_data.schema import NEUTRAL
 from space_data.timebase import frame_start_s
 from space_models.controls.asked import Controls
 from space_models.generators import DEFAULT_RENDERER, RENDERERS, Driving, Frame, Renderer, RendererEntry, find
@@ -102,7 +102,7 @@ def animate(
     params: Params,
     controls: Controls = Controls(),
     audio_track: int | None = None,
-    portrait_emotion: NDArray[np.float32] | None = None,
+    portrait_emotion: NDArray[np.float32] = NEUTRAL,
     calibration: Path | None = None,
     seed: int = 0,
     renderer: str = DEFAULT_RENDERER,
@@ -124,7 +124,7 @@ def animate(
         params: what is not asked for.
         controls: what is asked for.
         audio_track: number of the sound track, from 0; None: as players choose.
-        portrait_emotion: mixture (9,) that the photo shows; None: neutral.
+        portrait_emotion: mixture (9,) that the photo shows.
         calibration: a file of ``space calibrate``.
         seed: of head motion, blinks and gaze.
         renderer: one of ``RENDERERS``.
@@ -153,8 +153,6 @@ def animate(
     if paste_back and (compare or size_px is not None):
         raise SpaceError("--paste-back: the video has the photo's size and nothing beside it (leave out --size and --compare)")
     entry: RendererEntry = loaded.entry if loaded else find(RENDERERS, renderer, "renderer")
-    if portrait_emotion is None:
-        portrait_emotion = np.zeros(len(EMOTIONS), np.float32)
     with motion_maker(loaded.motion if loaded else None, models, params, calibration, aside=entry.generator is None) as maker:
         from space_models.paste import pasted, renderer_for  # numba's import, beside torch's
 

@@ -13,13 +13,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from space_data.schema import EMOTIONS, UNKNOWN, emotion_vector
+from space_data.schema import NEUTRAL_LABEL, UNKNOWN, emotion_vector
 
 logger = logging.getLogger(__name__)
-
-NEUTRAL_LABEL = EMOTIONS.index("neutral")
-NEUTRAL: NDArray[np.float32] = np.zeros(len(EMOTIONS), np.float32)
-"""The neutral mixture."""
 
 
 class FiLM(nn.Module):

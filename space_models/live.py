@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 from space_data.errors import SpaceError
 from space_data.live_log_mel import LiveLogMel
 from space_data.params import Params
+from space_data.schema import NEUTRAL
 from space_data.speech_encoder import LOG_MEL
 from space_data.timebase import VIDEO_FPS, frame_start_s
 from space_models.controls.asked import Controls, DrivingVideos
 from space_models.controls.edits import edited
 from space_models.controls.head import GENERATED, generated_bounds
-from space_models.film import NEUTRAL
 from space_models.generators import Frame, Renderer
 from space_models.motion import MotionModels, head_of
 from space_models.portrait import Portrait

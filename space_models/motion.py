@@ -11,12 +11,12 @@ from numpy.typing import NDArray
 
 from space_data.errors import SpaceError
 from space_data.params import Params
+from space_data.schema import NEUTRAL
 from space_data.speech_encoder import SpeechEncoder
 from space_models.checkpoints import CARD_FILE, load_card
 from space_models.controls.asked import Controls, DrivingVideos, is_table
 from space_models.controls.edits import edited
 from space_models.controls.head import GENERATED, STILL, generated, read_pose_file
-from space_models.film import NEUTRAL
 from space_models.portrait import Portrait
 from space_models.posegen.model import PoseGen, load_posegen
 from space_models.s2l import stream

@@ -30,11 +30,10 @@ from space_data.media.images import read_image, write_image
 from space_data.media.sound import decode_audio
 from space_data.media.video import decode_video
 from space_data.params import EmotionStage, Params
-from space_data.schema import EMOTIONS, KEPT, AlignedClip, FeatureClip, FeatureFrame, emotion_known
+from space_data.schema import EMOTIONS, KEPT, NEUTRAL_LABEL, AlignedClip, FeatureClip, FeatureFrame, emotion_known
 from space_data.tables import from_arrow, read_arrow, stream_clips, vectors
 from space_data.timebase import fit_samples, frames_in
 from space_models.dataset import Features, TrackClip
-from space_models.film import NEUTRAL_LABEL
 from space_models.generators import DEFAULT_RENDERER
 from space_models.motion import load_motion_models
 from space_models.portrait import portrait_of_crop

@@ -4,6 +4,7 @@ import os
 import platform
 from collections.abc import Iterable
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -139,8 +140,8 @@ class VideoWriter:
             self._part.unlink(missing_ok=True)
 
 
-def write_video(path: Path | str, frames: Iterable[RgbImage], **options: Any) -> int:
-    """Write all ``frames`` with ``VideoWriter(path, width, height, **options)``; returns how many there were.
+def write_video(path: Path | str, frames: Iterable[RgbImage], writer: type[VideoWriter] = VideoWriter, **options: Any) -> int:
+    """Write all ``frames`` with ``writer(path, width, height, **options)``; returns how many there were.
 
     Raises:
         SpaceError: there are no frames, or writing fails.
@@ -149,11 +150,10 @@ def write_video(path: Path | str, frames: Iterable[RgbImage], **options: Any) ->
     first = next(iterator, None)
     if first is None:
         raise SpaceError(f"{path}: no frames to write")
-    with VideoWriter(path, first.shape[1], first.shape[0], **options) as writer:
-        writer.write(first)
-        for rgb in iterator:
-            writer.write(rgb)
-    return writer.frames
+    with writer(path, first.shape[1], first.shape[0], **options) as video:
+        for rgb in chain([first], iterator):
+            video.write(rgb)
+    return video.frames
 
 
 def set_rotation(path: Path | str, clockwise_deg: int) -> None:

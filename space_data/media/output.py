@@ -7,13 +7,11 @@ decoded sound would be: see ``coded_sound``.
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from space_data.errors import SpaceError
 from space_data.media.container import RgbImage, audio_stream, open_media, timed_streams
-from space_data.media.encode import REPEATABLE, VideoWriter
+from space_data.media.encode import REPEATABLE, VideoWriter, write_video
 from space_data.media.mixing import Treatment
 from space_data.media.sound import decode_sound
 from space_data.media.timeline import is_flush, timeline_of
@@ -128,16 +126,5 @@ class TitledWriter(VideoWriter):
 
 
 def write_titled(path: Path | str, frames: Iterable[RgbImage], **options: Any) -> int:
-    """``write_video`` with the options of ``TitledWriter``.
-
-    Raises:
-        SpaceError: there are no frames, or writing fails.
-    """
-    iterator = iter(frames)
-    first = next(iterator, None)
-    if first is None:
-        raise SpaceError(f"{path}: no frames to write")
-    with TitledWriter(path, first.shape[1], first.shape[0], **options) as writer:
-        for rgb in chain([first], iterator):
-            writer.write(rgb)
-    return writer.frames
+    """``write_video`` by a ``TitledWriter``."""
+    return write_video(path, frames, TitledWriter, **options)

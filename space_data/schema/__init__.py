@@ -14,7 +14,7 @@ from space_data.schema.evaluate import Aggregate, ClipStatistic, Score, TraceFra
 from space_data.schema.features import EmotionVector, FeatureClip, FeatureFrame, FrameMel, FrameMfcc, SegmentCrop
 from space_data.schema.filter import Decision
 from space_data.schema.ingest import Clip, Utterance
-from space_data.schema.labels import EMOTIONS, SPLITS, UNKNOWN, emotion_known, emotion_vector
+from space_data.schema.labels import EMOTIONS, NEUTRAL, NEUTRAL_LABEL, SPLITS, UNKNOWN, emotion_known, emotion_vector
 from space_data.schema.latents import LatentFrame
 from space_data.schema.ledger import FAILED, KEPT, REJECTED, STATUSES, LedgerRow
 from space_data.schema.measure import ClipMeasure, FrameRow, MelFrame, SoundRow, Thumbnail
@@ -25,11 +25,10 @@ from space_data.schema.syncnet import SyncNetScore
 from space_data.schema.synthesize import SynthesizedClip, SynthesizedFrame
 
 __all__ = [
-    "EMOTIONS", "FAILED", "FIRST_VERSION", "KEPT", "REJECTED", "SPLITS", "STATUSES", "UNKNOWN", "Aggregate", "AlignedClip",
-    "AnimationRow", "AnySize", "Box", "Clip", "ClipMeasure", "ClipStatistic", "Decision", "EmotionVector", "FeatureClip",
-    "FeatureFrame",
-    "FixedSize", "FrameMel", "FrameMfcc", "FrameRow", "Landmarks", "LatentFrame", "LedgerRow", "Measure", "MelFrame",
-    "PoseVector", "Score", "SegmentCrop", "SegmentSync", "SoundRow", "SpeechFrame", "SyncNetScore", "SyncWindow",
-    "SynthesizedClip", "SynthesizedFrame", "Thumbnail", "TraceFrame", "TrackFrame", "Utterance", "UtteranceFrame",
-    "arrow_schema", "emotion_known", "emotion_vector", "version_of",
+    "EMOTIONS", "FAILED", "FIRST_VERSION", "KEPT", "NEUTRAL", "NEUTRAL_LABEL", "REJECTED", "SPLITS", "STATUSES", "UNKNOWN",
+    "Aggregate", "AlignedClip", "AnimationRow", "AnySize", "Box", "Clip", "ClipMeasure", "ClipStatistic", "Decision",
+    "EmotionVector", "FeatureClip", "FeatureFrame", "FixedSize", "FrameMel", "FrameMfcc", "FrameRow", "Landmarks",
+    "LatentFrame", "LedgerRow", "Measure", "MelFrame", "PoseVector", "Score", "SegmentCrop", "SegmentSync", "SoundRow",
+    "SpeechFrame", "SyncNetScore", "SyncWindow", "SynthesizedClip", "SynthesizedFrame", "Thumbnail", "TraceFrame",
+    "TrackFrame", "Utterance", "UtteranceFrame", "arrow_schema", "emotion_known", "emotion_vector", "version_of",
 ]  # fmt: skip

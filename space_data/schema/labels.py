@@ -5,6 +5,9 @@ from numpy.typing import NDArray
 
 EMOTIONS = ("neutral", "calm", "happy", "sad", "angry", "fearful", "disgusted", "surprised", "contempt")
 """The union of RAVDESS' and MEAD's labels; a clip's emotion is a vector of intensities in [0, 1] in this order."""
+NEUTRAL_LABEL = EMOTIONS.index("neutral")
+NEUTRAL: NDArray[np.float32] = np.zeros(len(EMOTIONS), np.float32)
+"""The neutral mixture: the absence of emotion."""
 UNKNOWN = "unknown"
 """Emotion of a clip that nobody labelled: not neutral, and never one of ``EMOTIONS``."""
 SPLITS = ("train", "val", "test")

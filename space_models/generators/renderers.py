@@ -12,7 +12,7 @@ from space_data.crop import CROP_SIZE_PX
 from space_data.errors import SpaceError
 from space_data.landmarks import PoseTrack, lip_gap
 from space_data.params import Params, Warp
-from space_data.schema import EMOTIONS
+from space_data.schema import NEUTRAL
 from space_models.generators import GENERATORS, Array, Driving, Frame, KeypointGenerator, find
 from space_models.generators.lip_correction import CROSSED_IOD, TOLD_IOD, GapCorrection, gaps_read
 from space_models.generators.warp import WarpGenerator, WarpState
@@ -80,8 +80,8 @@ class KeypointRenderer:
         state = DrivenPortrait(self.generator.prepare(portrait), landmarks, scale, GapCorrection.none())
 
         def render(faces: Array, pose: PoseTrack) -> Iterator[Frame]:
-            silence, neutral = np.zeros((len(faces), SOUND), np.float32), np.zeros(len(EMOTIONS), np.float32)
-            return self.render(state, Driving(faces, pose, silence, neutral))
+            silence = np.zeros((len(faces), SOUND), np.float32)
+            return self.render(state, Driving(faces, pose, silence, NEUTRAL))
 
         tried = CROSSED_IOD + TOLD_IOD
         lips = GapCorrection.measure(float(lip_gap(portrait.normalised)), partial(gaps_read, render, portrait), tried)

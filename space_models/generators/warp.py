@@ -31,7 +31,7 @@ from space_data.landmarks import (
 )
 from space_data.params import Warp
 from space_models.generators.lip_correction import LOOKS, GapCorrection, gaps_read
-from space_models.generators.warp_background import hold_still, near_person
+from space_models.generators.warp_background import Background, background_of, hold_still
 from space_models.generators.warp_layers import (
     EyeLayer,
     MouthLayer,
@@ -75,16 +75,15 @@ _ONE_MAP = np.empty(0, np.float32)  # for `cv2.remap`: x and y are interleaved i
 class WarpState:
     """Everything that depends on the portrait only.
 
-    `photo2x` is the photo at twice its size, every other pixel of which is the photo's; `near_person` where the mesh is left
-    alone; `pivot` (3,), photo pixels, the middle of the head at ear depth, about which angles are held back to within
-    `limits_deg` (yaw, pitch, roll); `sharpen` the unsharp amount that makes up for resampling this photo; `iod_px` its
-    inter-ocular distance; `lips` what gap to draw for a gap that is wanted; `turn_gain` by how much more than wanted yaw and
-    pitch are turned.
+    `photo2x` is the photo at twice its size, every other pixel of which is the photo's; `background` what stays; `pivot` (3,),
+    photo pixels, the middle of the head at ear depth, about which angles are held back to within `limits_deg` (yaw, pitch, roll);
+    `sharpen` the unsharp amount that makes up for resampling this photo; `iod_px` its inter-ocular distance; `lips` what gap to
+    draw for a gap that is wanted; `turn_gain` by how much more than wanted yaw and pitch are turned.
     """
 
     photo2x: NDArray[np.uint8]
     mesh: WarpMesh
-    near_person: NDArray[np.float32]
+    background: Background
     mouth: MouthLayer
     eyes: tuple[EyeLayer, EyeLayer]
     pivot: NDArray[np.float64]
@@ -130,7 +129,7 @@ class WarpGenerator:
         state = WarpState(
             photo2x=photo2x,
             mesh=mesh,
-            near_person=near_person(matte),
+            background=background_of(at_size.rgb, matte, mesh),
             mouth=build_mouth(mesh.vertices, at_size.rgb),
             eyes=build_eyes(mesh.vertices, mesh.landmarks),
             pivot=np.append(oval[:, :2].mean(axis=0), oval[:, 2].max()),
@@ -203,8 +202,8 @@ class WarpGenerator:
 
         _source_map(mesh, moved.astype(np.float32), lip_source(mesh.vertices, lips_open), map_xy, depth)
         frame = _sample(state.photo2x, map_xy)
-        hold_still(frame, state.photo2x[::2, ::2], state.near_person, map_xy)
         smooth_seams(frame, map_xy, SEAM_JUMP_PX)
+        hold_still(frame, state.background.plate, state.background.person, map_xy)
         self._paint_layers(frame, state, unposed, moved, pose)
         if state.sharpen > 0:
             sharpen_moved(frame, _blurred(frame), map_xy, state.sharpen, SHARPEN_FULL_AT_PX)

@@ -1,9 +1,10 @@
 """What stands beside the head in the `warp` generator, so that it stays where it is when the head moves.
 
-The mesh bends what lies between a moving head and the still rest of the photo: a curtain beside the ear swings. Where a pixel was
-background and is background, the photo itself shows instead. Close to the person it still bends: what the head uncovers is not in
-the photo, and bent texture looks better there than a filled-in smear (inpainting was tried: a soft halo that comes and goes).
+The mesh bends what lies between a moving head and the still rest of the photo: a bar beside the ear would swing. So the person
+alone moves, in front of a background that was made once, without the person (`warp_plate`).
 """
+
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -11,47 +12,76 @@ from numba import njit
 from numpy.typing import NDArray
 
 from space_data.crop import CROP_SIZE_PX
+from space_models.generators.warp_mesh import WarpMesh, below_chin
+from space_models.generators.warp_plate import without_person
 
-PERSON_FROM = 0.01
-"""Of the segmentation: hair and clothes that it half misses must not be torn from the person."""
-GROWN_PX, SOFT_PX = 4.0, 3.0
-"""How far around the person the mesh is left alone, and over how much it gives way; of a picture of 512 pixels a side. A wider
-band (10 and 5) bends half as much background again; a narrower one leaves the finest hairs behind in the photo."""
-MOVED_PX = (0.25, 2.0)
-"""Displacements over which the photo comes in."""
+PERSON = (0.02, 0.5)
+"""Of the segmentation, from background to person. It is coarse: from lower values on more hair moves, and more wall with it."""
+ERASED_PX = 4.0
+"""How far around the person the photo may show hairs that the segmentation misses; of a picture of 512 pixels a side. Less leaves
+them behind, from 7 on one sees what was filled in."""
+CLOTHES_PX, CLOTHES_SOFT_PX = 2.0, 1.0
+"""The same below the chin, where everything moves little: what the segmentation half misses is left to the mesh."""
+BELOW_CHIN = (-0.3, -0.15)  # face heights over which that sets in: where a collar or a shoulder may begin
+MOVED_PX = (0.1, 1.0)
+"""Displacements over which the background comes in: what rests is the photo."""
 
 
-def near_person(matte: NDArray[np.floating]) -> NDArray[np.float32]:
-    """1 on and close to the person, 0 on the background, (H, W), from a segmentation (H, W)."""
-    person = (np.asarray(matte) > PERSON_FROM).astype(np.uint8)
-    factor = len(person) / CROP_SIZE_PX
-    sides = 2 * (2 * round(GROWN_PX * factor) + 1,)
-    grown = cv2.dilate(person, np.ones(sides, np.uint8)).astype(np.float32)
-    return np.asarray(cv2.GaussianBlur(grown, (0, 0), SOFT_PX * factor), np.float32)
+@dataclass(frozen=True)
+class Background:
+    """`plate` (S, S, 3), the photo without the person; `person` (S, S), how much of a pixel of the photo moves with the mesh."""
+
+    plate: NDArray[np.uint8]
+    person: NDArray[np.float32]
+
+
+def background_of(photo: NDArray[np.uint8], matte: NDArray[np.floating], mesh: WarpMesh) -> Background:
+    """Of a photo (S, S, 3) with a segmentation (S, S); a photo that is all person is left to the mesh."""
+    factor = len(photo) / CROP_SIZE_PX
+    low, high = PERSON
+    person = np.clip((np.asarray(matte, np.float32) - low) / (high - low), 0, 1)
+    near = cv2.GaussianBlur(_grown(matte > low / 2, CLOTHES_PX * factor).astype(np.float32), (0, 0), CLOTHES_SOFT_PX * factor)
+    person = np.maximum(person, near * below_chin(mesh, len(photo), BELOW_CHIN)).astype(np.float32)
+    plate = without_person(photo, _grown(person > 0.02, ERASED_PX * factor))
+    if plate is None:
+        return Background(photo, np.ones_like(person))
+    return Background(plate, person)
+
+
+def _grown(mask: NDArray[np.bool_], by_px: float) -> NDArray[np.bool_]:
+    sides = 2 * (2 * round(by_px) + 1,)
+    return np.asarray(cv2.dilate(mask.astype(np.uint8), np.ones(sides, np.uint8)) > 0)
 
 
 @njit(cache=True, nogil=True, fastmath=True)
 def hold_still(
-    frame: NDArray[np.uint8], photo: NDArray[np.uint8], near: NDArray[np.float32], map_xy: NDArray[np.float32]
+    frame: NDArray[np.uint8], plate: NDArray[np.uint8], person: NDArray[np.float32], map_xy: NDArray[np.float32]
 ) -> None:
-    """Show ``photo`` (H, W, 3) in ``frame``, in place, where background (``near_person``) has been moved over background.
+    """Show ``plate`` (H, W, 3) in ``frame``, in place, where something else than the ``person`` (H, W) has been moved to.
 
     Args:
-        map_xy: where in the photo each pixel comes from, (H, W, 2), in edge convention.
+        map_xy: where in the photo each pixel comes from, (H, W, 2), in edge convention; where the background shows it is made
+            to say that nothing moved.
     """
-    height, width = near.shape
-    low, high, half = np.float32(MOVED_PX[0]), np.float32(MOVED_PX[1]), np.float32(0.5)
+    height, width = person.shape
+    low, high, half, one = np.float32(MOVED_PX[0]), np.float32(MOVED_PX[1]), np.float32(0.5), np.float32(1)
     for row in range(height):
         for column in range(width):
-            here = near[row, column]
-            if here >= 1:
-                continue
-            x, y = map_xy[row, column, 0], map_xy[row, column, 1]
-            moved = max(abs(x - half - np.float32(column)), abs(y - half - np.float32(row)))
+            x, y = map_xy[row, column, 0] - half, map_xy[row, column, 1] - half
+            off_x, off_y = x - np.float32(column), y - np.float32(row)
+            moved = max(abs(off_x), abs(off_y))
             if moved <= low:
                 continue
-            came_from = near[min(max(int(y), 0), height - 1), min(max(int(x), 0), width - 1)]
-            shown = min((moved - low) / (high - low), np.float32(1)) * (1 - max(here, came_from))
+            x, y = min(max(x, np.float32(0)), np.float32(width - 1)), min(max(y, np.float32(0)), np.float32(height - 1))
+            left, top = min(int(x), width - 2), min(int(y), height - 2)
+            u, v = x - np.float32(left), y - np.float32(top)
+            upper = person[top, left] + u * (person[top, left + 1] - person[top, left])
+            lower = person[top + 1, left] + u * (person[top + 1, left + 1] - person[top + 1, left])
+            shown = min((moved - low) / (high - low), one) * (one - upper - v * (lower - upper))
+            if shown <= 0:
+                continue
             for channel in range(3):
                 drawn = np.float32(frame[row, column, channel])
-                frame[row, column, channel] = np.uint8(drawn + shown * (np.float32(photo[row, column, channel]) - drawn) + half)
+                frame[row, column, channel] = np.uint8(drawn + shown * (np.float32(plate[row, column, channel]) - drawn) + half)
+            map_xy[row, column, 0] -= shown * off_x
+            map_xy[row, column, 1] -= shown * off_y

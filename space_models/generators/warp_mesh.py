@@ -228,6 +228,14 @@ def _head_weight(
     return weight * smoothstep(0.0, FRAME_FADE, to_edge)
 
 
+def below_chin(mesh: WarpMesh, size_px: int, over: tuple[float, float]) -> NDArray[np.float64]:
+    """0 on the head to 1 below the chin, (size_px, size_px), over that many face heights below it."""
+    face_height = float(np.ptp(mesh.vertices[FACE_OVAL, :2] @ mesh.down))
+    rows, columns = np.indices((size_px, size_px)) + 0.5
+    chin = mesh.vertices[CHIN, :2]
+    return smoothstep(*over, ((columns - chin[0]) * mesh.down[0] + (rows - chin[1]) * mesh.down[1]) / face_height)
+
+
 def _spread_operator(
     vertices: NDArray[np.float64], triangles: NDArray[np.int32], still: NDArray[np.bool_]
 ) -> NDArray[np.float64]:

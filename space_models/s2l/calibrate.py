@@ -21,7 +21,7 @@ from safetensors.numpy import save_file
 from space_data import landmarks as lm
 from space_data.errors import SpaceError
 from space_data.files import atomic_file
-from space_models.film import NEUTRAL
+from space_data.schema import NEUTRAL
 from space_models.retarget import neutral_of
 from space_models.s2l.fit import AS_AVERAGED, set_gap_map
 from space_models.s2l.metrics import LipFigures

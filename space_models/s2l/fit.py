@@ -7,8 +7,8 @@ import torch
 from numpy.typing import NDArray
 
 from space_data import landmarks as lm
+from space_data.schema import NEUTRAL, NEUTRAL_LABEL
 from space_models.dataset import TrackClip, resting_faces
-from space_models.film import NEUTRAL, NEUTRAL_LABEL
 from space_models.s2l.augment import Augmentation, another_room
 from space_models.s2l.features import speech_of
 from space_models.s2l.model import S2L

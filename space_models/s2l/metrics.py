@@ -14,9 +14,8 @@ from numpy.typing import NDArray
 
 from space_data import landmarks as lm
 from space_data.closures import Closures
-from space_data.schema import EMOTIONS, emotion_known
+from space_data.schema import EMOTIONS, NEUTRAL, emotion_known
 from space_models.dataset import TrackClip, resting_faces
-from space_models.film import NEUTRAL
 from space_models.retarget import relaxed
 from space_models.s2l.features import speech_of
 from space_models.s2l.model import S2L

@@ -14,11 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from space_data.landmarks import lip_gap
-from space_data.schema import EMOTIONS
+from space_data.schema import EMOTIONS, NEUTRAL, NEUTRAL_LABEL
 from space_data.speech_encoder import LOG_MEL
 from space_data.timebase import VIDEO_FPS
 from space_models.checkpoints import load_card, load_weights
-from space_models.film import NEUTRAL_LABEL, learnt_emotion
+from space_models.film import learnt_emotion
 from space_models.retarget import relaxed
 from space_models.s2l.features import LOG_MEL_INPUT, WHISPER_INPUT, SpeechInput
 from space_models.s2l.network import NetworkState, Output, S2LConfig, S2LNetwork
@@ -94,7 +94,7 @@ class S2L(nn.Module):
             each = shown.reshape(-1, len(EMOTIONS))
             worn = np.append((np.nan_to_num(each) != 0).any(axis=0), np.isnan(each).any())
         worn[NEUTRAL_LABEL], worn[UNKNOWN_EMOTION] = False, worn[UNKNOWN_EMOTION] and self.config.unlabelled
-        neutral, constant, *others = self.constants(face, np.stack([np.zeros(len(EMOTIONS)), portrait_emotion, *labels[worn]]))
+        neutral, constant, *others = self.constants(face, np.stack([NEUTRAL, portrait_emotion, *labels[worn]]))
         openings = np.zeros(len(labels), np.float32)
         if others:
             openings[worn] = OPENING_SHARE * lip_gap(np.stack(others) - neutral)

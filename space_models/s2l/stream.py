@@ -17,8 +17,7 @@ from numpy.typing import NDArray
 
 from space_data.errors import SpaceError
 from space_data.landmarks import N_LANDMARKS
-from space_data.schema import EMOTIONS
-from space_models.film import NEUTRAL
+from space_data.schema import EMOTIONS, NEUTRAL
 from space_models.s2l.features import InputState, Statistics
 from space_models.s2l.model import S2L
 from space_models.s2l.network import NetworkState

@@ -11,10 +11,9 @@ from evaluation.emotion_runs import MIXTURES, SHEET_PX, Person, close_up, measur
 from space_data.errors import SpaceError
 from space_data.landmarks import MOUTH_CORNERS, lip_gap
 from space_data.params import EmotionStage, load_params
-from space_data.schema import EMOTIONS, emotion_vector
+from space_data.schema import EMOTIONS, NEUTRAL, emotion_vector
 from space_data.speech_encoder import LogMel
 from space_data.timebase import frames_to_samples
-from space_models.film import NEUTRAL
 from space_models.motion import MotionModels
 from space_models.portrait import load_portrait
 from space_models.posegen.model import PoseGen, PoseGenConfig

@@ -15,11 +15,16 @@ which falls monotonically from a start above the root of a convex function. Pixe
 the edges of pixels, as those of the face mesh.
 """
 
+from collections.abc import Callable
+from typing import TypeVar
+
 import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+Values = TypeVar("Values", Tensor, NDArray[np.floating])
 
 SIZE_PX = 128
 CENTRE = (0.0, 0.45)
@@ -33,21 +38,30 @@ DETAIL = ((0.0, 0.88, 0.27, 0.20), (-0.35, 0.05, 0.16, 0.12), (0.35, 0.05, 0.16,
 _FARTHEST = 8.0  # IOD; a face that is farther from the picture's centre is none
 
 
+def bent(u: Values) -> Values:
+    """Canvas coordinates of one axis to IOD from the canvas' centre."""
+    return SLOPE * u + CURVE * u**POWER
+
+
+def straightened(distance: Values, smaller: Callable[[Values, Values], Values]) -> Values:
+    """Inverse of ``bent`` for IOD >= 0; ``smaller`` is the elementwise minimum of such values."""
+    u = smaller(distance / SLOPE, (distance / CURVE) ** (1 / POWER))  # above the root: either term alone would reach it
+    for _ in range(NEWTON_STEPS):
+        u = u - (bent(u) - distance) / (SLOPE + POWER * CURVE * u ** (POWER - 1))
+    return u
+
+
 def unfold(u: Tensor) -> Tensor:
     """Canvas coordinates (..., 2) to the head's plane, IOD (..., 2)."""
-    return SLOPE * u + CURVE * u**POWER + torch.tensor(CENTRE, device=u.device, dtype=u.dtype)
+    return bent(u) + torch.tensor(CENTRE, device=u.device, dtype=u.dtype)
 
 
 def fold(q: Tensor) -> Tensor:
     """Inverse of ``unfold``; differentiable (one last Newton step carries the gradient)."""
     centred = (q - torch.tensor(CENTRE, device=q.device, dtype=q.dtype)).clamp(-_FARTHEST, _FARTHEST)
     with torch.no_grad():
-        size = centred.abs()
-        u = torch.minimum(size / SLOPE, (size / CURVE) ** (1 / POWER))  # above the root: either term alone would reach it
-        for _ in range(NEWTON_STEPS):
-            u = u - (SLOPE * u + CURVE * u**POWER - size) / (SLOPE + POWER * CURVE * u ** (POWER - 1))
-        u = u * centred.sign()
-    return u - (SLOPE * u + CURVE * u**POWER - centred) / (SLOPE + POWER * CURVE * u ** (POWER - 1))
+        u = straightened(centred.abs(), torch.minimum) * centred.sign()
+    return u - (bent(u) - centred) / (SLOPE + POWER * CURVE * u ** (POWER - 1))
 
 
 def cells(side: int, device: torch.device | str = "cpu") -> Tensor:
@@ -90,8 +104,7 @@ def sample_canvas(rgb: NDArray[np.uint8], pose: NDArray[np.float32]) -> NDArray[
     """
     side = SIZE_PX * SUPERSAMPLING
     line = (np.arange(side) + 0.5) * (2 / side) - 1
-    bent = SLOPE * line + CURVE * line**POWER
-    x, y = (bent + CENTRE[0])[None, :], (bent + CENTRE[1])[:, None]
+    x, y = (bent(line) + CENTRE[0])[None, :], (bent(line) + CENTRE[1])[:, None]
     roll, scale = np.deg2rad(float(pose[2])), float(pose[3])
     map_x = (scale * (np.cos(roll) * x - np.sin(roll) * y) + float(pose[4]) - 0.5).astype(np.float32)
     map_y = (scale * (np.sin(roll) * x + np.cos(roll) * y) + float(pose[5]) - 0.5).astype(np.float32)

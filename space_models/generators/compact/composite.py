@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from space_models.generators.compact.canvas import CENTRE, CURVE, NEWTON_STEPS, POWER, SLOPE, detail
+from space_models.generators.compact.canvas import CENTRE, detail, straightened
 
 COARSE_STEP_PX = 4
 """The displacement is looked up at every so many pixels of the picture: half the step of its own grid at the eyes."""
@@ -91,11 +91,7 @@ def _canvas_of_pixels(steps: NDArray[np.float32], pose: NDArray[np.float32]) -> 
     back = np.linalg.inv(_in_plane(pose))
     px = np.stack([x - pose[4], y - pose[5]], -1).astype(np.float64)
     centred = px @ back.T - np.array(CENTRE)
-    size = np.abs(centred)
-    u = np.minimum(size / SLOPE, (size / CURVE) ** (1 / POWER))
-    for _ in range(NEWTON_STEPS):
-        u -= (SLOPE * u + CURVE * u**POWER - size) / (SLOPE + POWER * CURVE * u ** (POWER - 1))
-    return np.asarray(np.sign(centred) * u, np.float32)
+    return np.asarray(np.sign(centred) * straightened(np.abs(centred), np.minimum), np.float32)
 
 
 def _look_up(maps: NDArray[np.float32], u: NDArray[np.float32], method: int = cv2.INTER_LINEAR) -> NDArray[np.float32]:

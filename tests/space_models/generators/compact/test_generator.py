@@ -11,7 +11,7 @@ import torch
 from pipelines.stages.generator import SHIPPED
 from space_data.errors import SpaceError
 from space_data.landmarks import N_LANDMARKS, PoseTrack, posed
-from space_models.film import NEUTRAL
+from space_data.schema import NEUTRAL
 from space_models.generators import Driving, LatentSpec
 from space_models.generators.compact import CompactGenerator, load_compact
 from space_models.generators.compact.canvas import mirrored_pose, sample_canvas
