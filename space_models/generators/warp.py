@@ -55,12 +55,14 @@ from space_models.generators.warp_mesh import (
     clamp_controls,
     clamp_rows,
 )
-from space_models.generators.warp_raster import FAR, rasterise, sharpen_moved, smooth_seams
+from space_models.generators.warp_raster import FAR, rasterise, sharpen_moved, smooth_seams, soften_stretched
 from space_models.portrait import Portrait
 from space_models.posegen.pose import N_POSE, apply_pose
 from space_models.retarget import relaxed
 
 SEAM_JUMP_PX = 3.0
+STRETCHED, SOFT_RADIUS_PX = (0.3, 0.6), 5.0
+"""Photo pixels to a pixel of the frame, and a radius at 512 pixels: see `soften_stretched`."""
 SHARPEN_SIGMA_PX = 1.0
 SHARPEN_FULL_AT_PX = 0.5
 TYPICAL_SHIFT_PX = 0.125  # half way to the worst phase of the doubled photo
@@ -204,6 +206,7 @@ class WarpGenerator:
         frame = _sample(state.photo2x, map_xy)
         smooth_seams(frame, map_xy, SEAM_JUMP_PX)
         hold_still(frame, state.background.plate, state.background.person, map_xy)
+        soften_stretched(frame, map_xy, STRETCHED, round(SOFT_RADIUS_PX * self.size_px / CROP_SIZE_PX))
         self._paint_layers(frame, state, unposed, moved, pose)
         if state.sharpen > 0:
             sharpen_moved(frame, _blurred(frame), map_xy, state.sharpen, SHARPEN_FULL_AT_PX)

@@ -137,6 +137,53 @@ def _jumps(map_xy: NDArray[np.float32], limit: np.float32) -> tuple[NDArray[np.i
 
 
 @njit(cache=True, nogil=True, fastmath=True)
+def soften_stretched(rgb: NDArray[np.uint8], map_xy: NDArray[np.float32], stretch: tuple[float, float], radius: int) -> None:
+    """Blur `rgb`, in place, down the columns where the map draws few pixels of the photo out along the row.
+
+    What a turning head shows anew, between cheek and ear, is not in the photo: a narrow strip is stretched over it, and every
+    detail in it becomes a streak along the row. Only pixels that are stretched themselves are averaged, so nothing from beside gets in.
+
+    Args:
+        stretch: photo pixels to a pixel along the row: full blur up to the first, none from the second on.
+        radius: of the triangular filter, pixels.
+    """
+    height, width = map_xy.shape[:2]
+    low, high = np.float32(stretch[0]), np.float32(stretch[1])
+    limit = 4 * high * high  # over two pixels, squared
+    weight = np.zeros((height, width), np.float32)
+    found = np.zeros(height, np.bool_)
+    for y in range(height):
+        for x in range(1, width - 1):
+            du, dv = map_xy[y, x + 1, 0] - map_xy[y, x - 1, 0], map_xy[y, x + 1, 1] - map_xy[y, x - 1, 1]
+            squared = du * du + dv * dv
+            if squared < limit:
+                weight[y, x] = min((high - np.float32(0.5) * np.sqrt(squared)) / (high - low), np.float32(1))
+                found[y] = True
+    sharp = rgb.copy()
+    for y in range(height):
+        if not found[y]:
+            continue
+        first, last = max(y - radius, 0), min(y + radius, height - 1)
+        for x in range(1, width - 1):
+            share = weight[y, x]
+            if share <= 0:
+                continue
+            total = np.float32(0)
+            red, green, blue = np.float32(0), np.float32(0), np.float32(0)
+            for other in range(first, last + 1):
+                part = weight[other, x] * np.float32(radius + 1 - abs(other - y))
+                total += part
+                red += part * np.float32(sharp[other, x, 0])
+                green += part * np.float32(sharp[other, x, 1])
+                blue += part * np.float32(sharp[other, x, 2])
+            keep, half = np.float32(1) - share, np.float32(0.5)
+            share /= total
+            rgb[y, x, 0] = np.uint8(keep * np.float32(sharp[y, x, 0]) + share * red + half)
+            rgb[y, x, 1] = np.uint8(keep * np.float32(sharp[y, x, 1]) + share * green + half)
+            rgb[y, x, 2] = np.uint8(keep * np.float32(sharp[y, x, 2]) + share * blue + half)
+
+
+@njit(cache=True, nogil=True, fastmath=True)
 def sharpen_moved(
     rgb: NDArray[np.uint8], blurred: NDArray[np.uint8], map_xy: NDArray[np.float32], amount: float, full_at_px: float
 ) -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from space_models.generators.warp_raster import FAR, rasterise, sharpen_moved, smooth_seams
+from space_models.generators.warp_raster import FAR, rasterise, sharpen_moved, smooth_seams, soften_stretched
 
 SQUARE = np.array([[0, 0, 0], [8, 0, 0], [8, 8, 0], [0, 8, 0]], np.float32)
 TWO = np.array([[0, 1, 2], [0, 2, 3]], np.int32)
@@ -89,3 +89,26 @@ def test_sharpening_leaves_still_pixels_alone():
     map_xy[:, 4:] += 1
     sharpen_moved(picture, blurred, map_xy, 0.5, 0.5)
     assert (picture[:, :4] == 100).all() and (picture[:, 4:] == 105).all()
+
+
+def test_streaks_are_softened_and_nothing_else_changes(rng: np.random.Generator) -> None:
+    size, strip = 32, slice(12, 20)
+    map_xy = _identity(size)
+    map_xy[:, strip, 0] = 12.5 + 0.1 * np.arange(8)  # ten pixels of the frame to one of the photo
+    map_xy[:, 20:, 0] -= 7.0
+    rgb = np.full((size, size, 3), 90, np.uint8)
+    rgb[::2, strip] = 30  # streaks along the row
+    rgb[:, :12] = rng.integers(0, 256, (size, 12, 3))
+    before = rgb.copy()
+    soften_stretched(rgb, map_xy, (0.3, 0.6), 4)
+    np.testing.assert_array_equal(rgb[:, :11], before[:, :11])
+    np.testing.assert_array_equal(rgb[:, 21:], before[:, 21:])
+    inner = rgb[5:-5, 13:19].astype(int)
+    assert np.ptp(inner) <= 6 and abs(inner.mean() - 60) < 3, "the streaks' mean, all but without the streaks"
+
+
+def test_a_map_that_rests_softens_nothing(rng: np.random.Generator) -> None:
+    rgb = rng.integers(0, 256, (16, 16, 3)).astype(np.uint8)
+    before = rgb.copy()
+    soften_stretched(rgb, _identity(16), (0.3, 0.6), 4)
+    np.testing.assert_array_equal(rgb, before)
