@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evaluation import face_descriptor
-from evaluation.metrics.entry import Judge
+from evaluation.metrics.entry import JUDGES, Judge
 from space_data import weights
 
-WEIGHTS: dict[Judge, str] = {"syncnet": weights.SYNCNET, "lpips": weights.LPIPS}
+WEIGHTS: dict[Judge, str] = {"syncnet": weights.SYNCNET, "lpips": weights.LPIPS, "whisper": weights.WHISPER}
 """Those that are published weights, by their name in `space_data.weights`."""
 
 
@@ -19,6 +19,7 @@ class Judges:
     identity: Path | None = None
     lpips: Path | None = None
     """the folder of two files"""
+    whisper: Path | None = None
 
     @staticmethod
     def here(folder: Path) -> "Judges":
@@ -28,11 +29,11 @@ class Judges:
             SpaceError: a file of the right name but another content.
         """
         found = {name: weights.find(of, folder) for name, of in WEIGHTS.items()}
-        return Judges(found["syncnet"], face_descriptor.find(), found["lpips"])
+        return Judges(found["syncnet"], face_descriptor.find(), found["lpips"], found["whisper"])
 
     def names(self) -> frozenset[Judge]:
         """Those that are here."""
-        return frozenset(name for name in ("syncnet", "identity", "lpips") if getattr(self, name) is not None)
+        return frozenset(name for name in JUDGES if getattr(self, name) is not None)
 
     def hashes(self) -> list[str]:
         """Of the published weights that are here."""

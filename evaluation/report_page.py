@@ -7,7 +7,7 @@ from evaluation.metrics import HEADLINE, Metric
 from evaluation.metrics.head import HEAD_MOTION
 from evaluation.metrics.landmarks import LD_MOTION_MOUTH, LD_MOUTH
 from evaluation.metrics.lips import CLOSURE_F1, LIP_AMPLITUDE, LIP_LAG, LIP_VELOCITY_R
-from evaluation.metrics.sync import AV_AT_ZERO, AV_OFFSET, SYNCNET_OFFSET_NAME
+from evaluation.metrics.sync import AV_AT_ZERO, AV_OFFSET, SYNCNET_OFFSET_NAME, WHISPER_OFFSET_NAME
 from evaluation.report_data import BenchmarkData
 from evaluation.report_diversity import SAID as DIVERSITY
 from evaluation.report_diversity import diversity_blocks
@@ -144,7 +144,7 @@ def _lips(page: Page, data: BenchmarkData, samples: list[str]) -> None:
         "The inner-lip opening, in inter-ocular distances: what the recording does, what our model meant, what our video shows.",
     )
     section.add(Figures(lip_traces(data, samples)))
-    wanted = (LIP_LAG.name, AV_OFFSET.name, SYNCNET_OFFSET_NAME)
+    wanted = (LIP_LAG.name, AV_OFFSET.name, WHISPER_OFFSET_NAME, SYNCNET_OFFSET_NAME)
     section.add(Figures([offsets(data, metric) for metric in data.columns if metric.name in wanted]))
     shown = (LIP_VELOCITY_R, LIP_AMPLITUDE, CLOSURE_F1, AV_AT_ZERO, HEAD_MOTION)
     section.add(Figures([strips(data, metric) for metric in shown]))

@@ -34,7 +34,7 @@ OK, NO_FACE, DECODE_ERROR, LENGTH_MISMATCH, SIZE_MISMATCH, NOT_AVAILABLE, CRASHE
 )  # fmt: skip
 STATUSES = tuple(dict.fromkeys([*MEASURED, *REASONS]))
 """What became of a statistic; a video that could not be brought into its canonical form has the reason for that."""
-FACES_NEEDED: tuple[Need, ...] = ("faces", "syncnet", "identity")
+FACES_NEEDED: tuple[Need, ...] = ("faces", "syncnet", "identity", "whisper")
 REFERENCE = "reference"
 """The recording itself, scored as a system of its own: what `recording` metrics are near to. No system may be called so."""
 
@@ -65,6 +65,7 @@ def score_clip(
     syncnet: SyncNetScorer | None,
     settings: Evaluate,
     perceptual: PictureDistance | None = None,
+    whisper: SyncScorer | None = None,
 ) -> list[ClipStatistic]:
     """All statistics of one system on one clip; of a recording without a face those that need none.
 
@@ -73,10 +74,11 @@ def score_clip(
         sync: scores a face track against the clip's sound.
         syncnet: the same for pictures; None without the weights.
         perceptual: distance of two pictures; None without the weights.
+        whisper: as ``sync``, on Whisper's states; None without the weights.
     """
     both = reference.features.get(DESCRIPTOR), candidate.features.get(DESCRIPTOR)
     descriptors = None if both[0] is None or both[1] is None else (both[0], both[1])
-    there: dict[Judge, object] = {"syncnet": syncnet, "identity": descriptors, "lpips": perceptual}
+    there: dict[Judge, object] = {"syncnet": syncnet, "identity": descriptors, "lpips": perceptual, "whisper": whisper}
     judges = [name for name, judge in there.items() if judge is not None]
     try:
         check_lengths(clip.n_frames, len(candidate.face))
@@ -89,7 +91,8 @@ def score_clip(
     try:
         faces = paired(reference.face, candidate.face, settings.min_found_share)
         heard = syncnet(clip.video, candidate.boxes) if syncnet else None
-        pair = Pair(*faces, pair.speaking, sync(faces[1]), heard, descriptors, pixels)
+        states = whisper(faces[1]) if whisper else None
+        pair = Pair(*faces, pair.speaking, sync(faces[1]), heard, states, descriptors, pixels)
     except NoFace as error:
         missing = {need: (NO_FACE, str(error)) for need in FACES_NEEDED}
     rows = []

@@ -69,13 +69,18 @@ def clip_scorer(scorer: Scorer, audio: NDArray[np.float32], n_frames: int) -> Ca
     Lost faces are interpolated. None for fewer frames than the lag search needs.
     """
     mel = mel_frames(log_mel(fit_samples(audio, n_frames)))
+    return face_scorer(lambda lips: score_clip(lips, mel[: len(lips)], scorer), len(mel))
+
+
+def face_scorer(score_lips: Callable[[Array], SyncScore], n_frames: int) -> Callable[[DetectedFace], SyncScore | None]:
+    """``score_lips``, which takes up to ``n_frames`` frames of lip points (T, 25, 2), of faces, as `clip_scorer` says."""
 
     def score(face: DetectedFace) -> SyncScore | None:
-        n = min(len(face), len(mel))
+        n = min(len(face), n_frames)
         found = face.found()[:n]
         if n < MAX_LAG_FRAMES + SHORTEST_OVERLAP_FRAMES or not found.any():
             return None
         flat = fill_gaps(face.normalised[:n].reshape(n, -1), found)
-        return score_clip(lip_points(flat.reshape(n, -1, 3)), mel[:n], scorer)
+        return score_lips(lip_points(flat.reshape(n, -1, 3)))
 
     return score

@@ -22,8 +22,9 @@ def catalogue(size_px: int, settings: Evaluate, judges: Collection[str] = JUDGES
         judges: those that are here; columns of others are left out.
     """
     columns = (
-        *lips.METRICS, *sync.METRICS, *sync.syncnet_metrics(settings.syncnet_protocol), *landmarks.METRICS, *head.METRICS,
-        *identity.metrics_at(settings.frechet_every_frames), *pictures.metrics_at(size_px, settings.ssim_every_frames),
+        *lips.METRICS, *sync.METRICS, *sync.WHISPER_METRICS, *sync.syncnet_metrics(settings.syncnet_protocol),
+        *landmarks.METRICS, *head.METRICS, *identity.metrics_at(settings.frechet_every_frames),
+        *pictures.metrics_at(size_px, settings.ssim_every_frames),
     )  # fmt: skip
     known = {name for measure in measures_of(judges) for name in measure.names}
     return tuple(column for column in columns if known.issuperset(column.statistics))

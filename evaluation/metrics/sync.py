@@ -12,6 +12,7 @@ NEAREST = "Nearest to the recording: lips predicted from sound outscore recorded
 
 SYNCNET_OFFSET_NAME = "syncnet_offset_frames"
 CCA_NAMES = ("av_offset", "av_confidence", "av_at_zero")
+WHISPER_NAMES = ("whisper_offset", "whisper_confidence", "whisper_at_zero")
 SYNCNET_NAMES = ("syncnet_offset", "syncnet_confidence", "syncnet_distance")
 
 
@@ -19,6 +20,12 @@ def cca(pair: Pair) -> dict[str, MeanStatistics]:
     """Offset, confidence and score in place of the candidate's lips; nothing where the clip is too short."""
     found = pair.sync
     return single(CCA_NAMES, (found.offset_frames, found.confidence, found.at_zero) if found else None)
+
+
+def whisper(pair: Pair) -> dict[str, MeanStatistics]:
+    """The same on Whisper's states."""
+    found = pair.whisper
+    return single(WHISPER_NAMES, (found.offset_frames, found.confidence, found.at_zero) if found else None)
 
 
 def syncnet(pair: Pair) -> dict[str, MeanStatistics]:
@@ -34,6 +41,7 @@ def single(names: Sequence[str], values: Sequence[float] | None) -> dict[str, Me
 
 MEASURES = (
     Measure(CCA_NAMES, cca),
+    Measure(WHISPER_NAMES, whisper, "whisper"),
     Measure(SYNCNET_NAMES, syncnet, "syncnet"),
 )
 AV_AT_ZERO = Metric(
@@ -52,6 +60,23 @@ AV_OFFSET = Metric(
     "The opposite of SyncNet's sign.", 1,
 )  # fmt: skip
 METRICS = (AV_AT_ZERO, AV_CONFIDENCE, AV_OFFSET)
+STATES = "evaluation.whisper_sync: canonical correlations between lip tracks and Whisper tiny.en's states; fitted as the CCA is"
+WHISPER_OFFSET_NAME = "whisper_offset_frames"
+WHISPER_METRICS = (
+    Metric(
+        "whisper_at_zero/cca-whisper-tiny.en/v1", "A/V score at lag 0, Whisper", "", "recording", ("whisper_at_zero",),
+        mean_of("whisper_at_zero"), AV_AT_ZERO.definition, STATES, AV_AT_ZERO.departures, 3,
+    ),
+    Metric(
+        "whisper_confidence/cca-whisper-tiny.en/v1", "A/V confidence, Whisper", "", "recording", ("whisper_confidence",),
+        mean_of("whisper_confidence"), AV_CONFIDENCE.definition, STATES, AV_CONFIDENCE.departures, 3,
+    ),
+    Metric(
+        f"{WHISPER_OFFSET_NAME}/cca-whisper-tiny.en/v1", "A/V offset, Whisper", "frames", "recording", ("whisper_offset",),
+        mean_of("whisper_offset"), AV_OFFSET.definition, STATES, AV_OFFSET.departures, 1,
+    ),
+)  # fmt: skip
+"""Only where the weights are."""
 BOXES = "Face boxes are FaceMesh's, scaled to S3FD's."
 PATHS = {
     "direct": f"{NEAREST} Frames are not compressed again on the way. {BOXES}",

@@ -7,7 +7,7 @@ A system that is added later costs its own videos, and one that crashes the dete
 import json
 import logging
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -28,11 +28,12 @@ from evaluation.score_clip import (
     ClipToScore,
     PictureDistance,
     SyncNetScorer,
+    SyncScorer,
     failed_clip,
     score_clip,
     traces,
 )
-from evaluation.sync_score import clip_scorer, fit_scorer
+from evaluation.sync_score import LEAST_SPEECH_S, VIDEO, clip_scorer, fit_scorer
 from evaluation.systems import SYSTEM_NAMES
 from pipelines.benchmark.clips import synthesized_clips
 from pipelines.job.clock import stage_clock
@@ -40,6 +41,7 @@ from pipelines.job.ledger import ledger_rows, write_ledger
 from pipelines.job.run import Result, run_units
 from pipelines.job.unit import Outcome, Rejected, Unit, content_hash
 from pipelines.layout import Layout
+from pipelines.stages.align import aligned_clips
 from space_data.avsync import Scorer
 from space_data.errors import SpaceError
 from space_data.features import speech_track
@@ -47,8 +49,10 @@ from space_data.files import atomic_file, sha256_of
 from space_data.media.container import MediaError
 from space_data.media.sound import decode_audio
 from space_data.params import Evaluate, Params
-from space_data.schema import KEPT, Aggregate, ClipStatistic, Score, SynthesizedClip, TraceFrame
+from space_data.schema import KEPT, Aggregate, ClipStatistic, FeatureClip, Score, SynthesizedClip, TraceFrame
+from space_data.store import Place
 from space_data.tables import read_table, write_table
+from space_data.timebase import frame_start_s
 from space_data.weights import INCEPTION, declaration
 
 STAGE = "evaluate"
@@ -58,6 +62,11 @@ PLOTTED = (*HEADLINE, LD_MOUTH)
 """Columns that get a CSV for ``dvc plots``."""
 UNREADABLE = "unreadable"
 """A video that cannot be read, among the reasons of the ledger."""
+FITTING = "evaluate-whisper"
+"""The name in the cache of the scorer on Whisper's states."""
+MOST_SPEECH_S = 3600.0
+"""About so much of a larger set is encoded and fitted on."""
+SCORER_FILE = "scorer.npz"
 MEASURED_FILE, STATISTICS_FILE, TRACES_FILE = "measured.npz", "statistics.parquet", "traces.parquet"
 
 logger = logging.getLogger(__name__)
@@ -85,6 +94,20 @@ class ScoreUnit:
     """file of the weights; empty: none"""
     lpips: str = ""
     """folder of the weights; empty: none"""
+    whisper: str = ""
+    """file of the weights; empty: none"""
+    whisper_scorer: str = ""
+    """file of the scorer fitted on its states"""
+
+
+@dataclass(frozen=True)
+class FitUnit:
+    """What a worker needs to fit lips to Whisper's states: clips of people who are not scored, with the files of their sound."""
+
+    weights: str
+    frames: Place
+    sounds: tuple[tuple[str, str], ...]
+    fitted_on: str
 
 
 def run(params: Params, layout: Layout) -> None:
@@ -99,6 +122,7 @@ def run(params: Params, layout: Layout) -> None:
             scorer.save(part)
         chosen = choose(Path(settings.weights))
         judges = Judges.here(Path(settings.weights))
+        judges, state_scorer = fitted_on_states(judges, {video.subject for video in videos}, params, layout)
         for line in judges.absences(Path(settings.weights)):
             logger.info("not measured: %s", line)
         looking = [*(one.name for one in chosen), *([face_descriptor.NAME] if judges.identity else [])]
@@ -106,7 +130,7 @@ def run(params: Params, layout: Layout) -> None:
         units = video_units(videos, [*looking, *(file.sha256 for file in network)])
         measured = run_units(MEASURING, units, measure_one, settings, params, layout)
         by_id = {outcome.unit_id: outcome for outcome in measured}
-        units = score_units(videos, by_id, layout.evaluation_scorer, judges)
+        units = score_units(videos, by_id, layout.evaluation_scorer, judges, state_scorer)
         outcomes = run_units(STAGE, units, score_one, settings, params, layout)
         rows = [*failed_rows(videos, by_id, judges.names()), *read_outcomes(outcomes, videos, judges.names())]
         write_table(layout.statistics, rows, ClipStatistic)
@@ -124,6 +148,35 @@ def run(params: Params, layout: Layout) -> None:
         names = [outcome.unit_id for outcome in measured], [unit.unit_id for unit in units]
         ledger = [*ledger_rows(STAGE, measured), *ledger_rows(STAGE, outcomes)]
         clock.counts = write_ledger(layout, STAGE, [*names[0], *names[1]], ledger)
+
+
+def fitted_on_states(judges: Judges, scored: set[str], params: Params, layout: Layout) -> tuple[Judges, Path | None]:
+    """The file of the scorer on Whisper's states, kept from run to run; without the weights, or with too little filmed speech of
+    people who are not ``scored``, the judges without it."""
+    if judges.whisper is None:
+        return judges, None
+    filmed = {c.clip_id: c for c in read_table(layout.feature_clips, FeatureClip) if c.kind == VIDEO and c.subject not in scored}
+    clips = [clip for clip in aligned_clips(layout) if clip.clip_id in filmed]
+    seconds = frame_start_s(sum(clip.n_frames for clip in clips))
+    clips = clips[:: max(1, round(seconds / MOST_SPEECH_S))]
+    if seconds < LEAST_SPEECH_S:
+        logger.warning("not measured: A/V score on Whisper's states: %.0f s to fit on, need %.0f s", seconds, LEAST_SPEECH_S)
+        return replace(judges, whisper=None), None
+    said = f"{len(clips)} clips of {len({clip.subject for clip in clips})} identities that are not scored"
+    value = FitUnit(str(judges.whisper), layout.feature_frames, tuple((clip.clip_id, clip.audio) for clip in clips), said)
+    # The log-mel scorer is of the same lips: when they change, it does.
+    content = content_hash(sha256_of(layout.evaluation_scorer), [clip.audio_sha256 for clip in clips], judges.hashes())
+    (outcome,) = run_units(FITTING, [Unit(FITTING, content, value)], fit_one, params.evaluate, params, layout)
+    if outcome.folder is None:
+        raise SpaceError(f"A/V score on Whisper's states: {last_line(outcome.detail) or outcome.reason}")
+    return judges, outcome.folder / SCORER_FILE
+
+
+def fit_one(unit: FitUnit, settings: Evaluate, folder: Path) -> None:
+    """Unit function: ``scorer.npz``."""
+    from evaluation.whisper_clip import fit_whisper  # which imports PyTorch
+
+    fit_whisper(Path(unit.weights), unit.frames, dict(unit.sounds), unit.fitted_on).save(folder / SCORER_FILE)
 
 
 def present_systems(videos: Iterable[SynthesizedClip]) -> list[str]:
@@ -169,9 +222,15 @@ def measure_one(unit: VideoUnit, settings: Evaluate, folder: Path) -> None:
     measured.save(folder / MEASURED_FILE)
 
 
-def score_units(videos: Sequence[SynthesizedClip], measured: Mapping[str, Result], scorer: Path, judges: Judges) -> list[Unit]:
+def score_units(
+    videos: Sequence[SynthesizedClip],
+    measured: Mapping[str, Result],
+    scorer: Path,
+    judges: Judges,
+    state_scorer: Path | None = None,
+) -> list[Unit]:
     """One unit per video that could be measured and whose recording could, and one per recording."""
-    shared = [sha256_of(scorer), *judges.hashes()]
+    shared = [sha256_of(scorer), *judges.hashes(), *([sha256_of(state_scorer)] if state_scorer else [])]
     recordings = {video.clip_id: video for video in videos}
     jobs = [(REFERENCE, video, video.reference) for video in recordings.values()]
     jobs += [(video.system, video, video.video) for video in videos if video.status == KEPT]
@@ -182,7 +241,7 @@ def score_units(videos: Sequence[SynthesizedClip], measured: Mapping[str, Result
             continue
         clip = ClipToScore(system, video.clip_id, video.subject, Path(video.reference), Path(path), video.n_frames)
         both = (str(one / MEASURED_FILE) for one in (truth.folder, own.folder))
-        weights = str(judges.syncnet or ""), str(judges.lpips or "")
+        weights = (str(one or "") for one in (judges.syncnet, judges.lpips, judges.whisper, state_scorer))
         value = ScoreUnit(clip, next(both), next(both), video.audio, str(scorer), *weights)
         hashes = [own.content, truth.content, sha256_of(video.audio), *shared]
         units.append(Unit(f"score/{system}/{video.clip_id}", content_hash(system == REFERENCE, video.n_frames, *hashes), value))
@@ -195,7 +254,7 @@ def score_one(unit: ScoreUnit, settings: Evaluate, folder: Path) -> None:
     reference, candidate = (MeasuredVideo.load(Path(path)) for path in (unit.reference, unit.candidate))
     sync = clip_scorer(Scorer.load(unit.scorer), sound, n_frames)
     speaking = speech_track(sound, n_frames).speaking
-    judges = _syncnet(unit, sound, settings), settings, _perceptual(unit)
+    judges = _syncnet(unit, sound, settings), settings, _perceptual(unit), _whisper(unit, sound)
     rows = score_clip(unit.clip, reference, candidate, speaking, sync, *judges)
     write_table(folder / STATISTICS_FILE, rows, ClipStatistic)
     write_table(folder / TRACES_FILE, traces(unit.clip.system, unit.clip.clip_id, candidate.face), TraceFrame)
@@ -207,6 +266,15 @@ def _syncnet(unit: ScoreUnit, sound: np.ndarray, settings: Evaluate) -> SyncNetS
     from evaluation.syncnet_clip import syncnet_scorer  # which imports PyTorch
 
     return syncnet_scorer(Path(unit.syncnet), sound, unit.clip.n_frames, settings.syncnet_protocol)
+
+
+def _whisper(unit: ScoreUnit, sound: np.ndarray) -> SyncScorer | None:
+    if not unit.whisper:
+        return None
+    from evaluation.whisper_clip import whisper_scorer  # which imports PyTorch
+    from evaluation.whisper_sync import StateScorer
+
+    return whisper_scorer(Path(unit.whisper), StateScorer.load(Path(unit.whisper_scorer)), sound, unit.clip.n_frames)
 
 
 def _perceptual(unit: ScoreUnit) -> PictureDistance | None:

@@ -141,7 +141,7 @@ def soften_stretched(rgb: NDArray[np.uint8], map_xy: NDArray[np.float32], stretc
     """Blur `rgb`, in place, down the columns where the map draws few pixels of the photo out along the row.
 
     What a turning head shows anew, between cheek and ear, is not in the photo: a narrow strip is stretched over it, and every
-    detail in it becomes a streak along the row. Only pixels that are stretched themselves are averaged: nothing gets in from beside.
+    detail in it becomes a streak along the row. Only pixels that are stretched themselves are averaged, nothing beside them.
 
     Args:
         stretch: photo pixels to a pixel along the row: full blur up to the first, none from the second on.

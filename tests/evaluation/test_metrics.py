@@ -57,7 +57,7 @@ def test_pairs_with_a_lost_side_are_left_out():
 
 def test_no_judge_that_hears_ranks_upwards():
     """A regression to the mean outscores recorded lips on them (docs/sync.md): they may only be near to the recording's."""
-    assert {metric.better for metric in (*sync.METRICS, *sync.syncnet_metrics("direct"))} == {"recording"}
+    assert {metric.better for metric in (*sync.METRICS, *sync.WHISPER_METRICS, *sync.syncnet_metrics("direct"))} == {"recording"}
 
 
 def test_metric_ids_are_unique_and_versioned_and_their_statistics_exist_once():
@@ -72,4 +72,5 @@ def test_metric_ids_are_unique_and_versioned_and_their_statistics_exist_once():
     without = {c.name for c in catalogue(512, load_params().evaluate, ())}
     assert {name: found - without for name, found in here.items()} == {
         "syncnet": {"lse_d", "lse_c", "syncnet_offset_frames"}, "identity": {"id_cos", "id_distance"}, "lpips": {"lpips"},
+        "whisper": {"whisper_at_zero", "whisper_confidence", "whisper_offset_frames"},
     }  # fmt: skip
