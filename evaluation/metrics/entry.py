@@ -28,7 +28,7 @@ Judge = Literal["syncnet", "identity", "lpips", "whisper"]
 """What a machine may lack, weights or a package: then there are no rows of it and no columns, never a stand-in."""
 Need = Literal["faces", "pictures"] | Judge
 """What a measure cannot do without: a face in both videos, pictures of equal size, or one of the judges."""
-JUDGES: frozenset[str] = frozenset(get_args(Judge))
+JUDGES: frozenset[Judge] = frozenset(get_args(Judge))
 Means = Mapping[str, float]
 """Means of the statistics that could be measured, by name."""
 
