@@ -6,6 +6,7 @@ a GPU: only where ``evaluate.second_detector`` asks for it.
 
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from space_data.face_alignment_backend import FOREHEAD_SHARE, NETWORKS
 from space_data.landmark_backend import LandmarkBackend, landmark_backend
 from space_data.landmarks import IRISES, PoseTrack, normalise
 
-NAME = "face_alignment"
+NAME: Final = "face_alignment"
 ABSENT = (
     "face-alignment's 68 points as a second judge, S3FD's boxes for SyncNet: set evaluate.second_detector: face_alignment "
     f"(`space weights fetch {' '.join(NETWORKS)}`; seconds per frame without a GPU)"

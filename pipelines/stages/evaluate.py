@@ -248,8 +248,9 @@ def score_units(
             continue
         clip = ClipToScore(system, video.clip_id, video.subject, Path(video.reference), Path(path), video.n_frames)
         both = (str(one / MEASURED_FILE) for one in (truth.folder, own.folder))
-        weights = (str(one or "") for one in (judges.syncnet, judges.lpips, judges.whisper, state_scorer))
-        value = ScoreUnit(clip, next(both), next(both), video.audio, str(scorer), *weights, judges.second is not None)
+        syncnet, lpips, whisper, states = (str(one or "") for one in (judges.syncnet, judges.lpips, judges.whisper, state_scorer))
+        scorers, second = (str(scorer), syncnet, lpips, whisper, states), judges.second is not None
+        value = ScoreUnit(clip, next(both), next(both), video.audio, *scorers, second)
         hashes = [own.content, truth.content, sha256_of(video.audio), *shared]
         units.append(Unit(f"score/{system}/{video.clip_id}", content_hash(system == REFERENCE, video.n_frames, *hashes), value))
     return units
