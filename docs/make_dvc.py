@@ -148,7 +148,8 @@ DVC = {
         assets=("evaluation/lists/assets",),
     ),
     "evaluate": DvcStage(
-        "score every video against its recording", ("data/features", "data/synthesize", "data/external", WEIGHTS), ("evaluate",),
+        "score every video against its recording",
+        ("data/align", "data/features", "data/synthesize", "data/external", WEIGHTS), ("evaluate",),
         ("data/evaluate",), ("reports/benchmark/metrics.json",), BENCHMARK_PLOTS,
     ),
     "report": DvcStage(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from evaluation import face_descriptor
+from evaluation import face_descriptor, second_detector
 from evaluation.metrics.entry import JUDGES, Judge
 from space_data import weights
 
@@ -20,16 +20,19 @@ class Judges:
     lpips: Path | None = None
     """the folder of two files"""
     whisper: Path | None = None
+    second: Path | None = None
+    """the folder, where the settings want the detector"""
 
     @staticmethod
-    def here(folder: Path) -> "Judges":
-        """What is installed, and in the ``folder`` of weights.
+    def here(folder: Path, detector: str = "none") -> "Judges":
+        """What is installed, and in the ``folder`` of weights; the second ``detector`` where it is wanted.
 
         Raises:
-            SpaceError: a file of the right name but another content.
+            SpaceError: a file of the right name but another content; no weights of a detector that is wanted.
         """
         found = {name: weights.find(of, folder) for name, of in WEIGHTS.items()}
-        return Judges(found["syncnet"], face_descriptor.find(), found["lpips"], found["whisper"])
+        second = second_detector.find(folder, detector)
+        return Judges(found["syncnet"], face_descriptor.find(), found["lpips"], found["whisper"], second)
 
     def names(self) -> frozenset[Judge]:
         """Those that are here."""
@@ -38,9 +41,11 @@ class Judges:
     def hashes(self) -> list[str]:
         """Of the published weights that are here."""
         there = [WEIGHTS[name] for name in sorted(WEIGHTS) if name in self.names()]
-        return [file.sha256 for name in there for file in weights.declaration(name).files]
+        names = [*there, *(second_detector.NETWORKS if self.second else ())]
+        return [file.sha256 for name in names for file in weights.declaration(name).files]
 
     def absences(self, folder: Path) -> list[str]:
         """A line for each that is absent: what it would measure, and what would bring it into the ``folder``."""
         lines = [weights.absence(of, folder) for name, of in WEIGHTS.items() if name not in self.names()]
-        return [*lines, *([face_descriptor.ABSENT] if self.identity is None else [])]
+        lines += [face_descriptor.ABSENT] if self.identity is None else []
+        return [*lines, *([second_detector.ABSENT] if self.second is None else [])]

@@ -16,6 +16,7 @@ from evaluation.face_descriptor import FaceDescriptor
 from evaluation.frame_features import FrameFeatures
 from evaluation.metrics.entry import MeanStatistics
 from evaluation.metrics.pictures import face_edges
+from evaluation.second_detector import SecondLook
 from space_data.facemesh import FaceMeshTracker
 from space_data.landmarks import N_MESH, PoseTrack
 from space_data.media.container import MediaError
@@ -39,12 +40,20 @@ class MeasuredVideo:
     """by the extractor's name (frames, d) of some frames, for distances between sets; of faces NaN where none was found"""
     edges: MeanStatistics
     """of the face's sharpness (`pictures.face_edges`), over some frames"""
+    second: DetectedFace | None = None
+    """as the second detector sees it, where there is one"""
+    second_boxes: NDArray[np.float32] | None = None
+    """(T, 4) px, S3FD's"""
 
     def save(self, path: Path) -> None:
         """Write a .npz."""
+        other = {}
+        if self.second is not None and self.second_boxes is not None:
+            other = {"second_normalised": self.second.normalised, "second_pose": self.second.pose.as_array()}
+            other["second_boxes"] = self.second_boxes
         np.savez(
             path, normalised=self.face.normalised, pose=self.face.pose.as_array(), boxes=self.boxes,
-            edges=np.array([self.edges.total, self.edges.count]),
+            edges=np.array([self.edges.total, self.edges.count]), **other,  # type: ignore[arg-type]
             **{FEATURES + name: values for name, values in self.features.items()},  # type: ignore[arg-type]
         )  # fmt: skip
 
@@ -55,7 +64,11 @@ class MeasuredVideo:
             face = DetectedFace(arrays["normalised"], PoseTrack.from_array(arrays["pose"]))
             total, count = arrays["edges"]
             features = {name.removeprefix(FEATURES): arrays[name] for name in arrays.files if name.startswith(FEATURES)}
-            return MeasuredVideo(face, arrays["boxes"], features, MeanStatistics(float(total), int(count)))
+            edges = MeanStatistics(float(total), int(count))
+            if "second_pose" not in arrays.files:
+                return MeasuredVideo(face, arrays["boxes"], features, edges)
+            second = DetectedFace(arrays["second_normalised"], PoseTrack.from_array(arrays["second_pose"]))
+            return MeasuredVideo(face, arrays["boxes"], features, edges, second, arrays["second_boxes"])
 
 
 def frames_of(path: Path, n_frames: int | None) -> Iterator[RgbImage]:
@@ -69,6 +82,7 @@ def measure_video(
     features: Sequence[FrameFeatures],
     settings: Evaluate,
     descriptor: FaceDescriptor | None = None,
+    second: SecondLook | None = None,
 ) -> MeasuredVideo:
     """Measure the first ``n_frames`` frames (all: None). Memory holds one batch of pictures.
 
@@ -85,6 +99,8 @@ def measure_video(
         for index, rgb in enumerate(frames_of(path, n_frames)):
             mesh = tracker(rgb)
             meshes.append(lost if mesh is None else mesh)
+            if second is not None:
+                second.take(rgb)
             if index % settings.frechet_every_frames == 0:
                 waiting.append(rgb)
                 if descriptor is not None:
@@ -103,7 +119,8 @@ def measure_video(
     found = {name: np.concatenate(parts) for name, parts in vectors.items()}
     if descriptor is not None:
         found[descriptor.name] = np.stack(faces)
-    return MeasuredVideo(DetectedFace.from_mesh(mesh_track), boxes, found, edges)
+    again = second.finish() if second is not None else (None, None)
+    return MeasuredVideo(DetectedFace.from_mesh(mesh_track), boxes, found, edges, *again)
 
 
 def _look_at(

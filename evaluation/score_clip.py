@@ -5,7 +5,7 @@ on. Nothing here knows of other clips or systems.
 """
 
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,6 +34,7 @@ OK, NO_FACE, DECODE_ERROR, LENGTH_MISMATCH, SIZE_MISMATCH, NOT_AVAILABLE, CRASHE
 )  # fmt: skip
 STATUSES = tuple(dict.fromkeys([*MEASURED, *REASONS]))
 """What became of a statistic; a video that could not be brought into its canonical form has the reason for that."""
+# The second detector finds faces of its own.
 FACES_NEEDED: tuple[Need, ...] = ("faces", "syncnet", "identity", "whisper")
 REFERENCE = "reference"
 """The recording itself, scored as a system of its own: what `recording` metrics are near to. No system may be called so."""
@@ -41,7 +42,7 @@ REFERENCE = "reference"
 SyncScorer = Callable[[DetectedFace], SyncScore | None]
 PictureDistance = Callable[[NDArray[np.uint8], NDArray[np.uint8]], MeanStatistics]
 SyncNetScorer = Callable[[Path, NDArray[np.float32]], "SyncNetResult | None"]
-"""Scores a video with its face boxes (T, 4); None where it is too short."""
+"""Scores a video with its face boxes (T, 4), S3FD's where these are; None where it is too short."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,10 @@ def score_clip(
     """
     both = reference.features.get(DESCRIPTOR), candidate.features.get(DESCRIPTOR)
     descriptors = None if both[0] is None or both[1] is None else (both[0], both[1])
-    there: dict[Judge, object] = {"syncnet": syncnet, "identity": descriptors, "lpips": perceptual, "whisper": whisper}
+    both_seen = (reference.second, candidate.second) if reference.second and candidate.second else None
+    there: dict[Judge, object] = {
+        "syncnet": syncnet, "identity": descriptors, "lpips": perceptual, "whisper": whisper, "second": both_seen,
+    }  # fmt: skip
     judges = [name for name, judge in there.items() if judge is not None]
     try:
         check_lengths(clip.n_frames, len(candidate.face))
@@ -88,13 +92,20 @@ def score_clip(
     n_frames = min(len(reference.face), len(candidate.face))
     pair = Pair(reference.face.first(n_frames), candidate.face.first(n_frames), speaking[:n_frames], pixels=pixels)
     missing: dict[Need, tuple[str, str]] = {}
+    if both_seen:
+        try:
+            both_seen = paired(*both_seen, settings.min_found_share)
+        except NoFace as error:
+            missing["second"] = (NO_FACE, f"second detector: {error}")
+    pair = replace(pair, second=both_seen)
     try:
         faces = paired(reference.face, candidate.face, settings.min_found_share)
-        heard = syncnet(clip.video, candidate.boxes) if syncnet else None
+        boxes = candidate.boxes if candidate.second_boxes is None else candidate.second_boxes
+        heard = syncnet(clip.video, boxes) if syncnet else None
         states = whisper(faces[1]) if whisper else None
-        pair = Pair(*faces, pair.speaking, sync(faces[1]), heard, states, descriptors, pixels)
+        pair = Pair(*faces, pair.speaking, sync(faces[1]), heard, states, both_seen, descriptors, pixels)
     except NoFace as error:
-        missing = {need: (NO_FACE, str(error)) for need in FACES_NEEDED}
+        missing |= {need: (NO_FACE, str(error)) for need in FACES_NEEDED}
     rows = []
     for measure in measures_of(judges):
         status, detail = missing.get(measure.need, (OK, ""))

@@ -13,6 +13,8 @@ from evaluation.score_clip import SyncNetScorer
 from space_data.media.legacy_avi import as_published, as_xvid
 from space_data.timebase import fit_samples
 from space_models.syncnet import (
+    FACE_BOX_LIFT,
+    FACE_BOX_SCALE,
     LEAST_WINDOWS,
     WINDOW_FRAMES,
     SyncNet,
@@ -30,22 +32,34 @@ from space_models.syncnet import (
 BATCH = 20
 
 
+def as_mesh_boxes(boxes: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Boxes (T, 4) px around a face mesh from which `crop_track` makes the squares of S3FD's ``boxes`` (T, 4)."""
+    x0, y0, x1, y1 = np.asarray(boxes, np.float64).T
+    half = np.maximum(x1 - x0, y1 - y0) / 2 / FACE_BOX_SCALE
+    x, y = (x0 + x1) / 2, (y0 + y1) / 2 + FACE_BOX_LIFT * half
+    return np.stack([x - half, y - half, x + half, y + half], axis=1)
+
+
 @lru_cache(maxsize=1)
 def _network(path: Path) -> SyncNet:
     return load_syncnet(path)
 
 
-def syncnet_scorer(weights: Path, sound: NDArray[np.float32], n_frames: int, protocol: str = "direct") -> SyncNetScorer:
+def syncnet_scorer(
+    weights: Path, sound: NDArray[np.float32], n_frames: int, protocol: str = "direct", s3fd: bool = False
+) -> SyncNetScorer:
     """Scores videos against 16 kHz ``sound`` (samples,), of which ``n_frames`` video frames count; None below 36 frames.
 
     Args:
         protocol: ``direct``, or ``legacy-avi`` for the release's re-encodings (`legacy_avi`).
+        s3fd: the boxes are S3FD's, as in the release, not those around a face mesh.
     """
     net = _network(weights)
     heard, windows = fit_samples(sound, n_frames), windows_of(n_frames)
 
     def scored(video: Path, boxes: NDArray[np.float32]) -> SyncNetResult | None:
-        track = crop_track(boxes[:n_frames]) if windows >= LEAST_WINDOWS and len(boxes) >= n_frames else None
+        around = as_mesh_boxes(boxes) if s3fd else boxes
+        track = crop_track(around[:n_frames]) if windows >= LEAST_WINDOWS and len(boxes) >= n_frames else None
         if track is None:
             return None
         frames = frames_of(video, windows + WINDOW_FRAMES - 1)

@@ -4,6 +4,7 @@ The stages are the pipeline's own; only the paths differ (``Layout.in_folder``).
 """
 
 import logging
+from contextlib import suppress
 from pathlib import Path
 
 from pipelines.audit.write import write_audit
@@ -75,16 +76,31 @@ def curate(
 
 
 def _curate(source: Place, out: Place, params: Params, layout: Layout, pixels: bool) -> Layout:
-    for number, stage in enumerate(CURATION, 1):
-        if stage == "align" and not pixels:
-            _withdraw(layout.stage(stage))
-            continue
-        stage_module(stage).run(params, layout)
-        write_whole_ledger(out / "ledger.parquet", layout, CURATION[:number])
-        if stage == "filter" and KEPT not in read_arrow(layout.decisions, Decision, ["status"])["status"].unique().to_pylist():
-            logger.warning("%s: no clip was kept; %s says why for each", source, layout.audit / "index.html")
+    done: list[str] = []
+    try:
+        for stage in CURATION:
+            if stage == "align" and not pixels:
+                _withdraw(layout.stage(stage))
+                continue
+            stage_module(stage).run(params, layout)
+            done.append(stage)
+            if (
+                stage == "filter"
+                and KEPT not in read_arrow(layout.decisions, Decision, ["status"])["status"].unique().to_pylist()
+            ):
+                logger.warning("%s: no clip was kept; %s says why for each", source, layout.audit / "index.html")
+    except SpaceError:
+        if done:
+            with suppress(SpaceError, OSError):  # what stopped the stage may stop this, too
+                write_whole_ledger(out / "ledger.parquet", layout, done)
+        raise
+    write_whole_ledger(out / "ledger.parquet", layout, done)  # once: of hundreds of shards, in a bucket, it takes minutes
     write_audit(params, layout)
     return layout
+
+
+def _is_any_kept(layout: Layout) -> bool:
+    return KEPT in read_arrow(layout.decisions, Decision, ["status"])["status"].unique().to_pylist()
 
 
 def _withdraw(folder: Place) -> None:

@@ -35,6 +35,8 @@ ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 BLOCK_BYTES = 1 << 20
 PARTED_LEVELS, MOST_BRANCHES = 2, 16
 """A tree is listed in parts where a folder of its first levels holds so few folders: each part is a request more."""
+SAID_BY_STORES = ("AWS Error ", "google::cloud::Status")
+"""What Arrow's errors of a bucket say of themselves, also of a network that is down: numbers they have none."""
 GS_RETRY_S = 30.0
 """So long Arrow asks a ``gs://`` store again that does not answer; its own limit is a quarter of an hour without a word."""
 COPIES = 4
@@ -138,7 +140,7 @@ class Place:
         try:
             yield self.filesystem
         except OSError as error:
-            words = " ".join(str(error.strerror or error).partition(" error_info=")[0].split())  # Google's client says pages
+            words = in_a_line(error)
             if error.errno is None:
                 raise OSError(errno.EREMOTEIO if self.is_remote else errno.EIO, words, str(self)) from error
             error.filename, error.strerror = error.filename or str(self), words
@@ -275,6 +277,11 @@ class Place:
         with self._named() as files, files.open_input_stream(self.path) as stream, target.open("wb") as file:
             while block := stream.read(BLOCK_BYTES):
                 file.write(block)
+
+
+def in_a_line(error: OSError) -> str:
+    """What an error of Arrow's says; Google's client adds pages."""
+    return " ".join(str(error.strerror or error).partition(" error_info=")[0].split())
 
 
 @contextlib.contextmanager

@@ -2,13 +2,13 @@
 
 from collections.abc import Collection
 
-from evaluation.metrics import head, identity, landmarks, lips, pictures, sync
+from evaluation.metrics import head, identity, landmarks, lips, pictures, second, sync
 from evaluation.metrics.entry import JUDGES, Judge, Means, MeanStatistics, Measure, Metric, Need, Pair
 from space_data.params import Evaluate
 
 MEASURES: tuple[Measure, ...] = (
     *lips.MEASURES, *landmarks.MEASURES, *head.MEASURES, *sync.MEASURES, *pictures.MEASURES,
-    *identity.MEASURES,
+    *identity.MEASURES, *second.MEASURES,
 )  # fmt: skip
 HEADLINE = (lips.LIP_VELOCITY_R, lips.LIP_LAG, lips.LIP_AMPLITUDE, lips.CLOSURE_F1)
 """What the page is about, in this order."""
@@ -22,8 +22,9 @@ def catalogue(size_px: int, settings: Evaluate, judges: Collection[str] = JUDGES
         judges: those that are here; columns of others are left out.
     """
     columns = (
-        *lips.METRICS, *sync.METRICS, *sync.WHISPER_METRICS, *sync.syncnet_metrics(settings.syncnet_protocol),
-        *landmarks.METRICS, *head.METRICS, *identity.metrics_at(settings.frechet_every_frames),
+        *lips.METRICS, *sync.METRICS, *sync.WHISPER_METRICS,
+        *sync.syncnet_metrics(settings.syncnet_protocol, settings.second_detector != "none"),
+        *landmarks.METRICS, *second.METRICS, *head.METRICS, *identity.metrics_at(settings.frechet_every_frames),
         *pictures.metrics_at(size_px, settings.ssim_every_frames),
     )  # fmt: skip
     known = {name for measure in measures_of(judges) for name in measure.names}

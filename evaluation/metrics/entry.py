@@ -24,7 +24,7 @@ ROUNDING = 1e-12
 """Share of a mean square below which a variance is nothing but rounding."""
 Better = Literal["lower", "higher", "recording"]
 """``recording``: neither end is good, nearest to the recording's own value is."""
-Judge = Literal["syncnet", "identity", "lpips", "whisper"]
+Judge = Literal["syncnet", "identity", "lpips", "whisper", "second"]
 """What a machine may lack, weights or a package: then there are no rows of it and no columns, never a stand-in."""
 Need = Literal["faces", "pictures"] | Judge
 """What a measure cannot do without: a face in both videos, pictures of equal size, or one of the judges."""
@@ -68,6 +68,8 @@ class Pair:
     syncnet: "SyncNetResult | None" = None
     whisper: SyncScore | None = None
     """as ``sync``, on Whisper's states of that sound"""
+    second: tuple[DetectedFace, DetectedFace] | None = None
+    """both as the second detector sees them"""
     descriptors: tuple[NDArray[np.float32], NDArray[np.float32]] | None = None
     """of both faces (frames, 128) in some frames, NaN without a face; None where the network is not installed"""
     pixels: Mapping[str, MeanStatistics] = field(default_factory=dict)

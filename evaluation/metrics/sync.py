@@ -85,9 +85,10 @@ PATHS = {
 """By protocol, departures."""
 
 
-def syncnet_metrics(protocol: str) -> tuple[Metric, ...]:
-    """Of the published network, by one of `PATHS`. Only where the weights are."""
-    end, departures = f"syncnet-v2-{protocol}/v1", PATHS[protocol]
+def syncnet_metrics(protocol: str, s3fd: bool = False) -> tuple[Metric, ...]:
+    """Of the published network, by one of `PATHS`, in FaceMesh's boxes or ``s3fd``'s. Only where the weights are."""
+    end, departures = f"syncnet-v2-{protocol}{'-s3fd' if s3fd else ''}/v1", PATHS[protocol]
+    departures = departures.removesuffix(f" {BOXES}") if s3fd else departures
     distance = Metric(
         f"lse_d/{end}", "LSE-D", "", "recording", ("syncnet_distance",), mean_of("syncnet_distance"),
         "Least mean distance between SyncNet's embeddings of lips and sound over the lags.", PUBLISHED, departures, 2,

@@ -17,7 +17,7 @@ from typing import TypeVar
 from pipelines.job.unit import EnvironmentFault
 from space_data.errors import SpaceError
 from space_data.files import sha256_of
-from space_data.store import Place, local_file
+from space_data.store import SAID_BY_STORES, Place, in_a_line, local_file
 
 logger = logging.getLogger(__name__)
 
@@ -48,6 +48,8 @@ def environment_fault(error: BaseException) -> EnvironmentFault | None:
             return EnvironmentFault(f"out of memory ({traceback.format_exception_only(seen)[-1].strip()})")
         if isinstance(seen, OSError) and seen.errno in (OF_FFMPEG if _is_of_ffmpeg(seen) else OF_THE_ENVIRONMENT):
             return EnvironmentFault(f"{seen.filename}: {seen.strerror}" if seen.filename else str(seen))
+        if isinstance(seen, OSError) and seen.errno is None and any(words in str(seen) for words in SAID_BY_STORES):
+            return EnvironmentFault(in_a_line(seen))  # from a reader of tables, which asks Arrow itself
         seen = seen.__cause__ or seen.__context__
     return None
 

@@ -28,7 +28,7 @@ from typing import TypeVar
 
 import apache_beam as beam
 import grpc
-from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.options.pipeline_options import DebugOptions, PipelineOptions, StandardOptions
 from apache_beam.runners.runner import PipelineResult
 from apache_beam.transforms.window import GlobalWindow
 from apache_beam.utils.windowed_value import WindowedValue
@@ -63,6 +63,8 @@ LEAST_FAILURES = 10
 """So many failures in a row, without one success in this process, are not the clips' own."""
 BEAMS_WORDS = " [while running '"
 """What Beam adds to every error."""
+OF_DATAFLOW = ("google.", "apache_beam.runners.dataflow.")
+"""Modules of its errors, whose classes are there only where its clients are installed."""
 PLANS, FAULTS, KEPT_UNITS, REPORTS = "plans", "faults", "kept", "reports"
 BEGUN, DRIVER = "begun", "driver"
 
@@ -416,6 +418,9 @@ def beam_options(options: Sequence[str]) -> PipelineOptions:
             near = difflib.get_close_matches(name, known, 1)
             hint = f" (did you mean --{near[0]}?)" if near else ""
             raise SpaceError(f"job.beam: Beam has no option {option.partition('=')[0]}{hint}")
+    if (parsed.view_as(StandardOptions).runner or "").endswith("DataflowRunner"):
+        # It would start a worker for each core of a machine, and each of them a pool of as many processes.
+        parsed.view_as(DebugOptions).add_experiment("no_use_multiple_sdk_containers")
     return parsed
 
 
@@ -433,6 +438,10 @@ def execute(run: Run) -> None:
         _wait_for(_graph(run).run(), run.stage.name)
     except grpc.FutureTimeoutError as error:
         raise SpaceError(f"job.beam: no job server answers ({' '.join(run.context.params.job.beam)})") from error
+    except ImportError as error:
+        if error.name is not None:  # a module of ours, not what Beam says of a runner
+            raise
+        raise SpaceError(f"job.beam: {error} (what it needs beside our packages: pip install 'open-space[cluster]')") from error
     except (RuntimeError, SpaceError) as error:
         cause: BaseException | None = error
         while cause is not None:
@@ -444,6 +453,11 @@ def execute(run: Run) -> None:
                 raise SpaceError(str(cause).partition(BEAMS_WORDS)[0]) from None
             cause = cause.__cause__ or cause.__context__
         raise
+    except Exception as error:
+        if not type(error).__module__.startswith(OF_DATAFLOW):
+            raise
+        said = " ".join(str(error).split())[:500]
+        raise SpaceError(f"{run.stage.name}: Dataflow: {said}; what is done is kept: mend that and run it again") from error
     finally:
         _give_back(run.run_id, all_of_them=True)
         forget_copies()

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluation import aggregate, face_descriptor
+from evaluation import aggregate, face_descriptor, second_detector
 from evaluation.distributions import SetMetric, face_set_metric, set_aggregate, set_metrics
 from evaluation.frame_features import FrameFeatures, choose
 from evaluation.judges import Judges
@@ -33,6 +33,7 @@ from evaluation.score_clip import (
     score_clip,
     traces,
 )
+from evaluation.second_detector import SecondLook
 from evaluation.sync_score import LEAST_SPEECH_S, VIDEO, clip_scorer, fit_scorer
 from evaluation.systems import SYSTEM_NAMES
 from pipelines.benchmark.clips import synthesized_clips
@@ -98,6 +99,8 @@ class ScoreUnit:
     """file of the weights; empty: none"""
     whisper_scorer: str = ""
     """file of the scorer fitted on its states"""
+    second: bool = False
+    """faces were looked at by the second detector, too"""
 
 
 @dataclass(frozen=True)
@@ -121,11 +124,12 @@ def run(params: Params, layout: Layout) -> None:
         with atomic_file(layout.evaluation_scorer) as part:
             scorer.save(part)
         chosen = choose(Path(settings.weights))
-        judges = Judges.here(Path(settings.weights))
+        judges = Judges.here(Path(settings.weights), settings.second_detector)
         judges, state_scorer = fitted_on_states(judges, {video.subject for video in videos}, params, layout)
         for line in judges.absences(Path(settings.weights)):
             logger.info("not measured: %s", line)
         looking = [*(one.name for one in chosen), *([face_descriptor.NAME] if judges.identity else [])]
+        looking += [second_detector.NAME] if judges.second else []
         network = declaration(INCEPTION).files if any(one.is_fid for one in chosen) else ()
         units = video_units(videos, [*looking, *(file.sha256 for file in network)])
         measured = run_units(MEASURING, units, measure_one, settings, params, layout)
@@ -216,7 +220,10 @@ def video_units(videos: Sequence[SynthesizedClip], frame_features: Sequence[str]
 def measure_one(unit: VideoUnit, settings: Evaluate, folder: Path) -> None:
     """Unit function: ``measured.npz`` of one video."""
     try:
-        measured = measure_video(Path(unit.path), unit.n_frames, choose(Path(settings.weights)), settings, face_descriptor.load())
+        folder_of_second = second_detector.find(Path(settings.weights), settings.second_detector)
+        second = SecondLook.at(folder_of_second) if folder_of_second else None
+        chosen, descriptor = choose(Path(settings.weights)), face_descriptor.load()
+        measured = measure_video(Path(unit.path), unit.n_frames, chosen, settings, descriptor, second)
     except MediaError as error:
         raise Rejected(UNREADABLE, str(error)) from error
     measured.save(folder / MEASURED_FILE)
@@ -241,8 +248,9 @@ def score_units(
             continue
         clip = ClipToScore(system, video.clip_id, video.subject, Path(video.reference), Path(path), video.n_frames)
         both = (str(one / MEASURED_FILE) for one in (truth.folder, own.folder))
-        weights = (str(one or "") for one in (judges.syncnet, judges.lpips, judges.whisper, state_scorer))
-        value = ScoreUnit(clip, next(both), next(both), video.audio, str(scorer), *weights)
+        syncnet, lpips, whisper, states = (str(one or "") for one in (judges.syncnet, judges.lpips, judges.whisper, state_scorer))
+        scorers, second = (str(scorer), syncnet, lpips, whisper, states), judges.second is not None
+        value = ScoreUnit(clip, next(both), next(both), video.audio, *scorers, second)
         hashes = [own.content, truth.content, sha256_of(video.audio), *shared]
         units.append(Unit(f"score/{system}/{video.clip_id}", content_hash(system == REFERENCE, video.n_frames, *hashes), value))
     return units
@@ -265,7 +273,7 @@ def _syncnet(unit: ScoreUnit, sound: np.ndarray, settings: Evaluate) -> SyncNetS
         return None
     from evaluation.syncnet_clip import syncnet_scorer  # which imports PyTorch
 
-    return syncnet_scorer(Path(unit.syncnet), sound, unit.clip.n_frames, settings.syncnet_protocol)
+    return syncnet_scorer(Path(unit.syncnet), sound, unit.clip.n_frames, settings.syncnet_protocol, unit.second)
 
 
 def _whisper(unit: ScoreUnit, sound: np.ndarray) -> SyncScorer | None:

@@ -111,7 +111,7 @@ def gather(folder: Path, params: Params, layout: Layout) -> BenchmarkData:
         curves=training_curves(layout),
         stages=stage_facts(layout),
         absences=absences(params.evaluate),
-        not_measured=Judges.here(Path(params.evaluate.weights)).absences(Path(params.evaluate.weights)),
+        not_measured=not_measured(params.evaluate),
         emotion=read_report(layout.emotion_report) if layout.emotion_report.is_file() else None,
         emotion_strips=emotion_strips(layout.emotion_strips),
         diversity=read_table(layout.diversity, Aggregate) if has_table(layout.diversity) else (),
@@ -152,6 +152,12 @@ def absences(settings: Evaluate) -> list[str]:
         line = weights.absence(weights.INCEPTION, folder)
         return [f"{line[0].upper()}{line[1:]}."]
     return []
+
+
+def not_measured(settings: Evaluate) -> list[str]:
+    """A line per judge that is not here."""
+    folder = Path(settings.weights)
+    return Judges.here(folder, settings.second_detector).absences(folder)
 
 
 def meant_gaps(path: Path) -> dict[tuple[str, str], NDArray[np.float32]]:

@@ -15,6 +15,9 @@ Points = NDArray[np.float32]
 
 LOWER_LID_SHARE = 0.12
 """Part of the way that the lower lid comes up."""
+UPPER_LID_FOLLOWS, LOWER_LID_FOLLOWS = 1.0, 0.6
+"""Parts of the iris' way up and down that the lids go: the upper one rides on the eye (Becker and Fuchs, 1988).
+Lids that stayed would bare what the photo does not show, and hide from the landmark tracker where the eyes look."""
 CLOSURE_REACH_IOD = 1.5 * CLOSED_GAP_IOD
 """Lip gaps of about this size and less are what ``closure`` draws together."""
 JAW_POINTS = {point: share / min(CLOSING.values()) for point, share in CLOSING.items() if share < 0}
@@ -25,7 +28,7 @@ def edited(tracks: Tracks) -> Tracks:
     """The tracks with ``edited`` made anew from ``spoken`` and the controls; latents, which were of the old ones, go."""
     face = moved_groups(tracks.spoken, tracks.brow_up, tracks.corner_up, tracks.corner_out, tracks.jaw_down)
     face = shaped_lips(face, tracks.mouth_gain, tracks.closure)
-    face = with_gaze(with_blinks(face, tracks.lids), tracks.gaze_deg - tracks.pose[:, :2])
+    face = with_blinks(with_gaze(face, tracks.gaze_deg - tracks.pose[:, :2]), tracks.lids)
     return replace(tracks, edited=face, latents=None, latents_of="", stage=EDITED)
 
 
@@ -63,10 +66,12 @@ def with_blinks(points: Points, closure: Points) -> Points:
 
 
 def with_gaze(points: Points, in_head_deg: Points) -> Points:
-    """Turn the eyes by ``in_head_deg`` (T, 2) yaw and pitch against the head."""
+    """Turn the eyes by ``in_head_deg`` (T, 2) yaw and pitch against the head; the lids follow what goes up and down."""
     turned = points.copy()
     shift = np.deg2rad(in_head_deg) * EYE_WIDTHS_PER_RADIAN * np.array([-1.0, 1.0], np.float32)
     for eye, iris in ((lm.EYE_LEFT, lm.IRIS_LEFT), (lm.EYE_RIGHT, lm.IRIS_RIGHT)):
         width = np.linalg.norm(points[:, eye[3], :2] - points[:, eye[0], :2], axis=-1)
         turned[:, iris, :2] += (shift * width[:, None])[:, None]
+        for lid, share in ((eye[1:3], UPPER_LID_FOLLOWS), (eye[4:6], LOWER_LID_FOLLOWS)):
+            turned[:, lid, 1] += share * (shift[:, 1] * width)[:, None]
     return turned

@@ -147,7 +147,11 @@ class WarpGenerator:
         own_gap = float(lip_gap(portrait.normalised))
         trial = partial(gaps_read, lambda faces, pose: self.render(state, posed(faces, pose)), portrait)
         state = replace(state, lips=GapCorrection.measure(own_gap, trial))
-        return replace(state, turn_gain=self._turn_gain(state, portrait))
+        yaw_gain, pitch_gain = self._turn_gain(state, portrait)
+        yaw_limit, pitch_limit, roll_limit = state.limits_deg
+        # Of pitch the limit is of what is seen, as nothing tears there; of yaw of what is drawn, as the near cheek does.
+        limits_deg = (yaw_limit, pitch_gain * pitch_limit, roll_limit)
+        return replace(state, turn_gain=(yaw_gain, pitch_gain), limits_deg=limits_deg)
 
     def _turn_gain(self, state: WarpState, portrait: Portrait) -> tuple[float, float]:
         """What yaw and pitch must be multiplied by so that the landmark tracker reads in the frames what was wanted.

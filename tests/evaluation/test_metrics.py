@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evaluation.metrics import JUDGES, MEASURES, MeanStatistics, catalogue, sync
+from evaluation.metrics import JUDGES, MEASURES, MeanStatistics, catalogue, landmarks, lips, sync
 from evaluation.metrics.entry import correlation_of, deviations_of, moments
 from space_data.params import load_params
 
@@ -72,5 +72,6 @@ def test_metric_ids_are_unique_and_versioned_and_their_statistics_exist_once():
     without = {c.name for c in catalogue(512, load_params().evaluate, ())}
     assert {name: found - without for name, found in here.items()} == {
         "syncnet": {"lse_d", "lse_c", "syncnet_offset_frames"}, "identity": {"id_cos", "id_distance"}, "lpips": {"lpips"},
+        "second": {f"fan_{metric.name}" for metric in (*lips.METRICS, *landmarks.METRICS)},
         "whisper": {"whisper_at_zero", "whisper_confidence", "whisper_offset_frames"},
     }  # fmt: skip

@@ -16,6 +16,7 @@ from declared_weights import declared_as, declared_file
 from seeded import rng, seed_network
 from torch import nn
 
+from evaluation.second_detector import SecondLook
 from space_data import face_alignment_backend as backend
 from space_data import weights
 from space_data.errors import SpaceError
@@ -140,6 +141,21 @@ def looked_at(folder: Path, batches: list[list[np.ndarray]]) -> tuple[np.ndarray
     landmarks, poses = faces.finish()
     faces.close()
     return boxes, landmarks, poses
+
+
+def test_the_benchmarks_second_look_through_the_real_library(folder: Path, declared: dict, picture: np.ndarray) -> None:
+    """Points of the real networks on seeded weights, frame by frame; S3FD's own boxes, with the forehead."""
+    frames = [picture, np.zeros_like(picture), picture]
+    boxes, landmarks, poses = looked_at(folder, [frames])
+    look = SecondLook.at(folder)
+    for frame in frames:
+        look.take(frame)
+    face, whole = look.finish()
+    assert face.found().tolist() == [True, False, True] and not face.normalised[0, IRISES].any()
+    np.testing.assert_array_equal(face.pose.as_array(), poses)
+    np.testing.assert_allclose(posed(face.normalised[:, :68], face.pose), landmarks[:, :68], atol=1e-2)
+    np.testing.assert_allclose(whole[[0, 2]][:, [0, 2, 3]], boxes[[0, 2]][:, [0, 2, 3]], atol=1e-3)
+    assert (whole[[0, 2], 1] < boxes[[0, 2], 1]).all() and np.isnan(whole[1]).all()
 
 
 def test_seeded_networks_through_the_real_library(folder: Path, declared: dict, picture: np.ndarray) -> None:

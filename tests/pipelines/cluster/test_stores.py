@@ -19,6 +19,7 @@ from pipelines.job.lock import one_run_in
 from space_data.errors import SpaceError
 from space_data.files import sha256_of
 from space_data.store import Place, written
+from space_data.tables import _readable
 
 pytestmark = pytest.mark.cluster
 
@@ -104,3 +105,10 @@ def test_a_store_that_is_away_is_the_environments_fault(store: Place) -> None:
         Place.of(f"{scheme}://bucket/a{options}").read()
     assert environment_fault(error.value) is not None and error.value.filename == f"{scheme}://bucket/a"
     assert "error_info" not in str(error.value)
+    there = store / "away.parquet"
+    pq.write_table(pa.table({"clip": ["a"]}), there.path, filesystem=store.filesystem)
+    gone = Place.of(f"{scheme}://bucket/away.parquet{options}")  # the network goes once it is known to be there
+    with pytest.raises(SpaceError) as table:
+        _readable(there, lambda _: pq.read_table(gone.path, filesystem=gone.filesystem))
+    fault = environment_fault(table.value)
+    assert fault is not None and "error_info" not in str(fault)

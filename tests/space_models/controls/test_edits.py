@@ -47,6 +47,23 @@ def test_gaze_turns_to_the_side_that_yaw_has(face: np.ndarray) -> None:
     assert moved[1] - moved[0] == pytest.approx(expected, abs=1e-5)
 
 
+def test_the_upper_lid_rides_on_the_eye_and_the_lower_one_follows(face: np.ndarray) -> None:
+    moved = with_gaze(face[None], np.array([[20, 10]], np.float32))[0] - face
+    iris = moved[lm.IRIS_LEFT, 1].mean()
+    assert iris > 0, "pitch + is down"
+    assert moved[[37, 38], 1] == pytest.approx([iris] * 2, abs=1e-5)
+    assert (0.3 * iris < moved[[40, 41], 1]).all() and (moved[[40, 41], 1] < iris).all()
+    assert (moved[[36, 37, 39, 41], 0] == 0).all() and (moved[[36, 39]] == 0).all(), "to the side, and at the corners, lids stay"
+
+
+def test_eyes_that_look_up_or_down_still_shut(rest: Tracks) -> None:
+    for pitch in (-15.0, 15.0):
+        gaze = np.full_like(rest.gaze_deg, pitch)
+        shut = edited(replace(rest, gaze_deg=gaze, lids=np.ones_like(rest.lids))).edited
+        for upper, lower in lm.LID_PAIRS:
+            assert shut[:, upper] == pytest.approx(shut[:, lower], abs=1e-6)
+
+
 def test_eyes_stay_where_they_look_while_the_head_turns(rest: Tracks) -> None:
     pose = rest.pose.copy()
     pose[:, 0] = [0, 5, 10, 10]
