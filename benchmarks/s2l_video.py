@@ -43,6 +43,7 @@ from space_models.posegen.pose import apply_pose, relative_pose
 from space_models.s2l.metrics import LipFigures
 from space_models.speech_file import speech_features
 
+MOST_CLIPS = 500
 POSES = ("still", "generated", "recorded")
 S2L, OTHER_SOUND, STILL = "S2L", "S2L, another's sound", "still face"
 
@@ -71,13 +72,17 @@ class Videos:
         return fit_samples(decode_audio(Path(self.clips[clip.clip_id].audio)), len(clip))
 
 
-def photos(clips: Sequence[TrackClip], videos: Videos) -> Iterator[tuple[str, TrackClip, Photo]]:
-    """Which portrait, the clip, and the portrait: a resting one is taken from whichever of the person's clips shows it."""
-    resting = resting_faces(clips)
+def photos(clips: Sequence[TrackClip], every: Sequence[TrackClip], videos: Videos) -> Iterator[tuple[str, TrackClip, Photo]]:
+    """Which portrait, the clip, and the portrait: a resting one is taken from whichever of all the person's clips shows it.
+
+    Of ``every`` clip, not of the chosen ones alone: a person of whom only an angry clip is chosen is not at rest in it.
+    """
+    resting, taken = resting_faces(every), by_subject(every)
     for subject, own in by_subject(clips).items():
-        off = [np.abs(c.normalised - resting[subject]).mean(axis=(1, 2)) for c in own]
-        nearest = min(range(len(own)), key=lambda i: off[i].min())
-        rest = Photo(portrait_of_crop(videos.picture(own[nearest].clip.clip_id, int(off[nearest].argmin()))), NEUTRAL)
+        off = [np.abs(c.normalised - resting[subject]).mean(axis=(1, 2)) for c in taken[subject]]
+        nearest = min(range(len(off)), key=lambda i: off[i].min())
+        at_rest = videos.picture(taken[subject][nearest].clip.clip_id, int(off[nearest].argmin()))
+        rest = Photo(portrait_of_crop(at_rest), NEUTRAL)
         for clip in own:
             first = portrait_of_crop(videos.picture(clip.clip_id, 0))
             yield "first frame", clip, Photo(first, clip.emotion)
@@ -109,18 +114,18 @@ def main() -> None:
     parser.add_argument("--models", type=Path, default=Path("models"))
     parser.add_argument("--renderer", default=DEFAULT_RENDERER)
     parser.add_argument("--pose", choices=POSES, default=POSES[0])
-    parser.add_argument("--clips", type=int, default=500, help="at most so many, spread over people")
+    parser.add_argument("--clips", type=int, default=MOST_CLIPS, help="at most so many, spread over people")
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="of params.yaml")
     arguments = parser.parse_args()
     params, layout = load_params(None, arguments.set), Layout(data=Place.of(arguments.data))
     models = load_motion_models(arguments.models, params)
-    features = Features.read_filmed(layout.feature_frames, layout.feature_clips, ["test"], arguments.clips)
+    features = Features.read_filmed(layout.feature_frames, layout.feature_clips, ["test"], MOST_CLIPS)
     clips = spread(features.clips, arguments.clips)  # people in turn: another's sound is another person's
     videos = Videos({clip.clip_id: clip for clip in aligned_clips(layout)})
     others = {c.clip_id: clips[i - 1] for i, c in enumerate(clips)}
     figures: dict[tuple[str, str, str], LipFigures] = {}
     people: dict[str, list[str]] = {}
-    for which, clip, photo in track(photos(clips, videos), "videos", 2 * len(clips)):
+    for which, clip, photo in track(photos(clips, features.clips, videos), "videos", 2 * len(clips)):
         other = videos.sound(others[clip.clip_id])
         sounds = {S2L: videos.sound(clip)}
         sounds[OTHER_SOUND] = np.resize(other, len(sounds[S2L]))
