@@ -251,7 +251,7 @@ def _warnings(turns: int, faces: NDArray[np.float32], face_px: float, visible: f
         widths = faces[:, 2] - faces[:, 0]
         others = int((widths[1:] >= SECOND_FACE_SHARE * widths[0]).sum())
         if others:
-            warnings.append(f"{others + 1} faces found, the largest ({widths[0]:.0f} px wide) is animated")
+            warnings.append(f"{others + 1} faces found, the largest is animated")
     if face_px < SHARP_FACE_PX:
         scale = CROP_SIZE_PX / box.side
         warnings.append(f"face {face_px:.0f} px wide, {SHARP_FACE_PX} or more gives a sharp video (enlarged x{scale:.1f})")
