@@ -33,7 +33,7 @@ ONLY_IN = {
     "PIL": {"space_data/media/images.py", "evaluation/frame_features.py"},  # the second: clean-fid resizes with it
     "mediapipe": {"space_data/facemesh.py"},
     "face_alignment": {"space_data/face_alignment_backend.py"},
-    "apache_beam": {"pipelines/job/graph.py"},
+    "apache_beam": {"pipelines/job/graph.py", "pipelines/cluster/worker.py"},
     "dvc": set(),
 }
 """Packages that one file stands between us and."""
