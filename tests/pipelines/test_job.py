@@ -197,7 +197,9 @@ def test_no_bit_that_flips_in_a_kept_result_stops_a_run(tmp_path: Path) -> None:
             assert found == {"key": Outcome("clip/a")} or (found == {} and not file.exists()), (at, bit)
 
 
-@pytest.mark.parametrize(("unit", "said"), [("disk-full", "/somewhere: No space left on device"), ("no-files", "Too many open files")])
+@pytest.mark.parametrize(
+    ("unit", "said"), [("disk-full", "/somewhere: No space left on device"), ("no-files", "Too many open files")]
+)
 def test_faults_of_the_environment_are_no_units_fault(unit: str, said: str, tmp_path: Path, settings: dict[str, str]) -> None:
     layout = Layout.in_folder(tmp_path)
     full = Path(settings["calls"] + ".full")

@@ -34,7 +34,7 @@ def act(value: str, settings: dict[str, str], folder: Path) -> str | None:
             raise OSError(errno.ENOSPC, "No space left on device", "/somewhere")
         case "no-files" if Path(settings["calls"] + ".full").exists():
             resource.setrlimit(resource.RLIMIT_NOFILE, (64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
-            opened = [open(os.devnull) for _ in range(100)]
+            opened = [os.open(os.devnull, os.O_RDONLY) for _ in range(100)]
             raise AssertionError(f"{len(opened)} files where 64 are allowed")
         case "killed" if seen < 2:
             os.kill(os.getpid(), signal.SIGKILL)
