@@ -84,10 +84,7 @@ def _curate(source: Place, out: Place, params: Params, layout: Layout, pixels: b
                 continue
             stage_module(stage).run(params, layout)
             done.append(stage)
-            if (
-                stage == "filter"
-                and KEPT not in read_arrow(layout.decisions, Decision, ["status"])["status"].unique().to_pylist()
-            ):
+            if stage == "filter" and not _is_any_kept(layout):
                 logger.warning("%s: no clip was kept; %s says why for each", source, layout.audit / "index.html")
     except SpaceError:
         if done:

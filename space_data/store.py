@@ -208,9 +208,13 @@ class Place:
             SpaceError: the folder cannot be written, or the name is too long.
         """
         if self.is_remote:
-            with self._named() as files, files.open_output_stream(self.path) as out:
-                for block in _blocks(content):
-                    out.write(block)
+            try:
+                with self._named() as files, files.open_output_stream(self.path) as out:
+                    for block in _blocks(content):
+                        out.write(block)
+            except (KeyboardInterrupt, SystemExit):  # Arrow has ended the upload all the same: half an object is there
+                self.delete()
+                raise
             return
         path = Path(self.uri)
         make_folder(path.parent)

@@ -1,12 +1,14 @@
 """``space data curate``: bad folders are named; a folder in which nothing is worth keeping still gets its ledger and its page."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from tiny_clips import bad_and_good_folder, folder_params
 
 from pipelines.curate import curate
+from pipelines.stages import CURATION
 from pipelines.stages.align import aligned_clips
 from space_data.errors import SpaceError
 from space_data.landmarks import N_LANDMARKS, NOSE, PoseTrack, posed
@@ -32,6 +34,31 @@ def test_bad_folders(tmp_path: Path) -> None:
         curate(tmp_path / "in", tmp_path / "file", params)
     with pytest.raises(SpaceError, match="no video in this folder"):
         curate(tmp_path / "in", tmp_path / "out", params)
+
+
+def test_the_whole_ledger_is_written_once_and_also_when_a_stage_stops(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It reads every shard of every ledger: of hundreds, in a bucket, that takes minutes."""
+    (tmp_path / "in").mkdir()
+    written: list[tuple[str, ...]] = []
+
+    def module(name: str) -> SimpleNamespace:
+        def run(*_: object) -> None:
+            if name == stops:
+                raise SpaceError("stopped")
+
+        return SimpleNamespace(run=run)
+
+    monkeypatch.setattr("pipelines.curate.stage_module", module)
+    monkeypatch.setattr("pipelines.curate.write_whole_ledger", lambda place, layout, stages: written.append(tuple(stages)))
+    monkeypatch.setattr("pipelines.curate.write_audit", lambda *_: None)
+    monkeypatch.setattr("pipelines.curate._is_any_kept", lambda _: True)
+    for stops in ("ingest", "segment", ""):
+        if stops:
+            with pytest.raises(SpaceError, match="^stopped$"):
+                curate(tmp_path / "in", tmp_path / "out", folder_params(tmp_path))
+        else:
+            curate(tmp_path / "in", tmp_path / "out", folder_params(tmp_path))
+    assert written == [("ingest", "measure"), tuple(stage for stage in CURATION if stage != "align")]
 
 
 def test_a_folder_with_other_files_is_not_written_into(tmp_path: Path) -> None:

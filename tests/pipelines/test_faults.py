@@ -298,11 +298,12 @@ def test_the_driver_is_ended(drill: Drill, number: int, status: int, calls: int)
 
 def test_a_second_run_is_refused_by_name_of_the_first(drill: Drill) -> None:
     (drill.control / "calls").touch()
-    (drill.control / "slow").write_text("0.5")
+    (drill.control / "held").touch()  # the first one lasts, however long the second takes to start
     first = drill.start()
     drill.wait_for_calls(1)
     second = drill.start()
     error = second.communicate(timeout=60)[1]
+    (drill.control / "held").unlink()
     assert second.returncode == 2 and "another run is at work there" in error and f"process {first.pid}" in error
     assert first.wait(timeout=60) == 0
     drill.ends_well()

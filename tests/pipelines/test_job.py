@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,8 +22,9 @@ from pipelines.job.ledger import all_kept, ledger_rows, write_ledger
 from pipelines.job.lock import LOCK_FILE, one_run_in
 from pipelines.job.packs import outcomes_in, write_pack
 from pipelines.job.run import run_units
+from pipelines.job.serve import Work, serve
 from pipelines.job.stage import Context, Stage
-from pipelines.job.unit import Outcome, Unit, content_hash, plain
+from pipelines.job.unit import EnvironmentFault, FunctionName, Outcome, Rejected, Unit, content_hash, plain
 from pipelines.layout import Layout
 from space_data.errors import SpaceError
 from space_data.files import sha256_of
@@ -195,15 +197,48 @@ def test_no_bit_that_flips_in_a_kept_result_stops_a_run(tmp_path: Path) -> None:
             assert found == {"key": Outcome("clip/a")} or (found == {} and not file.exists()), (at, bit)
 
 
-def test_faults_of_the_environment_are_no_units_fault(tmp_path: Path, settings: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("unit", "said"), [("disk-full", "/somewhere: No space left on device"), ("no-files", "Too many open files")]
+)
+def test_faults_of_the_environment_are_no_units_fault(unit: str, said: str, tmp_path: Path, settings: dict[str, str]) -> None:
     layout = Layout.in_folder(tmp_path)
     full = Path(settings["calls"] + ".full")
     full.touch()
-    with pytest.raises(SpaceError, match="test: stopped on .*: /somewhere: No space left on device .*units are still to be done"):
-        run_units("test", units("disk-full", "a"), act, settings, with_job(workers=1), layout)
+    with pytest.raises(SpaceError, match=f"test: stopped on .*: .*{said} .*units are still to be done"):
+        run_units("test", units(unit, "a"), act, settings, with_job(workers=1), layout)
     full.unlink()
-    outcomes = run_units("test", units("disk-full", "a"), act, settings, with_job(), layout)
+    outcomes = run_units("test", units(unit, "a"), act, settings, with_job(), layout)
     assert [o.status for o in outcomes] == [KEPT, KEPT]
+
+
+ENVIRONMENT = ("EIO", "ENOSPC", "EDQUOT", "ESTALE", "EMFILE", "ENFILE", "ENOMEM", "EROFS", "ETIMEDOUT", "ENOENT")
+
+
+@pytest.mark.parametrize("name", ENVIRONMENT)
+def test_what_the_machine_says_is_its_own(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Right from a unit, in words of ours, and when a file that a unit found damaged is hashed again."""
+    (unit,) = units("a")
+    said = OSError(getattr(errno, name), os.strerror(getattr(errno, name)), "/disk/a.mp4")
+
+    def fails(error: Exception) -> Callable[..., str]:
+        def act(*_: object) -> str:
+            raise error
+
+        return act
+
+    def answer(error: Exception, of: Unit) -> Outcome | EnvironmentFault:
+        monkeypatch.setattr(FunctionName, "load", lambda self: fails(error))
+        return serve(Work(FunctionName("tests", "act"), None), of, tmp_path / "scratch")
+
+    wrapped = SpaceError("clip a: no good")
+    wrapped.__cause__ = said
+    for error in (said, wrapped):
+        fault = answer(error, unit)
+        assert isinstance(fault, EnvironmentFault) and os.strerror(said.errno or 0) in str(fault) and "/disk/a.mp4" in str(fault)
+    assert isinstance(answer(SpaceError("clip a: no good"), unit), Outcome), "that is the clip's"
+    monkeypatch.setattr("pipelines.job.faults.sha256_of", fails(said))
+    damaged = answer(Rejected("truncated", "ends early"), replace(unit, inputs=((str(tmp_path / "a.mp4"), "0" * 64),)))
+    assert isinstance(damaged, EnvironmentFault) and os.strerror(said.errno or 0) in str(damaged)
 
 
 def test_a_passing_fault_is_waited_for(tmp_path: Path, settings: dict[str, str]) -> None:

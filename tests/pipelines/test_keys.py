@@ -15,6 +15,7 @@ STAGES = {
     "filter": "decide_shard", "features": "features_of", "align": "align_source",
 }  # fmt: skip
 TRAININGS = ("space_models.s2l.task", "space_models.l2l.task")
+FITS = ("space_models.posegen.fit", "space_models.generators.compact.training")
 
 
 def forget() -> None:
@@ -42,7 +43,7 @@ def edited(copy: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[st
     def versions() -> dict[str, str]:
         forget()
         found = {stage: keys.code_version(FunctionName(f"pipelines.stages.{stage}", name)) for stage, name in STAGES.items()}
-        return found | {module: keys.module_version(module) for module in TRAININGS}
+        return found | {module: keys.module_version(module) for module in (*TRAININGS, *FITS)}
 
     def change(file: str, old: str, new: str) -> set[str]:
         before, path = versions(), copy / file

@@ -62,6 +62,8 @@ def shout(clip: Listed, control: str, folder: Path) -> None:
         with (Path(control) / "calls").open("a") as calls:
             calls.write(f"{clip.clip_id}\n")
     time.sleep(float(wanted.get("slow", 0)))
+    while (Path(control) / "held").exists():
+        time.sleep(0.05)
     if "broken" in wanted:
         raise ZeroDivisionError("a defect of ours")
     if "hungry" in wanted:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import resource
 import signal
 import time
 from pathlib import Path
@@ -31,6 +32,10 @@ def act(value: str, settings: dict[str, str], folder: Path) -> str | None:
             raise ValueError("not yet")
         case "disk-full" if Path(settings["calls"] + ".full").exists():
             raise OSError(errno.ENOSPC, "No space left on device", "/somewhere")
+        case "no-files" if Path(settings["calls"] + ".full").exists():
+            resource.setrlimit(resource.RLIMIT_NOFILE, (64, resource.getrlimit(resource.RLIMIT_NOFILE)[1]))
+            opened = [os.open(os.devnull, os.O_RDONLY) for _ in range(100)]
+            raise AssertionError(f"{len(opened)} files where 64 are allowed")
         case "killed" if seen < 2:
             os.kill(os.getpid(), signal.SIGKILL)
         case "terminated" if seen < 2:

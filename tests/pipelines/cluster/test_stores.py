@@ -52,6 +52,20 @@ def test_what_is_put_is_there_whole_and_replaced(store: Place, tmp_path: Path, r
     assert pq.read_table(f"{place.parent.path}/t.parquet", filesystem=store.filesystem)["clip"].to_pylist() == ["a", "b"]
 
 
+@pytest.mark.parametrize("ends", [KeyboardInterrupt, SystemExit])
+def test_an_upload_that_is_interrupted_leaves_no_half(
+    store: Place, ends: type[BaseException], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def blocks(_: object) -> Iterator[bytes]:
+        yield b"the first half"
+        raise ends
+
+    monkeypatch.setattr("space_data.store._blocks", blocks)
+    with pytest.raises(ends):
+        (store / "half").put(tmp_path / "large")
+    assert not (store / "half").is_file()
+
+
 def test_what_is_deleted_is_gone(store: Place) -> None:
     place = store / "deleted/a"
     place.put(b"a")
