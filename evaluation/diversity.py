@@ -58,7 +58,7 @@ def between(takes: Sequence[Take]) -> dict[str, MeanStatistics]:
     return spread(list(combinations(takes, 2)))
 
 
-_SOURCE = "Ours. Tracks: what our models give all renderers; of recordings MediaPipe FaceMesh's, smoothed by nothing."
+_SOURCE = "Ours. Tracks: what our models give all renderers; of recordings those of MediaPipe FaceMesh, not smoothed."
 _DEPARTURES = "Each take about its own mean. A take without motion differs from another by as much as that one moves."
 
 

@@ -30,5 +30,6 @@ def diversity_blocks(rows: Sequence[Aggregate]) -> list[Block]:
         Column("spread of"), Column("ours, between seeds"), Column("a person, between recordings"), Column("clips"),
         Column("identities"),
     ]  # fmt: skip
-    protocol = "; ".join(f"{metric.metric_id}: {metric.definition}" for metric in METRICS)
-    return [Table(columns, lines), Note(f"{protocol} {METRICS[0].departures} {METRICS[0].source}")]
+    ids = ", ".join(metric.metric_id for metric in METRICS)
+    said = "root mean square difference between two takes, frame by frame, over all pairs of takes."
+    return [Table(columns, lines), Note(f"{ids}: {said} {METRICS[0].departures} {METRICS[0].source}")]
