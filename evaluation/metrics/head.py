@@ -156,7 +156,8 @@ YAW_RANGE = Metric(
     "From the 5th to the 95th percentile of the yaw over the clip.", f"Ours. {DETECTOR}.", "Grows with the length of a clip.", 1,
 )  # fmt: skip
 HEAD_SPECTRUM = Metric(
-    "head_fast_share/periodogram-1hz/v1", "head motion above 1 Hz", "", "recording", ("head_power", "head_power_fast"), fast_share,
+    "head_fast_share/periodogram-1hz/v1", "head motion above 1 Hz", "", "recording",
+    ("head_power", "head_power_fast"), fast_share,
     "Share of the power of yaw, pitch and roll from 1 Hz on, in the longest stretch of the clip with a face.",
     f"Periodogram (scipy), Hann window, linear trend removed. {DETECTOR}.",
     "Not available under 2 s. The detector's jitter is in it: read it beside the re-encoded recording's.", 2,
