@@ -12,7 +12,8 @@ from space_data.schema import UNKNOWN, SynthesizedClip
 SHORT_TITLES = {
     "lip_velocity_r": "velocity r", "lip_lag_frames": "lag", "lip_amplitude_log": "log amp.", "closure_f1": "closure F1",
     "lip_gap_r": "gap r", "ld_mouth": "LD mouth", "ld_motion_mouth": "motion", "lvd_mouth": "LVD mouth", "pose_deg": "pose",
-    "head_motion_deg": "head", "head_speed_deg_s": "speed", "yaw_autocorrelation": "yaw ac.", "blinks_per_min": "blinks",
+    "head_motion_deg": "head", "head_speed_deg_s": "speed", "yaw_autocorrelation": "yaw ac.", "yaw_range_deg": "range",
+    "head_fast_share": "> 1 Hz", "blinks_per_min": "blinks",
     "blink_s": "blink s", "gaze_motion": "gaze", "av_at_zero": "A/V at 0", "av_confidence": "A/V conf.",
     "av_offset_frames": "A/V off.", "psnr_db": "PSNR", "ssim": "SSIM", "face_edges": "sharp",
 }  # fmt: skip

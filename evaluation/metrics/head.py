@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.signal import periodogram
 
 from evaluation.detected_face import DetectedFace
 from evaluation.metrics.entry import Means, MeanStatistics, Measure, Metric, Pair, mean_of
@@ -18,6 +19,11 @@ OPEN_EYE_PERCENTILE = 75.0
 SHORTEST_BLINK_FRAMES = 2
 LONGEST_BLINK_FRAMES = frames_in(0.5)
 SECOND_FRAMES = frames_in(1.0)
+RANGE_PERCENTILES = (5.0, 95.0)
+FAST_HZ = 1.0
+"""From here on a head shakes, nods and trembles; below, it turns from one thing to another."""
+SHORTEST_SPECTRUM_FRAMES = frames_in(2.0)
+"""Two periods of ``FAST_HZ``."""
 
 
 def rotation_angle_deg(a: NDArray[np.float64], b: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -57,6 +63,26 @@ def yaw_products(pair: Pair) -> dict[str, MeanStatistics]:
     return {"yaw_square": MeanStatistics.of(yaw * yaw), "yaw_second": MeanStatistics.of(later)}
 
 
+def swing(pair: Pair) -> dict[str, MeanStatistics]:
+    """Range of the candidate's yaw, and the power of its yaw, pitch and roll in all and from ``FAST_HZ`` on, degrees².
+
+    The spectrum is of the longest run of frames with a face: Hann window, straight line taken off, one value for each clip.
+    """
+    pose = pair.candidate.pose
+    angles = np.stack([pose.yaw_deg, pose.pitch_deg, pose.roll_deg]).astype(np.float64)
+    found = pair.candidate.found() & np.isfinite(angles).all(axis=0)
+    statistics = {name: MeanStatistics() for name in ("yaw_range", "head_power", "head_power_fast")}
+    if found.any():
+        low, high = np.percentile(angles[0, found], RANGE_PERCENTILES)
+        statistics["yaw_range"] = MeanStatistics(float(high - low), 1)
+    begin, end = max(runs(found), key=lambda run: run[1] - run[0], default=(0, 0))
+    if end - begin >= SHORTEST_SPECTRUM_FRAMES:
+        hertz, power = periodogram(angles[:, begin:end], VIDEO_FPS, "hann", detrend="linear")
+        statistics["head_power"] = MeanStatistics(float(power.sum()), 1)
+        statistics["head_power_fast"] = MeanStatistics(float(power[:, hertz >= FAST_HZ].sum()), 1)
+    return statistics
+
+
 def blinks_of(track: DetectedFace) -> list[tuple[int, int]]:
     """Blinks as half-open ranges of frames: the mean eye aspect ratio of both eyes below 0.6 x the clip's 75th percentile for 2
     frames to 0.5 s. Ranges that touch an end of the clip are left out: nobody knows how long they are."""
@@ -84,6 +110,7 @@ def eyes(pair: Pair) -> dict[str, MeanStatistics]:
 MEASURES = (
     Measure(("pose", "head_square", "head_step"), head),
     Measure(("yaw_square", "yaw_second"), yaw_products),
+    Measure(("yaw_range", "head_power", "head_power_fast"), swing),
     Measure(("blinks", "blink_s", "gaze_square"), eyes),
 )
 
@@ -97,6 +124,12 @@ def autocorrelation(means: Means) -> float | None:
     """Of yaw over a second; None for a head that does not turn."""
     square = means["yaw_square"]
     return float(np.clip(means["yaw_second"] / square, -1.0, 1.0)) if square > 1e-6 else None
+
+
+def fast_share(means: Means) -> float | None:
+    """Of the power of the head's angles; None for a head that does not turn."""
+    power = means["head_power"]
+    return means["head_power_fast"] / power if power > 1e-6 else None
 
 
 POSE = Metric(
@@ -118,6 +151,17 @@ YAW_AUTOCORRELATION = Metric(
     "Mean product of the yaw's departures from the clip's mean a second apart, over their mean square.",
     f"Ours. {DETECTOR}.", "Biased downwards on short clips, for recordings and systems alike.", 2,
 )  # fmt: skip
+YAW_RANGE = Metric(
+    "yaw_range_deg/p5-p95/v1", "yaw range", "degrees", "recording", ("yaw_range",), mean_of("yaw_range"),
+    "From the 5th to the 95th percentile of the yaw over the clip.", f"Ours. {DETECTOR}.", "Grows with the length of a clip.", 1,
+)  # fmt: skip
+HEAD_SPECTRUM = Metric(
+    "head_fast_share/periodogram-1hz/v1", "head motion above 1 Hz", "", "recording",
+    ("head_power", "head_power_fast"), fast_share,
+    "Share of the power of yaw, pitch and roll from 1 Hz on, in the longest stretch of the clip with a face.",
+    f"Periodogram (scipy), Hann window, linear trend removed. {DETECTOR}.",
+    "Not available under 2 s. The detector's jitter is in it: read it beside the re-encoded recording's.", 2,
+)  # fmt: skip
 BLINK_RATE = Metric(
     "blinks_per_min/ear-0.6p75/v2", "blinks per minute", "1/min", "recording", ("blinks",),
     lambda means: 60 * VIDEO_FPS * means["blinks"],
@@ -134,4 +178,6 @@ GAZE_MOTION = Metric(
     "Root mean square departure of the irises' horizontal place between the eye corners from its mean over the clip.",
     f"Ours. {DETECTOR}.", "", 3,
 )  # fmt: skip
-METRICS = (POSE, HEAD_MOTION, HEAD_SPEED, YAW_AUTOCORRELATION, BLINK_RATE, BLINK_DURATION, GAZE_MOTION)
+METRICS = (
+    POSE, HEAD_MOTION, HEAD_SPEED, YAW_RANGE, YAW_AUTOCORRELATION, HEAD_SPECTRUM, BLINK_RATE, BLINK_DURATION, GAZE_MOTION,
+)  # fmt: skip

@@ -216,6 +216,35 @@ def test_head_motion_of_a_square_wave_is_its_amplitude(talking):
     assert value(head.HEAD_MOTION, still) == pytest.approx(0.0, abs=1e-9) and value(head.YAW_AUTOCORRELATION, still) is None
 
 
+def test_range_and_spectrum_of_two_sines(talking):
+    seconds = np.arange(200) / 25
+    wave = 6 * np.sin(2 * np.pi * 0.5 * seconds) + 2 * np.sin(2 * np.pi * 3 * seconds)
+    face = DetectedFace(np.repeat(talking.normalised[:1], 200, 0), still_pose(200, wave))
+    pair = pair_of(face, face)
+    assert value(head.HEAD_SPECTRUM, pair) == pytest.approx(2**2 / (2**2 + 6**2), rel=0.03), "power goes by the squares"
+    slow = DetectedFace(face.normalised, still_pose(200, 6 * np.sin(2 * np.pi * 0.5 * seconds)))
+    assert value(head.HEAD_SPECTRUM, pair_of(face, slow)) == pytest.approx(0, abs=0.01), "of the candidate, not of the recording"
+    ramp = DetectedFace(face.normalised, still_pose(200, np.linspace(-10, 10, 200)))
+    assert value(head.YAW_RANGE, pair_of(face, ramp)) == pytest.approx(18, rel=1e-3)
+    moved_on = DetectedFace(face.normalised, still_pose(200, wave + 20))
+    for metric in (head.YAW_RANGE, head.HEAD_SPECTRUM):
+        assert value(metric, pair_of(face, moved_on)) == pytest.approx(value(metric, pair), rel=1e-3)
+
+
+def test_range_and_spectrum_without_a_head_that_moves(talking):
+    still = pair_of(talking, talking)
+    assert value(head.YAW_RANGE, still) == 0 and value(head.HEAD_SPECTRUM, still) is None
+    short = DetectedFace(talking.normalised[:49], still_pose(49, np.sin(np.arange(49))))
+    assert value(head.HEAD_SPECTRUM, pair_of(short, short)) is None and value(head.YAW_RANGE, pair_of(short, short)) > 1
+    lost = DetectedFace(np.full((120, 78, 3), np.nan, np.float32), still_pose(120, np.nan))
+    assert value(head.YAW_RANGE, pair_of(lost, lost)) is None and value(head.HEAD_SPECTRUM, pair_of(lost, lost)) is None
+    wave = np.sin(np.arange(120.0))
+    wave[70:75] = np.nan
+    gap = DetectedFace(np.repeat(talking.normalised[:1], 120, 0), still_pose(120, wave))
+    whole = DetectedFace(gap.normalised[:70], still_pose(70, wave[:70]))
+    assert value(head.HEAD_SPECTRUM, pair_of(gap, gap)) == value(head.HEAD_SPECTRUM, pair_of(whole, whole)), "the longest stretch"
+
+
 def test_two_blinks_and_their_length(talking):
     points = np.repeat(neutral_face()[None], 50, axis=0)
 
