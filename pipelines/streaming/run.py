@@ -1,9 +1,10 @@
 """The loop between a source of sound and a sink of frames, and how long a frame takes to follow its sound."""
 
+import gc
 import time
 from collections import deque
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -59,6 +60,18 @@ class Latency:
         )
 
 
+@contextmanager
+def short_collections() -> Iterator[None]:
+    """Python's collector leaves out what was there before: to look through all that PyTorch and others have imported took 0.19 s,
+    in the middle of a frame, every minute or two."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
 def stream(live: Live, sound: Iterable[Chunk], sink: Sink, in_real_time: bool) -> Latency:
     """Until the sound ends; Ctrl-C ends it, too, with what there is."""
     latency = Latency()
@@ -71,7 +84,7 @@ def stream(live: Live, sound: Iterable[Chunk], sink: Sink, in_real_time: bool) -
             latency.frame_out(time.monotonic())
         latency.repeated += max(0, latency.frames - before - 1) if behind else 0
 
-    with one_thread_each():
+    with one_thread_each(), short_collections():
         with suppress(KeyboardInterrupt):
             for chunk in sound:
                 latency.heard_more(len(chunk[0]), chunk[1])

@@ -1,5 +1,6 @@
 """Sources and sinks of `space stream` on loopback: every sample once, the newest frame to who looks, latency by hand."""
 
+import gc
 import io
 import socket
 import threading
@@ -13,7 +14,7 @@ import pytest
 
 from pipelines.streaming.run import BEHIND_S, Latency, stream
 from pipelines.streaming.sinks import Browsers, PipeSink, file_sink
-from pipelines.streaming.sources import of_file, of_pipe, of_socket
+from pipelines.streaming.sources import Chunk, of_file, of_pipe, of_socket
 from space_data.errors import SpaceError
 from space_data.media.encode import write_wav
 from space_data.media.probe import probe
@@ -159,6 +160,18 @@ def test_latency_counts_from_the_last_sample_of_a_frames_sound() -> None:
         latency.frame_out(0.2)
     assert list(latency.seconds) == pytest.approx([0.14, 0.11, 0.08]) and latency.most_s == pytest.approx(0.14)
     assert "3 frames" in latency.in_words() and "no frames" in Latency().in_words()
+
+
+def test_the_collector_does_not_look_through_what_was_there_before() -> None:
+    frozen: list[int] = []
+
+    def sound() -> Iterator[Chunk]:
+        frozen.append(gc.get_freeze_count())
+        yield noise(4), 0.0
+
+    assert gc.get_freeze_count() == 0
+    stream(Numbers(), sound(), PipeSink(io.BytesIO(), False), in_real_time=False)  # type: ignore[arg-type]
+    assert frozen[0] > 10_000 and gc.get_freeze_count() == 0, "and afterwards it does again"
 
 
 def test_a_stream_that_falls_behind_draws_only_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
