@@ -16,9 +16,11 @@ import os
 import re
 import shutil
 import tempfile
+import threading
 import uuid
 from collections import OrderedDict
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -208,13 +210,11 @@ class Place:
             SpaceError: the folder cannot be written, or the name is too long.
         """
         if self.is_remote:
-            try:
-                with self._named() as files, files.open_output_stream(self.path) as out:
-                    for block in _blocks(content):
-                        out.write(block)
-            except (KeyboardInterrupt, SystemExit):  # Arrow has ended the upload all the same: half an object is there
-                self.delete()
-                raise
+            if threading.current_thread() is not threading.main_thread():
+                self._upload(content)
+            else:  # Ctrl-C and SIGTERM come here, and wait: Arrow ends an upload that breaks off as if it were whole
+                with ThreadPoolExecutor(1) as beside:
+                    beside.submit(self._upload, content).result()
             return
         path = Path(self.uri)
         make_folder(path.parent)
@@ -231,6 +231,11 @@ class Place:
                 _sync_folder(path.parent)
         finally:
             part.unlink(missing_ok=True)
+
+    def _upload(self, content: bytes | Path) -> None:
+        with self._named() as files, files.open_output_stream(self.path) as out:
+            for block in _blocks(content):
+                out.write(block)
 
     def touch(self) -> None:
         """Note that a local file is in use; objects in a bucket keep the time at which they were put."""
