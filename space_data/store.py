@@ -129,7 +129,8 @@ class Place:
     def filesystem(self) -> fs.FileSystem:
         """Arrow's file system, for ``pyarrow.parquet``; ``path`` is the path in it."""
         path, options = self._address
-        return _filesystem(urlsplit(path).scheme if self.is_remote else "", options)
+        scheme = urlsplit(path).scheme if self.is_remote else ""
+        return _filesystem(scheme, options, os.environ.get("AWS_ENDPOINT_URL", "") if scheme == "s3" else "")
 
     @property
     def path(self) -> str:
@@ -396,11 +397,11 @@ def forget_copies() -> None:
 
 
 @lru_cache
-def _filesystem(scheme: str, options: str) -> fs.FileSystem:
+def _filesystem(scheme: str, options: str, endpoint: str) -> fs.FileSystem:
     if not scheme:
         return fs.LocalFileSystem()
     chosen: dict[str, Any] = {name: {"true": True, "false": False}.get(value, value) for name, value in parse_qsl(options)}
-    if scheme == "s3" and "endpoint_override" not in chosen and (endpoint := os.environ.get("AWS_ENDPOINT_URL")):
+    if endpoint and "endpoint_override" not in chosen:
         chosen["endpoint_override"] = endpoint  # as Amazon's own tools do
     kind = {"s3": "S3FileSystem", "gs": "GcsFileSystem"}[scheme]
     try:

@@ -158,3 +158,15 @@ def test_links_are_followed_to_compare_folders(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("set")
     assert Place.of(tmp_path / "link").resolved() == Place.of(tmp_path / "set").resolved()
     assert Place.of(tmp_path / "link") != Place.of(tmp_path / "set")
+
+
+def test_another_endpoint_in_the_environment_is_another_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "key")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    place = Place("s3://bucket/key?region=us-east-1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    first = place.filesystem
+    assert place.filesystem is first, "made once"
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:2")
+    assert place.filesystem is not first
