@@ -32,7 +32,7 @@ ANNOTATION = "Identity  : \tid00012\nReference : \t21Uxsk56VDQ\nOffset : \t-2\n\
 def bucket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """The folder behind ``s3://bucket``."""
     served = fs.SubTreeFileSystem(str(tmp_path), fs.LocalFileSystem())
-    monkeypatch.setattr(store, "_filesystem", lambda scheme, options: served if scheme else fs.LocalFileSystem())
+    monkeypatch.setattr(store, "_filesystem", lambda scheme, options, endpoint: served if scheme else fs.LocalFileSystem())
     monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
     monkeypatch.setattr("tempfile.tempdir", None)
     (tmp_path / "tmp").mkdir()
@@ -79,7 +79,7 @@ def test_what_the_store_does_not_give_is_the_environments(bucket: Path, monkeypa
         def open_input_stream(self, *_: object, **__: object) -> None:
             raise OSError("AWS Error NETWORK_CONNECTION: curl says no")  # as Arrow does: without a number
 
-    monkeypatch.setattr(store, "_filesystem", lambda scheme, options: Away())
+    monkeypatch.setattr(store, "_filesystem", lambda scheme, options, endpoint: Away())
     with pytest.raises(OSError, match="curl says no") as caught:
         Place.of("s3://bucket/a").read()
     assert caught.value.errno == errno.EREMOTEIO and environment_fault(caught.value) is not None
