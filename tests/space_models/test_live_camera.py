@@ -90,6 +90,10 @@ class Writer:
         self._file.close()
 
 
+PAUSE_S = 4.0
+"""Frames of before may come so much later on a machine that is busy."""
+
+
 def test_a_pipe_that_pauses_and_one_that_comes_back(astronaut: np.ndarray, tmp_path: Path) -> None:
     pipe, pauses = tmp_path / "camera", []
     os.mkfifo(pipe)
@@ -101,7 +105,7 @@ def test_a_pipe_that_pauses_and_one_that_comes_back(astronaut: np.ndarray, tmp_p
         for _ in range(2):
             writer.show(2.5)
             pauses.append(time.monotonic())
-            time.sleep(2.0)  # silent, but there
+            time.sleep(PAUSE_S)  # silent, but there
         writer.show(2.0)
         writer.hang_up()
         writer = Writer(pipe, picture)
@@ -124,9 +128,9 @@ def test_a_pipe_that_pauses_and_one_that_comes_back(astronaut: np.ndarray, tmp_p
         return float(np.mean([seen for at_s, seen in there if begin_s <= at_s < end_s]))
 
     first, second, end = pauses
-    assert share(first - 1.5, first) > 0 and share(first + 1.2, first + 2.0) == 0, "a pause"
-    assert share(second - 1.5, second) > 0 and share(second + 1.2, second + 2.0) == 0, "and another"
-    assert share(second + 2.0, end - 3.0) > 0 and share(end - 2.0, end) > 0, "and who hangs up may come back"
+    assert share(first - 1.5, first) > 0 and share(first + PAUSE_S - 0.8, first + PAUSE_S) == 0, "a pause"
+    assert share(second - 1.5, second) > 0 and share(second + PAUSE_S - 0.8, second + PAUSE_S) == 0, "and another"
+    assert share(second + PAUSE_S, end - 3.0) > 0 and share(end - 2.0, end) > 0, "and who hangs up may come back"
 
 
 def test_what_is_no_video_is_said_and_the_speech_drives(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
