@@ -105,9 +105,9 @@ class Features:
                 continue
             lines = about.filter(pc.field("clip_id").isin(pa.array(chosen, pa.string())))
             rows = {row.clip_id: row for row in from_arrow(lines, FeatureClip)}
-            heard = {} if states is None else {i: v.astype(np.float16) for i, v in states(chosen) if i in rows}
+            states_of = {} if states is None else {i: v.astype(np.float16) for i, v in states(chosen) if i in rows}
             table = read_arrow(part, FeatureFrame, FRAME_COLUMNS, chosen)
-            found += [track_clip(rows[clip_id], frames_of, heard.get(clip_id)) for clip_id, frames_of in by_clip(table)]
+            found += [track_clip(rows[clip_id], frames_of, states_of.get(clip_id)) for clip_id, frames_of in by_clip(table)]
         return Features.of(found)
 
     @staticmethod

@@ -89,7 +89,7 @@ class Controls:
         return added
 
     def columns(
-        self, portrait: Portrait, n_frames: int, seed: int, taste: Animate, videos: "DrivingVideos", complete: bool
+        self, portrait: Portrait, n_frames: int, seed: int, settings: Animate, videos: "DrivingVideos", complete: bool
     ) -> dict[str, Array]:
         """Columns of ``Tracks`` by name, n_frames each: of what is named, and with ``complete`` the defaults of the rest.
 
@@ -101,7 +101,7 @@ class Controls:
             found["emotion"] = sampled(line.emotion, n_frames)
         elif self.emotion is not None:
             found["emotion"] = np.broadcast_to(np.asarray(self.emotion, np.float32), (n_frames, self.emotion.shape[-1])).copy()
-        lids = self._blinks(n_frames, seed, taste, videos, complete)
+        lids = self._blinks(n_frames, seed, settings, videos, complete)
         if line.lids is not None:
             held = sampled(line.lids, n_frames)[:, 0]
             lids = held if lids is None else np.maximum(lids, held)
@@ -110,7 +110,7 @@ class Controls:
         if line.gaze is not None:
             found["gaze_deg"] = sampled(line.gaze, n_frames) + to_camera_deg(portrait)
         elif self.gaze is not None or complete:
-            found["gaze_deg"] = self._gaze(portrait, n_frames, seed, taste)
+            found["gaze_deg"] = self._gaze(portrait, n_frames, seed, settings)
         if line.mouth is not None:
             found["mouth_gain"], found["closure"] = sampled(line.mouth, n_frames).T
         for name, value in (("mouth_gain", self.mouth_gain), ("closure", self.mouth_closure)):
@@ -120,7 +120,7 @@ class Controls:
             found |= dict(zip(("brow_up", "corner_up", "corner_out", "jaw_down"), sampled(line.face, n_frames).T, strict=True))
         return found
 
-    def _blinks(self, n_frames: int, seed: int, taste: Animate, videos: "DrivingVideos", complete: bool) -> Array | None:
+    def _blinks(self, n_frames: int, seed: int, settings: Animate, videos: "DrivingVideos", complete: bool) -> Array | None:
         line, duration_s = self.timeline, self.blink_s or USUAL_BLINK_S
         if line is not None and line.blinks is not None:
             return blinks_at([b.time_s for b in line.blinks], n_frames, [b.duration_s for b in line.blinks])
@@ -128,14 +128,14 @@ class Controls:
             return None
         if self.blinks is not None and Path(self.blinks).is_file():
             return videos.of(self.blinks).lids(n_frames)
-        asked = taste.blinks_per_min if self.blinks is None else parse_blinks(self.blinks)
+        asked = settings.blinks_per_min if self.blinks is None else parse_blinks(self.blinks)
         drawn = blink_times(np.random.default_rng([seed, 1]), n_frames, asked) if isinstance(asked, float) else asked
         return blinks_at(drawn, n_frames, duration_s)
 
-    def _gaze(self, portrait: Portrait, n_frames: int, seed: int, taste: Animate) -> Array:
+    def _gaze(self, portrait: Portrait, n_frames: int, seed: int, settings: Animate) -> Array:
         asked = parse_gaze(self.gaze or GENERATED)
         if asked == GENERATED:
-            return gaze_track(n_frames, np.random.default_rng([seed, 2]), taste.at_camera_share)
+            return gaze_track(n_frames, np.random.default_rng([seed, 2]), settings.at_camera_share)
         if asked == PHOTO:
             return np.zeros((n_frames, 2), np.float32)
         direction = (0.0, 0.0) if asked == CAMERA else np.array(asked, np.float32)

@@ -28,11 +28,11 @@ MOST_DEG, MOST_TRAVEL_IOD, SCALES = 90.0, 0.5, (0.5, 2.0)
 TABLES = (".csv", ".parquet")
 
 
-def generated(posegen: "PoseGen", log_mel: Array, seed: int, taste: Animate, limits: Warp, strength: float | None) -> Array:
+def generated(posegen: "PoseGen", log_mel: Array, seed: int, settings: Animate, limits: Warp, strength: float | None) -> Array:
     """PoseGen's motion for speech (T, 160), (T, 6)."""
     from space_models.posegen.stream import generate
 
-    used = taste.pose_strength if strength is None else strength
+    used = settings.pose_strength if strength is None else strength
     return generate(posegen, log_mel, np.random.default_rng([seed, 0]), generated_bounds(limits), used)
 
 

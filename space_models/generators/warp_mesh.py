@@ -222,8 +222,8 @@ def _head_weight(
     across = np.array([down[1], -down[0]])
     centre = oval[:, :2].mean(axis=0)
     half_width = np.ptp(oval[:, :2] @ across) / 2
-    beside = smoothstep(*SIDE_HAIR, np.abs((xy - centre) @ across) / half_width) * smoothstep(-0.5, 0.0, below_chin)
-    weight *= 1 - (1 - SIDE_HAIR_KEEPS) * beside
+    side_hair = smoothstep(*SIDE_HAIR, np.abs((xy - centre) @ across) / half_width) * smoothstep(-0.5, 0.0, below_chin)
+    weight *= 1 - (1 - SIDE_HAIR_KEEPS) * side_hair
     to_edge = np.minimum(xy, size_px - xy).min(axis=1) / size_px
     return weight * smoothstep(0.0, FRAME_FADE, to_edge)
 

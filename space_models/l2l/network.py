@@ -84,8 +84,8 @@ class Residual(nn.Module):
         if self.config.use_emotion:
             x = self.film(x.transpose(1, 2), condition).transpose(1, 2)
         x = torch.relu(x)
-        remembered, memory = self.lstm(x, memory)
-        return self.out_proj(torch.cat([x, remembered], -1)), memory
+        recurrent, memory = self.lstm(x, memory)
+        return self.out_proj(torch.cat([x, recurrent], -1)), memory
 
 
 class L2L(nn.Module):

@@ -43,5 +43,5 @@ def rises(
     """
     newest = at_frames - SEGMENT_FRAMES + lookahead_frames
     back = np.arange(memory_frames // RISE_FRAMES + 1) * RISE_FRAMES
-    heard = channels[np.clip(newest[:, None] - back, 0, len(channels) - 1)]  # (K, 1 + rises, 2)
-    return (heard[:, :-1] - heard[:, 1:]).reshape(len(at_frames), -1)
+    sampled = channels[np.clip(newest[:, None] - back, 0, len(channels) - 1)]  # (K, 1 + rises, 2)
+    return (sampled[:, :-1] - sampled[:, 1:]).reshape(len(at_frames), -1)

@@ -31,7 +31,7 @@ class StreamState:
     strength: float
     sound: NDArray[np.float64]
     """loudness channels that are still needed, (n, 2)"""
-    first_heard: int = 0
+    sound_begin: int = 0
     """frame of the first of them"""
     drawn: int = 0
     """frames that have gone out"""
@@ -58,13 +58,13 @@ def start(model: PoseGen, rng: np.random.Generator, limits: NDArray[np.floating]
 def step(model: PoseGen, state: StreamState, log_mel: NDArray[np.floating]) -> tuple[StreamState, NDArray[np.float32]]:
     """Hear n frames of mean-normalised log-mel, (n, 160), and give the offsets (m, 6) of the frames that are ready."""
     sound = np.concatenate([state.sound, loudness(log_mel)])
-    heard = state.first_heard + len(sound)
-    return _draw(model, replace(state, sound=sound), heard - model.config.lookahead_frames)
+    sound_end = state.sound_begin + len(sound)
+    return _draw(model, replace(state, sound=sound), sound_end - model.config.lookahead_frames)
 
 
 def finish(model: PoseGen, state: StreamState) -> NDArray[np.float32]:
     """The frames that were waiting for sound: its last frame is held."""
-    return _draw(model, state, state.first_heard + len(state.sound))[1]
+    return _draw(model, state, state.sound_begin + len(state.sound))[1]
 
 
 def generate(
@@ -93,28 +93,28 @@ def _more_keys(model: PoseGen, state: StreamState, n_keys: int) -> tuple[StreamS
         return state, np.stack(state.poses), np.stack(state.slopes)
     config, last, before = model.config, model.last.numpy(), model.before.numpy()
     at_frames = key_frames(state.keys + n_keys)[state.keys :]
-    heard = rises(state.sound, at_frames - state.first_heard, config.lookahead_frames, config.memory_frames)
-    pushes = heard @ model.speech.numpy().T + state.rng.standard_normal((n_keys, N_POSE)) @ model.noise.numpy().T
+    loudness_rises = rises(state.sound, at_frames - state.sound_begin, config.lookahead_frames, config.memory_frames)
+    pushes = loudness_rises @ model.speech.numpy().T + state.rng.standard_normal((n_keys, N_POSE)) @ model.noise.numpy().T
     poses = [*state.poses]
     for push in pushes:
         poses.append(last * poses[-1] + before * poses[-2] + push)
     known = np.stack(poses)
     slopes = np.concatenate([state.slopes, (last * known[2:] + before * known[1:-1] - known[1:-1]) / 2])
     # Sound before the clip is its first frame, held: the oldest that is kept is one that no later key pose looks at.
-    spare = max(0, min(int(at_frames[-1]) - config.memory_frames - state.first_heard, len(state.sound) - 1))
+    spare = max(0, min(int(at_frames[-1]) - config.memory_frames - state.sound_begin, len(state.sound) - 1))
     after = replace(
         state, keys=state.keys + n_keys, poses=(known[-2], known[-1]), slopes=(slopes[-2], slopes[-1]),
-        sound=state.sound[spare:], first_heard=state.first_heard + spare,
+        sound=state.sound[spare:], sound_begin=state.sound_begin + spare,
     )  # fmt: skip
     return after, known, slopes
 
 
-def _cubic(at: NDArray[np.float64], begin: Offsets, end: Offsets, leave: Offsets, arrive: Offsets) -> NDArray[np.float64]:
-    """Hermite cubics (n, 6) at ``at`` (n,) in 0..1 from ``begin`` to ``end`` (n, 6) with slopes ``leave`` and ``arrive``."""
+def _cubic(at: NDArray[np.float64], p0: Offsets, p1: Offsets, m0: Offsets, m1: Offsets) -> NDArray[np.float64]:
+    """Cubic Hermite splines (n, 6) at ``at`` (n,) in 0..1 between ``p0`` and ``p1`` (n, 6), tangents ``m0`` and ``m1``."""
     t = at[:, None]
     return (
-        (2 * t**3 - 3 * t**2 + 1) * begin
-        + (t**3 - 2 * t**2 + t) * leave
-        + (3 * t**2 - 2 * t**3) * end
-        + (t**3 - t**2) * arrive
+        (2 * t**3 - 3 * t**2 + 1) * p0
+        + (t**3 - 2 * t**2 + t) * m0
+        + (3 * t**2 - 2 * t**3) * p1
+        + (t**3 - t**2) * m1
     )
