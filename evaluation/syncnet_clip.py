@@ -55,7 +55,7 @@ def syncnet_scorer(
         s3fd: the boxes are S3FD's, as in the release, not those around a face mesh.
     """
     net = _network(weights)
-    heard, windows = fit_samples(sound, n_frames), windows_of(n_frames)
+    samples, windows = fit_samples(sound, n_frames), windows_of(n_frames)
 
     def scored(video: Path, boxes: NDArray[np.float32]) -> SyncNetResult | None:
         around = as_mesh_boxes(boxes) if s3fd else boxes
@@ -64,9 +64,9 @@ def syncnet_scorer(
             return None
         frames = frames_of(video, windows + WINDOW_FRAMES - 1)
         if protocol == "direct":
-            return result(frames, heard, track)
+            return result(frames, samples, track)
         with TemporaryDirectory() as folder:
-            seen, late = as_published(frames, heard, Path(folder) / "video.avi")
+            seen, late = as_published(frames, samples, Path(folder) / "video.avi")
             return result(seen, fit_samples(late, n_frames), track, Path(folder) / "crop.avi")
 
     def result(

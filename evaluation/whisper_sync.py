@@ -70,8 +70,8 @@ def fit(pairs: Iterable[tuple[Array, Array]], fitted_on: str) -> StateScorer:
         SpaceError: there are no pairs.
     """
     lips, states, both, n = np.zeros(()), np.zeros(()), np.zeros(()), 0
-    for shapes, heard in pairs:
-        left, right = lip_context(shapes), context(heard)
+    for shapes, clip_states in pairs:
+        left, right = lip_context(shapes), context(clip_states)
         lips, states, both, n = lips + left.T @ left, states + right.T @ right, both + left.T @ right, n + len(left)
     if n == 0:
         raise SpaceError("A/V score on Whisper's states: no clips to fit on")

@@ -17,7 +17,7 @@ MARGIN = SAMPLES_PER_FEATURE
 
 
 @dataclass(frozen=True)
-class Heard:
+class LiveState:
     """Between two chunks: sound from ``MARGIN`` samples before the first frame that has not been given out."""
 
     audio: NDArray[np.float32]
@@ -28,23 +28,23 @@ class LiveLogMel:
 
     spec: SpeechSpec = spec_of(LOG_MEL)
 
-    def start(self) -> Heard:
+    def start(self) -> LiveState:
         """Before any sound: silence precedes it."""
-        return Heard(np.zeros(MARGIN, np.float32))
+        return LiveState(np.zeros(MARGIN, np.float32))
 
-    def step(self, heard: Heard, audio: NDArray[np.float32], ends: bool = False) -> tuple[Heard, NDArray[np.float32]]:
+    def step(self, state: LiveState, audio: NDArray[np.float32], ends: bool = False) -> tuple[LiveState, NDArray[np.float32]]:
         """Hear 16 kHz mono ``audio`` (any number of samples) more.
 
         Args:
-            heard: the state before.
+            state: the state before.
             audio: what comes next.
             ends: nothing comes after it: the last whole frame is given out, as if silence followed.
 
         Returns:
             The state after it, and log-mel of the frames whose sound is there, (n, 4, 40); n may be 0.
         """
-        audio = np.concatenate([heard.audio, np.asarray(audio, np.float32), np.zeros(MARGIN * ends, np.float32)])
+        audio = np.concatenate([state.audio, np.asarray(audio, np.float32), np.zeros(MARGIN * ends, np.float32)])
         n_frames = samples_to_frames(max(0, len(audio) - 2 * MARGIN))
         there = frames_to_samples(n_frames)
         power = mel_power(audio[: there + 2 * MARGIN])[1 : 1 + n_frames * FEATURES_PER_FRAME]
-        return Heard(audio[there:].copy()), features_to_frames(np.log(power + LEAST_POWER).astype(np.float32))
+        return LiveState(audio[there:].copy()), features_to_frames(np.log(power + LEAST_POWER).astype(np.float32))

@@ -25,7 +25,7 @@ POSE_FOLDER = "misc/Pose_Source/pose"
 RgbImage = NDArray[np.uint8]
 
 
-def makeittalk(copy: Path, places: Mapping[str, Path], before: int, heard: int) -> None:
+def makeittalk(copy: Path, places: Mapping[str, Path], before: int, n_frames: int) -> None:
     """``examples/portrait.jpg`` of 256 pixels and ``examples/speech.wav``, alone: it animates with every .wav that it finds."""
     examples = copy / "examples"
     (examples / "dump").mkdir(parents=True, exist_ok=True)
@@ -36,7 +36,7 @@ def makeittalk(copy: Path, places: Mapping[str, Path], before: int, heard: int) 
     (examples / "speech.wav").write_bytes(places["audio"].read_bytes())
 
 
-def pc_avs(copy: Path, places: Mapping[str, Path], before: int, heard: int) -> None:
+def pc_avs(copy: Path, places: Mapping[str, Path], before: int, n_frames: int) -> None:
     """A line of its list, folders of aligned pictures; the recording's first frame is its head pose during the silence before.
 
     Raises:
@@ -47,7 +47,7 @@ def pc_avs(copy: Path, places: Mapping[str, Path], before: int, heard: int) -> N
         folder.mkdir(parents=True, exist_ok=True)
     _write_jpeg(identity / "000000.jpg", aligned_pc_avs([read_image(places["portrait"])])[0])
     frames = aligned_pc_avs([frame.rgb for frame in decode_video(places["recording"])])
-    frames = [*frames[:1] * before, *frames, *frames[-1:] * heard][:heard]
+    frames = [*frames[:1] * before, *frames, *frames[-1:] * n_frames][:n_frames]
     for number, rgb in enumerate(frames):
         _write_jpeg(pose / f"{number:06}.jpg", rgb)
     (copy / "misc/Audio_Source/speech.wav").write_bytes(places["audio"].read_bytes())
@@ -87,4 +87,4 @@ def _write_jpeg(path: Path, rgb: RgbImage) -> None:
 
 
 ADAPTERS: dict[str, Callable[[Path, Mapping[str, Path], int, int], None]] = {f.__name__: f for f in (makeittalk, pc_avs)}
-"""(private copy, placeholders, frames of silence before, frames heard in all) by the name that cards use."""
+"""(private copy, placeholders, frames of silence before, frames of sound in all) by the name that cards use."""

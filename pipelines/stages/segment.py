@@ -52,7 +52,7 @@ class Shard:
 
 
 @dataclass(frozen=True)
-class Heard:
+class SoundTrack:
     """A clip's sound per 10 ms, (n,) each."""
 
     speech: NDArray[np.bool_]
@@ -60,23 +60,23 @@ class Heard:
     clipped_share: NDArray[np.float32]
 
     @staticmethod
-    def of(rows: pa.Table | None) -> "Heard":
+    def of(rows: pa.Table | None) -> "SoundTrack":
         """From ``SoundRow`` rows; empty without any."""
         if rows is None:
-            return Heard(np.zeros(0, bool), np.zeros(0, np.float32), np.zeros(0, np.float32))
+            return SoundTrack(np.zeros(0, bool), np.zeros(0, np.float32), np.zeros(0, np.float32))
         columns = (np.asarray(rows.column(name)) for name in ("speech", "loudness_db", "clipped_share"))
         speech, loudness, clipped = columns
-        return Heard(speech.astype(bool), loudness, clipped)
+        return SoundTrack(speech.astype(bool), loudness, clipped)
 
-    def between(self, start_s: float, end_s: float) -> "Heard":
+    def between(self, start_s: float, end_s: float) -> "SoundTrack":
         """Of the part from ``start_s`` to ``end_s``."""
         a, b = (int(i) for i in features_before(np.array([start_s, end_s])))
         part = slice(max(a, 0), max(b, 0))
-        return Heard(self.speech[part], self.loudness_db[part], self.clipped_share[part])
+        return SoundTrack(self.speech[part], self.loudness_db[part], self.clipped_share[part])
 
 
 @dataclass(frozen=True)
-class Seen:
+class FaceTrack:
     """A clip's frame rows as arrays, with what follows from them."""
 
     starts_s: NDArray[np.float64]
@@ -94,13 +94,13 @@ class Seen:
     """the frame table's scalar columns"""
 
     @staticmethod
-    def of(rows: pa.Table, end_s: float) -> "Seen":
+    def of(rows: pa.Table, end_s: float) -> "FaceTrack":
         """From ``FrameRow`` rows of one clip that ends at ``end_s``."""
         pose, boxes = vectors(rows, "pose"), vectors(rows, "box")
         landmarks = vectors(rows, "landmarks_px").reshape(-1, N_LANDMARKS, 3)
         scalars = ("faces", "second_face", "detector_score", "photo_score", "reblur_ratio", "reblur_coarse", "luma_mean",
                    "luma_sd", "frame_difference")  # fmt: skip
-        return Seen(
+        return FaceTrack(
             np.append(np.asarray(rows.column("pts_s"), np.float64), end_s), np.asarray(rows.column("shot"), np.int64),
             np.stack([np.asarray(rows.column(name), np.int64) for name in ("width_px", "height_px")], axis=1),
             np.asarray(rows.column("damaged"), bool), boxes,
@@ -123,33 +123,33 @@ class Seen:
 def measures_of(clip: Clip, facts: ClipMeasure, frames: pa.Table | None, sound: pa.Table | None, settings: SegmentStage
                 ) -> list[Measure]:  # fmt: skip
     """The segments of one clip; of a screened one, or one without frames, a single segment that is the whole clip."""
-    heard = Heard.of(sound)
+    audio = SoundTrack.of(sound)
     if frames is None or not len(frames):
-        return [_measure(clip, facts, None, heard, None, (0, 0), (0, 1), settings)]
-    seen = Seen.of(frames, facts.video_s)
-    speaking = seen.speaking(heard.speech) if len(heard.speech) else None
+        return [_measure(clip, facts, None, audio, None, (0, 0), (0, 1), settings)]
+    track = FaceTrack.of(frames, facts.video_s)
+    speaking = track.speaking(audio.speech) if len(audio.speech) else None
     rules = CutRules(
         settings.shortest_s, settings.longest_s, settings.lost_s, settings.track_jump, settings.silence_s, settings.margin_s
     )
-    spans = cut(Timeline(seen.starts_s, seen.shot, seen.found, seen.steps, speaking, seen.damaged), rules)
+    spans = cut(Timeline(track.starts_s, track.shot, track.found, track.steps, speaking, track.damaged), rules)
     return [
-        _measure(clip, facts, seen, heard, speaking, span, (number, len(spans)), settings) for number, span in enumerate(spans)
+        _measure(clip, facts, track, audio, speaking, span, (number, len(spans)), settings) for number, span in enumerate(spans)
     ]
 
 
 def _measure(
-    clip: Clip, facts: ClipMeasure, seen: Seen | None, heard: Heard, speaking: NDArray[np.bool_] | None, span: Span,
+    clip: Clip, facts: ClipMeasure, track: FaceTrack | None, audio: SoundTrack, speaking: NDArray[np.bool_] | None, span: Span,
     number_of: tuple[int, int], settings: SegmentStage,
 ) -> Measure:  # fmt: skip
     """All scores of frames ``span``."""
     (first, end), (number, of) = span, number_of
-    start_s, end_s = (float(seen.starts_s[first]), float(seen.starts_s[end])) if seen is not None else (0.0, facts.video_s)
-    width_px, height_px = seen.sizes_px[first] if seen is not None else (facts.width_px, facts.height_px)
-    part = heard.between(start_s, end_s)
+    start_s, end_s = (float(track.starts_s[first]), float(track.starts_s[end])) if track is not None else (0.0, facts.video_s)
+    width_px, height_px = track.sizes_px[first] if track is not None else (facts.width_px, facts.height_px)
+    part = audio.between(start_s, end_s)
     levels = m.sound_measures(part.speech, part.loudness_db)
-    pictures = _picture_scores(seen, span, speaking, settings) if seen is not None else _no_picture_scores(facts)
+    pictures = _picture_scores(track, span, speaking, settings) if track is not None else _no_picture_scores(facts)
     lost_share = facts.damaged_video_packets / max(1, facts.video_packets)
-    damaged = float(seen.damaged[first:end].mean()) if seen is not None else lost_share
+    damaged = float(track.damaged[first:end].mean()) if track is not None else lost_share
     return Measure(
         clip_id=clip.clip_id if of == 1 else f"{clip.clip_id}#{number}", source_clip_id=clip.clip_id, segment=number,
         dataset=clip.dataset, subject=clip.subject, screened=facts.screened, first_frame=first, end_frame=end, start_s=start_s,
@@ -200,33 +200,33 @@ def _no_picture_scores(facts: ClipMeasure) -> dict[str, Any]:
 
 
 def _picture_scores(
-    seen: Seen, span: Span, speaking: NDArray[np.bool_] | None, settings: SegmentStage
+    track: FaceTrack, span: Span, speaking: NDArray[np.bool_] | None, settings: SegmentStage
 ) -> dict[str, Any]:
     """The scores of frames ``span`` by the name of their column."""
     frames, (first, end) = slice(*span), span
-    scores = {name: values[frames] for name, values in seen.scores.items()}
-    rate_hz, irregular = m.irregular_share(seen.starts_s[frames])
-    found = seen.found[frames]
-    boxes = seen.boxes[frames][found]
-    angles = m.angle_range(PoseTrack.from_array(seen.pose[frames]), seen.turn_deg[frames])
+    scores = {name: values[frames] for name, values in track.scores.items()}
+    rate_hz, irregular = m.irregular_share(track.starts_s[frames])
+    found = track.found[frames]
+    boxes = track.boxes[frames][found]
+    angles = m.angle_range(PoseTrack.from_array(track.pose[frames]), track.turn_deg[frames])
     counted = scores["faces"] >= 0
     still = scores["frame_difference"][1:] < settings.duplicate_difference  # each frame against the one before
-    steps = seen.steps[first + 1 : end]
-    lips = lip_height_outer(seen.normalised[frames])
+    steps = track.steps[first + 1 : end]
+    lips = lip_height_outer(track.normalised[frames])
     speech = speaking[frames] if speaking is not None else np.zeros(end - first, bool)
-    outside = [m.is_outside(box, *map(int, seen.sizes_px[first])) for box in boxes]
+    outside = [m.is_outside(box, *map(int, track.sizes_px[first])) for box in boxes]
 
     def middle(name: str) -> float | None:
         finite = scores[name][np.isfinite(scores[name])]
         return float(np.median(finite)) if len(finite) else None
 
     return {
-        "frame_rate_hz": rate_hz, "mean_rate_hz": (end - first) / (seen.starts_s[end] - seen.starts_s[first]),
+        "frame_rate_hz": rate_hz, "mean_rate_hz": (end - first) / (track.starts_s[end] - track.starts_s[first]),
         "irregular_share": irregular, "lost_share": float(1 - found.mean()),
         "track_jump": float(np.nanmax(steps)) if np.isfinite(steps).any() else None,
         "face_width_px": float(np.median(boxes[:, 2] - boxes[:, 0])) if len(boxes) else None,
         "outside_share": float(np.mean(outside)) if outside else None, "detector_score": middle("detector_score"),
-        "landmark_jitter": m.landmark_jitter(seen.normalised[frames]), "photo_score": middle("photo_score"),
+        "landmark_jitter": m.landmark_jitter(track.normalised[frames]), "photo_score": middle("photo_score"),
         "several_faces_share": _share(scores["second_face"][counted] >= settings.second_face_share),
         "unseen_share": _share(scores["faces"][counted] == 0),
         **{name: getattr(angles, name) if angles else None for name in m.AngleRange.__dataclass_fields__},
@@ -234,7 +234,7 @@ def _picture_scores(
         "luma_sd": middle("luma_sd"),
         "frame_difference": float(np.median(scores["frame_difference"][1:])) if end - first > 1 else None,
         "duplicate_share": _share(still),
-        "frozen_s": m.longest_true_s(still, np.diff(seen.starts_s[frames])),
+        "frozen_s": m.longest_true_s(still, np.diff(track.starts_s[frames])),
         "lip_motion": m.lip_motion(lips, speech),
     }  # fmt: skip
 

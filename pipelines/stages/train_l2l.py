@@ -7,7 +7,7 @@ import numpy as np
 
 from pipelines.layout import Layout
 from pipelines.stages.latents import read_spec
-from pipelines.stages.train_s2l import HELD_OUT, Heard
+from pipelines.stages.train_s2l import HELD_OUT, SpeechSource
 from pipelines.stages.train_s2l import MODEL as S2L_MODEL
 from pipelines.training import TrainingStage, training_stage
 from space_data.crop import CROP_SIZE_PX
@@ -131,9 +131,9 @@ def read_data(
 ) -> Data:
     """Training clips as a stream, the others at hand, up to ``training.held_out_clips`` of each split."""
     make, frames = Latents.of(layout, generator, speaker, settings.normalise), layout.feature_frames
-    heard = Heard(speaker.s2l.config.encoder if speaker else LOG_MEL, layout)
-    source = stage.stream(make, (VIDEO,), heard.of_training)
-    features = Features.read_filmed(frames, layout.feature_clips, HELD_OUT, stage.training.held_out_clips, heard.of_held_out)
+    speech = SpeechSource(speaker.s2l.config.encoder if speaker else LOG_MEL, layout)
+    source = stage.stream(make, (VIDEO,), speech.of_training)
+    features = Features.read_filmed(frames, layout.feature_clips, HELD_OUT, stage.training.held_out_clips, speech.of_held_out)
     held_out = {split: make(features.of_split(split)) for split in HELD_OUT}
     spec = read_spec(layout, generator)
     return Data(source, held_out, spec, hash_of(source.data_hash, make.data_hash, held_out, spec))

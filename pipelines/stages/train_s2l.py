@@ -30,7 +30,7 @@ HELD_OUT = ("test", "val")
 
 
 @dataclass(frozen=True)
-class Heard:
+class SpeechSource:
     """What the named speech encoder gives, and its states by clip; none for log-mel, which is in the tables of ``features``."""
 
     encoder: str
@@ -80,13 +80,13 @@ def run(params: Params, layout: Layout, overfit_one_clip: bool = False) -> None:
     """Train on the training identities, fit the gap map on the validation ones; figures on the test identities."""
     settings = params.s2l
     with training_stage(STAGE, MODEL, settings, params, layout, overfit_one_clip) as stage:
-        heard = Heard(params.features.speech_encoder, layout)
-        source = stage.stream(as_read, states=heard.of_training)
+        speech = SpeechSource(params.features.speech_encoder, layout)
+        source = stage.stream(as_read, states=speech.of_training)
         learnt, most = source.sample(), stage.training.held_out_clips
-        data = Features.read_filmed(layout.feature_frames, layout.feature_clips, HELD_OUT, most, heard.of_held_out)
+        data = Features.read_filmed(layout.feature_frames, layout.feature_clips, HELD_OUT, most, speech.of_held_out)
         validation = data.of_split("val", "video")
         held_out = stage.held_out({"test": data.of_split("test", "video"), "val": validation})
-        model, task_of = S2L(config_for(settings, heard.spec, source.emotions)), task_settings(settings)
+        model, task_of = S2L(config_for(settings, speech.spec, source.emotions)), task_settings(settings)
         fit_input(model, learnt, task_of.augmentation, settings.seed)
         watched = spread(validation, stage.training.validation_clips)
         if not stage.train(model, S2LTask(model, source, watched, task_of), hash_of(source.data_hash, data.data_hash)):

@@ -26,7 +26,7 @@ AT_TWO = {"qmin": "2", "qmax": "2"}
 def as_avi(frames: Iterable[RgbImage], sound: NDArray[np.float32], path: Path) -> None:
     """Write the first re-encoding: pictures (even sides) and 16 kHz ``sound`` (samples,)."""
     with av.open(str(path), "w", format="avi") as container:
-        heard = container.add_stream("libmp3lame", rate=AUDIO_HZ, layout="mono")
+        audio_stream = container.add_stream("libmp3lame", rate=AUDIO_HZ, layout="mono")
         video = None
         for index, rgb in enumerate(frames):
             if video is None:
@@ -40,7 +40,7 @@ def as_avi(frames: Iterable[RgbImage], sound: NDArray[np.float32], path: Path) -
             container.mux(video.encode(None))
         audio = av.AudioFrame.from_ndarray(np.clip(sound, -1, 1)[None].astype(np.float32), format="fltp", layout="mono")
         audio.sample_rate, audio.pts, audio.time_base = AUDIO_HZ, 0, Fraction(1, AUDIO_HZ)
-        container.mux([*heard.encode(audio), *heard.encode(None)])
+        container.mux([*audio_stream.encode(audio), *audio_stream.encode(None)])
 
 
 def as_jpegs(frames: Iterable[RgbImage], options: dict[str, str]) -> Iterator[RgbImage]:

@@ -71,8 +71,8 @@ class Mixer:
         if self._powers and len({len(row) for row in self._powers}) == 1:
             power = np.array(self._powers)
             total = power[:, 1:].sum(axis=1)
-            heard = total > AUDIBLE * total.max()
-            if (power[heard, 0] < CANCELLED * total[heard]).any():
+            audible = total > AUDIBLE * total.max()
+            if (power[audible, 0] < CANCELLED * total[audible]).any():
                 channel = int(power[:, 1:].sum(axis=0).argmax())
         return Treatment(scale, channel)
 

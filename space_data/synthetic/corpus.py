@@ -71,8 +71,8 @@ def plans(settings: Corpus) -> list[Plan]:
         for number, defect in enumerate(DEFECTS)
     ]
     guests = [_guest_plan(person) for person in range(settings.test_identities)]
-    n_heard = round(settings.speech_only_minutes * 60 / MEAN_UTTERANCE_S)
-    return filmed + guests + spoilt + [_speech_plan(number, settings) for number in range(n_heard)]
+    n_speech_only = round(settings.speech_only_minutes * 60 / MEAN_UTTERANCE_S)
+    return filmed + guests + spoilt + [_speech_plan(number, settings) for number in range(n_speech_only)]
 
 
 def _clip_plan(person: int, take: int, takes: int) -> Plan:
@@ -158,8 +158,8 @@ def _write_json(path: Path, facts: dict[str, Any]) -> None:
 def write_lists(root: Path, facts: Sequence[dict[str, Any]]) -> None:
     """Write ``manifest.csv`` (filmed clips, spoilt or not) and ``speech_only.csv`` from the clips' facts."""
     filmed = [_manifest_row(f) for f in facts if not f["clip"].startswith("speech_only/")]
-    heard = [{c: f[c] for c in SPEECH_COLUMNS} for f in facts if f["clip"].startswith("speech_only/")]
-    for name, columns, rows in (("manifest.csv", MANIFEST_COLUMNS, filmed), ("speech_only.csv", SPEECH_COLUMNS, heard)):
+    speech_only = [{c: f[c] for c in SPEECH_COLUMNS} for f in facts if f["clip"].startswith("speech_only/")]
+    for name, columns, rows in (("manifest.csv", MANIFEST_COLUMNS, filmed), ("speech_only.csv", SPEECH_COLUMNS, speech_only)):
         with atomic_file(root / name) as part, part.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, columns)
             writer.writeheader()
