@@ -1,6 +1,6 @@
 """Who makes a drawn mouth tremble: the renderer, the codec or the landmark tracker?
 
-    python -m benchmarks.tracker_tremble [--clips 12]
+    python -m benchmarks.tracker_tremble [--clips 6]
 
 The test people of the default corpus are filmed again, the head still, eyes open: pictures whose landmarks are known exactly.
 Their first picture is then drawn by ``warp`` with that very motion of the landmarks. Tremble: high-passed difference of tracked
@@ -118,7 +118,7 @@ def trembles(plan: Plan, params: Params) -> dict[str, float]:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
-    parser.add_argument("--clips", type=int, default=12, help="at most so many, one per person")
+    parser.add_argument("--clips", type=int, default=6, help="at most so many, one per person")
     arguments = parser.parse_args()
     params = load_params()
     guests = [plan for plan in plans(params.corpus) if plan.kind == GUEST_KIND][: arguments.clips]
