@@ -5,7 +5,8 @@
 Every clip of split ``test`` is spoken by two photos: its own first frame, and the frame of that person nearest to the resting
 face. Rows: S2L; S2L with another clip's sound; the face of the photo held still. All three are drawn by the same renderer with
 the same head motion (``still``, ``generated`` by PoseGen, or the one ``recorded`` in the clip), without blinks and glances, and
-compared with the recording's landmarks.
+compared with the recording's landmarks: as they are, and (``mean of 3``) with every track, the recording's and the still photo's
+too, averaged over three frames: a tracker trembles on a face that moves and not on one that stands still (``tracker_tremble``).
 
 The head motion matters: the tracker reads a turned face a little differently, so that a distance also has in it how alike two
 heads are turned. Figures of different ``--pose`` cannot be compared, those of one can. Intervals: paired bootstrap over people.
@@ -15,6 +16,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +26,7 @@ from rich.table import Table
 from benchmarks.s2l_real import COLUMNS, DISTANCES, SEED, below
 from pipelines.layout import Layout
 from pipelines.stages.align import aligned_clips
-from space_data.features import face_track
+from space_data.features import FaceTrack, face_track
 from space_data.landmarks import PoseTrack
 from space_data.media.sound import decode_audio
 from space_data.media.video import decode_video
@@ -33,10 +35,9 @@ from space_data.progress import track
 from space_data.schema import NEUTRAL, AlignedClip
 from space_data.store import Place
 from space_data.timebase import fit_samples
-from space_models.animate import render
 from space_models.controls.asked import Controls
 from space_models.dataset import Features, TrackClip, by_subject, resting_faces, spread
-from space_models.generators import DEFAULT_RENDERER, Driving
+from space_models.generators import DEFAULT_RENDERER, RENDERERS, Driving, Renderer, find
 from space_models.motion import MotionModels, load_motion_models, make_tracks
 from space_models.portrait import Portrait, portrait_of_crop
 from space_models.posegen.pose import apply_pose, relative_pose
@@ -45,6 +46,7 @@ from space_models.speech_file import speech_features
 
 MOST_CLIPS = 500
 POSES = ("still", "generated", "recorded")
+MEAN_FRAMES, MEAN = 3, "mean of 3"
 S2L, OTHER_SOUND, STILL = "S2L", "S2L, another's sound", "still face"
 
 
@@ -107,6 +109,19 @@ def motions(
     return {system: replace(driving, pose=head) for system, driving in made.items()}
 
 
+def averaged(points: NDArray[np.floating], n_frames: int = MEAN_FRAMES) -> NDArray[np.float64]:
+    """Running mean of a track (T, ...) over an odd number of frames; at its ends over those that there are."""
+    reach = n_frames // 2
+    return np.stack([points[max(0, t - reach) : t + reach + 1].mean(axis=0, dtype=np.float64) for t in range(len(points))])
+
+
+def drawn(renderer: Renderer[Any], portrait: Portrait, made: dict[str, Driving]) -> Iterator[tuple[str, Driving, FaceTrack]]:
+    """What is found in the videos of one portrait, by system."""
+    prepared = renderer.prepare(portrait)
+    for system, driving in made.items():
+        yield system, driving, face_track(renderer.render(prepared, driving))
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
@@ -119,6 +134,7 @@ def main() -> None:
     arguments = parser.parse_args()
     params, layout = load_params(None, arguments.set), Layout(data=Place.of(arguments.data))
     models = load_motion_models(arguments.models, params)
+    renderer: Renderer[Any] = find(RENDERERS, arguments.renderer, "renderer").load(arguments.models, params)
     features = Features.read_filmed(layout.feature_frames, layout.feature_clips, ["test"], MOST_CLIPS)
     clips = spread(features.clips, arguments.clips)  # people in turn: another's sound is another person's
     videos = Videos({clip.clip_id: clip for clip in aligned_clips(layout)})
@@ -130,15 +146,16 @@ def main() -> None:
         sounds = {S2L: videos.sound(clip)}
         sounds[OTHER_SOUND] = np.resize(other, len(sounds[S2L]))
         made = motions(models, clip, photo, sounds, params, arguments.pose)
-        for system, driving in made.items():
-            frames = render(arguments.renderer, photo.portrait, driving, params, arguments.models)
-            for shown, points in (("landmarks", driving.normalised), ("video", face_track(frames).normalised)):
-                figures.setdefault((which, system, shown), LipFigures()).add(points, clip.normalised, clip.speaking)
+        for system, driving, found in drawn(renderer, photo.portrait, made):
+            for on, points in (("landmarks", driving.normalised), ("video", found.normalised)):
+                figures.setdefault((which, system, on), LipFigures()).add(points, clip.normalised, clip.speaking)
+                smooth, reference = averaged(points), averaged(clip.normalised)
+                figures.setdefault((which, system, f"{on}, {MEAN}"), LipFigures()).add(smooth, reference, clip.speaking)
         people.setdefault(which, []).append(clip.subject)
     table = Table("portrait", "row", "on", *COLUMNS.values())
     for (which, system, shown), own in sorted(figures.items(), key=lambda item: (item[0][0], item[0][2])):
-        summary = own.summary()
-        table.add_row(which, system, shown, *(f"{summary[k]:.{4 if k in DISTANCES else 3}f}" for k in COLUMNS))
+        summary, columns = own.summary(), DISTANCES if shown.endswith(MEAN) else COLUMNS  # closures are of frames
+        table.add_row(which, system, shown, *(f"{summary[k]:.{4 if k in DISTANCES else 3}f}" for k in columns))
         if system == S2L:
             still = figures[which, STILL, shown]
             table.add_row(which, "below still", shown, *(below(own, still, metric, people[which]) for metric in DISTANCES))

@@ -1,4 +1,4 @@
-"""``benchmarks.s2l_video``: a person is at rest in a resting photo, whichever of the clips are scored."""
+"""``benchmarks.s2l_video``: a person is at rest in a resting photo, whichever of the clips are scored; running means."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import pytest
 from made_up_talk import talking_clips, template_face
 
 from benchmarks import s2l_video
-from benchmarks.s2l_video import photos
+from benchmarks.s2l_video import averaged, photos
 from space_data.schema.labels import NEUTRAL
 
 
@@ -29,3 +29,8 @@ def test_the_resting_photo_is_of_a_neutral_clip_though_none_is_scored(
     assert (first, portrait) == ("first frame", ("happy0", 0)) and own.emotion is scored[0].emotion
     portrait = resting.portrait
     assert (rest, portrait[0]) == ("resting face", "neutral0") and resting.emotion is NEUTRAL
+
+
+def test_averaged_tracks_keep_their_length_and_what_stands_still_or_moves_evenly() -> None:
+    track = np.array([[0.0, 5.0], [3.0, 5.0], [6.0, 5.0], [0.0, 5.0]], np.float32)
+    assert averaged(track).tolist() == [[1.5, 5.0], [3.0, 5.0], [3.0, 5.0], [3.0, 5.0]]
