@@ -22,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from evaluation.aggregate import aggregates
+from evaluation.aggregate import aggregates, identity_means
 from evaluation.exports import results_csv, results_json
 from evaluation.html import provenance, thumbnail
 from evaluation.metrics import Metric, catalogue
@@ -91,7 +91,7 @@ def made_up(n_clips: int, n_systems: int, n_people: int, n_frames: int, params: 
                 TraceFrame(system, clip_id, i, True, float(gap), 0.3, yaw, 0.0, 0.0, 128.0, 170.0, 45.0)
                 for i, gap in enumerate(gaps)
             ]
-    rows = aggregates(scores, systems, columns)
+    rows = aggregates(identity_means(scores, columns), systems, columns)
     data = BenchmarkData(clips, scores, traces, rows, columns, [], params.evaluate.sign_flip_draws, 0)
     samples = data.samples(params.report.sample_clips)
     picture = np.hstack([rng.normal(128, 25, (160, 160, 3)).clip(0, 255).astype(np.uint8)] * 9)

@@ -149,7 +149,7 @@ DVC = {
     ),
     "evaluate": DvcStage(
         "score every video against its recording",
-        ("data/align", "data/features", "data/synthesize", "data/external", WEIGHTS), ("evaluate",),
+        ("data/align", "data/features", "data/synthesize", "data/external", WEIGHTS), ("evaluate", "job.shards"),
         ("data/evaluate",), ("reports/benchmark/metrics.json",), BENCHMARK_PLOTS,
     ),
     "report": DvcStage(

@@ -6,11 +6,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from evaluation.metrics import HEADLINE, Metric, values_of
 from evaluation.score_clip import NOT_AVAILABLE, OK, REFERENCE
-from evaluation.statistics import Comparison, Summary, compare, holm, summarise
+from evaluation.statistics import Comparison, compare, holm, summarise, summary_of_means
 from space_data.errors import SpaceError
-from space_data.schema import Aggregate, ClipStatistic, Score
+from space_data.schema import Aggregate, ClipStatistic, IdentityMean, Score
 
 SIGNIFICANT = 0.05
 
@@ -74,15 +76,6 @@ class Column:
                 return -score.value
         return None if score.recording is None else abs(score.value - score.recording)
 
-    def known(self) -> set[str]:
-        """Clips with a value."""
-        return {clip_id for clip_id, score in self.clips.items() if score.value is not None}
-
-    def summary(self, clip_ids: Iterable[str]) -> Summary:
-        """Of the values on some clips."""
-        own = [self.clips[clip_id] for clip_id in sorted(clip_ids)]
-        return summarise([score.value for score in own], [score.subject for score in own])
-
 
 def columns_of(scores: Iterable[Score], metrics: Sequence[Metric]) -> dict[tuple[str, str], Column]:
     """Columns by (system, metric id).
@@ -105,8 +98,8 @@ def columns_of(scores: Iterable[Score], metrics: Sequence[Metric]) -> dict[tuple
     return {key: Column(by_id[key[1]], clips) for key, clips in found.items() if key[1] in by_id}
 
 
-def aggregates(scores: Iterable[Score], systems: Sequence[str], metrics: Sequence[Metric]) -> list[Aggregate]:
-    """Mean, interval and coverage of every system and metric.
+def identity_means(scores: Iterable[Score], metrics: Sequence[Metric]) -> list[IdentityMean]:
+    """Of every system and metric, a row per identity. Whoever has all scores of an identity can make its rows, and no other's.
 
     Raises:
         SpaceError: failures that are gaps, not rows.
@@ -114,25 +107,76 @@ def aggregates(scores: Iterable[Score], systems: Sequence[str], metrics: Sequenc
     columns = columns_of(scores, metrics)
     rows = []
     for metric in metrics:
-        own = {system: columns[system, metric.metric_id] for system in systems if (system, metric.metric_id) in columns}
-        known = [column.known() for column in own.values() if column.known()]
-        common = set.intersection(*known) if known else set()
-        for system, column in own.items():
-            summary, on_common = column.summary(column.clips), column.summary(common)
-            recorded = [(s.recording, s.subject) for s in column.clips.values() if s.value is not None]
-            near = metric.better == "recording"
-            distance = [(column.loss(clip_id), score.subject) for clip_id, score in sorted(column.clips.items())] if near else []
-            rows.append(
-                Aggregate(
-                    system, metric.metric_id, summary.mean, summary.low, summary.high, _mean(recorded) if near else None,
-                    _mean(distance), on_common.mean, summary.n_ok, summary.n_total, summary.n_identities, len(common),
-                )
-            )  # fmt: skip
-    return sorted(rows, key=lambda row: (systems.index(row.system), [m.metric_id for m in metrics].index(row.metric)))
+        own = {system: column for (system, metric_id), column in columns.items() if metric_id == metric.metric_id}
+        clips = defaultdict(list)
+        for clip_id, score in sorted(next(iter(own.values())).clips.items()) if own else ():
+            clips[score.subject].append(clip_id)
+        for subject, clip_ids in clips.items():
+            known = [{clip_id for clip_id in clip_ids if column.clips[clip_id].value is not None} for column in own.values()]
+            common = set.intersection(*filter(None, known)) if any(known) else set()
+            rows += [_identity_mean(system, column, subject, clip_ids, common) for system, column in own.items()]
+    return rows
 
 
-def _mean(values: Sequence[tuple[float | None, str]]) -> float | None:
-    return summarise([value for value, _ in values], [subject for _, subject in values]).mean
+def _identity_mean(system: str, column: Column, subject: str, clip_ids: Sequence[str], common: set[str]) -> IdentityMean:
+    def mean(values: Sequence[float | None]) -> float | None:
+        return summarise(values, [subject] * len(values)).mean
+
+    own, near = [column.clips[clip_id] for clip_id in clip_ids], column.metric.better == "recording"
+    known = [score for score in own if score.value is not None]
+    return IdentityMean(
+        system, column.metric.metric_id, subject, len(own), len(known), mean([score.value for score in known]),
+        mean([score.recording for score in known]) if near else None,
+        mean([column.loss(clip_id) for clip_id in clip_ids]) if near else None,
+        len(common), mean([column.clips[clip_id].value for clip_id in sorted(common)]),
+    )  # fmt: skip
+
+
+def aggregates(means: Iterable[IdentityMean], systems: Sequence[str], metrics: Sequence[Metric]) -> list[Aggregate]:
+    """Mean, interval and coverage of every system and metric, from a row per identity, in any order.
+
+    Raises:
+        SpaceError: a row twice, or a system without a row for an identity that another has.
+    """
+    found: dict[tuple[str, str], dict[str, IdentityMean]] = defaultdict(dict)
+    for row in means:
+        if row.subject in found[row.system, row.metric]:
+            raise SpaceError(f"means: {row.metric} of {row.system} on {row.subject} occurs twice")
+        found[row.system, row.metric][row.subject] = row
+    rows = []
+    for system in systems:
+        for metric in metrics:
+            own = found.get((system, metric.metric_id))
+            if own is not None:
+                others = {other: found[other, metric.metric_id] for other in systems if (other, metric.metric_id) in found}
+                rows.append(_aggregate(system, metric.metric_id, own, others))
+    return rows
+
+
+def _aggregate(
+    system: str, metric_id: str, own: Mapping[str, IdentityMean], others: Mapping[str, Mapping[str, IdentityMean]]
+) -> Aggregate:
+    """One system in one metric, from its rows and those of all systems, itself among them."""
+    subjects = sorted({subject for rows in others.values() for subject in rows})
+    for name, rows in others.items():
+        if missing := [subject for subject in subjects if subject not in rows]:
+            raise SpaceError(f"means: {metric_id} of {name} has no row for {len(missing)} identities, e.g. {missing[0]}")
+    mine = [own[subject] for subject in subjects]
+    n_ok, n_total = sum(row.n_ok for row in mine), sum(row.n_total for row in mine)
+    # Clips count as common of the systems that have any of the identity; those have to be all that have any at all.
+    scored = {name for name, rows in others.items() if any(row.n_ok for row in rows.values())}
+    whole = [row for row in mine if {name for name, rows in others.items() if rows[row.subject].n_ok} == scored]
+
+    def mean(values: Iterable[float | None]) -> float | None:
+        known = np.array([value for value in values if value is not None], np.float64)
+        return float(known.mean()) if len(known) else None
+
+    summary = summary_of_means(np.array([row.mean for row in mine if row.mean is not None], np.float64), n_ok, n_total)
+    return Aggregate(
+        system, metric_id, summary.mean, summary.low, summary.high, mean(row.recording for row in mine),
+        mean(row.distance for row in mine), mean(row.common_mean for row in whole), summary.n_ok, summary.n_total,
+        summary.n_identities, sum(row.n_common for row in whole),
+    )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -4,83 +4,29 @@ Frames of one person resemble each other: intervals are delete-a-group jackknive
 features: ``fid`` belongs to the official Inception alone (`frame_features`).
 """
 
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from evaluation.face_descriptor import NAME
-from evaluation.frechet import frechet_distance
 from evaluation.metrics.entry import Better, Metric
 from evaluation.metrics.identity import ALIGNED, PUBLISHED
+from evaluation.paired_sets import NEIGHBOURS, Features, Figures, PairedSets, mapped
 from evaluation.statistics import jackknife_interval
-from space_data.errors import SpaceError
 from space_data.schema import Aggregate
 
-Features = NDArray[np.floating]
 GROUPS = 20
 """At most so many groups are left out in turn: a fit of 2048 dimensions takes seconds."""
-NEIGHBOURS = 5
-"""Of density and coverage, as their authors use them."""
-KID_DEGREE = 3
-
-
-def kid(made: Features, real: Features) -> float:
-    """Unbiased squared maximum mean discrepancy with the kernel (x.y / d + 1)^3 (Binkowski et al. 2018), sets (n, d) and (m, d).
-
-    Over all pairs at once where the authors average 100 subsets of 1000: no noise of subsets. It can be below zero.
-    """
-    x, y = _checked(made, real, 2, 2)
-
-    def kernel(a: Features, b: Features) -> NDArray[np.float64]:
-        return np.asarray((a @ b.T / a.shape[1] + 1.0) ** KID_DEGREE)
-
-    n, m = len(x), len(y)
-    xx, yy = kernel(x, x), kernel(y, y)
-    within = (xx.sum() - np.trace(xx)) / (n * (n - 1)) + (yy.sum() - np.trace(yy)) / (m * (m - 1))
-    return float(within - 2 * kernel(x, y).mean())
-
-
-def density(made: Features, real: Features) -> float:
-    """How many real neighbourhoods (5 nearest) a made sample lies in, over 5 (Naeem et al. 2020); about 1 for the same set."""
-    inside, _ = _neighbourhoods(made, real)
-    return float(inside.sum(axis=1).mean() / NEIGHBOURS)
-
-
-def coverage(made: Features, real: Features) -> float:
-    """Share of real neighbourhoods (5 nearest) with a made sample in them (Naeem et al. 2020)."""
-    inside, _ = _neighbourhoods(made, real)
-    return float(inside.any(axis=0).mean())
-
-
-def _neighbourhoods(made: Features, real: Features) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
-    """Whether each made sample lies within each real one's radius, (n, m), and the radii (m,)."""
-    x, y = _checked(made, real, 1, NEIGHBOURS + 1)
-    radii = np.sqrt(np.partition(_squared_distances(y, y), NEIGHBOURS, axis=1)[:, NEIGHBOURS])  # the nearest is itself
-    return np.sqrt(_squared_distances(x, y)) <= radii[None], radii
-
-
-def _squared_distances(x: Features, y: Features) -> NDArray[np.float64]:
-    return np.maximum((x * x).sum(1)[:, None] + (y * y).sum(1)[None] - 2 * x @ y.T, 0.0)
-
-
-def _checked(made: Features, real: Features, least_made: int, least_real: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    for name, one, least in (("made", made, least_made), ("real", real, least_real)):
-        if one.ndim != 2 or len(one) < least or one.shape[1] != real.shape[1]:
-            raise SpaceError(f"{name} set: shape {one.shape}, need ({least} or more, {real.shape[1]})")
-        if not np.isfinite(one).all():
-            raise SpaceError(f"{name} set holds non-finite values")
-    return np.asarray(made, np.float64), np.asarray(real, np.float64)
 
 
 @dataclass(frozen=True)
 class SetMetric:
-    """A figure of two sets of features: ``value(made, real)``, sets (n, d) and (m, d) of at least ``least`` samples."""
+    """A figure of two sets of features, whole and without each group in turn."""
 
     column: Metric
-    value: Callable[[Features, Features], float]
-    least: int
+    figures: Callable[[PairedSets], Figures]
 
 
 def set_metrics(features: str, is_fid: bool, frame_step: int) -> tuple[SetMetric, ...]:
@@ -104,14 +50,14 @@ def set_metrics(features: str, is_fid: bool, frame_step: int) -> tuple[SetMetric
                 frechet, "FID", "lower", f"Fréchet distance between {what} of generated and real crops.",
                 "Heusel et al. 2017; our own Fréchet routine.", f"The fewer frames, the larger the bias. {few}", 2,
             ),
-            frechet_distance, 2,
+            lambda sets: sets.frechet,
         ),
         SetMetric(
             metric(
                 "kid", "KID", "lower", f"Unbiased squared MMD, cubic kernel, of {what}.", "Binkowski et al. 2018.",
                 f"Over all pairs, not averaged over subsets. {few}", 4,
             ),
-            kid, 2,
+            lambda sets: sets.kid,
         ),
         SetMetric(
             metric(
@@ -119,7 +65,7 @@ def set_metrics(features: str, is_fid: bool, frame_step: int) -> tuple[SetMetric
                 f"Real neighbourhoods ({NEIGHBOURS} nearest) that a made frame lies in, over {NEIGHBOURS}, on {what}.",
                 "Naeem et al. 2020.", few, 2,
             ),
-            density, NEIGHBOURS + 1,
+            lambda sets: sets.density,
         ),
         SetMetric(
             metric(
@@ -127,7 +73,7 @@ def set_metrics(features: str, is_fid: bool, frame_step: int) -> tuple[SetMetric
                 f"Share of real neighbourhoods ({NEIGHBOURS} nearest) with a made frame in them, on {what}.",
                 "Naeem et al. 2020.", few, 2,
             ),
-            coverage, NEIGHBOURS + 1,
+            lambda sets: sets.coverage,
         ),
     )  # fmt: skip
 
@@ -139,46 +85,53 @@ def face_set_metric(every_frames: int) -> SetMetric:
         "Fréchet distance between the face descriptors (dlib, 128-d) of generated and real frames.", f"{PUBLISHED}; as FID.",
         f"Not FID. Who speaks how often counts, too: only for systems on the same clips. {ALIGNED}", 4,
     )  # fmt: skip
-    return SetMetric(column, frechet_distance, 2)
+    return SetMetric(column, lambda sets: sets.frechet)
 
 
-def set_aggregate(
+def set_aggregates(
     system: str,
-    metric: SetMetric,
-    made: Mapping[str, Features],
-    real: Mapping[str, Features],
+    metrics: Sequence[SetMetric],
     subjects: Mapping[str, str],
+    features: Callable[[str], tuple[Features, Features]],
     n_total: int,
-) -> Aggregate:
-    """The figure over the clips that the system has, with a jackknife interval over identities.
+) -> list[Aggregate]:
+    """The figures over the clips that the system has, with jackknife intervals over identities.
 
     Args:
-        made, real: features (frames, d) by clip.
-        subjects: who speaks in each clip.
+        subjects: who speaks in each of these clips.
+        features: made and real ones (frames, d) of a clip, float32; one that has none of either counts as missing.
         n_total: number of test clips, for the coverage.
     """
-    clips = sorted(made.keys() & real.keys())
-    groups = groups_of([subjects[clip] for clip in clips])
-    value = _over(metric, made, real, clips)
+    people: list[str] = []
+    frames: list[tuple[int, int]] = []
+    dimensions = 0
+    with tempfile.TemporaryFile() as made, tempfile.TemporaryFile() as real:
+        for clip_id in sorted(subjects):
+            both = features(clip_id)
+            if len(both[0]) and len(both[1]):
+                for file, vectors in zip((made, real), both, strict=True):
+                    file.write(np.ascontiguousarray(vectors, np.float32).tobytes())
+                people.append(subjects[clip_id])
+                frames.append((len(both[0]), len(both[1])))
+                dimensions = both[1].shape[1]
+        if not people:
+            return [_aggregate(system, metric, [None], 0, n_total, 0) for metric in metrics]
+        groups = [np.repeat(groups_of(people), [pair[i] for pair in frames]) for i in (0, 1)]
+        sets = PairedSets(mapped(made, dimensions), mapped(real, dimensions), *groups)
+        return [_aggregate(system, metric, metric.figures(sets), len(people), n_total, len(set(people))) for metric in metrics]
+
+
+def _aggregate(system: str, metric: SetMetric, figures: Figures, n_ok: int, n_total: int, n_people: int) -> Aggregate:
+    value, *left = figures
+    name = metric.column.metric_id
     if value is None:
-        return Aggregate(system, metric.column.metric_id, None, None, None, None, None, None, 0, n_total, 0, 0)
-    left = [_over(metric, made, real, [c for c, g in zip(clips, groups, strict=True) if g != out]) for out in sorted(set(groups))]
+        return Aggregate(system, name, None, None, None, None, None, None, 0, n_total, 0, 0)
     known = [one for one in left if one is not None]
     low, high = (jackknife_interval(value, np.array(known)) if len(known) == len(left) else None) or (None, None)
-    people = len({subjects[clip] for clip in clips})
-    return Aggregate(
-        system, metric.column.metric_id, value, low, high, None, None, None, len(clips), n_total, people, 0,
-    )  # fmt: skip
+    return Aggregate(system, name, value, low, high, None, None, None, n_ok, n_total, n_people, 0)
 
 
 def groups_of(subjects: Sequence[str]) -> list[int]:
     """A group per identity, or identities dealt to `GROUPS` groups in turn."""
     order = {subject: index % GROUPS for index, subject in enumerate(sorted(set(subjects)))}
     return [order[subject] for subject in subjects]
-
-
-def _over(metric: SetMetric, made: Mapping[str, Features], real: Mapping[str, Features], clips: Sequence[str]) -> float | None:
-    if not clips:
-        return None
-    x, y = (np.concatenate([of[clip] for clip in clips]) for of in (made, real))
-    return metric.value(x, y) if min(len(x), len(y)) >= metric.least else None

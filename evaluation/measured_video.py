@@ -71,6 +71,12 @@ class MeasuredVideo:
             return MeasuredVideo(face, arrays["boxes"], features, edges, second, arrays["second_boxes"])
 
 
+def read_features(path: Path, name: str) -> NDArray[np.float32]:
+    """Features (frames, d) of one extractor, of what `MeasuredVideo.save` wrote, and nothing else of it."""
+    with np.load(path) as arrays:
+        return np.asarray(arrays[FEATURES + name], np.float32)
+
+
 def frames_of(path: Path, n_frames: int | None) -> Iterator[RgbImage]:
     """The first ``n_frames`` pictures (all: None) of a video."""
     return islice((frame.rgb for frame in decode_video(path)), n_frames)
@@ -123,9 +129,7 @@ def measure_video(
     return MeasuredVideo(DetectedFace.from_mesh(mesh_track), boxes, found, edges, *again)
 
 
-def _look_at(
-    waiting: list[RgbImage], features: Sequence[FrameFeatures], vectors: dict[str, list[NDArray[np.float32]]]
-) -> None:
+def _look_at(waiting: list[RgbImage], features: Sequence[FrameFeatures], vectors: dict[str, list[NDArray[np.float32]]]) -> None:
     """Features of the pictures that wait, of which none does afterwards."""
     batch = np.stack(waiting)
     for one in features:

@@ -61,14 +61,17 @@ def summarise(values: Sequence[float | None], identities: Sequence[str]) -> Summ
     """
     if len(values) != len(identities):
         raise SpaceError(f"summary: {len(values)} values for {len(identities)} clips")
-    means = _identity_means(values, identities)
-    n_ok = sum(value is not None for value in values)
+    return summary_of_means(_identity_means(values, identities), sum(value is not None for value in values), len(values))
+
+
+def summary_of_means(means: NDArray[np.float64], n_ok: int, n_total: int) -> Summary:
+    """The same of the identities' means (n,), in the order of their names, which rest on ``n_ok`` of ``n_total`` clips."""
     if not len(means):
-        return Summary(None, None, None, 0, len(values), 0)
+        return Summary(None, None, None, 0, n_total, 0)
     mean = float(means.mean())
     error = standard_error(means)
     low, high = (None, None) if error is None else t_interval(mean, error, len(means))
-    return Summary(mean, low, high, n_ok, len(values), len(means))
+    return Summary(mean, low, high, n_ok, n_total, len(means))
 
 
 def standard_error(values: NDArray[np.float64]) -> float | None:

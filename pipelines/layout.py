@@ -184,12 +184,17 @@ class Layout:
     @property
     def statistics(self) -> Place:
         """``ClipStatistic`` rows: the sums that all figures of the benchmark follow from."""
-        return self.stage("evaluate") / "statistics.parquet"
+        return self.stage("evaluate") / "statistics"
 
     @property
     def scores(self) -> Place:
         """``Score`` rows: system x clip x metric (evaluate)."""
-        return self.stage("evaluate") / "scores.parquet"
+        return self.stage("evaluate") / "scores"
+
+    @property
+    def identity_means(self) -> Place:
+        """``IdentityMean`` rows: system x identity x metric (evaluate)."""
+        return self.stage("evaluate") / "identities"
 
     @property
     def aggregates(self) -> Place:
@@ -204,7 +209,7 @@ class Layout:
     @property
     def traces(self) -> Place:
         """``TraceFrame`` rows: what the detector saw in the videos (evaluate)."""
-        return self.stage("evaluate") / "traces.parquet"
+        return self.stage("evaluate") / "traces"
 
     @property
     def diversity_statistics(self) -> Place:

@@ -1,7 +1,8 @@
 """Running a stage: plan, graph, checks, commit. Nothing that grows with the number of clips is held here.
 
     run_stage(STAGE, params, layout)          a stage whose units are listed shard by shard, and whose tables are sharded
-    with run_units("evaluate", units, ...)    a stage with few units, whose results the caller makes something of
+    run_units("synthesize", units, ...)       a stage with few units, whose results the caller makes something of
+    merge_units(STAGE, units, ...)            a stage with few units, whose tables are sharded
 
 A stage's tables become current in one step, when its manifest is put, and only if every unit has a fate, the ids that came in are
 those that the stage before let out, and not too many units failed. Otherwise the tables of the run before stay as they were.
@@ -17,7 +18,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -44,6 +45,7 @@ from space_data.manifest import MANIFEST, Manifest
 from space_data.params import Params, load_params
 from space_data.schema import KEPT
 from space_data.store import Place
+from space_data.tables import shard_of
 
 logger = logging.getLogger(__name__)
 
@@ -64,23 +66,44 @@ def run_stage(stage: Stage, params: Params, layout: Layout) -> None:
     """
     cache = layout.cache_of(stage.name)
     with one_run_in(cache) as still_held, faults_in_words(stage.name), stage_clock(layout, stage.name) as clock:
-        remove_remains(cache / stage.name, layout.stage(stage.name))
-        context = _context(stage, params, layout)
-        reports, computed = _reports(stage, context)
-        _check(stage, context, reports)
-        manifest = _manifest(stage, context, reports)
-
-        def commit() -> None:
-            still_held()
-            for folder in dict.fromkeys((layout.stage(stage.name), layout.data / stage.name)):  # DVC's, of tables in a bucket
-                (folder / MANIFEST).put(manifest.to_json())
-
-        patiently(commit, params.job.patience_s, stage.name)
-        _remove_stale(stage, context, reports)
-        _remove_foreign(layout.stage(stage.name), manifest, stage)
+        manifest, units, computed = _tables(stage, params, layout, still_held)
         clock.counts = Counter(manifest.counts)
-        clock.clips, units = sum(manifest.counts.values()), sum(report.units for report in reports)
+        clock.clips = sum(manifest.counts.values())
         clock.computed = round(clock.clips * computed / units) if units else 0  # a unit may be a whole shard
+
+
+def merge_units(stage: Stage, units: Iterable[Unit], params: Params, layout: Layout) -> Manifest:
+    """Run a stage of so few units that the driver can hold them, and have the workers write its tables and its ledger.
+
+    A unit lies in the shard that its id is hashed to. None may fail: it would be missing in the tables.
+
+    Raises:
+        SpaceError: as ``run_stage``.
+    """
+    with one_run_in(layout.cache_of(stage.name)) as still_held, faults_in_words(stage.name):
+        listing = _put_list(layout.cache_of(stage.name) / stage.name, units)
+        return _tables(replace(stage, items=listing), params, layout, still_held, may_fail=False)[0]
+
+
+def _tables(
+    stage: Stage, params: Params, layout: Layout, still_held: Callable[[], None], may_fail: bool = True
+) -> tuple[Manifest, int, int]:
+    """Make the tables, commit them, remove what they replace; the manifest, the number of units, and of those computed now."""
+    remove_remains(layout.cache_of(stage.name) / stage.name, layout.stage(stage.name))
+    context = _context(stage, params, layout)
+    reports, computed = _reports(stage, context)
+    _check(stage, context, reports, may_fail)
+    manifest = _manifest(stage, context, reports)
+
+    def commit() -> None:
+        still_held()
+        for folder in dict.fromkeys((layout.stage(stage.name), layout.data / stage.name)):  # DVC's, of tables in a bucket
+            (folder / MANIFEST).put(manifest.to_json())
+
+    patiently(commit, params.job.patience_s, stage.name)
+    _remove_stale(stage, context, reports)
+    _remove_foreign(layout.stage(stage.name), manifest, stage)
+    return manifest, sum(report.units for report in reports), computed
 
 
 def _context(stage: Stage, params: Params, layout: Layout) -> Context:
@@ -169,8 +192,8 @@ def _progress(name: str, run: Any) -> Iterator[None]:
         thread.join()
 
 
-def _check(stage: Stage, context: Context, reports: Sequence[Report]) -> None:
-    """See that nothing is missing, lost between stages, or failed too often.
+def _check(stage: Stage, context: Context, reports: Sequence[Report], may_fail: bool = True) -> None:
+    """See that nothing is missing, lost between stages, or failed too often (at all, where nothing may).
 
     Raises:
         SpaceError: something is.
@@ -180,12 +203,14 @@ def _check(stage: Stage, context: Context, reports: Sequence[Report]) -> None:
     if missing:
         raise SpaceError(f"{name}: {missing} of {units} units have no result; the others are kept: run it again")
     most = context.params.job.max_failed_share * units
-    if most < failed and (failed == units or failed >= LEAST_FAILED):
+    too_many = most < failed and (failed == units or failed >= LEAST_FAILED)
+    if too_many or (failed and not may_fail):
         planned = (plan(stage, context, report.part) for report in reports if report.failed)
         _distrust(stage, context, {kept.outcome.run for one in planned for kept in one.kept.values() if kept.outcome.failed})
+        allowed = f"job.max_failed_share allows ({most:.0f})" if may_fail else "may: its tables would lack them"
         examples = "; ".join([example for report in reports for example in report.failures][:2])
         raise SpaceError(
-            f"{name}: {failed} of {units} units failed, more than job.max_failed_share allows ({most:.0f}): {examples}. "
+            f"{name}: {failed} of {units} units failed, more than {allowed}: {examples}. "
             "The tables of the run before stay; the failed ones are tried again in the next run"
         )
     if first := stage.continues:
@@ -263,11 +288,9 @@ def run_units(
     folder = layout.cache.local() / name
     unpacked = folder / "unpacked"
     shutil.rmtree(unpacked, ignore_errors=True)
-    listed = sorted(units, key=lambda unit: unit.unit_id)
     with one_run_in(layout.cache), faults_in_words(name):
         remove_remains(Place.of(folder), layout.stage(name))
-        Place.of(folder / "units.pickle").put(pickle.dumps(listed))
-        listing = partial(_listed, folder / "units.pickle")
+        listing = _put_list(Place.of(folder), units)
         stage = Stage(name, function, {}, listing, settings=partial(_given, settings), unpacked=True)
         context = Context(params, layout, 1, {})
         planned = plan(stage, context, 0)
@@ -298,9 +321,17 @@ def run_units(
     raise SpaceError(f"{name}: kept results in {folder} are damaged again and again (is the disk sound?)")
 
 
-def _listed(file: Path, context: Context, part: int) -> list[Unit]:
-    """The units of ``run_units``, which has put them there for the workers."""
-    return pickle.loads(file.read_bytes())
+def _put_list(folder: Place, units: Iterable[Unit]) -> Callable[[Context, int], list[Unit]]:
+    """Let the workers find the units of a stage that has few."""
+    file = folder / "units.pickle"
+    file.put(pickle.dumps(list(units)))
+    return partial(_listed, file)
+
+
+def _listed(file: Place, context: Context, part: int) -> list[Unit]:
+    """Those of one shard."""
+    units: list[Unit] = pickle.loads(file.read())
+    return [unit for unit in units if shard_of(unit.unit_id, context.parts) == part]
 
 
 def _given(settings: Any, params: Params) -> Any:

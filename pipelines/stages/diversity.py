@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from evaluation.aggregate import aggregates, scores_of
+from evaluation.aggregate import aggregates, identity_means, scores_of
 from evaluation.diversity import METRICS, NAMES, Take, between, spread
 from evaluation.metrics import MeanStatistics
 from evaluation.ours import Models, Ours
@@ -69,7 +69,7 @@ def run(params: Params, layout: Layout) -> None:
                 failed = dict.fromkeys(NAMES, MeanStatistics())
                 rows += rows_of(SYSTEM, outcome.unit_id, subjects[outcome.unit_id], failed, CRASHED, detail[0])
         write_table(layout.diversity_statistics, rows, ClipStatistic)
-        write_table(layout.diversity, aggregates(scores_of(rows, METRICS), [SYSTEM], METRICS), Aggregate)
+        write_table(layout.diversity, aggregates(identity_means(scores_of(rows, METRICS), METRICS), [SYSTEM], METRICS), Aggregate)
         clock.clips, clock.computed = len(outcomes), sum(outcome.computed for outcome in outcomes)
         clock.counts = write_ledger(layout, STAGE, [unit.unit_id for unit in units], ledger_rows(STAGE, outcomes))
 

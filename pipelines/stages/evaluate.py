@@ -1,25 +1,25 @@
 """Score every system's videos against the recordings: statistics per clip, aggregates with intervals, metrics for DVC.
 
-Two rounds of units. First each video is measured by itself, the recordings among them; then each is compared with its recording.
-A system that is added later costs its own videos, and one that crashes the detector costs itself one clip.
+Rounds of units. Each video is measured by itself, the recordings among them; then each is compared with its recording. A system
+that is added later costs its own videos, and one that crashes the detector costs itself one clip. Then workers merge the rows, an
+identity at a time, and compare sets of frames, a system at a time: the driver gets means over identities and figures of sets.
 """
 
 import json
 import logging
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
 from evaluation import aggregate, face_descriptor, second_detector
-from evaluation.distributions import SetMetric, face_set_metric, set_aggregate, set_metrics
-from evaluation.frame_features import FrameFeatures, choose
+from evaluation.frame_features import choose
 from evaluation.judges import Judges
 from evaluation.measured_video import MeasuredVideo, measure_video
-from evaluation.metrics import HEADLINE, Metric, catalogue
+from evaluation.metrics import HEADLINE, Judge, Metric, catalogue
 from evaluation.metrics.landmarks import LD_MOUTH
 from evaluation.score_clip import (
     CRASHED,
@@ -30,7 +30,6 @@ from evaluation.score_clip import (
     PictureDistance,
     SyncNetScorer,
     SyncScorer,
-    failed_clip,
     score_clip,
     traces,
 )
@@ -39,11 +38,14 @@ from evaluation.sync_score import LEAST_SPEECH_S, VIDEO, clip_scorer, fit_scorer
 from evaluation.systems import SYSTEM_NAMES
 from pipelines.benchmark.clips import synthesized_clips
 from pipelines.job.clock import stage_clock
-from pipelines.job.ledger import ledger_rows, write_ledger
-from pipelines.job.run import Result, run_units
+from pipelines.job.ledger import ledger_rows
+from pipelines.job.run import Result, merge_units, run_units
+from pipelines.job.stage import Stage
 from pipelines.job.unit import Outcome, Rejected, Unit, content_hash
 from pipelines.layout import Layout
 from pipelines.stages.align import aligned_clips
+from pipelines.stages.evaluate_merge import STATISTICS, SUFFIX, TABLES, TRACES, Identity, Scored, merge_identity
+from pipelines.stages.evaluate_sets import FIGURES_FILE, SetUnit, compare_sets
 from space_data.avsync import Scorer
 from space_data.errors import SpaceError
 from space_data.features import speech_track
@@ -51,15 +53,25 @@ from space_data.files import atomic_file, sha256_of
 from space_data.media.container import MediaError
 from space_data.media.sound import decode_audio
 from space_data.params import Evaluate, Params
-from space_data.schema import KEPT, Aggregate, ClipStatistic, FeatureClip, Score, SynthesizedClip, TraceFrame, arrow_schema
+from space_data.schema import (
+    KEPT,
+    Aggregate,
+    ClipStatistic,
+    FeatureClip,
+    IdentityMean,
+    LedgerRow,
+    SynthesizedClip,
+    TraceFrame,
+)  # fmt: skip
 from space_data.store import Place
-from space_data.tables import in_order, read_arrow, read_table, write_arrow, write_table
+from space_data.tables import from_arrow, read_arrow, read_table, write_table
 from space_data.timebase import frame_start_s
 from space_data.weights import INCEPTION, declaration
 
 STAGE = "evaluate"
-MEASURING = "evaluate-videos"
-"""The first round's name in the cache."""
+MEASURING, SCORING, COMPARING = "evaluate-videos", "evaluate-clips", "evaluate-sets"
+"""The other rounds' names in the cache."""
+MERGING = Stage(STAGE, merge_identity, TABLES, lambda context, part: (), settings=lambda params: params.evaluate, own_ledger=True)
 PLOTTED = (*HEADLINE, LD_MOUTH)
 """Columns that get a CSV for ``dvc plots``."""
 UNREADABLE = "unreadable"
@@ -69,7 +81,9 @@ FITTING = "evaluate-whisper"
 MOST_SPEECH_S = 3600.0
 """About so much of a larger set is encoded and fitted on."""
 SCORER_FILE = "scorer.npz"
-MEASURED_FILE, STATISTICS_FILE, TRACES_FILE = "measured.npz", "statistics.parquet", "traces.parquet"
+IDENTITY_S, SET_S = 0.02, 0.1
+"""About so many seconds it takes to merge one system on one clip, and to compare a clip's frames with all others."""
+MEASURED_FILE = "measured.npz"
 
 logger = logging.getLogger(__name__)
 
@@ -136,23 +150,20 @@ def run(params: Params, layout: Layout) -> None:
         measured = run_units(MEASURING, units, measure_one, settings, params, layout)
         by_id = {outcome.unit_id: outcome for outcome in measured}
         units = score_units(videos, by_id, layout.evaluation_scorer, judges, state_scorer)
-        outcomes = run_units(STAGE, units, score_one, settings, params, layout)
-        rows = [*failed_rows(videos, by_id, judges.names()), *read_outcomes(outcomes, videos, judges.names())]
-        write_table(layout.statistics, rows, ClipStatistic)
+        outcomes = run_units(SCORING, units, score_one, settings, params, layout)
+        both, systems = [*measured, *outcomes], present_systems(videos)
+        merged = merge_units(MERGING, identity_units(videos, by_id, outcomes, judges.names()), params, layout)
+        if sum(merged.counts.values()) != len(both):
+            raise SpaceError(f"{STAGE}: {len(both)} videos and scores went in, the ledger has {sum(merged.counts.values())}")
+        remove_single_files(layout)
+        compared = run_units(COMPARING, set_units(systems, videos, by_id, looking), compare_sets, settings, params, layout)
         metrics = catalogue(videos[0].size_px, settings, judges.names())
-        scores = aggregate.scores_of(rows, metrics)
-        write_table(layout.scores, scores, Score)
-        write_arrow(layout.traces, read_traces(outcomes))
-        systems = present_systems(videos)
-        sets = metrics_of_sets(looking, chosen, settings)
-        figures = aggregate.aggregates(scores, systems, metrics) + set_figures(systems, videos, by_id, sets)
+        figures = aggregate.aggregates(read_table(layout.identity_means, IdentityMean), systems, metrics)
+        figures += set_figures(compared, systems, looking)
         write_table(layout.aggregates, figures, Aggregate)
         write_for_dvc(figures, layout)
-        both = [*measured, *outcomes]
         clock.clips, clock.computed = len(both), sum(outcome.computed for outcome in both)
-        names = [outcome.unit_id for outcome in measured], [unit.unit_id for unit in units]
-        ledger = [*ledger_rows(STAGE, measured), *ledger_rows(STAGE, outcomes)]
-        clock.counts = write_ledger(layout, STAGE, [*names[0], *names[1]], ledger)
+        clock.counts = Counter(merged.counts)
 
 
 def fitted_on_states(judges: Judges, scored: set[str], params: Params, layout: Layout) -> tuple[Judges, Path | None]:
@@ -252,21 +263,21 @@ def score_units(
         syncnet, lpips, whisper, states = (str(one or "") for one in (judges.syncnet, judges.lpips, judges.whisper, state_scorer))
         scorers, second = (str(scorer), syncnet, lpips, whisper, states), judges.second is not None
         value = ScoreUnit(clip, next(both), next(both), video.audio, *scorers, second)
-        hashes = [own.content, truth.content, sha256_of(video.audio), *shared]
+        hashes = [made_of(own), made_of(truth), sha256_of(video.audio), *shared]
         units.append(Unit(f"score/{system}/{video.clip_id}", content_hash(system == REFERENCE, video.n_frames, *hashes), value))
     return units
 
 
 def score_one(unit: ScoreUnit, settings: Evaluate, folder: Path) -> None:
-    """Unit function: ``statistics.parquet`` and ``traces.parquet`` of one video."""
+    """Unit function: ``statistics.arrow`` and ``traces.arrow`` of one video."""
     sound, n_frames = decode_audio(unit.audio), unit.clip.n_frames
     reference, candidate = (MeasuredVideo.load(Path(path)) for path in (unit.reference, unit.candidate))
     sync = clip_scorer(Scorer.load(unit.scorer), sound, n_frames)
     speaking = speech_track(sound, n_frames).speaking
     judges = _syncnet(unit, sound, settings), settings, _perceptual(unit), _whisper(unit, sound)
     rows = score_clip(unit.clip, reference, candidate, speaking, sync, *judges)
-    write_table(folder / STATISTICS_FILE, rows, ClipStatistic)
-    write_table(folder / TRACES_FILE, traces(unit.clip.system, unit.clip.clip_id, candidate.face), TraceFrame)
+    write_table(folder / f"{STATISTICS}{SUFFIX}", rows, ClipStatistic)
+    write_table(folder / f"{TRACES}{SUFFIX}", traces(unit.clip.system, unit.clip.clip_id, candidate.face), TraceFrame)
 
 
 def _syncnet(unit: ScoreUnit, sound: np.ndarray, settings: Evaluate) -> SyncNetScorer | None:
@@ -294,11 +305,14 @@ def _perceptual(unit: ScoreUnit) -> PictureDistance | None:
     return partial(picture_distance, load(Path(unit.lpips)))
 
 
-def failed_rows(
-    videos: Sequence[SynthesizedClip], measured: Mapping[str, Result], judges: Collection[str]
-) -> list[ClipStatistic]:
-    """Rows of the videos that were never made or cannot be read, or whose recording cannot."""
-    rows = []
+def made_of(result: Result) -> list[str]:
+    """What a result follows from: for the content of units that read it."""
+    return [result.content, result.config, result.version]
+
+
+def not_scored(videos: Sequence[SynthesizedClip], measured: Mapping[str, Result]) -> list[Scored]:
+    """The videos that were never made or cannot be read, or whose recording cannot."""
+    found = []
     for video in videos:
         own, truth = (measured.get(video_id(name, video.clip_id)) for name in (video.system, REFERENCE))
         if own is None:
@@ -309,9 +323,8 @@ def failed_rows(
             status, detail = NOT_AVAILABLE, f"the recording: {_fate(truth)[1] if truth else 'not measured'}"
         else:
             continue
-        logger.warning("%s on %s: not scored (%s: %s)", video.system, video.clip_id, status, detail)
-        rows += failed_clip(video.system, video.clip_id, video.subject, status, detail, judges)
-    return rows
+        found.append(Scored(video.system, video.clip_id, video.subject, "", status, detail))
+    return found
 
 
 def _fate(outcome: Outcome) -> tuple[str, str]:
@@ -319,26 +332,41 @@ def _fate(outcome: Outcome) -> tuple[str, str]:
     return (DECODE_ERROR if outcome.reason == UNREADABLE else CRASHED), last_line(outcome.detail) or outcome.reason
 
 
-def read_outcomes(outcomes: Sequence[Result], videos: Sequence[SynthesizedClip], judges: Collection[str]) -> list[ClipStatistic]:
-    """Statistics of the second round; a crash becomes rows that say so."""
+def scored(outcome: Result, subjects: Mapping[str, str]) -> Scored:
+    """What became of a video in the second round."""
+    system, clip_id = outcome.unit_id.removeprefix("score/").split("/", 1)
+    if outcome.folder is not None:
+        return Scored(system, clip_id, subjects[clip_id], str(outcome.folder))
+    return Scored(system, clip_id, subjects[clip_id], "", *_fate(outcome))
+
+
+def identity_units(
+    videos: Sequence[SynthesizedClip], measured: Mapping[str, Result], outcomes: Sequence[Result], judges: Collection[Judge]
+) -> list[Unit]:
+    """One unit per identity, of all that became of its clips; failures are told."""
     subjects = {video.clip_id: video.subject for video in videos}
-    rows = []
-    for outcome in outcomes:
-        if outcome.folder is not None:
-            rows += read_table(outcome.folder / STATISTICS_FILE, ClipStatistic)
-            continue
-        system, clip_id = outcome.unit_id.removeprefix("score/").split("/", 1)
-        status, detail = _fate(outcome)
-        logger.warning("%s on %s: not scored (%s)", system, clip_id, detail)
-        rows += failed_clip(system, clip_id, subjects[clip_id], status, detail, judges)
-    return rows
+    of: dict[str, list[Scored]] = defaultdict(list)
+    ledger: dict[str, list[LedgerRow]] = defaultdict(list)
+    for one in [*not_scored(videos, measured), *(scored(outcome, subjects) for outcome in outcomes)]:
+        of[one.subject].append(one)
+        if not one.folder:
+            logger.warning("%s on %s: not scored (%s: %s)", one.system, one.clip_id, one.status, one.detail)
+    for result in [*measured.values(), *outcomes]:
+        ledger[subjects[result.unit_id.split("/", 2)[2]]] += ledger_rows(STAGE, [result])
+    results, size_px, units = {outcome.unit_id: outcome for outcome in outcomes}, videos[0].size_px, []
+    for subject, own in sorted(of.items()):
+        made = [made_of(results[f"score/{one.system}/{one.clip_id}"]) if one.folder else vars(one) for one in own]
+        rows = tuple(sorted(ledger[subject], key=lambda row: row.clip_id))
+        content = content_hash(made, [vars(row) for row in rows], sorted(judges), size_px)
+        value = Identity(tuple(own), rows, tuple(sorted(judges)), size_px)
+        units.append(Unit(subject, content, value, cost_s=IDENTITY_S * len(own)))
+    return units
 
 
-def read_traces(outcomes: Iterable[Result]) -> pa.Table:
-    """Traces of all videos that were scored, a row per frame: columns, for as objects they would take ten times the memory."""
-    found = (outcome.folder for outcome in outcomes if outcome.folder is not None)
-    tables = [arrow_schema(TraceFrame).empty_table(), *(read_arrow(folder / TRACES_FILE, TraceFrame) for folder in found)]
-    return in_order(pa.concat_tables(tables), "system", "clip_id", "frame")
+def remove_single_files(layout: Layout) -> None:
+    """Of releases that wrote each of these tables as one file, which lies on beside its shards: DVC keeps the folder."""
+    for name in TABLES:
+        (layout.stage(STAGE) / f"{name}.parquet").delete()
 
 
 def last_line(text: str) -> str:
@@ -346,37 +374,35 @@ def last_line(text: str) -> str:
     return text.strip().splitlines()[-1] if text.strip() else ""
 
 
-def metrics_of_sets(looking: Sequence[str], chosen: Sequence[FrameFeatures], settings: Evaluate) -> list[tuple[str, SetMetric]]:
-    """Distances between sets, with the name of the features that they are taken on."""
-    every = settings.frechet_every_frames
-    found = [(one.name, metric) for one in chosen for metric in set_metrics(one.name, one.is_fid, every)]
-    return [*found, *((name, face_set_metric(every)) for name in looking if name == face_descriptor.NAME)]
-
-
-def set_figures(
-    systems: Sequence[str],
-    videos: Sequence[SynthesizedClip],
-    measured: Mapping[str, Result],
-    metrics: Sequence[tuple[str, SetMetric]],
-) -> list[Aggregate]:
-    """Distances between each system's frames and the recordings', over the clips of both that could be measured."""
-    subjects = {video.clip_id: video.subject for video in videos}
-
-    def of(system: str) -> dict[str, Mapping[str, np.ndarray]]:
-        found = {clip_id: measured.get(video_id(system, clip_id)) for clip_id in subjects}
-        known = {clip_id: one.folder / MEASURED_FILE for clip_id, one in found.items() if one and one.folder}
-        return {clip_id: MeasuredVideo.load(file).features for clip_id, file in known.items()}
-
-    def called(name: str, own: Mapping[str, Mapping[str, np.ndarray]]) -> dict[str, np.ndarray]:
-        """Of frames that have such features; clips without any are left out."""
-        good = {clip_id: features[name][np.isfinite(features[name]).all(axis=1)] for clip_id, features in own.items()}
-        return {clip_id: values for clip_id, values in good.items() if len(values)}
-
-    real, rows = of(REFERENCE), []
+def set_units(
+    systems: Sequence[str], videos: Sequence[SynthesizedClip], measured: Mapping[str, Result], looking: Sequence[str]
+) -> list[Unit]:
+    """One unit per system and kind of features, over the clips whose video and recording could be measured."""
+    subjects, units = {video.clip_id: video.subject for video in videos}, []
     for system in systems:
-        made = of(system)
-        for name, metric in metrics:
-            rows.append(set_aggregate(system, metric, called(name, made), called(name, real), subjects, len(subjects)))
+        pairs = {c: [measured.get(video_id(name, c)) for name in (system, REFERENCE)] for c in sorted(subjects)}
+        both = {c: [one for one in pair if one and one.folder] for c, pair in pairs.items()}
+        known = {c: pair for c, pair in both.items() if len(pair) == len((system, REFERENCE))}
+        clips = tuple((c, subjects[c], *(str(Path(one.folder or "") / MEASURED_FILE) for one in p)) for c, p in known.items())
+        made = [(c, subjects[c], *map(made_of, pair)) for c, pair in known.items()]
+        for name in looking:
+            value = SetUnit(system, name, clips, len(subjects))  # type: ignore[arg-type]
+            units.append(Unit(f"{name}/{system}", content_hash(made, len(subjects)), value, cost_s=SET_S * len(clips)))
+    return units
+
+
+def set_figures(compared: Sequence[Result], systems: Sequence[str], looking: Sequence[str]) -> list[Aggregate]:
+    """What the units of sets found, in the order of the systems.
+
+    Raises:
+        SpaceError: one failed.
+    """
+    found = {result.unit_id: result for result in compared}
+    rows = []
+    for result in (found[f"{name}/{system}"] for system in systems for name in looking):
+        if result.folder is None:
+            raise SpaceError(f"sets of frames, {result.unit_id}: {last_line(result.detail) or result.reason}")
+        rows += from_arrow(read_arrow(result.folder / FIGURES_FILE, Aggregate), Aggregate)
     return rows
 
 

@@ -10,7 +10,7 @@ from space_data.schema.animate_batch import AnimationRow
 from space_data.schema.arrow import FIRST_VERSION, arrow_schema, version_of
 from space_data.schema.columns import AnySize, Box, FixedSize, Landmarks, PoseVector
 from space_data.schema.corpus import UtteranceFrame
-from space_data.schema.evaluate import Aggregate, ClipStatistic, Score, TraceFrame
+from space_data.schema.evaluate import Aggregate, ClipStatistic, IdentityMean, Score, TraceFrame
 from space_data.schema.features import EmotionVector, FeatureClip, FeatureFrame, FrameMel, FrameMfcc, SegmentCrop
 from space_data.schema.filter import Decision
 from space_data.schema.ingest import Clip, Utterance
@@ -27,8 +27,9 @@ from space_data.schema.synthesize import SynthesizedClip, SynthesizedFrame
 __all__ = [
     "EMOTIONS", "FAILED", "FIRST_VERSION", "KEPT", "NEUTRAL", "NEUTRAL_LABEL", "REJECTED", "SPLITS", "STATUSES", "UNKNOWN",
     "Aggregate", "AlignedClip", "AnimationRow", "AnySize", "Box", "Clip", "ClipMeasure", "ClipStatistic", "Decision",
-    "EmotionVector", "FeatureClip", "FeatureFrame", "FixedSize", "FrameMel", "FrameMfcc", "FrameRow", "Landmarks",
-    "LatentFrame", "LedgerRow", "Measure", "MelFrame", "PoseVector", "Score", "SegmentCrop", "SegmentSync", "SoundRow",
+    "EmotionVector", "FeatureClip", "FeatureFrame", "FixedSize", "FrameMel", "FrameMfcc", "FrameRow",
+    "IdentityMean", "Landmarks", "LatentFrame", "LedgerRow", "Measure", "MelFrame", "PoseVector", "Score", "SegmentCrop",
+    "SegmentSync", "SoundRow",
     "SpeechFrame", "SyncNetScore", "SyncWindow", "SynthesizedClip", "SynthesizedFrame", "Thumbnail", "TraceFrame",
     "TrackFrame", "Utterance", "UtteranceFrame", "arrow_schema", "emotion_known", "emotion_vector", "version_of",
 ]  # fmt: skip

@@ -59,6 +59,28 @@ class Score:
 
 
 @dataclass(frozen=True)
+class IdentityMean:
+    """``evaluate``: one metric of one system over the clips of one identity: what the aggregates are made of."""
+
+    system: str
+    metric: str
+    subject: str
+    n_total: int
+    """clips"""
+    n_ok: int
+    """of them with a value"""
+    mean: float | None
+    recording: float | None
+    """mean of the recordings' own values"""
+    distance: float | None
+    """mean distance from them, for metrics that want to be near"""
+    n_common: int
+    """clips with a value of every system that has any of this identity"""
+    common_mean: float | None
+    """over those"""
+
+
+@dataclass(frozen=True)
 class Aggregate:
     """``evaluate``: one metric of one system over all test clips, with what it rests on."""
 

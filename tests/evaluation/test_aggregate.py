@@ -7,6 +7,7 @@ from evaluation import aggregate
 from evaluation.metrics import HEADLINE, Metric
 from evaluation.metrics.entry import mean_of
 from evaluation.score_clip import NO_FACE, NOT_AVAILABLE, OK, REFERENCE
+from evaluation.statistics import summarise
 from space_data.errors import SpaceError
 from space_data.schema import Aggregate, ClipStatistic, Score
 
@@ -19,6 +20,7 @@ def metric(name: str, better: str, *statistics: str) -> Metric:
 
 FAR, HIGH, NEAR = metric("far", "lower"), metric("high", "higher"), metric("near", "recording")
 COLUMNS = (FAR, HIGH, NEAR)
+BY_ID = {column.metric_id: column for column in COLUMNS}
 CLIPS = {f"set/{person}/{i}": person for person in "abcdefgh" for i in range(3)}
 SYSTEMS = ("ours", "still")
 
@@ -40,10 +42,14 @@ def made_up(rng, columns=COLUMNS) -> list[Score]:
     return rows
 
 
+def aggregates(scores: list[Score], columns: tuple[Metric, ...] = COLUMNS) -> list[Aggregate]:
+    return aggregate.aggregates(aggregate.identity_means(scores, columns), SYSTEMS, columns)
+
+
 def test_any_order_of_rows_gives_the_same_figures(rng):
     scores = made_up(rng)
     shuffled = [scores[i] for i in rng.permutation(len(scores))]
-    assert aggregate.aggregates(scores, SYSTEMS, COLUMNS) == aggregate.aggregates(shuffled, SYSTEMS, COLUMNS)
+    assert aggregates(scores) == aggregates(shuffled)
 
 
 def test_a_failed_clip_is_seen_in_the_coverage_and_common_clips_are_told_apart(rng):
@@ -52,7 +58,7 @@ def test_a_failed_clip_is_seen_in_the_coverage_and_common_clips_are_told_apart(r
         for s in SYSTEMS
         for c in CLIPS
     ]
-    ours, still = aggregate.aggregates(scores, SYSTEMS, (FAR,))
+    ours, still = aggregates(scores, (FAR,))
     assert (ours.n_ok, ours.n_total, ours.n_identities, ours.n_common) == (23, 24, 8, 23)
     assert (ours.mean, still.mean) == (1.0, pytest.approx((7 * 1 + 3) / 8)), "an identity counts once"
     assert still.common_mean == 1.0 and still.n_ok == 24
@@ -61,10 +67,8 @@ def test_a_failed_clip_is_seen_in_the_coverage_and_common_clips_are_told_apart(r
 def test_near_the_recording_is_a_distance_clip_by_clip(rng):
     """Too high on one clip and too low on another is not right on average."""
     values = {c: 5.0 + (1 if i % 2 else -1) for i, c in enumerate(CLIPS)}
-    ours, still = aggregate.aggregates(
-        [score("ours", c, NEAR, values[c], 5.0) for c in CLIPS] + [score("still", c, NEAR, 5.5, 5.0) for c in CLIPS],
-        SYSTEMS,
-        (NEAR,),
+    ours, still = aggregates(
+        [score("ours", c, NEAR, values[c], 5.0) for c in CLIPS] + [score("still", c, NEAR, 5.5, 5.0) for c in CLIPS], (NEAR,)
     )
     assert ours.mean == pytest.approx(5.0, abs=0.4) and ours.recording == 5.0
     assert (ours.distance, still.distance) == pytest.approx((1.0, 0.5))
@@ -77,13 +81,50 @@ def test_near_the_recording_is_a_distance_clip_by_clip(rng):
 
 def test_a_missing_row_is_an_error_not_a_smaller_mean(rng):
     with pytest.raises(SpaceError, match="has no row for 1 clips"):
-        aggregate.aggregates(made_up(rng)[1:], SYSTEMS, COLUMNS)
+        aggregates(made_up(rng)[1:])
 
 
 def test_a_doubled_row_is_an_error(rng):
     scores = made_up(rng)
     with pytest.raises(SpaceError, match="occurs twice"):
-        aggregate.aggregates([*scores, scores[0]], SYSTEMS, COLUMNS)
+        aggregates([*scores, scores[0]])
+
+
+def test_identities_merge_in_any_parts_and_order(rng):
+    """Means made of one identity at a time, as the workers do, are those made of all scores at once; to the bit."""
+    scores = [s if rng.random() > 0.2 else score(s.system, s.clip_id, BY_ID[s.metric], None, s.recording) for s in made_up(rng)]
+    parts = [aggregate.identity_means([s for s in scores if s.subject == p], COLUMNS) for p in rng.permutation(list("abcdefgh"))]
+    merged = aggregate.aggregates([row for part in parts for row in part], SYSTEMS, COLUMNS)
+    assert merged == aggregates(scores)
+    for row in merged:
+        column = BY_ID[row.metric]
+        own = {s.clip_id: s for s in scores if s.system == row.system and s.metric == row.metric}
+        other = {s.clip_id: s.value for s in scores if s.system != row.system and s.metric == row.metric}
+        common = [c for c in CLIPS if own[c].value is not None and other[c] is not None]
+        wanted = summarise([s.value for s in own.values()], [s.subject for s in own.values()])
+        assert (row.mean, row.low, row.high, row.n_ok) == (wanted.mean, wanted.low, wanted.high, wanted.n_ok)
+        assert row.common_mean == summarise([own[c].value for c in common], [CLIPS[c] for c in common]).mean
+        assert row.n_common == len(common) and (row.distance is None) == (column is not NEAR)
+
+
+def test_a_system_that_failed_everywhere_takes_nobodys_common_clips(rng):
+    rows = [score("ours", c, FAR, 1.0) for c in CLIPS] + [score("still", c, FAR, None) for c in CLIPS]
+    ours, still = aggregates(rows, (FAR,))
+    assert (ours.n_common, still.n_common, ours.common_mean, still.common_mean) == (24, 24, 1.0, None)
+
+
+def test_one_that_failed_on_an_identity_takes_that_identitys(rng):
+    rows = [score(s, c, FAR, None if s == "still" and CLIPS[c] == "a" else 1.0) for s in SYSTEMS for c in CLIPS]
+    assert [row.n_common for row in aggregates(rows, (FAR,))] == [21, 21]
+
+
+def test_an_identity_that_a_system_lacks_is_an_error(rng):
+    means = aggregate.identity_means(made_up(rng), COLUMNS)
+    with pytest.raises(SpaceError, match="near/x/v1 of still has no row for 1 identities, e.g. b"):
+        lacking = [row for row in means if (row.system, row.subject, row.metric) != ("still", "b", "near/x/v1")]
+        aggregate.aggregates(lacking, SYSTEMS, COLUMNS)
+    with pytest.raises(SpaceError, match="occurs twice"):
+        aggregate.aggregates([*means, means[0]], SYSTEMS, COLUMNS)
 
 
 def test_contrasts_are_one_family_and_know_which_way_is_better(rng):

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from evaluation.aggregate import aggregates, scores_of
+from evaluation.aggregate import aggregates, identity_means, scores_of
 from evaluation.blocks import Note, Table
 from evaluation.diversity import METRICS, NAMES, Take, between, spread
 from evaluation.metrics import values_of
@@ -113,7 +113,7 @@ def rows(subjects: dict[str, str]) -> list[ClipStatistic]:
 
 
 def test_the_page_shows_ours_beside_recordings_and_marks_nothing():
-    found = aggregates(scores_of(rows({"1": "ada", "2": "bob"}), METRICS), ["ours"], METRICS)
+    found = aggregates(identity_means(scores_of(rows({"1": "ada", "2": "bob"}), METRICS), METRICS), ["ours"], METRICS)
     table, _ = diversity_blocks(found)
     assert isinstance(table, Table)
     head = table.rows[0]

@@ -9,7 +9,7 @@ import pytest
 
 from evaluation import face_descriptor
 from evaluation.detected_face import DetectedFace
-from evaluation.distributions import face_set_metric, set_aggregate
+from evaluation.distributions import face_set_metric, set_aggregates
 from evaluation.face_descriptor import FIVE_POINTS, NAME, SIZE
 from evaluation.measured_video import MeasuredVideo, measure_video
 from evaluation.metrics import Pair, values_of
@@ -66,9 +66,11 @@ def test_distance_of_sets_is_over_people(rng):
     subjects = {f"{person}/{i}": person for person in "abc" for i in range(2)}
     real = {clip: rng.normal(size=(9, 4)) for clip in subjects}
     made = {clip: found + 1 for clip, found in real.items()}
-    row = set_aggregate("ours", face_set_metric(5), made, real, subjects, len(subjects))
+    metric = [face_set_metric(5)]
+    (row,) = set_aggregates("ours", metric, subjects, lambda clip: (made[clip], real[clip]), len(subjects))
     assert row.mean == pytest.approx(4, rel=1e-6) and row.metric.startswith(f"frechet_face/{NAME}") and row.n_identities == 3
-    assert set_aggregate("ours", face_set_metric(5), real, real, subjects, 6).mean == pytest.approx(0, abs=1e-9)
+    (same,) = set_aggregates("ours", metric, subjects, lambda clip: (real[clip], real[clip]), 6)
+    assert same.mean == pytest.approx(0, abs=1e-9)
 
 
 def test_another_file_is_refused(tmp_path, monkeypatch):

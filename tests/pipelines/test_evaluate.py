@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,11 +11,23 @@ import pytest
 from scipy.io import wavfile
 
 from evaluation.judges import Judges
+from evaluation.metrics import Judge
 from evaluation.score_clip import CRASHED, DECODE_ERROR, NOT_AVAILABLE, OK, REFERENCE
-from pipelines.job.run import Result
+from pipelines.job.run import Result, merge_units
+from pipelines.job.unit import Unit
 from pipelines.layout import Layout
 from pipelines.stages import evaluate
-from pipelines.stages.evaluate import PLOTTED, failed_rows, present_systems, read_outcomes, score_units, video_id, video_units
+from pipelines.stages.evaluate import (
+    PLOTTED,
+    identity_units,
+    not_scored,
+    present_systems,
+    score_units,
+    scored,
+    video_id,
+    video_units,
+)
+from pipelines.stages.evaluate_merge import Identity, Scored, statistics_of
 from space_data.errors import SpaceError
 from space_data.media.encode import write_video
 from space_data.params import Params, load_params
@@ -26,9 +39,11 @@ from space_data.schema import (
     ClipStatistic,
     FeatureClip,
     FeatureFrame,
+    IdentityMean,
     Score,
     SynthesizedClip,
     SynthesizedFrame,
+    TraceFrame,
 )
 from space_data.tables import read_table, write_table
 
@@ -102,8 +117,7 @@ def test_what_was_never_made_or_cannot_be_read_becomes_rows(videos: list[Synthes
     found[broken] = Result(broken, REJECTED, "unreadable", "made.mp4: not a video", folder=None)
     crashed = video_id("still", "set/a/2")
     found[crashed] = Result(crashed, FAILED, "worker_died", "", folder=None)
-    rows = failed_rows(videos, found, judges=())
-    said = {(r.system, r.clip_id, r.status, r.detail) for r in rows}
+    said = {(one.system, one.clip_id, one.status, one.detail) for one in not_scored(videos, found)}
     assert said == {
         ("ground_truth", "set/a/1", "system_failed", "ValueError: no luck"),
         ("still", "set/a/1", DECODE_ERROR, "made.mp4: not a video"),
@@ -114,23 +128,20 @@ def test_what_was_never_made_or_cannot_be_read_becomes_rows(videos: list[Synthes
     assert "score/still/set/b/1" in left and not left & {"score/ground_truth/set/a/1", "score/still/set/a/1"}
 
 
-def test_a_recording_that_cannot_be_measured_costs_its_clip_and_no_other(
-    videos: list[SynthesizedClip], tmp_path: Path
-) -> None:
+def test_a_recording_that_cannot_be_measured_costs_its_clip_and_no_other(videos: list[SynthesizedClip], tmp_path: Path) -> None:
     found = measured(videos, tmp_path)
     name = video_id(REFERENCE, "set/a/1")
     found[name] = Result(name, REJECTED, "unreadable", "truth.mp4: no frames", folder=None)
     (tmp_path / "scorer.npz").write_bytes(b"coefficients")
     left = {unit.unit_id for unit in score_units(videos, found, tmp_path / "scorer.npz", Judges())}
     assert left == {f"score/{system}/{clip}" for system in (*SYSTEMS, REFERENCE) for clip in CLIPS if clip != "set/a/1"}
-    rows = failed_rows(videos, found, judges=())
-    said = {(r.system, r.clip_id, r.status, r.detail) for r in rows}
+    said = {(one.system, one.clip_id, one.status, one.detail) for one in not_scored(videos, found)}
     assert said == {(system, "set/a/1", NOT_AVAILABLE, "the recording: truth.mp4: no frames") for system in SYSTEMS}
 
 
 def test_a_crash_costs_one_system_one_clip(videos: list[SynthesizedClip]) -> None:
     lost = Result("score/still/set/b/1", FAILED, "exception", "Traceback\nValueError: no luck", folder=None)
-    rows = read_outcomes([lost], videos, judges=())
+    rows = statistics_of(scored(lost, CLIPS), judges=())
     assert {(r.system, r.clip_id, r.subject, r.status, r.detail) for r in rows} == {
         ("still", "set/b/1", "b", CRASHED, "ValueError: no luck")
     }
@@ -201,3 +212,60 @@ def test_a_system_that_is_added_costs_itself_alone_and_changes_no_other_figure(f
     assert facts["computed"] == 2 * len(extra), "measured and scored, for each clip"
     same = {(s.clip_id, s.metric): s.value for s in after if s.system == "ground_truth"}
     assert {(s.clip_id, s.metric): s.value for s in after if s.system == "somebody"} == same
+
+
+def test_rows_do_not_depend_on_shards_or_workers(finished: tuple[Layout, Params]) -> None:
+    """Every table of the stage, from another number of files and of processes; nothing is kept of the run before."""
+    layout, params = finished
+    tables = {
+        layout.statistics: ClipStatistic, layout.traces: TraceFrame, layout.scores: Score,
+        layout.identity_means: IdentityMean, layout.aggregates: Aggregate,
+    }  # fmt: skip
+    before = {place: read_table(place, row_class) for place, row_class in tables.items()}
+    assert all(before.values())
+    for name in ("evaluate", "evaluate-sets"):
+        shutil.rmtree(layout.cache.local() / name)
+    evaluate.run(params.model_copy(update={"job": params.job.model_copy(update={"shards": 1, "workers": 2})}), layout)
+    assert {place: read_table(place, row_class) for place, row_class in tables.items()} == before
+    files = layout.stage("evaluate").local().rglob("part-*.parquet")
+    assert {file.parent.name for file in files} == {"statistics", "traces", "scores", "identities", "ledger"}
+
+
+def test_tables_of_releases_that_wrote_single_files_go(finished: tuple[Layout, Params]) -> None:
+    layout, params = finished
+    old = layout.stage("evaluate").local() / "scores.parquet"
+    old.write_bytes(b"")
+    evaluate.run(params, layout)
+    assert not old.exists() and read_table(layout.scores, Score)
+
+
+def test_an_identity_whose_rows_cannot_be_merged_stops_the_stage(finished: tuple[Layout, Params]) -> None:
+    """It must not be missing in silence: the tables stay as they were."""
+    layout, params = finished
+    before = (layout.stage("evaluate") / "manifest.json").read()
+    gone = Identity((Scored("still", "set/a/1", "a", str(layout.cache.local() / "nowhere")),), (), (), 512)
+    with pytest.raises(SpaceError, match="1 of 1 units failed, more than may"):
+        merge_units(evaluate.MERGING, [Unit("a", "content", gone)], params, layout)
+    two = [Unit("a", "content", gone), Unit("b", "content", replace(gone, scored=()))]
+    with pytest.raises(SpaceError, match="1 of 2 units failed, more than may: its tables would lack them: a: "):
+        merge_units(evaluate.MERGING, two, params, layout)
+    assert (layout.stage("evaluate") / "manifest.json").read() == before
+
+
+def test_a_merge_is_of_what_it_reads(videos: list[SynthesizedClip], tmp_path: Path) -> None:
+    """One score that is another, or a judge more, is another unit of its identity, and of no other's."""
+    found = measured(videos, tmp_path)
+    done = [Result(name.replace("measure", "score", 1), KEPT, content="1", folder=tmp_path) for name in found]
+
+    def contents(outcomes: list[Result], judges: tuple[Judge, ...] = ()) -> dict[str, str]:
+        return {unit.unit_id: unit.content for unit in identity_units(videos, found, outcomes, judges)}
+
+    before = contents(done)
+    assert set(before) == {"a", "b"}
+    other = [replace(one, version="2") if one.unit_id == "score/still/set/b/1" else one for one in done]
+    assert contents(other)["a"] == before["a"] and contents(other)["b"] != before["b"]
+    assert not set(contents(done, ("lpips",)).values()) & set(before.values())
+    lost = [replace(one, status=FAILED, folder=None) if one.unit_id == "score/still/set/b/1" else one for one in done]
+    units = {unit.unit_id: unit.value for unit in identity_units(videos, found, lost, ())}
+    assert sum(not one.folder for one in units["b"].scored) == 1 and {row.status for row in units["b"].ledger} == {KEPT, FAILED}
+    assert sum(len(unit.ledger) for unit in units.values()) == len(found) + len(done)

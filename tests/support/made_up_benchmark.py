@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from evaluation.aggregate import aggregates
+from evaluation.aggregate import aggregates, identity_means
 from evaluation.distributions import set_metrics
 from evaluation.metrics import Metric, catalogue
 from evaluation.metrics.lips import LIP_LAG
@@ -44,7 +44,7 @@ def benchmark(rng: np.random.Generator) -> BenchmarkData:
     ]
     scores = [score(system, clip_id, metric, rng) for system in SYSTEM_NAMES for clip_id in CLIPS for metric in COLUMNS]
     sets = [metric.column for metric in set_metrics("dct8", False, 5)]
-    rows = aggregates(scores, SYSTEM_NAMES, COLUMNS)
+    rows = aggregates(identity_means(scores, COLUMNS), SYSTEM_NAMES, COLUMNS)
     rows += [
         Aggregate(s, m.metric_id, float(RANK[s]), RANK[s] * 0.9, RANK[s] * 1.1, None, None, None, 15, 15, 12, 0)
         for s in SYSTEM_NAMES
