@@ -9,7 +9,7 @@ by the model, and taken out for every row alike.
 Portraits are the clip's first frame and the person's resting face in the clip. Rows: S2L; S2L fed with another clip's sound; the
 portrait held still; a jaw that follows loudness. Distances are means over clips, correlations medians, closures (gap below 0.02
 of the eye distance, within 2 frames, in frames of speech) from the sums over clips. Intervals: paired bootstrap over people.
-``--live``: speech normalised, and heard, as a stream does it (Whisper: 1 s before to 160 ms after each frame).
+``--live``: speech normalised, and heard, as a stream does it (Whisper: 2 s before to 160 ms after each frame).
 
 ``--video`` also makes the videos (the clip's first picture and its sound through what `space animate` runs, the head still, no
 blinks) and follows the faces in them: what a viewer sees.

@@ -10,6 +10,7 @@ is scaled so that independent errors have their own s.d. Intervals: paired boots
 
 import argparse
 from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -34,7 +35,8 @@ from space_models.animate import PICTURE_CRF
 from space_models.generators.warp import WarpGenerator
 from space_models.portrait import Portrait, load_portrait
 
-Frame, Points = NDArray[np.uint8], NDArray[np.floating]
+Frame = NDArray[np.uint8]
+Points = NDArray[np.floating]
 FILMED, UNMOVED = "filmed", ("blink", "gaze")
 SHIFT_PX = 0.13
 NOISE_SD = 1.0
@@ -78,8 +80,8 @@ def shifted(portrait: Portrait, n_frames: int) -> tuple[list[Frame], Points]:
     """The photo moved on by a part of a pixel per frame, and its landmarks."""
     moves = SHIFT_PX * np.arange(n_frames)
     matrices, size = [np.array([[1, 0, by], [0, 1, 0.0]]) for by in moves], (CROP_SIZE_PX, CROP_SIZE_PX)
-    edges = {"flags": cv2.INTER_LANCZOS4, "borderMode": cv2.BORDER_REPLICATE}
-    frames = [np.asarray(cv2.warpAffine(portrait.rgb, matrix, size, **edges), np.uint8) for matrix in matrices]
+    shift = partial(cv2.warpAffine, portrait.rgb, dsize=size, flags=cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE)
+    frames = [np.asarray(shift(M=matrix), np.uint8) for matrix in matrices]
     return frames, portrait.landmarks[None] + np.stack([moves, 0 * moves, 0 * moves], axis=-1)[:, None]
 
 

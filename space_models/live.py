@@ -6,7 +6,7 @@
 
 A frame comes two frames and 10 ms after its sound (S2L's look-ahead and the window of the log-mel); where Whisper hears, which
 looks 160 ms ahead itself, after 240 ms. Chunks of any size give the same frames. Against the whole-clip call only the speech's
-statistics differ, which a stream gathers as it runs (and what Whisper hears around a frame: 1 s before it, 160 ms after); blinks
+statistics differ, which a stream gathers as it runs (and what Whisper hears around a frame: 2 s before it, 160 ms after); blinks
 and gaze are the same, and head motion follows the same random numbers. Memory: a fixed amount of sound, and some 80 bytes of
 controls per frame.
 """

@@ -28,8 +28,8 @@ BLOCK_FRAMES, CONTEXT_FRAMES = frames_in(20.0), frames_in(5.0)
 """Whole clips are encoded 20 s at a time with 5 s on both sides: 30 s together, what the encoder has positions for."""
 SILENCE_SAMPLES = seconds_to_samples(0.5)
 """Zeros after the end of a clip: the last states see that it ends."""
-PAST_FRAMES, LOOKAHEAD_FRAMES, HOP_FRAMES = frames_in(1.0), frames_in(0.16), 1
-"""Of a stream. S2L looks 80 ms further: 240 ms in all, as good as whole clips on real speech; the past hardly counts."""
+PAST_FRAMES, LOOKAHEAD_FRAMES, HOP_FRAMES = frames_in(2.0), frames_in(0.16), 1
+"""Of a stream. S2L looks 80 ms further: 240 ms in all. Validation people's lip gap r .850 with 1 s of past, .865 with 2 s."""
 
 
 class WhisperStates:
