@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from space_models.generators.lip_correction import CROSSED_IOD, TOLD_IOD, TOUCHING_IOD, GapCorrection
+from space_models.generators.lip_correction import CROSSED_IOD, SPEAKING_IOD, TOLD_IOD, TOUCHING_IOD, GapCorrection
 
 OWN_GAPS = (-0.01, 0.0, 0.003, 0.011, 0.014, 0.016, 0.05, 0.114, 0.27)
 READERS = {
@@ -47,7 +47,16 @@ def test_lips_that_stay_apart_are_told_to_cross_where_they_may():
     warned, allowed = (GapCorrection.measure(0.1, read, tried) for tried in (TOLD_IOD, CROSSED_IOD + TOLD_IOD))
     assert read(warned(np.array(0.0))) == pytest.approx(0.03)
     assert read(allowed(np.array(0.0))) < TOUCHING_IOD
-    assert read(allowed(np.array(0.05))) == pytest.approx(0.05, abs=0.01)
+    assert read(warned(np.array(0.05))) == pytest.approx(0.05, abs=0.01)
+
+
+def test_lips_that_may_cross_and_are_to_stay_apart_are_told_to_part_more():
+    """Speech draws them nearer than the trial; not where they are to touch, and not at the photo's own gap."""
+    told = 0.1 * np.array([0.0, 0.15, 0.3, 0.9, 1.0, 1.5])
+    rest, speech = (GapCorrection.measure(0.1, lambda told: told, tried)(told) for tried in (TOLD_IOD, CROSSED_IOD + TOLD_IOD))
+    more = speech - rest
+    assert more[[0, 1, 4, 5]] == pytest.approx(0.0, abs=1e-6)
+    assert more[2] == pytest.approx(SPEAKING_IOD, abs=0.005) and 0 < more[3] < 0.3 * SPEAKING_IOD
 
 
 def test_a_face_that_cannot_be_read_crosses_nothing():
