@@ -131,7 +131,7 @@ class WarpGenerator:
         state = WarpState(
             photo2x=photo2x,
             mesh=mesh,
-            background=background_of(at_size.rgb, matte, mesh),
+            background=background_of(at_size.rgb, matte, at_size.mesh),
             mouth=build_mouth(mesh.vertices, at_size.rgb),
             eyes=build_eyes(mesh.vertices, mesh.landmarks),
             pivot=np.append(oval[:, :2].mean(axis=0), oval[:, 2].max()),

@@ -1,6 +1,6 @@
-"""What stands beside the head in the `warp` generator, so that it stays where it is when the head moves.
+"""What stands beside the head in the generators `warp` and `compact`, so that it stays where it is when the head moves.
 
-The mesh bends what lies between a moving head and the still rest of the photo: a bar beside the ear would swing. So the person
+Both bend what lies between a moving head and the still rest of the photo: a bar beside the ear would swing. So the person
 alone moves, in front of a background that was made once, without the person (`warp_plate`).
 """
 
@@ -12,7 +12,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from space_data.crop import CROP_SIZE_PX
-from space_models.generators.warp_mesh import WarpMesh, below_chin
+from space_models.generators.warp_mesh import below_chin
 from space_models.generators.warp_plate import without_person
 
 PERSON = (0.02, 0.5)
@@ -29,19 +29,20 @@ MOVED_PX = (0.1, 1.0)
 
 @dataclass(frozen=True)
 class Background:
-    """`plate` (S, S, 3), the photo without the person; `person` (S, S), how much of a pixel of the photo moves with the mesh."""
+    """`plate` (S, S, 3), the photo without the person; `person` (S, S), how much of a pixel of the photo moves with the head."""
 
     plate: NDArray[np.uint8]
     person: NDArray[np.float32]
 
 
-def background_of(photo: NDArray[np.uint8], matte: NDArray[np.floating], mesh: WarpMesh) -> Background:
-    """Of a photo (S, S, 3) with a segmentation (S, S); a photo that is all person is left to the mesh."""
+def background_of(photo: NDArray[np.uint8], matte: NDArray[np.floating], mesh_px: NDArray[np.floating]) -> Background:
+    """Of a photo (S, S, 3) with a segmentation (S, S) and a face mesh (478, 3), pixels; a photo that is all person is left as it
+    is moved."""
     factor = len(photo) / CROP_SIZE_PX
     low, high = PERSON
     person = np.clip((np.asarray(matte, np.float32) - low) / (high - low), 0, 1)
     near = cv2.GaussianBlur(_grown(matte > low / 2, CLOTHES_PX * factor).astype(np.float32), (0, 0), CLOTHES_SOFT_PX * factor)
-    person = np.maximum(person, near * below_chin(mesh, len(photo), BELOW_CHIN)).astype(np.float32)
+    person = np.maximum(person, near * below_chin(mesh_px, len(photo), BELOW_CHIN)).astype(np.float32)
     plate = without_person(photo, _grown(person > 0.02, ERASED_PX * factor))
     if plate is None:
         return Background(photo, np.ones_like(person))

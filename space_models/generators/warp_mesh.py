@@ -102,6 +102,13 @@ def _strip(upper: NDArray[np.int64], lower: NDArray[np.int64]) -> list[tuple[int
     return triangles
 
 
+def face_down(mesh_px: NDArray[np.floating]) -> NDArray[np.float64]:
+    """The downward direction (2,) of a face mesh (478, 3) in its picture."""
+    left, right = np.asarray(mesh_px, np.float64)[list(OUTER_EYE_CORNERS_MESH), :2]
+    across = (right - left) / np.linalg.norm(right - left)
+    return np.array([-across[1], across[0]])
+
+
 def build_mesh(mesh_px: NDArray[np.floating], matte: NDArray[np.floating], size_px: int) -> WarpMesh:
     """Mesh of one photo.
 
@@ -112,9 +119,7 @@ def build_mesh(mesh_px: NDArray[np.floating], matte: NDArray[np.floating], size_
     """
     mesh = np.asarray(mesh_px, np.float64)
     landmarks = mesh[MESH_TO_78]
-    left, right = mesh[OUTER_EYE_CORNERS_MESH[0], :2], mesh[OUTER_EYE_CORNERS_MESH[1], :2]
-    across = (right - left) / np.linalg.norm(right - left)
-    down = np.array([-across[1], across[0]])
+    down = face_down(mesh)
     oval = mesh[FACE_OVAL]
     face_height = float(np.ptp(oval[:, :2] @ down))
 
@@ -228,12 +233,13 @@ def _head_weight(
     return weight * smoothstep(0.0, FRAME_FADE, to_edge)
 
 
-def below_chin(mesh: WarpMesh, size_px: int, over: tuple[float, float]) -> NDArray[np.float64]:
-    """0 on the head to 1 below the chin, (size_px, size_px), over that many face heights below it."""
-    face_height = float(np.ptp(mesh.vertices[FACE_OVAL, :2] @ mesh.down))
+def below_chin(mesh_px: NDArray[np.floating], size_px: int, over: tuple[float, float]) -> NDArray[np.float64]:
+    """0 on the head to 1 below the chin of a face mesh (478, 3), (size_px, size_px), over that many face heights below it."""
+    mesh, down = np.asarray(mesh_px, np.float64), face_down(mesh_px)
+    face_height = float(np.ptp(mesh[FACE_OVAL, :2] @ down))
     rows, columns = np.indices((size_px, size_px)) + 0.5
-    chin = mesh.vertices[CHIN, :2]
-    return smoothstep(*over, ((columns - chin[0]) * mesh.down[0] + (rows - chin[1]) * mesh.down[1]) / face_height)
+    chin = mesh[CHIN, :2]
+    return smoothstep(*over, ((columns - chin[0]) * down[0] + (rows - chin[1]) * down[1]) / face_height)
 
 
 def _spread_operator(

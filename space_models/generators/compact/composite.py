@@ -2,6 +2,7 @@
 
 The network works on 128 px; what it hands over is a *displacement* (smooth, so that little is lost) and, at mouth and eyes,
 paint. Stillness is exact: a displacement of zero leaves the photo's pixels as they are, however much the head's canvas has moved.
+What the field would bend beside the head is shown from a background made once without the person.
 """
 
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from space_models.generators.compact.canvas import CENTRE, detail, straightened
+from space_models.generators.warp_background import Background, hold_still
 
 COARSE_STEP_PX = 4
 """The displacement is looked up at every so many pixels of the picture: half the step of its own grid at the eyes."""
@@ -25,6 +27,7 @@ TURNED_DEG = (5.0, 10.0)
 """Yaw of the portrait from which this begins, and from which it is whole: it costs one that looks ahead .15 dB."""
 FULL_DETAIL = 2 / 3
 """From this `detail` on nothing is smoothed."""
+_ONE_MAP = np.empty(0, np.float32)  # for `cv2.remap`: x and y are interleaved in the other
 
 
 @dataclass(frozen=True)
@@ -39,31 +42,35 @@ class CanvasFrame:
     pose: NDArray[np.float32]
 
 
-def composite(photo: NDArray[np.uint8], frame: CanvasFrame) -> NDArray[np.uint8]:
-    """Draw `frame` with the photo (H, H, 3): (H, H, 3)."""
+def composite(photo: NDArray[np.uint8], frame: CanvasFrame, background: Background | None = None) -> NDArray[np.uint8]:
+    """Draw `frame` with the photo (H, H, 3), before its `background` where there is one: (H, H, 3)."""
     side = photo.shape[0]
     steps = np.arange(0, side + COARSE_STEP_PX, COARSE_STEP_PX, dtype=np.float32)
     u = _canvas_of_pixels(steps, frame.pose)  # (n, n, 2)
     moved_px = _in_plane(frame.source_pose) @ frame.displacement.reshape(2, -1)
     flow = moved_px.reshape(2, *frame.displacement.shape[1:]).transpose(1, 2, 0).astype(np.float32)
     coarse = _look_up(without_tears(flow, abs(float(frame.source_pose[0]))), u)
-    fine = _enlarge(coarse, side)
+    map_xy = _enlarge(coarse, side)
     line = np.arange(side, dtype=np.float32)
-    warped = cv2.remap(
-        photo, fine[..., 0] + line[None, :], fine[..., 1] + line[:, None], cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE
-    )
+    map_xy[..., 0] += line[None, :]
+    map_xy[..., 1] += line[:, None]
+    moved = cv2.remap(photo, map_xy, _ONE_MAP, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REPLICATE)
+    warped = np.asarray(moved, np.uint8)
+    if background is not None:
+        map_xy += 0.5  # pixels' edges at whole numbers
+        hold_still(warped, background.plate, background.person, map_xy)
     share = np.clip((frame.shown - SHOW_FROM) / (SHOW_TO - SHOW_FROM), 0, 1)
     paint_share = 1 - share * share * (3 - 2 * share)
     covered = _look_up(np.ascontiguousarray(paint_share, np.float32), u) > LEAST_PAINT
     if not covered.any():
-        return np.asarray(warped, np.uint8)
+        return warped
     rows, columns = (_span(covered.any(axis), side) for axis in (1, 0))
     inside = _enlarge(u, side)[rows, columns]
     paint = _look_up(np.dstack([frame.painted, paint_share]).astype(np.float32), inside, cv2.INTER_CUBIC)
     alpha = np.clip(paint[..., 3:], 0, 1)
     area = warped[rows, columns].astype(np.float32)
     warped[rows, columns] = np.clip(area + alpha * (255 * paint[..., :3] - area) + 0.5, 0, 255).astype(np.uint8)
-    return np.asarray(warped, np.uint8)
+    return warped
 
 
 def without_tears(flow: NDArray[np.float32], turned_deg: float) -> NDArray[np.float32]:

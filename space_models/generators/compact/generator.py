@@ -5,7 +5,7 @@ frame as four points (its origin and the ends of its axes, one IOD long), from w
 """
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from torch import Tensor
 
 from space_data.crop import CROP_SIZE_PX
 from space_data.errors import SpaceError
+from space_data.facemesh import person_matte
 from space_data.landmarks import PoseTrack, angles_deg, posed
 from space_models.checkpoints import load_card, load_weights
 from space_models.generators import Array, Extracted, Frame, LatentSpec, pose_at
@@ -24,6 +25,7 @@ from space_models.generators.compact.canvas import sample_canvas
 from space_models.generators.compact.composite import CanvasFrame, composite
 from space_models.generators.compact.keypoints import N_KEYPOINTS, NAMES, Face
 from space_models.generators.compact.networks import MODEL, CompactConfig, CompactNet, Source
+from space_models.generators.warp_background import Background, background_of
 
 if TYPE_CHECKING:
     from space_models.portrait import Portrait
@@ -38,13 +40,15 @@ _FRAME = np.concatenate([np.zeros((1, 3)), np.eye(3)]).astype(np.float32)
 
 @dataclass(frozen=True)
 class CompactState:
-    """What depends on the portrait only: the photo (512, 512, 3), its latents `z` (D,), what the networks need, its pose (7,)."""
+    """What depends on the portrait only: the photo (512, 512, 3), its latents `z` (D,), what the networks need, its pose (7,);
+    the background behind the head, where the portrait's mesh is known."""
 
     photo: NDArray[np.uint8]
     z: Array
     source: Source
     offset: Tensor
     pose: Array
+    background: Background | None = None
 
 
 class CompactGenerator:
@@ -58,8 +62,9 @@ class CompactGenerator:
         self._net = net.eval().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def prepare(self, portrait: "Portrait") -> CompactState:
-        """Features, own latents and keypoints of a portrait."""
-        return self.prepare_picture(portrait.rgb, portrait.pose)
+        """Features, own latents and keypoints of a portrait, and its background without the person."""
+        background = background_of(portrait.rgb, person_matte(portrait.rgb), portrait.mesh)
+        return replace(self.prepare_picture(portrait.rgb, portrait.pose), background=background)
 
     def prepare_picture(self, rgb: Frame, pose: PoseTrack) -> CompactState:
         """As `prepare`, for a crop (512, 512, 3) whose pose (one row, its pixels) is known.
@@ -137,7 +142,8 @@ class CompactGenerator:
                 painted = drawn.painted.float().permute(0, 2, 3, 1).cpu().numpy()
                 shown = drawn.shown[:, 0].float().cpu().numpy()
             for i, row in enumerate(poses):
-                yield composite(state.photo, CanvasFrame(displacement[i], painted[i], shown[i], state.pose, row))
+                frame = CanvasFrame(displacement[i], painted[i], shown[i], state.pose, row)
+                yield composite(state.photo, frame, state.background)
 
     def _face(self, state: CompactState, points: Tensor, pose: Tensor) -> Face:
         return Face(points, points - self._net.canonical - state.offset, pose)

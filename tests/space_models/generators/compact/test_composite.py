@@ -6,6 +6,7 @@ import pytest
 from space_models.generators.compact.canvas import SIZE_PX
 from space_models.generators.compact.composite import CanvasFrame, composite, without_tears
 from space_models.generators.compact.motion import FLOW_SIDE
+from space_models.generators.warp_background import Background
 
 POSE = np.float32([10, -5, 7, 150, 250, 240, 0])
 OTHER = np.float32([-10, 5, -3, 160, 270, 250, 0])
@@ -32,6 +33,17 @@ def test_displacement_is_in_the_sources_plane(photo: np.ndarray) -> None:
     roll = np.deg2rad(7)
     drawn = composite(photo, frame(displacement=(0.1 * np.cos(roll), -0.1 * np.sin(roll)), pose=OTHER))  # along the picture's x
     assert np.abs(drawn[:, :490].astype(int) - photo[:, 15:505]).mean() < 0.5
+
+
+def test_only_the_person_moves_before_a_background(photo: np.ndarray) -> None:
+    roll = np.deg2rad(7)
+    moving = frame(displacement=(0.1 * np.cos(roll), -0.1 * np.sin(roll)))  # what is 15 pixels to the right is shown
+    plate, person = np.full_like(photo, 9), np.zeros((512, 512), np.float32)
+    person[:, :256] = 1
+    drawn = composite(photo, moving, Background(plate, person))
+    assert np.array_equal(drawn[:, :240], composite(photo, moving)[:, :240])
+    assert (drawn[:, 243:] == 9).all()
+    assert np.array_equal(composite(photo, frame(), Background(plate, person)), photo), "what rests is the photo"
 
 
 def test_paint_covers_where_nothing_is_shown_and_nowhere_else(photo: np.ndarray) -> None:

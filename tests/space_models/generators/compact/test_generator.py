@@ -165,6 +165,19 @@ def test_a_turned_photo_keeps_its_background(shipped: CompactGenerator, woman: P
     assert changed[200:400, 150:350].mean() > 3
 
 
+def test_beside_a_turning_head_the_background_rests(shipped: CompactGenerator, woman: Portrait) -> None:
+    state = shipped.prepare(woman)
+    assert state.background is not None
+    person = (state.background.person > 0).astype(np.uint8)
+    near, far = (cv2.dilate(person, np.ones((side, side), np.uint8)) > 0 for side in (13, 41))
+    beside = far & ~near  # 6 to 20 pixels from the person
+    turned = PoseTrack.from_array(woman.pose.as_array() + np.float32([-12, 3, 0, 0, 0, 0, 0]))
+    keypoints = shipped.compose(state, state.z[None], turned)
+    still, bent = (next(shipped.render(s, keypoints)).astype(int) for s in (state, replace(state, background=None)))
+    changed, before = (np.abs(frame - woman.rgb)[beside].mean() for frame in (still, bent))
+    assert changed < before / 4 and before > 0.7
+
+
 def test_lips_behind_l2l_shut_further_once_the_mouth_is_tried_out(shipped: CompactGenerator, woman: Portrait) -> None:
     """A smile that L2L alone leaves .08 IOD apart; its own landmarks still give the photo's own latents."""
     renderer = KeypointRenderer(shipped, load_l2l(SHIPPED.parent / "l2l" / "compact"))
