@@ -81,10 +81,10 @@ class GapCorrection:
         if own > OWN_WITHIN_IOD:
             below = np.linspace(touching, own, 2 + int((own - touching) / GRID_IOD))
             steps = _steps(curve, below)
-            gaps = shut + np.cumsum([0.0, *(steps * (own - shut) / steps.sum())])
+            parted = shut + np.cumsum([0.0, *(steps * (own - shut) / steps.sum())])
             if min(tried) < 0:
-                gaps = np.minimum(np.maximum.accumulate(gaps + _speaking(below)), own)
-            wanted, gaps = [0.0, *below[:-1]], [pressed, *gaps[:-1]]
+                parted = np.minimum(np.maximum.accumulate(parted + _speaking(below)), own)
+            wanted, gaps = [0.0, *below[:-1]], [pressed, *parted[:-1]]
         above = np.arange(first, max(first, TOLD_IOD[-1]) + GRID_IOD / 2, GRID_IOD)
         return GapCorrection(np.array([*wanted, *above]), np.array([*gaps, own, *own + np.cumsum(_steps(curve, above))]))
 
