@@ -151,19 +151,32 @@ def run(params: Params, layout: Layout) -> None:
         by_id = {outcome.unit_id: outcome for outcome in measured}
         units = score_units(videos, by_id, layout.evaluation_scorer, judges, state_scorer)
         outcomes = run_units(SCORING, units, score_one, settings, params, layout)
-        both, systems = [*measured, *outcomes], present_systems(videos)
         merged = merge_units(MERGING, identity_units(videos, by_id, outcomes, judges.names()), params, layout)
+        both = [*measured, *outcomes]
         if sum(merged.counts.values()) != len(both):
             raise SpaceError(f"{STAGE}: {len(both)} videos and scores went in, the ledger has {sum(merged.counts.values())}")
         remove_single_files(layout)
-        compared = run_units(COMPARING, set_units(systems, videos, by_id, looking), compare_sets, settings, params, layout)
-        metrics = catalogue(videos[0].size_px, settings, judges.names())
-        figures = aggregate.aggregates(read_table(layout.identity_means, IdentityMean), systems, metrics)
-        figures += set_figures(compared, systems, looking)
-        write_table(layout.aggregates, figures, Aggregate)
-        write_for_dvc(figures, layout)
+        write_figures(videos, by_id, judges.names(), looking, params, layout)
         clock.clips, clock.computed = len(both), sum(outcome.computed for outcome in both)
         clock.counts = Counter(merged.counts)
+
+
+def write_figures(
+    videos: Sequence[SynthesizedClip],
+    measured: Mapping[str, Result],
+    judges: Collection[Judge],
+    looking: Sequence[str],
+    params: Params,
+    layout: Layout,
+) -> None:
+    """Compare sets of frames; of them, and of the means over identities, make ``aggregates``, metrics and plots."""
+    systems, settings = present_systems(videos), params.evaluate
+    compared = run_units(COMPARING, set_units(systems, videos, measured, looking), compare_sets, settings, params, layout)
+    metrics = catalogue(videos[0].size_px, settings, judges)
+    figures = aggregate.aggregates(read_table(layout.identity_means, IdentityMean), systems, metrics)
+    figures += set_figures(compared, systems, looking)
+    write_table(layout.aggregates, figures, Aggregate)
+    write_for_dvc(figures, layout)
 
 
 def fitted_on_states(judges: Judges, scored: set[str], params: Params, layout: Layout) -> tuple[Judges, Path | None]:
