@@ -393,14 +393,16 @@ def set_units(
     """One unit per system and kind of features, over the clips whose video and recording could be measured."""
     subjects, units = {video.clip_id: video.subject for video in videos}, []
     for system in systems:
-        pairs = {c: [measured.get(video_id(name, c)) for name in (system, REFERENCE)] for c in sorted(subjects)}
-        both = {c: [one for one in pair if one and one.folder] for c, pair in pairs.items()}
-        known = {c: pair for c, pair in both.items() if len(pair) == len((system, REFERENCE))}
-        clips = tuple((c, subjects[c], *(str(Path(one.folder or "") / MEASURED_FILE) for one in p)) for c, p in known.items())
-        made = [(c, subjects[c], *map(made_of, pair)) for c, pair in known.items()]
+        clips, made = [], []
+        for clip_id, subject in sorted(subjects.items()):
+            own, truth = (measured.get(video_id(name, clip_id)) for name in (system, REFERENCE))
+            if own and truth and own.folder and truth.folder:
+                clips.append((clip_id, subject, str(own.folder / MEASURED_FILE), str(truth.folder / MEASURED_FILE)))
+                made.append((clip_id, subject, made_of(own), made_of(truth)))
+        content = content_hash(made, len(subjects))
         for name in looking:
-            value = SetUnit(system, name, clips, len(subjects))  # type: ignore[arg-type]
-            units.append(Unit(f"{name}/{system}", content_hash(made, len(subjects)), value, cost_s=SET_S * len(clips)))
+            value = SetUnit(system, name, tuple(clips), len(subjects))
+            units.append(Unit(f"{name}/{system}", content, value, cost_s=SET_S * len(clips)))
     return units
 
 
