@@ -10,6 +10,9 @@ from space_data import weights
 WEIGHTS: dict[Judge, str] = {"syncnet": weights.SYNCNET, "lpips": weights.LPIPS, "whisper": weights.WHISPER}
 """Those that are published weights, by their name in `space_data.weights`."""
 
+JUDGED: dict[Judge, str] = {"whisper": "A/V score, confidence and offset on the states of Whisper's encoder"}
+"""What is measured with weights that are declared for something else, too."""
+
 
 @dataclass(frozen=True)
 class Judges:
@@ -46,6 +49,13 @@ class Judges:
 
     def absences(self, folder: Path) -> list[str]:
         """A line for each that is absent: what it would measure, and what would bring it into the ``folder``."""
-        lines = [weights.absence(of, folder) for name, of in WEIGHTS.items() if name not in self.names()]
+        lines = [_absence(name, folder) for name in WEIGHTS if name not in self.names()]
         lines += [face_descriptor.ABSENT] if self.identity is None else []
         return [*lines, *([second_detector.ABSENT] if self.second is None else [])]
+
+
+def _absence(judge: Judge, folder: Path) -> str:
+    """Of the weights of a judge, by what it judges."""
+    name = WEIGHTS[judge]
+    declared = weights.declaration(name).used_for
+    return weights.absence(name, folder).replace(f"({declared})", f"({JUDGED.get(judge, declared)})")

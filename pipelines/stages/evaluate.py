@@ -151,19 +151,32 @@ def run(params: Params, layout: Layout) -> None:
         by_id = {outcome.unit_id: outcome for outcome in measured}
         units = score_units(videos, by_id, layout.evaluation_scorer, judges, state_scorer)
         outcomes = run_units(SCORING, units, score_one, settings, params, layout)
-        both, systems = [*measured, *outcomes], present_systems(videos)
         merged = merge_units(MERGING, identity_units(videos, by_id, outcomes, judges.names()), params, layout)
+        both = [*measured, *outcomes]
         if sum(merged.counts.values()) != len(both):
             raise SpaceError(f"{STAGE}: {len(both)} videos and scores went in, the ledger has {sum(merged.counts.values())}")
         remove_single_files(layout)
-        compared = run_units(COMPARING, set_units(systems, videos, by_id, looking), compare_sets, settings, params, layout)
-        metrics = catalogue(videos[0].size_px, settings, judges.names())
-        figures = aggregate.aggregates(read_table(layout.identity_means, IdentityMean), systems, metrics)
-        figures += set_figures(compared, systems, looking)
-        write_table(layout.aggregates, figures, Aggregate)
-        write_for_dvc(figures, layout)
+        write_figures(videos, by_id, judges.names(), looking, params, layout)
         clock.clips, clock.computed = len(both), sum(outcome.computed for outcome in both)
         clock.counts = Counter(merged.counts)
+
+
+def write_figures(
+    videos: Sequence[SynthesizedClip],
+    measured: Mapping[str, Result],
+    judges: Collection[Judge],
+    looking: Sequence[str],
+    params: Params,
+    layout: Layout,
+) -> None:
+    """Compare sets of frames; of them, and of the means over identities, make ``aggregates``, metrics and plots."""
+    systems, settings = present_systems(videos), params.evaluate
+    compared = run_units(COMPARING, set_units(systems, videos, measured, looking), compare_sets, settings, params, layout)
+    metrics = catalogue(videos[0].size_px, settings, judges)
+    figures = aggregate.aggregates(read_table(layout.identity_means, IdentityMean), systems, metrics)
+    figures += set_figures(compared, systems, looking)
+    write_table(layout.aggregates, figures, Aggregate)
+    write_for_dvc(figures, layout)
 
 
 def fitted_on_states(judges: Judges, scored: set[str], params: Params, layout: Layout) -> tuple[Judges, Path | None]:
@@ -380,14 +393,16 @@ def set_units(
     """One unit per system and kind of features, over the clips whose video and recording could be measured."""
     subjects, units = {video.clip_id: video.subject for video in videos}, []
     for system in systems:
-        pairs = {c: [measured.get(video_id(name, c)) for name in (system, REFERENCE)] for c in sorted(subjects)}
-        both = {c: [one for one in pair if one and one.folder] for c, pair in pairs.items()}
-        known = {c: pair for c, pair in both.items() if len(pair) == len((system, REFERENCE))}
-        clips = tuple((c, subjects[c], *(str(Path(one.folder or "") / MEASURED_FILE) for one in p)) for c, p in known.items())
-        made = [(c, subjects[c], *map(made_of, pair)) for c, pair in known.items()]
+        clips, made = [], []
+        for clip_id, subject in sorted(subjects.items()):
+            own, truth = (measured.get(video_id(name, clip_id)) for name in (system, REFERENCE))
+            if own and truth and own.folder and truth.folder:
+                clips.append((clip_id, subject, str(own.folder / MEASURED_FILE), str(truth.folder / MEASURED_FILE)))
+                made.append((clip_id, subject, made_of(own), made_of(truth)))
+        content = content_hash(made, len(subjects))
         for name in looking:
-            value = SetUnit(system, name, clips, len(subjects))  # type: ignore[arg-type]
-            units.append(Unit(f"{name}/{system}", content_hash(made, len(subjects)), value, cost_s=SET_S * len(clips)))
+            value = SetUnit(system, name, tuple(clips), len(subjects))
+            units.append(Unit(f"{name}/{system}", content, value, cost_s=SET_S * len(clips)))
     return units
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from evaluation.frechet import eigh_trace, frechet_distance, nuclear_trace
+from evaluation.frechet import Moments, eigh_trace, frechet_distance, frechet_of_moments, nuclear_trace
 from space_data.errors import SpaceError
 
 
@@ -81,3 +81,16 @@ def test_symmetric_and_blind_to_order(rng):
 def test_malformed_sets_are_refused(x, y, message):
     with pytest.raises(SpaceError, match=message):
         frechet_distance(x, y)
+
+
+def test_moments_add_up_and_can_be_taken_away(rng):
+    """In parts of any size, far from zero, where sums of squares would have lost all digits that matter."""
+    x = rng.normal(1e6, 1, (100, 5)) @ np.diag([1, 2, 3, 4, 1e-2])
+    whole, parts = Moments.of(x), [Moments.of(x[begin:end]) for begin, end in ((0, 1), (1, 1), (1, 90), (90, 100))]
+    added = sum(parts[1:], parts[0])
+    left = whole.without(parts[2])
+    for found, samples in ((whole, x), (added, x), (left, np.concatenate([x[:1], x[90:]]))):
+        assert found.n == len(samples) and found.mean == pytest.approx(samples.mean(axis=0), rel=1e-13)
+        assert found.covariance == pytest.approx(np.cov(samples.T), rel=1e-6)
+    y = rng.normal(1e6, 2, (80, 5))
+    assert frechet_of_moments(added, Moments.of(y)) == pytest.approx(frechet_distance(x, y), rel=1e-9)

@@ -146,6 +146,14 @@ def test_without_weights_or_with_too_little_speech_it_is_no_judge(layout, caplog
     assert "5 s to fit on, need 150 s" in caplog.text
 
 
+def test_its_absence_is_told_by_what_it_judges(tmp_path):
+    """The same weights are the speech encoder's, whose absence is no gap in the benchmark."""
+    (line,) = [line for line in Judges.here(tmp_path).absences(tmp_path) if "whisper" in line]
+    what = "A/V score, confidence and offset on the states of Whisper's encoder"
+    assert line.startswith(f"weights whisper-tiny.en ({what}) are not in {tmp_path}: run `space weights fetch whisper-tiny.en")
+    assert f"`space weights import whisper-tiny.en PATH --folder {tmp_path}`" in line and "lips follow" not in line
+
+
 def test_it_is_fitted_on_people_who_are_not_scored_and_scores_a_clip(layout, tmp_path, monkeypatch):
     weights = write_openai(tmp_path / "tiny.en.pt", seeded_encoder())
     monkeypatch.setattr(evaluate, "LEAST_SPEECH_S", 1.0)
