@@ -150,19 +150,21 @@ def fer_table(report: FerReport) -> Table:
     for name, by_medium in report.emotions.items():
         for medium, own in by_medium.items():
             shown = [Cell(one.mean, one.text) if (one := own.gains.get(level)) else None for level in levels]
-            taken = ", ".join(f"{other} {share:.2f}" for other, share in own.taken_for.items() if other != name)
-            probable = f"{own.probability_neutral:.3f} → {own.probability:.3f}"
+            others = {other: share for other, share in own.taken_for.items() if other != name}
+            taken = max(others, key=lambda other: others[other], default="–")
+            probable = Cell(own.probability, f"{own.probability_neutral:.3f} → {own.probability:.3f}")
             people = list(own.gains.values())[-1].people
-            rows.append([name, TITLES[medium], *shown, probable, own.named, own.monotone, taken or "–", people])
+            rows.append([name, TITLES[medium], *shown, probable, own.named, own.monotone, taken, people])
     columns = [
-        Column("emotion"), Column("of"), *(Column(f"gain at {level}", "number", 2, "nats") for level in levels),
-        Column("probability"), Column("named", "number", 2), Column("rises", "number", 2), Column("taken for"),
+        Column("emotion"), Column("of"), *(Column(f"gain at {level}", "number", 2) for level in levels),
+        Column("probability", "number"), Column("named", "number", 2), Column("rises", "number", 2), Column("else mostly"),
         Column("people", "number", 0),
     ]  # fmt: skip
     caption = (
-        "Gain: how much the emotion's log probability rises against neutral, interval over people; recordings at their own "
-        "intensities, under 1. Probability: neutral's and at 1. Named: the emotion told gains most of the six that the network "
-        f"knows; calm and contempt it does not know. Videos in which it found no face: {report.unseen}."
+        "Gain: how much the emotion's log probability rises against neutral, in nats, interval over people; recordings at their "
+        "own intensities, under 1. Probability: neutral's and at 1. Named: share in which the emotion told gains most of the six "
+        "that the network knows (calm and contempt it does not), and which does most often where it does not. "
+        f"Videos in which it found no face: {report.unseen}."
     )
     return Table(columns, rows, caption)
 
