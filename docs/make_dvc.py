@@ -130,8 +130,8 @@ DVC = {
     ),
     "emotion": DvcStage(
         "how much of each emotion shows, on landmarks and rendered",
-        ("data/features", "data/align", "models/s2l", "models/posegen"),
-        ("emotion", "animate", "warp", "features.weights", "training.held_out_clips"),
+        ("data/features", "data/align", "models/s2l", "models/posegen", WEIGHTS),
+        ("emotion", "animate", "warp", "evaluate.weights", "features.weights", "training.held_out_clips"),
         ("data/emotion",), ("reports/emotion/metrics.json",),
     ),
     "diversity": DvcStage(

