@@ -12,12 +12,14 @@ of the eye distance, within 2 frames, in frames of speech) from the sums over cl
 ``--live``: speech normalised, and heard, as a stream does it (Whisper: 2 s before to 160 ms after each frame).
 
 ``--video`` also makes the videos (the clip's first picture and its sound through what `space animate` runs, the head still, no
-blinks) and follows the faces in them: what a viewer sees.
+blinks) and follows the faces in them: what a viewer sees. ``mean of 3``: all tracks, the recordings' and the still photo's too,
+averaged over three frames, since a tracker trembles on faces that move alone (``tracker_tremble``).
 """
 
 import argparse
 import csv
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -57,6 +59,7 @@ COLUMNS = {
 }  # fmt: skip
 DISTANCES = ("lmd_mouth", "lvd_mouth")
 PORTRAITS = ("first frame", "resting face")
+MEAN_FRAMES, MEAN = 3, "mean of 3"
 
 
 def portraits(clip: OwnClip) -> dict[str, NDArray[np.float32]]:
@@ -85,6 +88,13 @@ def figures_of(tracks: Sequence[NDArray[np.float32]], clips: Sequence[OwnClip]) 
     for points, clip in zip(tracks, clips, strict=True):
         figures.add(points, clip.normalised, clip.speaking)
     return figures
+
+
+def averaged(points: NDArray[np.floating], n_frames: int = MEAN_FRAMES) -> NDArray[np.float32]:
+    """Running mean of a track (T, ...) over an odd number of frames; at its ends over those that there are."""
+    reach = n_frames // 2
+    means = [points[max(0, t - reach) : t + reach + 1].mean(axis=0, dtype=np.float64) for t in range(len(points))]
+    return np.array(means, np.float32)
 
 
 def below(ours: LipFigures, still: LipFigures, metric: str, people: Sequence[str]) -> str:
@@ -159,14 +169,18 @@ def video_table(models: MotionModels, params: Params, folder: Path, clips: list[
     with TemporaryDirectory() as made:
         pictures = [first_picture(folder, clip, Path(made)) for clip in clips]
         found = [seen(models, params, p, c) for p, c in zip(track(pictures, "videos", len(clips)), clips, strict=True)]
-    ours = figures_of(found, clips)
-    still = figures_of([np.repeat(c.normalised[:1], len(c), 0) for c in clips], clips)
-    table = Table("on the video", *COLUMNS.values())
-    for name, figures in (("S2L", ours), ("still", still)):
-        middle = figures.summary(np.median) | {k: v for k, v in figures.summary().items() if k in DISTANCES}
+    shown = {"S2L": found, "still": [np.repeat(c.normalised[:1], len(c), 0) for c in clips]}
+    table, people = Table("on the video", *COLUMNS.values()), [clip.name for clip in clips]
+    figures = {name: figures_of(tracks, clips) for name, tracks in shown.items()}
+    calm = [replace(clip, normalised=averaged(clip.normalised)) for clip in clips]
+    smooth = {name: figures_of([averaged(points) for points in tracks], calm) for name, tracks in shown.items()}
+    for name, own in figures.items():
+        middle = own.summary(np.median) | {k: v for k, v in own.summary().items() if k in DISTANCES}
         table.add_row(name, *(f"{middle[k]:.{4 if k in DISTANCES else 3}f}" for k in COLUMNS))
-    for metric in DISTANCES:
-        table.add_row(f"{COLUMNS[metric]} below still", below(ours, still, metric, [clip.name for clip in clips]))
+    for name, own in smooth.items():
+        table.add_row(f"{name}, {MEAN}", *(f"{own.summary()[k]:.4f}" for k in DISTANCES))
+    for means, of in (("", figures), (f", {MEAN}", smooth)):
+        table.add_row(f"below still{means}", *(below(of["S2L"], of["still"], metric, people) for metric in DISTANCES))
     return table
 
 

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
-from benchmarks.s2l_real import COLUMNS, DISTANCES, SEED, below
+from benchmarks.s2l_real import COLUMNS, DISTANCES, MEAN, SEED, averaged, below
 from pipelines.layout import Layout
 from pipelines.stages.align import aligned_clips
 from space_data.features import FaceTrack, face_track
@@ -46,7 +46,6 @@ from space_models.speech_file import speech_features
 
 MOST_CLIPS = 500
 POSES = ("still", "generated", "recorded")
-MEAN_FRAMES, MEAN = 3, "mean of 3"
 S2L, OTHER_SOUND, STILL = "S2L", "S2L, another's sound", "still face"
 
 
@@ -107,12 +106,6 @@ def motions(
         head = apply_pose(offsets - offsets[:1], face.pose)
     made[STILL] = replace(made[S2L], normalised=np.repeat(face.normalised[None], len(clip), 0))
     return {system: replace(driving, pose=head) for system, driving in made.items()}
-
-
-def averaged(points: NDArray[np.floating], n_frames: int = MEAN_FRAMES) -> NDArray[np.float64]:
-    """Running mean of a track (T, ...) over an odd number of frames; at its ends over those that there are."""
-    reach = n_frames // 2
-    return np.stack([points[max(0, t - reach) : t + reach + 1].mean(axis=0, dtype=np.float64) for t in range(len(points))])
 
 
 def drawn(renderer: Renderer[Any], portrait: Portrait, made: dict[str, Driving]) -> Iterator[tuple[str, Driving, FaceTrack]]:

@@ -7,7 +7,8 @@ import pytest
 from made_up_talk import talking_clips, template_face
 
 from benchmarks import s2l_video
-from benchmarks.s2l_video import averaged, photos
+from benchmarks.s2l_real import averaged
+from benchmarks.s2l_video import photos
 from space_data.schema.labels import NEUTRAL
 
 
