@@ -86,7 +86,10 @@ class GapCorrection:
                 parted = np.minimum(np.maximum.accumulate(parted + _speaking(below)), own)
             wanted, gaps = [0.0, *below[:-1]], [pressed, *parted[:-1]]
         above = np.arange(first, max(first, TOLD_IOD[-1]) + GRID_IOD / 2, GRID_IOD)
-        return GapCorrection(np.array([*wanted, *above]), np.array([*gaps, own, *own + np.cumsum(_steps(curve, above))]))
+        wider = own + np.cumsum([0.0, *_steps(curve, above)])
+        if min(tried) < 0:  # a mean never opens a mouth too wide; a shut one opens late, and the trial ends before it is read
+            wider = np.maximum(wider, above)
+        return GapCorrection(np.array([*wanted, *above]), np.array([*gaps, *wider]))
 
     def __call__(self, gap: NDArray[np.floating]) -> NDArray[np.float64]:
         """Gaps to tell, any shape; below 0 and beyond the widest one tried by the correction there."""

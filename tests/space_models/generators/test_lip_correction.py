@@ -59,6 +59,18 @@ def test_lips_that_may_cross_and_are_to_stay_apart_are_told_to_part_more():
     assert more[2] == pytest.approx(SPEAKING_IOD, abs=0.005) and 0 < more[3] < 0.3 * SPEAKING_IOD
 
 
+def test_a_mouth_that_opens_late_is_never_told_less_than_was_asked():
+    """A shut photo behind L2L: nothing is seen below .08, and the trial ends before the widest gaps are read."""
+
+    def read(told: np.ndarray) -> np.ndarray:
+        return np.clip(0.5 * (told - 0.08), 0, None)
+
+    gaps = np.array([0.03, 0.1, 0.2, 0.24])
+    told, before = (GapCorrection.measure(0.003, read, tried)(gaps) for tried in (CROSSED_IOD + TOLD_IOD, TOLD_IOD))
+    assert (told >= gaps).all()
+    assert (before < gaps).any()
+
+
 def test_a_face_that_cannot_be_read_crosses_nothing():
     unread = GapCorrection.measure(0.1, lambda told: np.full(len(told), np.nan), CROSSED_IOD + TOLD_IOD)
     assert unread(np.array([0.0, 0.1])) == pytest.approx([0.0, 0.1])
