@@ -24,7 +24,9 @@ class Judges:
     """the folder of two files"""
     whisper: Path | None = None
     second: Path | None = None
-    """the folder, where the settings want the detector"""
+    """the folder, where the settings want a detector"""
+    detector: str = "none"
+    """which one"""
 
     @staticmethod
     def here(folder: Path, detector: str = "none") -> "Judges":
@@ -35,7 +37,7 @@ class Judges:
         """
         found = {name: weights.find(of, folder) for name, of in WEIGHTS.items()}
         second = second_detector.find(folder, detector)
-        return Judges(found["syncnet"], face_descriptor.find(), found["lpips"], found["whisper"], second)
+        return Judges(found["syncnet"], face_descriptor.find(), found["lpips"], found["whisper"], second, detector)
 
     def names(self) -> frozenset[Judge]:
         """Those that are here."""
@@ -44,7 +46,7 @@ class Judges:
     def hashes(self) -> list[str]:
         """Of the published weights that are here."""
         there = [WEIGHTS[name] for name in sorted(WEIGHTS) if name in self.names()]
-        names = [*there, *(second_detector.NETWORKS if self.second else ())]
+        names = [*there, *(second_detector.NETWORKS[self.detector] if self.second else ())]
         return [file.sha256 for name in names for file in weights.declaration(name).files]
 
     def absences(self, folder: Path) -> list[str]:

@@ -43,13 +43,14 @@ class MeasuredVideo:
     second: DetectedFace | None = None
     """as the second detector sees it, where there is one"""
     second_boxes: NDArray[np.float32] | None = None
-    """(T, 4) px, S3FD's"""
+    """(T, 4) px, S3FD's; None where the second detector is another"""
 
     def save(self, path: Path) -> None:
         """Write a .npz."""
         other = {}
-        if self.second is not None and self.second_boxes is not None:
+        if self.second is not None:
             other = {"second_normalised": self.second.normalised, "second_pose": self.second.pose.as_array()}
+        if self.second_boxes is not None:
             other["second_boxes"] = self.second_boxes
         np.savez(
             path, normalised=self.face.normalised, pose=self.face.pose.as_array(), boxes=self.boxes,
@@ -68,7 +69,8 @@ class MeasuredVideo:
             if "second_pose" not in arrays.files:
                 return MeasuredVideo(face, arrays["boxes"], features, edges)
             second = DetectedFace(arrays["second_normalised"], PoseTrack.from_array(arrays["second_pose"]))
-            return MeasuredVideo(face, arrays["boxes"], features, edges, second, arrays["second_boxes"])
+            boxes = arrays["second_boxes"] if "second_boxes" in arrays.files else None
+            return MeasuredVideo(face, arrays["boxes"], features, edges, second, boxes)
 
 
 def read_features(path: Path, name: str) -> NDArray[np.float32]:

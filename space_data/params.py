@@ -487,7 +487,7 @@ class Evaluate(Section):
     min_found_share: Annotated[float, Field(gt=0, le=1)]
     weights: str
     syncnet_protocol: Literal["direct", "legacy-avi"]
-    second_detector: Literal["none", "face_alignment"]
+    second_detector: Literal["none", "face_api", "face_alignment"]
     sign_flip_draws: Count
     seed: int
 

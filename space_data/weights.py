@@ -27,6 +27,7 @@ INCEPTION = "inception-2015-12-05"
 SYNCNET = "syncnet-v2"
 LPIPS = "lpips-alex"
 FER = "fer"
+FACE_API = "face-api-68"
 S3FD, FAN_3D, FAN_DEPTH = "face-alignment-s3fd", "face-alignment-3dfan4", "face-alignment-depth"
 WHISPER = "whisper-tiny.en"
 SHA256_DIGITS = 64

@@ -23,8 +23,9 @@ def catalogue(size_px: int, settings: Evaluate, judges: Collection[str] = JUDGES
     """
     columns = (
         *lips.METRICS, *sync.METRICS, *sync.WHISPER_METRICS,
-        *sync.syncnet_metrics(settings.syncnet_protocol, settings.second_detector != "none"),
-        *landmarks.METRICS, *second.METRICS, *head.METRICS, *identity.metrics_at(settings.frechet_every_frames),
+        *sync.syncnet_metrics(settings.syncnet_protocol, settings.second_detector == second.FACE_ALIGNMENT),
+        *landmarks.METRICS, *second.metrics(settings.second_detector), *head.METRICS,
+        *identity.metrics_at(settings.frechet_every_frames),
         *pictures.metrics_at(size_px, settings.ssim_every_frames),
     )  # fmt: skip
     known = {name for measure in measures_of(judges) for name in measure.names}

@@ -114,8 +114,8 @@ class ScoreUnit:
     """file of the weights; empty: none"""
     whisper_scorer: str = ""
     """file of the scorer fitted on its states"""
-    second: bool = False
-    """faces were looked at by the second detector, too"""
+    s3fd: bool = False
+    """its boxes are there, for SyncNet's crops"""
 
 
 @dataclass(frozen=True)
@@ -144,7 +144,7 @@ def run(params: Params, layout: Layout) -> None:
         for line in judges.absences(Path(settings.weights)):
             logger.info("not measured: %s", line)
         looking = [*(one.name for one in chosen), *([face_descriptor.NAME] if judges.identity else [])]
-        looking += [second_detector.NAME] if judges.second else []
+        looking += [settings.second_detector] if judges.second else []
         network = declaration(INCEPTION).files if any(one.is_fid for one in chosen) else ()
         units = video_units(videos, [*looking, *(file.sha256 for file in network)])
         measured = run_units(MEASURING, units, measure_one, settings, params, layout)
@@ -246,7 +246,7 @@ def measure_one(unit: VideoUnit, settings: Evaluate, folder: Path) -> None:
     """Unit function: ``measured.npz`` of one video."""
     try:
         folder_of_second = second_detector.find(Path(settings.weights), settings.second_detector)
-        second = SecondLook.at(folder_of_second) if folder_of_second else None
+        second = SecondLook.at(folder_of_second, settings.second_detector) if folder_of_second else None
         chosen, descriptor = choose(Path(settings.weights)), face_descriptor.load()
         measured = measure_video(Path(unit.path), unit.n_frames, chosen, settings, descriptor, second)
     except MediaError as error:
@@ -274,8 +274,9 @@ def score_units(
         clip = ClipToScore(system, video.clip_id, video.subject, Path(video.reference), Path(path), video.n_frames)
         both = (str(one / MEASURED_FILE) for one in (truth.folder, own.folder))
         syncnet, lpips, whisper, states = (str(one or "") for one in (judges.syncnet, judges.lpips, judges.whisper, state_scorer))
-        scorers, second = (str(scorer), syncnet, lpips, whisper, states), judges.second is not None
-        value = ScoreUnit(clip, next(both), next(both), video.audio, *scorers, second)
+        s3fd = judges.second is not None and judges.detector == second_detector.FACE_ALIGNMENT
+        scorers = str(scorer), syncnet, lpips, whisper, states
+        value = ScoreUnit(clip, next(both), next(both), video.audio, *scorers, s3fd)
         hashes = [made_of(own), made_of(truth), sha256_of(video.audio), *shared]
         units.append(Unit(f"score/{system}/{video.clip_id}", content_hash(system == REFERENCE, video.n_frames, *hashes), value))
     return units
@@ -298,7 +299,7 @@ def _syncnet(unit: ScoreUnit, sound: np.ndarray, settings: Evaluate) -> SyncNetS
         return None
     from evaluation.syncnet_clip import syncnet_scorer  # which imports PyTorch
 
-    return syncnet_scorer(Path(unit.syncnet), sound, unit.clip.n_frames, settings.syncnet_protocol, unit.second)
+    return syncnet_scorer(Path(unit.syncnet), sound, unit.clip.n_frames, settings.syncnet_protocol, unit.s3fd)
 
 
 def _whisper(unit: ScoreUnit, sound: np.ndarray) -> SyncScorer | None:

@@ -68,10 +68,11 @@ def test_metric_ids_are_unique_and_versioned_and_their_statistics_exist_once():
     assert len(set(names)) == len(names), "a statistic is computed in one place"
     assert {name for column in columns for name in column.statistics} <= set(names)
     assert all(column.definition and column.source for column in columns)
-    here = {name: {c.name for c in catalogue(512, load_params().evaluate, {name})} for name in JUDGES}
-    without = {c.name for c in catalogue(512, load_params().evaluate, ())}
+    settings = load_params().evaluate.model_copy(update={"second_detector": "face_api"})
+    here = {name: {c.name for c in catalogue(512, settings, {name})} for name in JUDGES}
+    without = {c.name for c in catalogue(512, settings, ())}
     assert {name: found - without for name, found in here.items()} == {
         "syncnet": {"lse_d", "lse_c", "syncnet_offset_frames"}, "identity": {"id_cos", "id_distance"}, "lpips": {"lpips"},
-        "second": {f"fan_{metric.name}" for metric in (*lips.METRICS, *landmarks.METRICS)},
+        "second": {f"faceapi_{metric.name}" for metric in (*lips.METRICS, *landmarks.METRICS)},
         "whisper": {"whisper_at_zero", "whisper_confidence", "whisper_offset_frames"},
     }  # fmt: skip

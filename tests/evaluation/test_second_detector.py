@@ -38,12 +38,14 @@ def test_the_same_faces_give_the_same_figures_under_ids_of_their_own():
     speaking = np.ones(N, bool)
     seen = Pair(other, other, speaking, second=(theirs, made))
     wanted = values(Pair(theirs, made, speaking), (*lips.MEASURES, *landmarks.MEASURES), (*lips.METRICS, *landmarks.METRICS))
-    assert values(seen, second.MEASURES, second.METRICS) == wanted and None not in wanted[2:]
+    assert values(seen, second.MEASURES, second.metrics("face_alignment")) == wanted and None not in wanted[2:]
     perfect = Pair(other, other, speaking, second=(made, made))
-    assert values(perfect, second.MEASURES, second.METRICS)[0] == pytest.approx(1)
-    ids = [metric.metric_id for metric in second.METRICS]
-    assert all(one.startswith("fan_") and "mediapipe" not in one for one in ids)
-    assert all("MediaPipe" not in metric.source for metric in second.METRICS)
+    assert values(perfect, second.MEASURES, second.metrics("face_api"))[0] == pytest.approx(1)
+    for detector, prefix in (("face_alignment", "fan_"), ("face_api", "faceapi_")):
+        columns = second.metrics(detector)
+        assert all(one.metric_id.startswith(prefix) and "mediapipe" not in one.metric_id for one in columns)
+        assert all("MediaPipe" not in one.source for one in columns)
+    assert second.metrics("none") == ()
 
 
 def test_without_it_there_is_nothing():
@@ -90,6 +92,13 @@ def test_frames_go_in_batches_and_come_back_as_faces_and_s3fds_boxes(tmp_path):
     again = MeasuredVideo.load(tmp_path / "m.npz")
     assert again.second is not None and np.array_equal(again.second.normalised, seen.normalised, equal_nan=True)
     assert np.array_equal(again.second_boxes, boxes)
+    look = SecondLook(Backend(), gives_boxes=False)
+    for _ in range(3):
+        look.take(np.zeros((8, 8, 3), np.uint8))
+    seen, no_boxes = look.finish()
+    MeasuredVideo(face(1), np.zeros((N, 4), np.float32), {}, MeanStatistics(1, 1), seen, no_boxes).save(tmp_path / "m.npz")
+    again = MeasuredVideo.load(tmp_path / "m.npz")
+    assert no_boxes is None and again.second is not None and again.second_boxes is None
 
 
 def test_syncnets_crop_is_s3fds_box():
@@ -102,4 +111,6 @@ def test_what_is_wanted_and_not_there_is_an_error_that_names_the_command(tmp_pat
     assert find(tmp_path, "none") is None and Judges.here(tmp_path).second is None
     with pytest.raises(SpaceError, match=r"space weights fetch face-alignment-s3fd --folder .*, or set it to none"):
         find(tmp_path, "face_alignment")
-    assert any("evaluate.second_detector: face_alignment" in line for line in Judges.here(tmp_path).absences(tmp_path))
+    with pytest.raises(SpaceError, match=r"space weights fetch face-api-68 --folder .*, or set it to none"):
+        find(tmp_path, "face_api")
+    assert any("evaluate.second_detector: face_api" in line for line in Judges.here(tmp_path).absences(tmp_path))
