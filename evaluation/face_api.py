@@ -33,7 +33,7 @@ CASCADES = ("haarcascade_frontalface_default.xml", "haarcascade_frontalface_alt2
 """OpenCV's; the second is asked where the first finds none."""
 DOWN, MARGIN = 0.05, 1.2
 """The first crop is the cascade's square, moved down by this share of its side; the second one that much larger than the first
-points: on crops with exact points the lips follow truth at r .96 with two looks, .85 with one, .95 with three."""
+points: on synthetic clips lips follow the exact ones at r .96 with two looks, .85 with one, .95 with three."""
 POSE_ROUNDS = 20
 
 

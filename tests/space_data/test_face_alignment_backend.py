@@ -147,7 +147,7 @@ def test_the_benchmarks_second_look_through_the_real_library(folder: Path, decla
     """Points of the real networks on seeded weights, frame by frame; S3FD's own boxes, with the forehead."""
     frames = [picture, np.zeros_like(picture), picture]
     boxes, landmarks, poses = looked_at(folder, [frames])
-    look = SecondLook.at(folder)
+    look = SecondLook.at(folder, FACE_ALIGNMENT)
     for frame in frames:
         look.take(frame)
     face, whole = look.finish()
