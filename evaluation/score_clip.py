@@ -101,9 +101,9 @@ def score_clip(
     try:
         faces = paired(reference.face, candidate.face, settings.min_found_share)
         boxes = candidate.boxes if candidate.second_boxes is None else candidate.second_boxes
-        heard = syncnet(clip.video, boxes) if syncnet else None
+        lse = syncnet(clip.video, boxes) if syncnet else None
         states = whisper(faces[1]) if whisper else None
-        pair = Pair(*faces, pair.speaking, sync(faces[1]), heard, states, both_seen, descriptors, pixels)
+        pair = Pair(*faces, pair.speaking, sync(faces[1]), lse, states, both_seen, descriptors, pixels)
     except NoFace as error:
         missing |= {need: (NO_FACE, str(error)) for need in FACES_NEEDED}
     rows = []

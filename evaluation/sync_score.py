@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from evaluation.detected_face import DetectedFace
 from space_data.avsync import (
@@ -41,6 +42,7 @@ def shipped_scorer() -> Scorer:
     return Scorer.load(Path(str(files("space_data") / "assets" / "sync_scorer_evaluation.npz")))
 
 
+@threadpool_limits.wrap(limits=1, user_api="blas")  # sums of products round by the number of threads, and cores
 def fit_scorer(frames: Place, clips: Place, scored: Set[str]) -> Scorer:
     """Fit on the video clips of all identities but ``scored``; the shipped scorer where there are less than 150 s of them.
 

@@ -442,7 +442,7 @@ class PoseGenStage(Section):
 
 
 class Animate(Section):
-    """Defaults of ``space animate`` that are taste rather than learnt."""
+    """Defaults of ``space animate`` that are chosen rather than learnt."""
 
     speech_encoder: Literal["auto", "log-mel", "whisper-tiny.en"]
     articulation: Annotated[float, Field(ge=0, le=1.5)]

@@ -51,10 +51,10 @@ class WhisperStates:
 
     def _block(self, audio: NDArray[np.float32], n_frames: int, begin: int) -> NDArray[np.float32]:
         end, first = min(begin + BLOCK_FRAMES, n_frames), max(0, begin - CONTEXT_FRAMES)
-        heard_to = min(frames_to_samples(end + CONTEXT_FRAMES), frames_to_samples(n_frames) + SILENCE_SAMPLES)
-        heard = audio[frames_to_samples(first) : min(heard_to, frames_to_samples(n_frames))]
-        heard = np.pad(heard, (0, heard_to - frames_to_samples(first) - len(heard)))
-        return self.window(heard, begin - first, end - first)
+        until = min(frames_to_samples(end + CONTEXT_FRAMES), frames_to_samples(n_frames) + SILENCE_SAMPLES)
+        sound = audio[frames_to_samples(first) : min(until, frames_to_samples(n_frames))]
+        sound = np.pad(sound, (0, until - frames_to_samples(first) - len(sound)))
+        return self.window(sound, begin - first, end - first)
 
     def window(self, audio: NDArray[np.float32], begin: int, end: int) -> NDArray[np.float32]:
         """States of the frames ``begin`` ... ``end`` - 1 of at most 30 s of sound (samples,), which is heard as a whole."""
@@ -65,7 +65,7 @@ class WhisperStates:
 
 
 @dataclass(frozen=True)
-class Heard:
+class StreamState:
     """State of a stream: what may still be needed of the sound, and how far it has been encoded."""
 
     audio: NDArray[np.float32]
@@ -105,23 +105,23 @@ class SlidingWhisper:
         """States of 16 kHz mono ``audio`` (640 T,) as a stream gives them: (T, 2, 384)."""
         return self.step(self.start(), audio, ends=True)[1]
 
-    def start(self) -> Heard:
+    def start(self) -> StreamState:
         """Before any sound."""
-        return Heard(np.zeros(0, np.float32))
+        return StreamState(np.zeros(0, np.float32))
 
-    def step(self, heard: Heard, audio: NDArray[np.float32], ends: bool = False) -> tuple[Heard, NDArray[np.float32]]:
+    def step(self, state: StreamState, audio: NDArray[np.float32], ends: bool = False) -> tuple[StreamState, NDArray[np.float32]]:
         """Hear 16 kHz mono ``audio`` (any number of samples) more.
 
         Args:
-            heard: the state before.
+            state: the state before.
             audio: what comes next.
             ends: nothing comes after it: the last frames are given out, as if silence followed.
 
         Returns:
             The state after it, and the states of the frames that are now final, (n, 2, 384); n may be 0.
         """
-        audio = np.concatenate([heard.audio, np.asarray(audio, np.float32)])
-        first, done = heard.first, heard.done
+        audio = np.concatenate([state.audio, np.asarray(audio, np.float32)])
+        first, done = state.first, state.done
         there = first + samples_to_frames(len(audio))
         given = []
         while done < there and (ends or done + self.hop + self.lookahead <= there):
@@ -131,7 +131,7 @@ class SlidingWhisper:
             given.append(self.states.window(window, done - begin, end - begin))
             done = end
         kept = max(0, done - self.past)
-        rest = Heard(audio[frames_to_samples(kept - first) :].copy(), kept, done)
+        rest = StreamState(audio[frames_to_samples(kept - first) :].copy(), kept, done)
         return rest, np.concatenate([np.zeros((0, STATES_PER_FRAME, WIDTH), np.float32), *given])
 
 

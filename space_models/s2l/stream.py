@@ -34,7 +34,7 @@ class StreamState:
     settings: OutputSettings
     speech: InputState
     network: NetworkState
-    heard: int = 0
+    seen_frames: int = 0
     """frames of speech so far"""
     last_sample: NDArray[np.float32] | None = None
     """of the normalised speech, (1, C)"""
@@ -57,7 +57,7 @@ def start(
         model: see ``load_s2l``.
         portrait: its landmarks as they are in the photo.
         portrait_emotion: mixture (9,) that the photo shows; all NaN is taken as the null condition.
-        settings: taste.
+        settings: how the prediction is shown.
         statistics: of the whole utterance (``SpeechInput.statistics_of``), where it is known; else they are gathered as it runs.
         shown: the mixtures (..., 9) that will be asked for, where they are known; other ones then open the lips a little more.
 
@@ -89,9 +89,9 @@ def step(
         raise SpaceError(f"s2l: {len(emotion)} emotions for {n_frames} frames of speech, need one for each or one for all")
     if n_frames == 0:
         return state, np.zeros((0, N_LANDMARKS, 3), np.float32)
-    heard, normalised = model.speech_input.step(state.speech, speech.reshape(-1, wanted[1]))
+    input_state, normalised = model.speech_input.step(state.speech, speech.reshape(-1, wanted[1]))
     mixtures = np.broadcast_to(emotion, (n_frames, len(EMOTIONS)))
-    return _advance(model, replace(state, speech=heard, last_sample=normalised[-1:]), normalised, mixtures)
+    return _advance(model, replace(state, speech=input_state, last_sample=normalised[-1:]), normalised, mixtures)
 
 
 def finish(model: S2L, state: StreamState) -> Points:
@@ -130,8 +130,8 @@ def hear(
     ahead = model.config.lookahead_frames
     held = np.repeat(normalised[-1:], ahead * model.config.per_frame, axis=0)
     with torch.no_grad():
-        heard = torch.from_numpy(np.concatenate([normalised, held])[None])
-        output = model(heard, torch.from_numpy(state.speaker.face.reshape(1, -1)), torch.from_numpy(model.learnt(emotion)[None]))
+        samples = torch.from_numpy(np.concatenate([normalised, held])[None])
+        output = model(samples, torch.from_numpy(state.speaker.face.reshape(1, -1)), torch.from_numpy(model.learnt(emotion)[None]))
     return output.hidden[0, ahead:].numpy(), output.patterns[0, ahead:].numpy()
 
 
@@ -148,11 +148,11 @@ def _advance(
     shown = queue[:n_frames]
     face = torch.from_numpy(state.speaker.face.reshape(1, -1))
     output = model(torch.from_numpy(normalised[None]), face, torch.from_numpy(shown[None]), state.network)
-    first = max(0, ahead - state.heard)  # what the network says before it has heard so far ahead is of no frame
+    first = max(0, ahead - state.seen_frames)  # what the network says before it has heard so far ahead is of no frame
     displacement = model.network.mixed(output)[0, first:].numpy()
     points = spoken(displacement, shown[first:], state.speaker, model.gap_map, state.settings)
     points, fade = faded(points.astype(np.float32), state.speaker, state.fade, state.settings)
     after = replace(
-        state, network=output.state, heard=state.heard + n_frames, emotions=queue[n_frames:], fade=fade
+        state, network=output.state, seen_frames=state.seen_frames + n_frames, emotions=queue[n_frames:], fade=fade
     )
     return after, points

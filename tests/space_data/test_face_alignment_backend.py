@@ -16,7 +16,7 @@ from declared_weights import declared_as, declared_file
 from seeded import rng, seed_network
 from torch import nn
 
-from evaluation.second_detector import SecondLook
+from evaluation.second_detector import FACE_ALIGNMENT, SecondLook
 from space_data import face_alignment_backend as backend
 from space_data import weights
 from space_data.errors import SpaceError
