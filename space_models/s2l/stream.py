@@ -131,7 +131,8 @@ def hear(
     held = np.repeat(normalised[-1:], ahead * model.config.per_frame, axis=0)
     with torch.no_grad():
         samples = torch.from_numpy(np.concatenate([normalised, held])[None])
-        output = model(samples, torch.from_numpy(state.speaker.face.reshape(1, -1)), torch.from_numpy(model.learnt(emotion)[None]))
+        face = torch.from_numpy(state.speaker.face.reshape(1, -1))
+        output = model(samples, face, torch.from_numpy(model.learnt(emotion)[None]))
     return output.hidden[0, ahead:].numpy(), output.patterns[0, ahead:].numpy()
 
 
