@@ -268,7 +268,7 @@ def truncated(path: Path, codec: str = "mpeg2video", sound: str = "mp2", **muxin
 Q2 = {"q:v": "2"}
 VP8 = {"crf": "4", "b": "2M", "deadline": "realtime"}
 VP9 = {"crf": "10", "b": "0", "deadline": "realtime", "cpu-used": "8"}
-X265 = {"preset": "ultrafast", "x265-params": "log-level=none:info=0"}
+X265 = {"preset": "ultrafast", "x265-params": "log-level=none:info=0:pools=none:frame-threads=1"}
 UNFILLED = "its aresample=async=1 fills only gaps of more than 0.1 s; what follows a shorter one comes too early"
 CHAINED = "between chained Ogg streams FFmpeg 5.1 puts a gap of up to a second"
 KINDS: dict[str, Callable[[Path], Truth]] = {
