@@ -51,13 +51,6 @@ class Judges:
 
     def absences(self, folder: Path) -> list[str]:
         """A line for each that is absent: what it would measure, and what would bring it into the ``folder``."""
-        lines = [_absence(name, folder) for name in WEIGHTS if name not in self.names()]
+        lines = [weights.absence(of, folder, JUDGED.get(name, "")) for name, of in WEIGHTS.items() if name not in self.names()]
         lines += [face_descriptor.ABSENT] if self.identity is None else []
         return [*lines, *([second_detector.ABSENT] if self.second is None else [])]
-
-
-def _absence(judge: Judge, folder: Path) -> str:
-    """Of the weights of a judge, by what it judges."""
-    name = WEIGHTS[judge]
-    declared = weights.declaration(name).used_for
-    return weights.absence(name, folder).replace(f"({declared})", f"({JUDGED.get(judge, declared)})")

