@@ -143,8 +143,8 @@ def run(params: Params, layout: Layout) -> None:
         judges, state_scorer = fitted_on_states(judges, {video.subject for video in videos}, params, layout)
         for line in judges.absences(Path(settings.weights)):
             logger.info("not measured: %s", line)
-        looking = [*(one.name for one in chosen), *([face_descriptor.NAME] if judges.identity else [])]
-        looking += [settings.second_detector] if judges.second else []
+        features = [*(one.name for one in chosen), *([face_descriptor.NAME] if judges.identity else [])]
+        looking = [*features, *([settings.second_detector] if judges.second else [])]
         network = declaration(INCEPTION).files if any(one.is_fid for one in chosen) else ()
         units = video_units(videos, [*looking, *(file.sha256 for file in network)])
         measured = run_units(MEASURING, units, measure_one, settings, params, layout)
@@ -156,7 +156,7 @@ def run(params: Params, layout: Layout) -> None:
         if sum(merged.counts.values()) != len(both):
             raise SpaceError(f"{STAGE}: {len(both)} videos and scores went in, the ledger has {sum(merged.counts.values())}")
         remove_single_files(layout)
-        write_figures(videos, by_id, judges.names(), looking, params, layout)
+        write_figures(videos, by_id, judges.names(), features, params, layout)
         clock.clips, clock.computed = len(both), sum(outcome.computed for outcome in both)
         clock.counts = Counter(merged.counts)
 
@@ -165,16 +165,16 @@ def write_figures(
     videos: Sequence[SynthesizedClip],
     measured: Mapping[str, Result],
     judges: Collection[Judge],
-    looking: Sequence[str],
+    features: Sequence[str],
     params: Params,
     layout: Layout,
 ) -> None:
     """Compare sets of frames; of them, and of the means over identities, make ``aggregates``, metrics and plots."""
     systems, settings = present_systems(videos), params.evaluate
-    compared = run_units(COMPARING, set_units(systems, videos, measured, looking), compare_sets, settings, params, layout)
+    compared = run_units(COMPARING, set_units(systems, videos, measured, features), compare_sets, settings, params, layout)
     metrics = catalogue(videos[0].size_px, settings, judges)
     figures = aggregate.aggregates(read_table(layout.identity_means, IdentityMean), systems, metrics)
-    figures += set_figures(compared, systems, looking)
+    figures += set_figures(compared, systems, features)
     write_table(layout.aggregates, figures, Aggregate)
     write_for_dvc(figures, layout)
 
@@ -389,7 +389,7 @@ def last_line(text: str) -> str:
 
 
 def set_units(
-    systems: Sequence[str], videos: Sequence[SynthesizedClip], measured: Mapping[str, Result], looking: Sequence[str]
+    systems: Sequence[str], videos: Sequence[SynthesizedClip], measured: Mapping[str, Result], features: Sequence[str]
 ) -> list[Unit]:
     """One unit per system and kind of features, over the clips whose video and recording could be measured."""
     subjects, units = {video.clip_id: video.subject for video in videos}, []
@@ -401,13 +401,13 @@ def set_units(
                 clips.append((clip_id, subject, str(own.folder / MEASURED_FILE), str(truth.folder / MEASURED_FILE)))
                 made.append((clip_id, subject, made_of(own), made_of(truth)))
         content = content_hash(made, len(subjects))
-        for name in looking:
+        for name in features:
             value = SetUnit(system, name, tuple(clips), len(subjects))
             units.append(Unit(f"{name}/{system}", content, value, cost_s=SET_S * len(clips)))
     return units
 
 
-def set_figures(compared: Sequence[Result], systems: Sequence[str], looking: Sequence[str]) -> list[Aggregate]:
+def set_figures(compared: Sequence[Result], systems: Sequence[str], features: Sequence[str]) -> list[Aggregate]:
     """What the units of sets found, in the order of the systems.
 
     Raises:
@@ -415,7 +415,7 @@ def set_figures(compared: Sequence[Result], systems: Sequence[str], looking: Seq
     """
     found = {result.unit_id: result for result in compared}
     rows = []
-    for result in (found[f"{name}/{system}"] for system in systems for name in looking):
+    for result in (found[f"{name}/{system}"] for system in systems for name in features):
         if result.folder is None:
             raise SpaceError(f"sets of frames, {result.unit_id}: {last_line(result.detail) or result.reason}")
         rows += from_arrow(read_arrow(result.folder / FIGURES_FILE, Aggregate), Aggregate)

@@ -269,3 +269,18 @@ def test_a_merge_is_of_what_it_reads(videos: list[SynthesizedClip], tmp_path: Pa
     units = {unit.unit_id: unit.value for unit in identity_units(videos, found, lost, ())}
     assert sum(not one.folder for one in units["b"].scored) == 1 and {row.status for row in units["b"].ledger} == {KEPT, FAILED}
     assert sum(len(unit.ledger) for unit in units.values()) == len(found) + len(done)
+
+
+def test_a_second_detector_is_no_feature_that_sets_are_compared_on(
+    finished: tuple[Layout, Params], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It had been taken for one, and the stage stopped (``KeyError: features/face_api``)."""
+    layout, params = finished
+
+    def sets() -> list[Aggregate]:
+        return [row for row in read_table(layout.aggregates, Aggregate) if "standin" in row.metric]
+
+    before = sets()
+    monkeypatch.setattr(Judges, "here", lambda folder, detector: Judges(second=folder, detector="face_api"))
+    evaluate.run(params, layout)
+    assert before and sets() == before
