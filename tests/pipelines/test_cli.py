@@ -72,12 +72,17 @@ VIDEO = "o" * 251 + ".mp4"
 """As long as a name can be: 255 bytes."""
 
 
+def _tone(seconds: float) -> np.ndarray:
+    """Sound at 16 kHz that rises and falls four times a second, as syllables do."""
+    time_s = np.arange(round(seconds * 16_000)) / 16_000
+    return (0.3 * np.sin(2 * np.pi * 200 * time_s) * (1 + np.sin(2 * np.pi * 4 * time_s))).astype(np.float32)
+
+
 @pytest.fixture
 def spoken(astronaut, tmp_path: Path) -> tuple[list[str], Path]:
     """Arguments that make the public-domain portrait speak for one second into an empty folder."""
     write_image(tmp_path / "portrait.png", astronaut)
-    tone = 0.3 * np.sin(2 * np.pi * 200 * np.arange(16_000) / 16_000) * (1 + np.sin(2 * np.pi * 4 * np.arange(16_000) / 16_000))
-    write_wav(tmp_path / "speech.wav", tone.astype(np.float32))
+    write_wav(tmp_path / "speech.wav", _tone(1.0))
     out = tmp_path / "made"
     out.mkdir()
     inputs = ["--image", str(tmp_path / "portrait.png"), "--audio", str(tmp_path / "speech.wav")]
@@ -100,6 +105,7 @@ def test_quiet_leaves_warnings_only(spoken: tuple[list[str], Path], tmp_path: Pa
 @pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_an_interrupted_run_leaves_nothing(sent: signal.Signals, status: int, spoken: tuple[list[str], Path]) -> None:
     arguments, out = spoken
+    write_wav(out.parent / "speech.wav", _tone(60.0))  # seconds of drawing: the signal does not come too late
     command = [sys.executable, "-m", "pipelines.cli", *arguments]
     running = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=Path(__file__).resolve().parents[2])
     for _ in range(1200):
