@@ -1,12 +1,13 @@
 """Draws the pictures of `docs/img`: `python -m docs.make_pictures`, after `dvc repro` (two of them show the default corpus).
 
-They show the public-domain portrait that scikit-image ships and the default corpus, nobody else. `animated` and `landmarks` need
-no pipeline run; names after the command draw only these: `python -m docs.make_pictures animated`.
+They show the public-domain portrait that scikit-image ships and the default corpus, nobody else. `animated`, `talking` and
+`landmarks` need no pipeline run; names after the command draw only these: `python -m docs.make_pictures animated`.
 """
 
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import matplotlib
 
@@ -15,6 +16,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
+from PIL import Image
 from skimage.data import astronaut
 
 from pipelines.layout import Layout
@@ -27,7 +29,7 @@ from space_data.media.video import decode_video
 from space_data.params import load_params
 from space_data.schema import EMOTIONS
 from space_data.synthetic.espeak import Voice, speak
-from space_data.timebase import frame_centre_s
+from space_data.timebase import VIDEO_FPS, frame_centre_s
 from space_models.animate import animate
 from space_models.controls.asked import Controls
 from space_models.controls.emotion import parse_emotion
@@ -37,6 +39,8 @@ HERE = Path(__file__).parent / "img"
 SENTENCE = "My brother keeps a blue parrot that whistles whenever the phone rings."
 STRIP_MOMENTS = 8
 EMOTIONS_SHOWN = ("neutral", "happy:0.8", "sad:0.9", "angry", "surprised:0.8", "disgusted:0.8")
+EMOTIONS_MOVING = ("neutral", "happy:0.8", "angry:0.8")
+MOVING_SIDE = 280  # pixels
 EMOTION_QUANTILE = 0.6  # of the lip opening: the moment in which the emotions are compared
 SEED = 3
 ENVELOPE_SAMPLES = 80
@@ -113,6 +117,20 @@ def animated_picture() -> None:
     figure.savefig(HERE / "animated.jpg", pil_kwargs={"quality": 90})
 
 
+def moving_picture() -> None:
+    """The same sentence in three emotions, moving, for pages that play no video: an animated WebP."""
+    with tempfile.TemporaryDirectory() as folder:
+        photo, speech = Path(folder) / "portrait.png", Path(folder) / "speech.wav"
+        write_image(photo, astronaut())
+        write_wav(speech, speak(SENTENCE, Voice("en-us", "f2")).audio)
+        shown = [talking(photo, speech, emotion, "generated")[0] for emotion in EMOTIONS_MOVING]
+    rows = [np.concatenate([_face_of(rgb) for rgb in moment], axis=1) for moment in zip(*shown, strict=True)]
+    size = (MOVING_SIDE * len(shown), MOVING_SIDE)
+    first, *others = (Image.fromarray(row).resize(size, Image.Resampling.LANCZOS) for row in rows)
+    moving: dict[str, Any] = {"save_all": True, "append_images": others, "duration": round(1000 / VIDEO_FPS), "loop": 0}
+    first.save(HERE / "talking.webp", quality=70, method=6, **moving)
+
+
 def talking(photo: Path, speech: Path, emotion: str, pose: str) -> tuple[list[RgbImage], NDArray[np.float32]]:
     """Frames of the written video, and its lip gap (frames,) as commanded, IOD."""
     with tempfile.TemporaryDirectory() as folder:
@@ -177,7 +195,8 @@ def emotion_picture() -> None:
 
 
 PICTURES = {
-    "landmarks": landmarks_picture, "animated": animated_picture, "corpus": corpus_picture, "emotion": emotion_picture,
+    "landmarks": landmarks_picture, "talking": moving_picture, "animated": animated_picture,
+    "corpus": corpus_picture, "emotion": emotion_picture,
 }  # fmt: skip
 
 if __name__ == "__main__":
