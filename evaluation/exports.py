@@ -13,9 +13,18 @@ from evaluation.statistics import CONFIDENCE_PERCENT
 VERSION = 1
 """Of the JSON; goes up when a key changes its meaning or goes."""
 BIBTEX = """@software{open_space,
-  title = {open-space: an open, reproducible SPACE (speech-driven portrait animation with controllable expression)},
+  author = {{The open-space contributors}},
+  title = {open-space: an open, reproducible {SPACE} (speech-driven portrait animation with controllable expression)},
   note = {Benchmark list %s. The method is that of arXiv:2211.09809; no figure here is the paper's.},
   year = {2026}
+}
+
+@inproceedings{gururani2023space,
+  author = {Gururani, Siddharth and Mallya, Arun and Wang, Ting-Chun and Valle, Rafael and Liu, Ming-Yu},
+  title = {{SPACE}: Speech-driven Portrait Animation with Controllable Expression},
+  booktitle = {Proceedings of the IEEE/CVF International Conference on Computer Vision (ICCV)},
+  pages = {20914--20923},
+  year = {2023}
 }
 """
 
