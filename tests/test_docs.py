@@ -1,5 +1,6 @@
 """Pages that are made from the code say what the code says."""
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -19,3 +20,9 @@ def test_the_citation_is_of_this_version() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     assert (cited["version"], cited["license"]) == (project["version"], project["license"])
     assert {"cff-version", "message", "title", "authors"} <= set(cited), "keys that the format asks for"
+
+
+def test_the_index_names_every_page() -> None:
+    index = ROOT / "docs/README.md"
+    linked = {(index.parent / target).resolve() for target in re.findall(r"\]\(([^)#]+)\)", index.read_text())}
+    assert linked == {*(path.resolve() for path in index.parent.glob("*.md") if path != index), ROOT / "CONTRIBUTING.md"}
