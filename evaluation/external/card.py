@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from evaluation.canonical import Framing
 from evaluation.external.coverage import COVERAGES
 from evaluation.external.shims import SHIMS
 from evaluation.systems import ENTRIES, Entry, Kind
-from space_data.errors import SpaceError
+from space_data.errors import SpaceError, first_problem
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]*$"
 CARD_FILE = "card.yaml"
@@ -43,6 +43,14 @@ class Pictures(_Strict):
     reframes: bool = False
     held_frames: Frames = 0
     surplus_frames: Frames = 0
+
+    @field_validator("panel")
+    @classmethod
+    def _has_an_area(cls, panel: tuple[Share, Share, Share, Share]) -> tuple[Share, Share, Share, Share]:
+        left, top, right, bottom = panel
+        if not (left < right and top < bottom):
+            raise ValueError(f"{list(panel)} is empty, need left < right and top < bottom as [left, top, right, bottom]")
+        return panel
 
 
 class Program(_Strict):
@@ -92,7 +100,7 @@ class Card(_Strict):
     """as it was typed, for videos that are handed in"""
     checkpoints: list[Checkpoint] = []
     pose: Literal["", "generated", "recorded", "portrait"] = ""
-    """where head motion comes from: made by the system, the recording's, or none"""
+    """where head motion comes from: made by the system, the recording's (then heads are compared frame by frame), or none"""
     pictures: Pictures = Pictures()
     program: Program | None = None
 
@@ -132,7 +140,8 @@ class Card(_Strict):
         """Its place in the registry."""
         said = {"by": self.run_by, "paper": self.paper, "code": self.code, "licence": self.licence, "head motion": self.pose}
         facts = "; ".join(f"{key}: {value or 'not stated'}" for key, value in said.items())
-        return Entry(name, self.title, " ".join(filter(None, (self.description, f"({facts})"))), self.kind)
+        about = " ".join(filter(None, (self.description, f"({facts})")))
+        return Entry(name, self.title, about, self.kind, pose_given=self.pose == "recorded")
 
 
 def read_card(path: Path) -> Card:
@@ -146,9 +155,9 @@ def read_card(path: Path) -> Card:
     try:
         return Card.model_validate(yaml.safe_load(path.read_text()))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise SpaceError(f"{path}: {where}: {first['msg']} (docs/benchmark.md says what a card holds)") from error
+        raise SpaceError(f"{path}: {first_problem(error)} (docs/benchmark.md says what a card holds)") from error
+    except OSError as error:
+        raise SpaceError(f"{path}: cannot be read ({error.strerror})") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise SpaceError(f"{path}: not YAML ({' '.join(str(error).split())[:200]})") from error
 

@@ -20,7 +20,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from evaluation.lists.choose import candidate, choose
-from space_data.errors import SpaceError
+from space_data.errors import SpaceError, first_problem
 from space_data.files import atomic_file
 from space_data.schema import AlignedClip
 
@@ -37,7 +37,7 @@ class ListedClip:
     """A clip of a frozen list: the first ``n_frames`` frames of the aligned recording with these two files."""
 
     clip_id: str
-    n_frames: int
+    n_frames: Annotated[int, Field(ge=1)]
     video_sha256: str
     audio_sha256: str
 
@@ -133,10 +133,17 @@ def read_list(path: Path) -> ClipList:
         raise SpaceError(f"{path}: no such test list")
     try:
         found = ClipList.model_validate(yaml.safe_load(path.read_text()))
-    except (yaml.YAMLError, ValidationError, UnicodeDecodeError) as error:
-        raise SpaceError(f"{path}: not a test list ({' '.join(str(error).split())[:300]})") from error
+    except ValidationError as error:
+        raise SpaceError(f"{path}: not a test list ({first_problem(error)})") from error
+    except OSError as error:
+        raise SpaceError(f"{path}: cannot be read ({error.strerror})") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise SpaceError(f"{path}: not YAML ({' '.join(str(error).split())[:200]})") from error
     if bool(found.clips) == bool(found.rule):
         raise SpaceError(f"{path}: {len(found.clips)} clips and {'a' if found.rule else 'no'} rule, need one of the two")
+    ids = [one.clip_id for one in found.clips]
+    if twice := [clip_id for clip_id in dict.fromkeys(ids) if ids.count(clip_id) > 1]:
+        raise SpaceError(f"{path}: {len(twice)} clips stand in it more than once, first {twice[0]} (need each once)")
     return found
 
 
@@ -165,7 +172,7 @@ def resolve(of: ClipList, clips: Sequence[AlignedClip], yaw_deg: Mapping[str, fl
     if missing:
         raise SpaceError(
             f"test list {of.name}: {len(missing)} of {len(of.clips)} clips are not among the {len(clips)} aligned ones, first "
-            f"{missing[0]} (another corpus, or other settings of it? synthesize.list: auto chooses from what is here)"
+            f"{missing[0]} (another corpus, or other settings of it? synthesize.test_list: auto chooses from what is here)"
         )
     other = 0
     for one in of.clips:
@@ -175,7 +182,8 @@ def resolve(of: ClipList, clips: Sequence[AlignedClip], yaw_deg: Mapping[str, fl
         if clip.n_frames < one.n_frames:
             raise SpaceError(f"test list {of.name}: {one.clip_id} has {clip.n_frames} frames, the list wants {one.n_frames}")
         other += (clip.video_sha256, clip.audio_sha256) != (one.video_sha256, one.audio_sha256)
-    resolved = Resolved(of.name, tuple(Chosen(there[one.clip_id], one.n_frames) for one in of.clips))
+    chosen = (Chosen(there[one.clip_id], one.n_frames) for one in of.clips)
+    resolved = Resolved(of.name, tuple(sorted(chosen, key=lambda one: one.clip.clip_id)))
     if other:
         logger.warning("test list %s: %d of %d recordings are other files than the list's; its label here is %s",
                        of.name, other, len(of.clips), resolved.label)  # fmt: skip

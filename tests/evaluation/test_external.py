@@ -83,13 +83,19 @@ def test_an_added_card_joins_the_registry(tmp_path):
     assert set(added_cards(tmp_path)) == {"theirs"}
 
 
+@pytest.mark.parametrize("pose", ["", "generated", "recorded", "portrait"])
+def test_heads_are_compared_of_a_system_whose_card_says_that_it_got_the_recordings_motion(pose):
+    assert cards.Card(title="x", pose=pose).entry("theirs").pose_given == (pose == "recorded")
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "the file"),
+        ("", "the whole"),
         ("title: ''", "title: String should have at least 1"),
         ("title: x\nlisence: MIT", "lisence: Extra inputs"),
         ("title: x\npictures: {panel: [0, 0, 2, 1]}", r"pictures\.panel\.2: Input should be less"),
+        ("title: x\npictures: {panel: [0.7, 0, 0.3, 1]}", r"pictures\.panel: Value error, .* is empty, need left < right"),
         ("title: x\nprogram: {checkout: a, arguments: [b], padding: some}", r"program\.padding: Input should be 'whole'"),
         ("title: [", "not YAML"),
     ],

@@ -120,11 +120,31 @@ def test_a_rule_takes_what_fits_it():
 NEITHER = "name: set/v1\nabout: x\ndataset: set\nmax_frames: 99\n"
 
 
-@pytest.mark.parametrize("text", ["name: set", "- 1", NEITHER, "a: [", "name: {x: 1}"])
-def test_a_file_that_is_no_list_is_named(tmp_path, text):
+CLIP = "{clip_id: set/a/0, n_frames: 30, video_sha256: v, audio_sha256: a}"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: set", "not a test list .name: String should match"),
+        ("- 1", "not a test list"),
+        (NEITHER, "0 clips and no rule, need one"),
+        ("a: [", "not YAML"),
+        ("name: {x: 1}", "not a test list"),
+        (f"{NEITHER}clips: [{CLIP.replace('30', '0')}]", r"not a test list .clips\.0\.n_frames: Input should be greater"),
+        (f"{NEITHER}clips: [{CLIP}, {CLIP}]", "1 clips stand in it more than once, first set/a/0"),
+    ],
+)
+def test_a_file_that_is_no_list_is_named(tmp_path, text, message):
     (tmp_path / "list.yaml").write_text(text)
-    with pytest.raises(SpaceError, match=r"list\.yaml"):
+    with pytest.raises(SpaceError, match=rf"list\.yaml: {message}"):
         read_list(tmp_path / "list.yaml")
+
+
+def test_the_order_of_a_lists_clips_is_no_matter():
+    frozen = freeze("set/v1", "", listed())
+    turned = frozen.model_copy(update={"clips": frozen.clips[::-1]})
+    assert resolve(turned, CLIPS, {}) == resolve(frozen, CLIPS, {}), "the same clips have the same label"
 
 
 def test_unknown_lists_are_named():
