@@ -157,7 +157,8 @@ DVC = {
         ("data/align", "data/evaluate", "data/emotion", "data/diversity", "data/synthesize", "data/external", "models/s2l",
          "models/posegen", *L2L),
         ("report", "evaluate", "data"),
-        ("reports/benchmark/index.html", "reports/benchmark/media"),
+        ("reports/benchmark/index.html", "reports/benchmark/media", "reports/benchmark/results.json",
+         "reports/benchmark/results.csv", "reports/benchmark/results.tex", "reports/benchmark/cite.bib"),
         assets=("evaluation/external/assets", "evaluation/templates"),
     ),
 }

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from rich.table import Table
 
-from evaluation.exports import VERSION
-from space_data.errors import SpaceError
+from evaluation.results import VERSION, Results
+from space_data.errors import SpaceError, first_problem
 
 RESULTS = "results.json"
 
@@ -30,7 +31,7 @@ def read_results(path: Path) -> dict[str, Any]:
     """A ``results.json``, or the one in a folder.
 
     Raises:
-        SpaceError: there is none, or of another version.
+        SpaceError: there is none, or of another version, or one that is not as `Results` says.
     """
     file = path / RESULTS if path.is_dir() else path
     try:
@@ -42,6 +43,10 @@ def read_results(path: Path) -> dict[str, Any]:
     version = found.get("version") if isinstance(found, dict) else None
     if version != VERSION:
         raise SpaceError(f"{file}: results of version {version!r}, need {VERSION} (made by another release?)")
+    try:
+        Results.model_validate(found)
+    except ValidationError as error:
+        raise SpaceError(f"{file}: no results of a benchmark ({first_problem(error)})") from error
     return found
 
 

@@ -8,10 +8,9 @@ from dataclasses import asdict
 
 from evaluation.metrics import HEADLINE
 from evaluation.report_data import BenchmarkData
+from evaluation.results import VERSION, Results
 from evaluation.statistics import CONFIDENCE_PERCENT
 
-VERSION = 1
-"""Of the JSON; goes up when a key changes its meaning or goes."""
 BIBTEX = """@software{open_space,
   author = {{The open-space contributors}},
   title = {open-space: an open, reproducible {SPACE} (speech-driven portrait animation with controllable expression)},
@@ -29,8 +28,8 @@ BIBTEX = """@software{open_space,
 """
 
 
-def results_json(data: BenchmarkData, provenance: Mapping[str, object]) -> str:
-    """All that the tables are made of: ``version``, ``provenance``, ``systems``, ``metrics``, ``figures``, ``contrasts``."""
+def results_json(data: BenchmarkData, provenance: Mapping[str, str]) -> str:
+    """All that the tables are made of, as `Results` says."""
     metrics = [
         {
             "id": m.metric_id, "title": m.title, "unit": m.unit, "better": m.better,
@@ -58,6 +57,7 @@ def results_json(data: BenchmarkData, provenance: Mapping[str, object]) -> str:
         "figures": [asdict(row) for row in data.rows],
         "contrasts": contrasts,
     }
+    Results.model_validate(tree)  # a figure that is no number never gets out
     return json.dumps(tree, indent=1) + "\n"
 
 
@@ -93,5 +93,8 @@ def results_latex(data: BenchmarkData) -> str:
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}", ""])
 
 
+TEX = {**{c: f"\\{c}" for c in "&%$#_{}"}, "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+
+
 def _tex(text: str) -> str:
-    return "".join("\\" + c if c in "&%$#_{}" else c for c in text)
+    return "".join(TEX.get(c, c) for c in text)

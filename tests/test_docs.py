@@ -6,13 +6,17 @@ from pathlib import Path
 
 import yaml
 
-from docs import make_tables
+from docs import make_schema, make_tables
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def test_every_table_and_column_is_documented() -> None:
     assert make_tables.PAGE.read_text() == make_tables.page(), "run `python -m docs.make_tables`"
+
+
+def test_the_schema_of_the_results_is_the_types() -> None:
+    assert make_schema.SCHEMA.read_text() == make_schema.text(), "run `python -m docs.make_schema`"
 
 
 def test_the_citation_is_of_this_version() -> None:

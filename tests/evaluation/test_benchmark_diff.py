@@ -57,6 +57,10 @@ def test_files_that_are_none(tmp_path: Path, results: dict) -> None:
     (tmp_path / "bad.json").write_text("{")
     with pytest.raises(SpaceError, match="no results of a benchmark"):
         read_results(tmp_path / "bad.json")
+    del results["clips"]
+    (tmp_path / "cut.json").write_text(json.dumps(results))
+    with pytest.raises(SpaceError, match=r"cut\.json: no results of a benchmark \(clips: Field required"):
+        read_results(tmp_path / "cut.json")
     (tmp_path / "old.json").write_text(json.dumps({**results, "version": 0}))
     with pytest.raises(SpaceError, match="version 0, need 1"):
         read_results(tmp_path / "old.json")
