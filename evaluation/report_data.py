@@ -1,7 +1,8 @@
 """What the benchmark page is made of, gathered by `pipelines.stages.report`, and how its tables find their way in it."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -55,11 +56,16 @@ class BenchmarkData:
 
     @cached_property
     def systems(self) -> list[Entry]:
-        """Systems of the run, in the order of the tables; one that nobody declared is shown as somebody's videos."""
+        """Systems of the run, in the order of the tables; one that nobody declared is shown as somebody's videos.
+
+        A card may have another system's title: the name then follows it, so that no row or line of a figure is of two systems.
+        """
         present = {clip.system for clip in self.clips}
         known = [entry for entry in dict.fromkeys([*ENTRIES, *self.added]) if entry.name in present]
         strangers = sorted(present - {entry.name for entry in known})
-        return [*known, *(Entry(name, name, "videos without a card", Kind.videos) for name in strangers)]
+        found = [*known, *(Entry(name, name, "videos without a card", Kind.videos) for name in strangers)]
+        titles = Counter(entry.title for entry in found)
+        return [replace(e, title=f"{e.title} ({e.name})") if titles[e.title] > 1 and e not in ENTRIES else e for e in found]
 
     @property
     def contestants(self) -> list[Entry]:

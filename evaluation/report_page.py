@@ -23,6 +23,7 @@ from evaluation.report_results import (
     expectations_table,
     number,
     published_table,
+    too_many_contrasts,
     validity_table,
 )
 from evaluation.report_strata import strata_table
@@ -107,6 +108,8 @@ def _results(page: Page, data: BenchmarkData) -> None:
     section.add(contestants_table(data, [*MAIN_METRICS, *data.sets]), Fold(EVERY_METRIC, [contestants_table(data, every(data))]))
     if not any(metric.name == "fid" for metric in data.sets):
         section.add(Note(" ".join(["Distances between sets are stand-ins, not FID or KID.", *data.absences]), "warn"))
+    if said := too_many_contrasts(data):
+        section.add(Note(said, "warn"))
     figures = forest(data)
     section.add(*([Figures(figures)] if figures else []), contrast_table(data), strata_table(data), published_table(data))
 

@@ -1,6 +1,7 @@
 """The benchmark page's figures: lip traces, clips against baselines, offsets, training curves."""
 
 from collections.abc import Sequence
+from html import escape
 
 import numpy as np
 import plotly.graph_objects as go
@@ -25,6 +26,11 @@ def colour_of(data: BenchmarkData, system: str) -> str:
     """One per contestant, grey for controls."""
     names = [entry.name for entry in data.contestants]
     return SERIES[:-1][names.index(system) % (len(SERIES) - 1)] if system in names else SERIES[-1]
+
+
+def label(title: str) -> str:
+    """A title as Plotly shows it letter by letter: it takes some HTML for formatting."""
+    return escape(title, quote=False)
 
 
 def lip_traces(data: BenchmarkData, clip_ids: Sequence[str]) -> list[Figure]:
@@ -65,7 +71,7 @@ def forest(data: BenchmarkData) -> list[Figure]:
         colours = [SERIES[2] if made.winner == MAIN else SERIES[3] if made.winner else SERIES[-1] for made in own]
         error = {"array": arms, "color": "#9aa0ad", "thickness": 1.5}
         points = go.Scatter(
-            x=[-effect for effect in effects], y=[data.title(made.second) for made in own], error_x=error, mode="markers",
+            x=[-effect for effect in effects], y=[label(data.title(made.second)) for made in own], error_x=error, mode="markers",
             marker={"color": colours, "size": 9},
         )  # fmt: skip
         figure = go.Figure(points)
@@ -93,8 +99,8 @@ def strips(data: BenchmarkData, metric: Metric) -> Figure:
             spread = np.linspace(-0.18, 0.18, len(y)) if len(y) > 1 else np.zeros(1)
             index = data.systems.index(entry)
             marker = {"color": colour_of(data, entry.name), "size": 8, "opacity": 0.7}
-            figure.add_trace(go.Scatter(x=index + spread, y=y, text=names, mode="markers", marker=marker, name=entry.title))
-            mean = float(np.mean(y))
+            figure.add_trace(go.Scatter(x=index + spread, y=y, text=names, mode="markers", marker=marker, name=label(entry.title)))
+            mean = data.mean(entry.name, metric)
             line = {"color": colour_of(data, entry.name), "width": 3}
             figure.add_trace(
                 go.Scatter(x=[index - 0.28, index + 0.28], y=[mean, mean], mode="lines", line=line, hoverinfo="skip")
@@ -102,10 +108,10 @@ def strips(data: BenchmarkData, metric: Metric) -> Figure:
     ticks = list(range(len(data.systems)))
     unit = f" ({metric.unit})" if metric.unit else ""
     figure.update_layout(
-        xaxis={"tickvals": ticks, "ticktext": [entry.title for entry in data.systems], "range": [-0.5, len(ticks) - 0.5]},
+        xaxis={"tickvals": ticks, "ticktext": [label(e.title) for e in data.systems], "range": [-0.5, len(ticks) - 0.5]},
         yaxis_title=f"{metric.title}{unit}",
     )
-    return Figure(figure, "Each point is a clip, the bar the mean.", 320, metric.title)
+    return Figure(figure, "Each point is a clip, the bar the mean over identities.", 320, metric.title)
 
 
 def offsets(data: BenchmarkData, metric: Metric) -> Figure:
@@ -116,8 +122,9 @@ def offsets(data: BenchmarkData, metric: Metric) -> Figure:
         known = [v for clip_id in data.clip_ids if (v := data.value(entry.name, clip_id, metric)) is not None]
         counts = np.array([sum(round(v) == offset for v in known) for offset in bins])
         shares.append((counts / max(len(known), 1)).tolist())
-        titles.append(f"{entry.title} ({len(known)})")
-        texts.append([f"{entry.title}: {n} of {len(known)} clips at {offset:+d}" for n, offset in zip(counts, bins, strict=True)])
+        title = label(entry.title)
+        titles.append(f"{title} ({len(known)})")
+        texts.append([f"{title}: {n} of {len(known)} clips at {offset:+d}" for n, offset in zip(counts, bins, strict=True)])
     scale = [[0, "rgba(79,107,237,0)"], [0.001, "rgba(79,107,237,0.3)"], [1, "rgba(79,107,237,1)"]]  # one clip is seen
     cells = go.Heatmap(
         x=bins.tolist(), y=titles, z=shares, text=texts, hoverinfo="text", zmin=0, zmax=1, colorscale=scale, xgap=1, ygap=3,

@@ -1,6 +1,7 @@
 """The benchmark page's results: contestants, controls, what must hold, contrasts, which metric tells what."""
 
 from collections.abc import Callable, Sequence
+from itertools import count
 
 from evaluation.aggregate import SIGNIFICANT, Contrast, best_of
 from evaluation.baselines.published import published
@@ -10,6 +11,7 @@ from evaluation.metrics.landmarks import LD_MOTION_MOUTH, LD_MOUTH
 from evaluation.metrics.lips import CLOSURE_F1, LIP_LAG, LIP_VELOCITY_R
 from evaluation.metrics.sync import AV_AT_ZERO
 from evaluation.report_data import BenchmarkData
+from evaluation.statistics import EXACT_SIGN_FLIPS, least_p
 from evaluation.systems import (
     GROUND_TRUTH,
     MEAN_MOTION,
@@ -146,6 +148,20 @@ def expectations_table(data: BenchmarkData) -> Table:
         [Cell(badges[ok][0], tone=badges[ok][1]), text, figures] for text, ok, figures in expectations(data)
     ]
     return Table([Column("order", "badge"), Column("what must hold"), Column("means")], rows, page_rows=len(rows))
+
+
+def too_many_contrasts(data: BenchmarkData) -> str:
+    """What to say where so many contrasts are made of so few people that Holm leaves none of them sure; else nothing."""
+    family = [made for made in data.contrasts if made.p_holm is not None]
+    people = max((made.comparison.difference.n_identities for made in family), default=0)
+    if not family or len(family) * least_p(people, data.draws) < SIGNIFICANT:
+        return ""
+    enough = next(n for n in count(people + 1) if len(family) * least_p(n, data.draws) < SIGNIFICANT or n > EXACT_SIGN_FLIPS)
+    return (
+        f"No difference on this page can be sure, however large: with {people} identities no p is below "
+        f"{least_p(people, data.draws):.2g}, and Holm multiplies the least by {len(family)} contrasts. Take a test list of "
+        f"{enough} identities or more, or take systems out (`rm -r data/external/NAME`)."
+    )
 
 
 def contrast_table(data: BenchmarkData) -> Table:

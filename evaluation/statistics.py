@@ -120,6 +120,11 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     return adjusted
 
 
+def least_p(n_identities: int, draws: int) -> float:
+    """The smallest p that the sign-flip test of ``n_identities`` can give: all signs as they are, or all turned round."""
+    return 2.0 / 2**n_identities if n_identities <= EXACT_SIGN_FLIPS else 1.0 / (1 + draws)
+
+
 def jackknife_interval(value: float, left_out: NDArray[np.float64]) -> tuple[float, float] | None:
     """95 % interval of a figure that is no mean, from its values (n,) without each group in turn; None of fewer than two groups.
 

@@ -11,7 +11,7 @@ from evaluation.metrics.landmarks import LD_MOUTH
 from evaluation.metrics.lips import LIP_LAG, LIP_VELOCITY_R
 from evaluation.report_page import benchmark_page
 from evaluation.report_results import MAIN
-from evaluation.systems import CONTROLS, GROUND_TRUTH, OURS, STILL
+from evaluation.systems import CONTROLS, ENTRIES, GROUND_TRUTH, OURS, STILL, Entry, Kind
 from space_data.params import Report
 from space_data.schema import UNKNOWN
 from space_models.generators import DEFAULT_RENDERER
@@ -83,6 +83,43 @@ def test_the_contrasts_are_one_family(data):
     assert best == pytest.approx(len(data.contrasts) * 2 / 2**12)
     table = report_results.contrast_table(data)
     assert len(table.rows) == len(data.contrasts)
+
+
+def with_twins(data, count, title="A <b>B</b>"):
+    """More contestants, all of one title: copies of the last of ours."""
+    names = [f"twin{i}" for i in range(count)]
+    added = [Entry(name, title, "", Kind.videos) for name in names]
+    more = {
+        part: [*getattr(data, part), *(replace(x, system=n) for n in names for x in getattr(data, part) if x.system == OURS[2])]
+        for part in ("clips", "scores", "rows")
+    }
+    return replace(data, added=added, **more)
+
+
+def test_it_is_told_when_so_many_systems_are_compared_that_nothing_can_be_sure(data):
+    assert report_results.too_many_contrasts(data) == "", "84 contrasts of twelve people"
+    crowd = with_twins(data, 1)
+    assert not any(made.winner for made in crowd.contrasts), "120 times 2 / 2^12"
+    said = report_results.too_many_contrasts(crowd)
+    assert "with 12 identities no p is below 0.00049, and Holm multiplies the least by 120" in said and "of 13 identities" in said
+    assert said.partition("(")[0] in html(crowd)
+
+
+def test_systems_of_one_title_are_told_apart_and_titles_are_no_html(data):
+    crowd = with_twins(data, 2)
+    assert [entry.title for entry in crowd.systems][-2:] == ["A <b>B</b> (twin0)", "A <b>B</b> (twin1)"]
+    assert [entry.title for entry in data.systems] == [entry.title for entry in ENTRIES], "ours are as they were"
+    figures = [*report_plots.forest(crowd), report_plots.offsets(crowd, LIP_LAG), report_plots.strips(crowd, LIP_VELOCITY_R)]
+    shown = " ".join(figure.figure.to_json() for figure in figures)
+    assert "b\\u003e" not in shown and "<b>" not in shown and "lt;b" in shown, "Plotly would set it in bold"
+    impostor = with_twins(data, 1, GROUND_TRUTH.title)
+    assert GROUND_TRUTH in impostor.systems and impostor.systems[-1].title == "Ground truth (twin0)"
+
+
+def test_the_bar_of_a_plot_is_the_tables_mean(data):
+    """Of people with one clip and people with two: not the mean over clips."""
+    found = report_plots.strips(data, LIP_VELOCITY_R).figure.data
+    assert [trace.y[0] for trace in found if trace.mode == "lines"] == [data.mean(e.name, LIP_VELOCITY_R) for e in data.systems]
 
 
 def test_validity_tells_controls_from_the_recording_and_says_when_one_is_better(data):

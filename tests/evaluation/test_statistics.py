@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
-from evaluation.statistics import compare, holm, jackknife_interval, summarise, t_interval
+from evaluation.statistics import compare, holm, jackknife_interval, least_p, summarise, t_interval
 from space_data.errors import SpaceError
 
 PEOPLE = ["a", "a", "b", "b", "c", "c"]
@@ -80,6 +81,23 @@ def test_sign_flip_test_by_hand():
     result = compare([1.0, 2.0, 3.0], [2.0, 4.0, 6.0], ["a", "b", "c"], 100, 0)
     assert result.p_value == pytest.approx(2 / 8)
     assert result.effect_size == pytest.approx(-2.0)  # differences -1, -2, -3
+
+
+@pytest.mark.parametrize("n", [2, 3, 7, 12, 13, 30])
+def test_the_least_p_is_what_the_test_gives_where_all_identities_agree(n: int):
+    found = compare([0.0] * n, [1.0 + i for i in range(n)], [f"p{i:02d}" for i in range(n)], draws=99, seed=0)
+    assert found.p_value == pytest.approx(least_p(n, 99), abs=0.011 if n == 13 else 1e-12)  # among 99 drawn one may be it
+
+
+@pytest.mark.parametrize("n", [2, 3, 6, 12])
+def test_sign_flips_and_interval_are_scipys(n: int, rng):
+    values = rng.normal(0.4, 1.0, n)
+    people = [f"p{i:02d}" for i in range(n)]
+    found = compare(values.tolist(), [0.0] * n, people, draws=10, seed=0)
+    exact = stats.permutation_test((values,), np.mean, permutation_type="samples", n_resamples=np.inf)
+    assert found.p_value == pytest.approx(exact.pvalue, abs=1e-12)
+    ends = stats.ttest_1samp(values, 0.0).confidence_interval(0.95)
+    assert (found.difference.low, found.difference.high) == pytest.approx((ends.low, ends.high), rel=1e-9)
 
 
 def test_comparison_uses_common_clips_only():
