@@ -99,7 +99,9 @@ def strips(data: BenchmarkData, metric: Metric) -> Figure:
             spread = np.linspace(-0.18, 0.18, len(y)) if len(y) > 1 else np.zeros(1)
             index = data.systems.index(entry)
             marker = {"color": colour_of(data, entry.name), "size": 8, "opacity": 0.7}
-            figure.add_trace(go.Scatter(x=index + spread, y=y, text=names, mode="markers", marker=marker, name=label(entry.title)))
+            figure.add_trace(
+                go.Scatter(x=index + spread, y=y, text=names, mode="markers", marker=marker, name=label(entry.title))
+            )
             mean = data.mean(entry.name, metric)
             line = {"color": colour_of(data, entry.name), "width": 3}
             figure.add_trace(

@@ -1,14 +1,12 @@
 """A study from systems' videos: the design, the files, the page, the manifest."""
 
-import os
 import re
 import secrets
-import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from evaluation.folders import new_folder
 from evaluation.study.design import design
 from evaluation.study.manifest import (
     CATCHES,
@@ -29,7 +27,6 @@ from evaluation.study.sources import Sources
 from evaluation.study.stimuli import write_catch, write_pair
 from space_data import progress
 from space_data.errors import SpaceError
-from space_data.files import make_folder, part_of
 
 
 @dataclass(frozen=True)
@@ -75,12 +72,10 @@ def build(
     Raises:
         SpaceError: ``out`` is there already, the design is impossible, a text names a system, or a video cannot be used.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise SpaceError(f"{out}: is there already (need a new folder: a study may have votes)")
     read = [texts.title, texts.contact, *texts.consent, *(question.text for question in questions)]
     _check_texts(read, [name for pair in pairs for name in pair])
     study = planned(sources, pairs, questions, texts, plan, key or secrets.token_hex(32))
-    with _atomic_folder(out) as part:
+    with new_folder(out, " (a study may have votes)") as part:
         folder = StudyFolder(part)
         folder.media.mkdir(parents=True)
         files = sorted(stimuli_of(study).items())  # by name: not even the times of writing tell
@@ -89,19 +84,6 @@ def build(
         write_page(folder.page, study)
         folder.write(study)
     return study
-
-
-@contextmanager
-def _atomic_folder(path: Path) -> Iterator[Path]:
-    """A temporary sibling that becomes the folder ``path`` if the block ends well."""
-    make_folder(path.parent)
-    part = part_of(path)
-    part.mkdir()
-    try:
-        yield part
-        os.replace(part, path)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def planned(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from evaluation.folders import new_folder
 from evaluation.lists.clip_list import Chosen, Resolved, freeze, write_list
 from evaluation.systems import first_frame
 from pipelines.benchmark.rows import CANONICAL_SUFFIX
@@ -22,6 +23,7 @@ from space_data.tables import by_clip, read_arrow, vectors
 from space_data.timebase import VIDEO_FPS, fit_samples
 from space_models.animate import PICTURE_CRF
 
+MANIFEST = "manifest.csv"
 PARTS = {"portrait": ".png", "sound": ".wav", "pose": ".pose.csv", "video": ".recording.mp4"}
 """Columns of the manifest that name files, and the files' suffixes."""
 COLUMNS = ("clip_id", *PARTS, "frames", "fps", *(f"{part}_sha256" for part in PARTS))
@@ -42,30 +44,27 @@ Then: space benchmark add NAME FOLDER --card CARD.yaml --list {name}
 def export(out: Path, listed: Resolved, layout: Layout) -> Path:
     """Write ``out/manifest.csv`` and, per clip, portrait, sound, pose and recording; returns the manifest.
 
+    All of it or nothing: interrupted, or on a full disk, nothing is left of it.
+
     Raises:
         SpaceError: ``out`` holds files already, or a clip has no features.
     """
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise SpaceError(f"{out}: is there already, need a new or empty folder")
-    make_folder(out)
     ids = [one.clip.clip_id for one in listed.chosen]
     stems = file_stems(ids, *PARTS.values(), CANONICAL_SUFFIX)
     tracks = poses(ids, layout)
-    rows = []
-    for one in progress.track(listed.chosen, "export"):
-        clip_id = one.clip.clip_id
-        if clip_id not in tracks:
-            raise SpaceError(f"clip {clip_id}: aligned, but without features (tables of two runs? run `dvc repro`)")
-        rows.append(_write(one, stems[clip_id], tracks[clip_id], out))
-    manifest = out / "manifest.csv"
-    with atomic_file(manifest) as part, part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
-        writer.writeheader()
-        writer.writerows(rows)
-    write_list(out / "list.yaml", freeze(listed.name, f"as exported, {listed.label}", listed))
-    facts = {"label": listed.label, "name": listed.name, "clips": len(rows), "identities": listed.identities, "fps": VIDEO_FPS}
-    (out / "README.txt").write_text(README.format(**facts))
-    return manifest
+    if missing := [clip_id for clip_id in ids if clip_id not in tracks]:
+        raise SpaceError(f"clip {missing[0]}: aligned, but without features (tables of two runs? run `dvc repro`)")
+    with new_folder(out) as part:
+        shown = progress.track(listed.chosen, "export")
+        rows = [_write(one, stems[one.clip.clip_id], tracks[one.clip.clip_id], part) for one in shown]
+        with (part / MANIFEST).open("w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, COLUMNS)
+            writer.writeheader()
+            writer.writerows(rows)
+        write_list(part / "list.yaml", freeze(listed.name, f"as exported, {listed.label}", listed))
+        facts = {"label": listed.label, "name": listed.name, "clips": len(rows), "identities": listed.identities}
+        (part / "README.txt").write_text(README.format(**facts, fps=VIDEO_FPS))
+    return out / MANIFEST
 
 
 def poses(ids: list[str], layout: Layout) -> dict[str, np.ndarray]:

@@ -103,6 +103,22 @@ def test_the_manifest_names_what_is_beside_it(exported, listed):
     assert {one.clip_id for one in read_list(exported / "list.yaml").clips} == {row["clip_id"] for row in rows}
 
 
+def test_an_export_that_fails_leaves_nothing(listed, layout, tmp_path, monkeypatch):
+    """So that the same command can be given again."""
+    written = []
+
+    def full(path, *_: object) -> None:
+        written.append(path)
+        if len(written) > 1:
+            raise SpaceError(f"{path}: cannot be written (No space left on device)")
+        path.write_bytes(b"RIFF")
+
+    monkeypatch.setattr("pipelines.benchmark.export.write_wav", full)
+    with pytest.raises(SpaceError, match="No space left"):
+        export(tmp_path / "out", listed, layout)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_nothing_is_written_over(exported, listed, layout):
     with pytest.raises(SpaceError, match="is there already"):
         export(exported, listed, layout)
