@@ -23,7 +23,7 @@ from pipelines.job.unit import Unit, content_hash
 from pipelines.layout import Layout
 from pipelines.readers.listing import VIDEO_SUFFIXES
 from space_data.errors import SpaceError
-from space_data.files import file_stems, sha256_of
+from space_data.files import atomic_file, file_stems, sha256_of
 from space_data.media.sound import decode_audio
 from space_data.params import Params, Synthesize
 from space_data.schema import FAILED, KEPT, SynthesizedClip
@@ -109,7 +109,8 @@ def add(
     final = layout.external / name
     moved = [_moved(row, below(part.as_posix(), layout.data), below(final.as_posix(), layout.data)) for row in rows]
     write_table(part / CLIPS_FILE, moved, SynthesizedClip)
-    (part / CARD_FILE).write_text(yaml.safe_dump(card.model_dump(mode="json", exclude_defaults=True), sort_keys=False))
+    with atomic_file(part / CARD_FILE) as file:
+        file.write_text(yaml.safe_dump(card.model_dump(mode="json", exclude_defaults=True), sort_keys=False))
     shutil.rmtree(final, ignore_errors=True)
     part.rename(final)
     return moved
@@ -175,6 +176,5 @@ def _row(name: str, one: Chosen, label: str, layout: Layout) -> SynthesizedClip:
 
 
 def _moved(row: SynthesizedClip, before: str, after: str) -> SynthesizedClip:
-
     video, native = (f"{after}{path.removeprefix(before)}" if path else "" for path in (row.video, row.native_video))
     return replace(row, video=video, native_video=native)

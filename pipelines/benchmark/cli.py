@@ -116,10 +116,11 @@ def report(
     progress.setup(quiet)
     from pipelines.layout import Layout
     from pipelines.stages import evaluate
-    from pipelines.stages.report import write_report
+    from pipelines.stages.report import MEDIA, check_media, write_report
 
     settings = load_params(params)
     layout = Layout.of(settings.job)
+    check_media(out / MEDIA)  # before minutes of scoring
     evaluate.run(settings, layout)
     count = write_report(out, settings, layout)
     _say(f"{out / 'index.html'}: {count} clips", quiet)

@@ -23,12 +23,12 @@ from evaluation.verdict import Verdict
 from pipelines.benchmark.add import add, check_name
 from pipelines.benchmark.clips import synthesized_clips
 from pipelines.benchmark.export import poses, write_pose
-from pipelines.benchmark.rows import CANONICAL_SUFFIX
+from pipelines.benchmark.rows import CANONICAL_SUFFIX, copied
 from pipelines.job.unit import content_hash
 from pipelines.layout import Layout
 from space_data import progress
 from space_data.errors import SpaceError
-from space_data.files import file_stems
+from space_data.files import atomic_file, file_stems
 from space_data.media.encode import write_video, write_wav
 from space_data.media.images import write_image
 from space_data.media.sound import decode_audio
@@ -91,7 +91,8 @@ def run(name: str, card: Card, checkouts: Path, listed: Resolved, params: Params
     folder.mkdir(parents=True, exist_ok=True)
     rows = add(name, folder, card, listed, params, layout, framings, failures)
     facts = {"system": name, "test_list": listed.label, "licence": card.licence, **record, "clips": runs}
-    (layout.external / name / RECORD_FILE).write_text(json.dumps(facts, indent=1) + "\n")
+    with atomic_file(layout.external / name / RECORD_FILE) as part:
+        part.write_text(json.dumps(facts, indent=1) + "\n")
     return rows
 
 
@@ -117,9 +118,10 @@ def drive_clip(driver: Driver, one: Chosen, pad: Padding, folder: Path, stem: st
         finally:
             _keep_log(work / LOG_FILE, folder / f"{stem}.log")
         target = folder / f"{stem}{made.video.suffix}"
-        shutil.copyfile(made.video, target)
+        copied(made.video, target)
     facts: dict[str, object] = {"seconds": round(made.seconds, 2), "padding_frames": [pad.before, pad.behind]}
-    kept.write_text(json.dumps(facts))
+    with atomic_file(kept) as part:  # by which a later run knows that this clip is done
+        part.write_text(json.dumps(facts))
     return facts
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from evaluation.verdict import Verdict
 from pipelines.job.unit import Outcome
+from space_data.files import atomic_file
 from space_data.media.lossless import SUFFIX
 from space_data.schema import FAILED, KEPT, SynthesizedClip
 from space_data.store import Place, below
@@ -22,6 +23,16 @@ def verdict_of(outcome: Outcome, path: Path | None) -> Verdict:
     return Verdict(CRASHES.get(outcome.reason, "system_failed"), outcome.detail or outcome.reason)
 
 
+def copied(file: Path, target: Path) -> None:
+    """Copy a file, whole or not at all.
+
+    Raises:
+        SpaceError: ``target`` cannot be written, e.g. because the disk is full.
+    """
+    with atomic_file(target) as part:
+        shutil.copyfile(file, part)
+
+
 def placed(row: SynthesizedClip, verdict: Verdict, native: Path, target: Path, root: Place) -> SynthesizedClip:
     """The row with what the verdict says; a video that can be scored is copied to ``target`` with its suffixes.
 
@@ -36,11 +47,11 @@ def placed(row: SynthesizedClip, verdict: Verdict, native: Path, target: Path, r
         return replace(row, status=FAILED, reason=verdict.reason, detail=verdict.detail)
     target.parent.mkdir(parents=True, exist_ok=True)
     native_target = target.with_name(target.name + native.suffix)
-    shutil.copyfile(native, native_target)
+    copied(native, native_target)
     video = native_target
     if found.path.name != native.name:
         video = target.with_name(target.name + CANONICAL_SUFFIX)
-        shutil.copyfile(found.path, video)
+        copied(found.path, video)
     scored, shown = (below(path.as_posix(), root) for path in (video, native_target))
     return replace(
         row, status=KEPT, reason="", detail="", video=scored, native_video=shown,

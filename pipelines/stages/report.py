@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -24,6 +25,7 @@ from evaluation.report_data import BenchmarkData
 from evaluation.report_page import benchmark_page
 from evaluation.score_clip import REFERENCE
 from pipelines.benchmark.clips import synthesized_clips
+from pipelines.benchmark.rows import copied
 from pipelines.job.clock import stage_clock
 from pipelines.layout import Layout
 from pipelines.stages import STAGES
@@ -31,7 +33,7 @@ from space_data import progress, weights
 from space_data.avsync import Scorer
 from space_data.crop import CropBox
 from space_data.errors import SpaceError
-from space_data.files import atomic_file, make_folder
+from space_data.files import atomic_file, make_folder, maker_of_part
 from space_data.landmarks import lip_gap
 from space_data.media.encode import write_video
 from space_data.media.images import read_image
@@ -49,6 +51,9 @@ SHEET_FRAME_PX = 160
 MOUTH_FRAMES, MOUTH_STEP = 14, 2
 MOUTH_PX = 104
 MOUTH_SIDE_IOD = 1.0
+MEDIA = "media"
+MEDIA_PATTERN = r"\d{2,}-[a-z0-9_-]+\.mp4"
+"""Names of the videos beside the page: the clip's number and the system."""
 
 
 def run(params: Params, layout: Layout) -> None:
@@ -104,7 +109,7 @@ def gather(folder: Path, params: Params, layout: Layout) -> BenchmarkData:
     return replace(
         tables,
         meant_gaps=meant_gaps(layout.synthesized_tracks),
-        videos=place_videos(seen, folder / "media"),
+        videos=place_videos(seen, folder / MEDIA),
         languages=languages(layout, tables.clip_ids),
         sheets={clip_id: strips(tables, clip_id, equal_times, SHEET_FRAME_PX) for clip_id in samples},
         mouths={clip_id: strips(tables, clip_id, mouth_looker(tables, clip_id), MOUTH_PX) for clip_id in samples},
@@ -172,7 +177,12 @@ def meant_gaps(path: Path) -> dict[tuple[str, str], NDArray[np.float32]]:
 
 
 def place_videos(clips: Sequence[SynthesizedClip], folder: Path) -> dict[tuple[str, str], str]:
-    """Copy videos to ``folder`` (emptied first); their paths relative to the page, by (system, clip)."""
+    """Copy videos to ``folder`` (emptied first); their paths relative to the page, by (system, clip).
+
+    Raises:
+        SpaceError: `check_media`.
+    """
+    check_media(folder)
     shutil.rmtree(folder, ignore_errors=True)
     make_folder(folder)
     numbers = {clip_id: number for number, clip_id in enumerate(sorted({clip.clip_id for clip in clips}), start=1)}
@@ -184,10 +194,19 @@ def place_videos(clips: Sequence[SynthesizedClip], folder: Path) -> dict[tuple[s
     return placed
 
 
+def check_media(folder: Path) -> None:
+    """Raise SpaceError unless ``folder`` may be emptied: it is absent, or holds nothing but an earlier page's videos."""
+    if folder.parent.exists() and not folder.parent.is_dir():
+        raise SpaceError(f"{folder.parent}: no folder, need one to write the report to")
+    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    if strange := [file for file in found if not (re.fullmatch(MEDIA_PATTERN, file.name) or maker_of_part(file))]:
+        raise SpaceError(f"{strange[0]}: no video of an earlier report, and {folder} is to be emptied: need another OUT")
+
+
 def place_playable(clip: SynthesizedClip, target: Path) -> None:
     """Copy a clip's scored video; one that browsers do not play (lossless, other containers) is coded, with the clip's sound."""
     if Path(clip.video).suffix == target.suffix:
-        shutil.copyfile(clip.video, target)
+        copied(Path(clip.video), target)
         return
     sound = fit_samples(decode_audio(clip.audio), clip.n_frames)
     write_video(target, (frame.rgb for frame in decode_video(clip.video)), crf=PICTURE_CRF, audio=sound)

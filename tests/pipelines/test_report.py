@@ -1,5 +1,6 @@
 """The report stage: media beside the page, close-ups where lips move, stages in order, curves as columns."""
 
+import errno
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from evaluation.frame_features import INCEPTION_NAMES, DctColour
 from pipelines.layout import Layout
 from pipelines.stages import report
 from space_data.avsync import Scorer
+from space_data.errors import SpaceError
 from space_data.features import canonical_pose
 from space_data.landmarks import INNER_LIP_PAIRS
 from space_data.media.encode import write_video, write_wav
@@ -41,11 +43,34 @@ def videos(tmp_path, rng) -> list[SynthesizedClip]:
 def test_samples_are_copied_under_short_names(videos, tmp_path):
     folder = tmp_path / "media"
     folder.mkdir()
-    (folder / "stale.mp4").write_text("of an earlier run")
+    (folder / "07-gone.mp4").write_text("of an earlier run")
     placed = report.place_videos(videos, folder)
     assert placed["ours_warp", "set/ada/00"] == "media/01-ours_warp.mp4"
     assert {p.name for p in folder.iterdir()} == {"01-ground_truth.mp4", "01-ours_warp.mp4"}
     assert report.place_videos([], folder) == {} and not list(folder.iterdir())
+
+
+def test_somebodys_own_media_are_not_emptied(videos, tmp_path):
+    """``space benchmark report ~/holiday`` where there is a folder ``media``."""
+    mine = tmp_path / "media" / "wedding.mp4"
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    with pytest.raises(SpaceError, match=r"media/wedding\.mp4: no video of an earlier report, .* need another OUT"):
+        report.place_videos(videos, mine.parent)
+    assert mine.read_text() == "mine" and list(mine.parent.iterdir()) == [mine]
+    with pytest.raises(SpaceError, match=r"ours_warp\.mp4: no folder, need one"):
+        report.check_media(Path(videos[1].video) / "media")
+
+
+def test_a_full_disk_is_told_in_a_line(videos, tmp_path, monkeypatch):
+    def full(source, target):
+        Path(target).write_text("half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("shutil.copyfile", full)
+    with pytest.raises(SpaceError, match=r"01-ground_truth\.mp4: cannot be written \(No space left on device\)"):
+        report.place_videos(videos, tmp_path / "media")
+    assert not list((tmp_path / "media").iterdir()), "no half video"
 
 
 def test_what_browsers_do_not_play_is_coded_with_its_sound(videos, tmp_path):
