@@ -43,11 +43,15 @@ class Judges:
         """Those that are here."""
         return frozenset(name for name in JUDGES if getattr(self, name) is not None)
 
-    def hashes(self) -> list[str]:
-        """Of the published weights that are here."""
+    def files(self) -> list[tuple[str, str]]:
+        """Name and SHA-256 of each file of the published weights that are here."""
         there = [WEIGHTS[name] for name in sorted(WEIGHTS) if name in self.names()]
         names = [*there, *(second_detector.NETWORKS[self.detector] if self.second else ())]
-        return [file.sha256 for name in names for file in weights.declaration(name).files]
+        return [(file.name, file.sha256) for name in names for file in weights.declaration(name).files]
+
+    def hashes(self) -> list[str]:
+        """Of those files."""
+        return [sha256 for _, sha256 in self.files()]
 
     def absences(self, folder: Path) -> list[str]:
         """A line for each that is absent: what it would measure, and what would bring it into the ``folder``."""

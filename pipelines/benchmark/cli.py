@@ -122,7 +122,7 @@ def report(
     layout = Layout.of(settings.job)
     check_media(out / MEDIA)  # before minutes of scoring
     evaluate.run(settings, layout)
-    count = write_report(out, settings, layout)
+    count = write_report(out, settings, layout, "space benchmark report")
     _say(f"{out / 'index.html'}: {count} clips", quiet)
 
 

@@ -25,12 +25,12 @@ from evaluation.report_data import BenchmarkData
 from evaluation.report_page import benchmark_page
 from evaluation.score_clip import REFERENCE
 from pipelines.benchmark.clips import synthesized_clips
+from pipelines.benchmark.provenance import facts_of
 from pipelines.benchmark.rows import copied
 from pipelines.job.clock import stage_clock
 from pipelines.layout import Layout
 from pipelines.stages import STAGES
 from space_data import progress, weights
-from space_data.avsync import Scorer
 from space_data.crop import CropBox
 from space_data.errors import SpaceError
 from space_data.files import atomic_file, make_folder, maker_of_part
@@ -62,18 +62,12 @@ def run(params: Params, layout: Layout) -> None:
         clock.clips = write_report(layout.benchmark, params, layout)
 
 
-def write_report(folder: Path, params: Params, layout: Layout) -> int:
-    """Write page, media and exports to ``folder``; returns the number of clips."""
+def write_report(folder: Path, params: Params, layout: Layout, command: str = "dvc repro") -> int:
+    """Write page, media and exports to ``folder``, which say that they come of ``command``; returns the number of clips."""
     data = gather(folder, params, layout)
-    people = len({clip.subject for clip in data.clips})
-    facts = {
-        "test list": ", ".join(sorted({clip.test_list for clip in data.clips})),
-        "test set": f"{len(data.clip_ids)} clips of {people} identities, {params.data.raw}",
-        "systems": ", ".join(entry.name for entry in data.systems),
-        "A/V scorer": Scorer.load(layout.evaluation_scorer).fitted_on,
-        "command": "dvc repro",
-    }
-    page = benchmark_page(data, params.report, provenance(facts, params.model_dump(mode="json")))
+    shown = provenance(facts_of(data, params, layout, command), params.model_dump(mode="json"))
+    facts = dict(shown.facts)
+    page = benchmark_page(data, params.report, shown)
     make_folder(folder)
     page.write(folder / "index.html")
     exported = {

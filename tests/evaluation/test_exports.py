@@ -60,4 +60,4 @@ def test_latex_shows_contestants_apart_from_controls_with_coverage(data) -> None
 
 
 def test_a_title_cannot_break_the_latex() -> None:
-    assert _tex(r"M&M's_1 50% ~^\x{y}") == r"M\&M's\_1 50\% \textasciitilde{}\textasciicircum{}\textbackslash{}x\{y\}"
+    assert _tex(r"M&M's_1 50% ~^\x{y}<") == r"M\&M's\_1 50\% \textasciitilde{}\textasciicircum{}\textbackslash{}x\{y\}\textless{}"

@@ -1,6 +1,8 @@
 """The report stage: media beside the page, close-ups where lips move, stages in order, curves as columns."""
 
 import errno
+import hashlib
+import html
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -190,6 +192,9 @@ def test_the_whole_page(tmp_path, rng, videos):
     write_table(layout.aggregates, [r for r in rows if r.system in keep], Aggregate)
     maps = np.zeros((250, 6)), np.zeros((440, 6)), np.full(6, 1 / 6)
     Scorer(*maps, null=0.65, fitted_on="three clips of nobody scored").save(layout.evaluation_scorer)
+    weights = layout.models.local() / "s2l" / "weights.safetensors"
+    weights.parent.mkdir(parents=True)
+    weights.write_bytes(b"numbers")
     report.run(params, layout)
     page = (layout.benchmark / "index.html").read_text()
     assert "media/01-ours_warp.mp4" in page and (layout.benchmark / "media" / "01-ours_warp.mp4").is_file()
@@ -197,6 +202,11 @@ def test_the_whole_page(tmp_path, rng, videos):
     assert "FID stand-in (not FID)" in page and "KID stand-in" in page
     exported = json.loads((layout.benchmark / "results.json").read_text())
     assert {row["system"] for row in exported["figures"]} == keep and exported["provenance"]["test list"] == ""
+    said = exported["provenance"]
+    assert said["A/V scorer"] == "three clips of nobody scored" and said["command"] == "dvc repro"
+    assert said["seeds"].startswith(f"synthesize {params.synthesize.seed}, ") and said["machine"] and said["revision"]
+    assert said["cards"] == "none" and said["trained weights"] == "s2l " + hashlib.sha256(b"numbers").hexdigest()[:12]
+    assert all(html.escape(fact) in page for fact in said.values()), "the page and the file say the same"
     assert (layout.benchmark / "results.csv").read_text().startswith("system,clip_id,metric,value,status,reason")
     assert r"\toprule" in (layout.benchmark / "results.tex").read_text()
     assert "@software" in (layout.benchmark / "cite.bib").read_text()
