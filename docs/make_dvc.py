@@ -99,7 +99,7 @@ DVC = {
     ),
     "speech": DvcStage(
         "states of the speech encoder, where one is chosen", ("data/ingest", "data/features", WEIGHTS),
-        ("features.speech_encoder", "features.weights"), ("data/speech",),
+        ("features.speech_encoder", "features.speech_layers", "features.weights"), ("data/speech",),
     ),
     "align": DvcStage(
         "segments as square 25 fps video and 16 kHz sound, of the splits whose pixels are used", ("data/ingest", "data/features"),

@@ -273,6 +273,7 @@ class FeaturesStage(FeatureRules):
     """What models see and hear: ``features`` accepts it, ``speech`` lets an encoder hear it."""
 
     speech_encoder: Literal["log-mel", "whisper-tiny.en"]
+    speech_layers: tuple[int, ...]
     weights: str
 
     @property

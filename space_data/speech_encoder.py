@@ -4,6 +4,7 @@
 Normalisation and reduction of the vectors are the model's that learns from them.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,7 +17,9 @@ from space_data.timebase import FEATURES_PER_FRAME, features_to_frames
 
 LOG_MEL, WHISPER_TINY_EN = "log-mel", "whisper-tiny.en"
 SPEECH_ENCODERS = {LOG_MEL: (FEATURES_PER_FRAME, MEL_BANDS), WHISPER_TINY_EN: (2, 384)}
-"""By name: vectors per 25 Hz frame, numbers per vector."""
+"""By name: vectors per 25 Hz frame, numbers per vector (Whisper: of one layer)."""
+WHISPER_LAYERS = 4
+"""Blocks of the encoder; layer 0 is what its convolutions say, the last one its output."""
 
 
 @dataclass(frozen=True)
@@ -30,17 +33,24 @@ class SpeechSpec:
     """numbers per vector"""
     weights_sha256: str = ""
     """over the encoder's tensors, whatever file they came in; empty without weights"""
+    layers: tuple[int, ...] = ()
+    """whose states each vector holds side by side; empty: the encoder's output alone"""
 
 
-def spec_of(name: str, weights_sha256: str = "") -> SpeechSpec:
-    """What the encoder called ``name`` gives, without loading it.
+def spec_of(name: str, weights_sha256: str = "", layers: Sequence[int] = ()) -> SpeechSpec:
+    """What the encoder called ``name`` gives, without loading it; ``layers`` as in ``SpeechSpec``.
 
     Raises:
-        SpaceError: no such encoder.
+        SpaceError: no such encoder, or one without these layers.
     """
     if name not in SPEECH_ENCODERS:
         raise SpaceError(f"speech encoder {name!r}: need one of {', '.join(SPEECH_ENCODERS)}")
-    return SpeechSpec(name, *SPEECH_ENCODERS[name], weights_sha256)
+    last = WHISPER_LAYERS if name == WHISPER_TINY_EN else -1
+    if len(set(layers)) < len(layers) or not all(0 <= layer <= last for layer in layers):
+        needed = f"different ones of 0 ... {last}" if last >= 0 else "none, it has no layers"
+        raise SpaceError(f"speech encoder {name}: layers {list(layers)}, need {needed}")
+    per_frame, width = SPEECH_ENCODERS[name]
+    return SpeechSpec(name, per_frame, width * max(1, len(layers)), weights_sha256, tuple(layers))
 
 
 class SpeechEncoder(Protocol):

@@ -3,7 +3,7 @@
 Which encoder the table of states is of stands in its stage's manifest.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 import numpy as np
 import pyarrow as pa
@@ -18,8 +18,20 @@ from space_data.tables import stream_clips, vectors
 
 HALF = np.dtype("<f2")
 LOG_MEL_COLUMNS = ["clip_id", "log_mel"]
-ENCODER_FACT, WEIGHTS_FACT = "speech_encoder", "weights_sha256"
-"""In the manifest's ``made_with``."""
+ENCODER_FACT, WEIGHTS_FACT, LAYERS_FACT = "speech_encoder", "weights_sha256", "speech_layers"
+"""In the manifest's ``made_with``; the layers only where the encoder has some and not its output alone was kept."""
+
+
+def encoder_facts(spec: SpeechSpec) -> dict[str, str]:
+    """What the manifest says of the encoder; ``spec_of_facts`` reads it."""
+    layers = {LAYERS_FACT: " ".join(map(str, spec.layers))} if spec.layers else {}
+    return {ENCODER_FACT: spec.name, WEIGHTS_FACT: spec.weights_sha256, **layers}
+
+
+def spec_of_facts(facts: Mapping[str, str]) -> SpeechSpec:
+    """The encoder of these facts."""
+    layers = [int(layer) for layer in facts.get(LAYERS_FACT, "").split()]
+    return spec_of(facts[ENCODER_FACT], facts[WEIGHTS_FACT], layers)
 
 
 def states_columns(clip_id: str, states: NDArray[np.float32]) -> dict[str, object]:
@@ -34,8 +46,7 @@ def cached_spec(stage: Place) -> SpeechSpec:
     Raises:
         SpaceError: the stage has not run.
     """
-    facts = committed(stage, "speech").made_with
-    return spec_of(facts[ENCODER_FACT], facts[WEIGHTS_FACT])
+    return spec_of_facts(committed(stage, "speech").made_with)
 
 
 def stream_speech(

@@ -51,7 +51,8 @@ def load_motion_models(folder: Path, params: Params, calibration: Path | None = 
     trained = s2l_folders(folder)
     weights, wanted = Path(params.features.weights), params.animate.speech_encoder
     only = next(iter(trained)) if len(trained) == 1 and wanted == AUTO else wanted
-    encoder = chosen_encoder(only, trained, weights)
+    layers = {name: load_card(path, "s2l").config.get("encoder_layers", ()) for name, path in trained.items()}
+    encoder = chosen_encoder(only, layers, weights)
     s2l = load_s2l(trained[encoder.spec.name])
     if s2l.config.encoder_sha256 != encoder.spec.weights_sha256:
         raise SpaceError(

@@ -4,7 +4,7 @@ State k of Whisper's encoder describes the 20 ms that begin at 20 k ms; video fr
 """
 
 import logging
-from collections.abc import Collection
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,7 +23,7 @@ from space_models.whisper_weights import encoder_sha256, load_encoder_file
 logger = logging.getLogger(__name__)
 
 AUTO = "auto"
-STATES_PER_FRAME, WIDTH = SPEECH_ENCODERS[WHISPER_TINY_EN]
+STATES_PER_FRAME = SPEECH_ENCODERS[WHISPER_TINY_EN][0]
 BLOCK_FRAMES, CONTEXT_FRAMES = frames_in(20.0), frames_in(5.0)
 """Whole clips are encoded 20 s at a time with 5 s on both sides: 30 s together, what the encoder has positions for."""
 SILENCE_SAMPLES = seconds_to_samples(0.5)
@@ -33,21 +33,21 @@ PAST_FRAMES, LOOKAHEAD_FRAMES, HOP_FRAMES = frames_in(2.0), frames_in(0.16), 1
 
 
 class WhisperStates:
-    """The final states of Whisper tiny.en: 2 vectors of 384 numbers per frame."""
+    """States of Whisper tiny.en: 2 vectors of 384 numbers per frame, of its output or of several layers side by side."""
 
-    def __init__(self, encoder: WhisperEncoder) -> None:
+    def __init__(self, encoder: WhisperEncoder, layers: Sequence[int] = ()) -> None:
         self.encoder = encoder
-        self.spec = spec_of(WHISPER_TINY_EN, encoder_sha256(encoder))
+        self.spec = spec_of(WHISPER_TINY_EN, encoder_sha256(encoder), layers)
 
     def encode(self, audio: NDArray[np.float32]) -> NDArray[np.float32]:
-        """States of 16 kHz mono ``audio`` (640 T,): (T, 2, 384), float32.
+        """States of 16 kHz mono ``audio`` (640 T,): (T, 2, W), float32.
 
         The borders of the blocks are fixed, so a state depends on at most 25 s before and after it. Memory does not grow with the
-        length but for the result (3 kB per frame).
+        length but for the result (3 kB per frame and layer).
         """
         n_frames = samples_to_frames(len(audio))
         blocks = [self._block(audio, n_frames, begin) for begin in range(0, n_frames, BLOCK_FRAMES)]
-        return np.concatenate([np.zeros((0, STATES_PER_FRAME, WIDTH), np.float32), *blocks])
+        return np.concatenate([np.zeros((0, STATES_PER_FRAME, self.spec.width), np.float32), *blocks])
 
     def _block(self, audio: NDArray[np.float32], n_frames: int, begin: int) -> NDArray[np.float32]:
         end, first = min(begin + BLOCK_FRAMES, n_frames), max(0, begin - CONTEXT_FRAMES)
@@ -60,8 +60,8 @@ class WhisperStates:
         """States of the frames ``begin`` ... ``end`` - 1 of at most 30 s of sound (samples,), which is heard as a whole."""
         keep = slice(STATES_PER_FRAME * begin, STATES_PER_FRAME * end)
         with torch.inference_mode():
-            states = self.encoder(torch.from_numpy(whisper_log_mel(audio))[None], keep)[0]
-        return states.numpy().reshape(end - begin, STATES_PER_FRAME, WIDTH)
+            states = self.encoder(torch.from_numpy(whisper_log_mel(audio))[None], keep, self.spec.layers)[0]
+        return states.numpy().reshape(end - begin, STATES_PER_FRAME, self.spec.width)
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class SlidingWhisper:
         return frames_to_ms(self.lookahead + self.hop - 1)
 
     def encode(self, audio: NDArray[np.float32]) -> NDArray[np.float32]:
-        """States of 16 kHz mono ``audio`` (640 T,) as a stream gives them: (T, 2, 384)."""
+        """States of 16 kHz mono ``audio`` (640 T,) as a stream gives them: (T, 2, W)."""
         return self.step(self.start(), audio, ends=True)[1]
 
     def start(self) -> StreamState:
@@ -118,7 +118,7 @@ class SlidingWhisper:
             ends: nothing comes after it: the last frames are given out, as if silence followed.
 
         Returns:
-            The state after it, and the states of the frames that are now final, (n, 2, 384); n may be 0.
+            The state after it, and the states of the frames that are now final, (n, 2, W); n may be 0.
         """
         audio = np.concatenate([state.audio, np.asarray(audio, np.float32)])
         first, done = state.first, state.done
@@ -132,16 +132,18 @@ class SlidingWhisper:
             done = end
         kept = max(0, done - self.past)
         rest = StreamState(audio[frames_to_samples(kept - first) :].copy(), kept, done)
-        return rest, np.concatenate([np.zeros((0, STATES_PER_FRAME, WIDTH), np.float32), *given])
+        return rest, np.concatenate([np.zeros((0, STATES_PER_FRAME, self.spec.width), np.float32), *given])
 
 
-def load_speech_encoder(name: str, folder: Path) -> SpeechEncoder:
+def load_speech_encoder(name: str, folder: Path, layers: Sequence[int] = ()) -> SpeechEncoder:
     """The speech encoder called ``name``, with its verified weights in ``folder`` where it has some.
+
+    ``layers``: whose states it gives (``SpeechSpec.layers``); log-mel has none.
 
     Raises:
         SpaceError: no such encoder; its weights are not there (the message names the command), or are not the declared ones.
     """
-    return LogMel() if name == LOG_MEL else WhisperStates(load_encoder_file(weights_file(name, folder)))
+    return LogMel() if name == LOG_MEL else WhisperStates(load_encoder_file(weights_file(name, folder)), layers)
 
 
 def weights_file(name: str, folder: Path) -> Path:
@@ -157,8 +159,8 @@ def weights_file(name: str, folder: Path) -> Path:
     return path
 
 
-def chosen_encoder(wanted: str, trained_for: Collection[str], folder: Path) -> SpeechEncoder:
-    """The encoder for a model of which there are versions ``trained_for`` some encoders.
+def chosen_encoder(wanted: str, trained_for: Mapping[str, Sequence[int]], folder: Path) -> SpeechEncoder:
+    """The encoder for a model of which there are versions ``trained_for`` some encoders, each with the layers that it hears.
 
     ``auto`` is the best one that can be had; if that is not the best there is, one line says what is missing.
 
@@ -169,10 +171,10 @@ def chosen_encoder(wanted: str, trained_for: Collection[str], folder: Path) -> S
         spec_of(wanted)
         if wanted not in trained_for:
             raise SpaceError(f"speech encoder {wanted!r}: no model was trained for it, only for {', '.join(sorted(trained_for))}")
-        return load_speech_encoder(wanted, folder)
+        return load_speech_encoder(wanted, folder, trained_for[wanted])
     if WHISPER_TINY_EN in trained_for:
         path = weights.find(WHISPER_TINY_EN, folder)
         if path is not None:
-            return WhisperStates(load_encoder_file(path))
+            return WhisperStates(load_encoder_file(path), trained_for[WHISPER_TINY_EN])
         logger.info("lips follow speech better with %s: `space weights fetch %s`", WHISPER_TINY_EN, WHISPER_TINY_EN)
     return load_speech_encoder(LOG_MEL, folder)

@@ -8,6 +8,7 @@ of every layer can be had; the last layer computes only the states that are aske
 """
 
 import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -92,12 +93,18 @@ class WhisperEncoder(nn.Module):
         x = F.gelu(self.conv2(F.gelu(self.conv1(log_mel))))
         return x.transpose(1, 2) + self.positional_embedding[:n_states]  # type: ignore[index]
 
-    def forward(self, log_mel: Tensor, keep: slice = slice(None)) -> Tensor:
-        """Final states of log-mel (batch, 80, 2 n): (batch, n, width), or only those of ``keep``, at less cost."""
-        x = self.embed(log_mel)
-        for block in self.blocks[:-1]:
-            x = block(x)
-        return self.ln_post(self.blocks[-1](x, keep))
+    def forward(self, log_mel: Tensor, keep: slice = slice(None), layers: Sequence[int] = ()) -> Tensor:
+        """Final states of log-mel (batch, 80, 2 n): (batch, n, width), or only those of ``keep``, at less cost.
+
+        ``layers``: states of these side by side instead, (batch, n, width * len(layers)); numbered as ``self.layers`` lists them.
+        """
+        last = len(self.blocks)
+        states = {0: self.embed(log_mel)}
+        for number, block in enumerate(self.blocks[:-1], 1):
+            states[number] = block(states[number - 1])
+        if last in (layers or (last,)):
+            states[last] = self.ln_post(self.blocks[-1](states[last - 1], keep))
+        return torch.cat([states[n] if n == last else states[n][:, keep] for n in layers or (last,)], dim=-1)
 
     def layers(self, log_mel: Tensor) -> list[Tensor]:
         """States of every layer, each (batch, n, width): convolutions and positions, each block; the last one normalised."""

@@ -3,7 +3,8 @@
     python -m pipelines.stages speech       # crops, utterances, raw sound -> data/speech
 
 ``log-mel`` is in the tables of ``features`` already: then the table here is empty, and nothing else changes. States are kept
-under a key that holds the hash of the encoder's weights. The encoder hears what ``features`` made its log-mel of, to the sample.
+under a key that holds the hash of the encoder's weights and the layers that they are of (``features.speech_layers``). The encoder
+hears what ``features`` made its log-mel of, to the sample.
 """
 
 from collections.abc import Iterator
@@ -18,8 +19,8 @@ from pipelines.stages.crops import cropped
 from pipelines.stages.ingest import inputs_of
 from space_data.params import Params
 from space_data.schema import SPLITS, Clip, FeatureClip, SegmentCrop, SpeechFrame, Utterance
-from space_data.speech_encoder import LOG_MEL
-from space_data.speech_states import ENCODER_FACT, WEIGHTS_FACT
+from space_data.speech_encoder import LOG_MEL, spec_of
+from space_data.speech_states import encoder_facts, spec_of_facts
 from space_data.store import located
 from space_data.tables import read_table
 
@@ -38,6 +39,8 @@ class Encoder:
     """verified when the stage began"""
     weights_sha256: str
     """over its tensors"""
+    layers: tuple[int, ...]
+    """whose states are kept"""
 
 
 @dataclass(frozen=True)
@@ -73,12 +76,13 @@ def prepare(context: Context) -> dict[str, str]:
     """
     name = context.params.features.speech_encoder
     if name == LOG_MEL:
-        return {ENCODER_FACT: name, WEIGHTS_FACT: "", FILE_FACT: ""}
+        return {**encoder_facts(spec_of(name)), FILE_FACT: ""}
     from space_models.speech_encoders import WhisperStates, weights_file
     from space_models.whisper_weights import load_encoder_file
 
     file = weights_file(name, Path(context.params.features.weights))
-    return {ENCODER_FACT: name, WEIGHTS_FACT: WhisperStates(load_encoder_file(file)).spec.weights_sha256, FILE_FACT: str(file)}
+    spec = WhisperStates(load_encoder_file(file), context.params.features.speech_layers).spec
+    return {**encoder_facts(spec), FILE_FACT: str(file)}
 
 
 def items(context: Context, part: int) -> Iterator[Unit]:
@@ -87,13 +91,16 @@ def items(context: Context, part: int) -> Iterator[Unit]:
     Raises:
         SpaceError: the clip of a segment is not in the table of clips.
     """
-    encoder = Encoder(*(context.extra[fact] for fact in (ENCODER_FACT, FILE_FACT, WEIGHTS_FACT)))
-    if encoder.name == LOG_MEL:
+    spec = spec_of_facts(context.extra)
+    if spec.name == LOG_MEL:
         return
+    encoder = Encoder(spec.name, context.extra[FILE_FACT], spec.weights_sha256, spec.layers)
     for source in cropped(context, part):
         clip = source.clip
         heard = [(row.clip_id, row.start_s, row.n_frames, row.offset_frames) for row in source.crops]
-        content = content_hash(clip.sha256, clip.part_start_s, clip.part_end_s, clip.audio_track, heard, encoder.weights_sha256)
+        content = content_hash(
+            clip.sha256, clip.part_start_s, clip.part_end_s, clip.audio_track, heard, encoder.weights_sha256, encoder.layers
+        )
         value, cost_s = Filmed(clip, source.crops, encoder), START_S + STATES_PER_S * clip.duration_s
         yield Unit(clip.clip_id, content, value, inputs_of(clip), cost_s, source.members, partition=f"split={clip.split}")
     yield from _utterances(context, part, encoder)
@@ -104,7 +111,7 @@ def _utterances(context: Context, part: int, encoder: Encoder) -> Iterator[Unit]
     for utterance in read_table(context.shard("ingest", "utterances", part), Utterance):
         row = known.get(utterance.clip_id)
         if row is not None:
-            content = content_hash(utterance.audio_sha256, row.n_frames, encoder.weights_sha256)
+            content = content_hash(utterance.audio_sha256, row.n_frames, encoder.weights_sha256, encoder.layers)
             utterance = located(utterance, context.raw, "audio")
             value = Spoken(utterance, row.n_frames, encoder)
             inputs = ((utterance.audio, utterance.audio_sha256),)

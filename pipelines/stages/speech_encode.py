@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @lru_cache(maxsize=1)
 def _loaded(encoder: "Encoder") -> SpeechEncoder:
     """The encoder, once per process."""
-    loaded = WhisperStates(load_encoder_file(Path(encoder.file)))
+    loaded = WhisperStates(load_encoder_file(Path(encoder.file)), encoder.layers)
     if loaded.spec.weights_sha256 != encoder.weights_sha256:
         raise SpaceError(f"{encoder.file}: the weights of {encoder.name} have changed since the stage began")
     return loaded

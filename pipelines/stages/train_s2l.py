@@ -62,7 +62,7 @@ def config_for(settings: S2LStage, spec: SpeechSpec, emotions: NDArray[np.float3
         spec.name, spec.weights_sha256, spec.per_frame, spec.width,
         N_BAND_GROUPS if spec.name == LOG_MEL else settings.speech_components,
         settings.channels, settings.hidden, settings.lookahead_frames, settings.dropout, settings.linear_share,
-        any(known), not all(known),
+        any(known), not all(known), spec.layers,
     )  # fmt: skip
 
 

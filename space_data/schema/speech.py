@@ -13,4 +13,4 @@ class SpeechFrame:
     clip_id: str
     frame: int
     states: bytes
-    """the encoder's vectors of this frame in half precision, little endian: for whisper-tiny.en 2 x 384, oldest first"""
+    """the encoder's vectors of this frame in half precision, little endian, oldest first: of whisper-tiny.en 2 x 384 a layer"""

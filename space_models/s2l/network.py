@@ -11,6 +11,7 @@ its own last frame: look-ahead is made by whoever calls it, who takes the answer
 ``task``).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -55,6 +56,8 @@ class S2LConfig:
     """some training clips had an emotion"""
     unlabelled: bool = False
     """some had none: these make the null condition, never neutral"""
+    encoder_layers: Sequence[int] = ()
+    """whose states the encoder gave (``SpeechSpec.layers``)"""
 
 
 class NetworkState(NamedTuple):

@@ -100,9 +100,9 @@ def declare(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weights, "declared", lambda: {weights.WHISPER: declared_as(declared_file(file), need="one")})
 
 
-def params_with(encoder: str, folder: Path, workers: int = 1) -> Params:
+def params_with(encoder: str, folder: Path, workers: int = 1, layers: tuple[int, ...] = (4, 2)) -> Params:
     params = load_params(REPOSITORY / "params.yaml")
-    heard_by = params.features.model_copy(update={"speech_encoder": encoder, "weights": str(folder)})
+    heard_by = params.features.model_copy(update={"speech_encoder": encoder, "weights": str(folder), "speech_layers": layers})
     job = params.job.model_copy(update={"workers": workers, "shards": SHARDS, "attempts": 1})
     return params.model_copy(update={"features": heard_by, "job": job})
 
@@ -115,6 +115,7 @@ def test_log_mel_leaves_the_table_empty_and_is_read_from_the_features(layout: La
     speech.run(params_with("log-mel", tmp_path / "none"), layout)
     assert len(read_arrow(layout.speech / "states", SpeechFrame)) == 0 and read_table(layout.ledger("speech"), LedgerRow) == []
     assert cached_spec(layout.speech).name == "log-mel"
+    assert b"speech_layers" not in (layout.speech / MANIFEST).read(), "what is about Whisper changes nothing here"
     (clip,) = read_table(layout.clips, Clip)
     found = read(layout, "log-mel", "val")
     assert found.keys() == SEGMENTS.keys()
@@ -126,7 +127,7 @@ def test_log_mel_leaves_the_table_empty_and_is_read_from_the_features(layout: La
 
 def test_states_are_those_of_the_encoder_on_the_segments_sound(layout: Layout, weights_folder: Path) -> None:
     speech.run(params_with(WHISPER, weights_folder), layout)
-    encoder = WhisperStates(seeded_encoder())
+    encoder = WhisperStates(seeded_encoder(), (4, 2))
     assert cached_spec(layout.speech) == encoder.spec
     (clip,) = read_table(layout.clips, Clip)
     (utterance,) = read_table(layout.stage("ingest") / "utterances", Utterance)
@@ -134,7 +135,7 @@ def test_states_are_those_of_the_encoder_on_the_segments_sound(layout: Layout, w
     found = read(layout, WHISPER)
     assert found.keys() == wanted.keys() and read(layout, WHISPER, "train").keys() == {UTTERANCE}
     for clip_id, audio in wanted.items():
-        assert found[clip_id].shape == (len(audio) // 640, 2, 384)
+        assert found[clip_id].shape == (len(audio) // 640, 2, 768)
         # half precision: two threads round some values the other way
         np.testing.assert_allclose(found[clip_id], encoder.encode(audio), atol=2e-3)
     order = [table.column("clip_id").to_pylist() for table in (
@@ -161,6 +162,18 @@ def test_other_weights_other_states_and_the_same_ones_from_another_file_none_ane
     speech.run(params, layout)
     assert (layout.speech / MANIFEST).read() != before
     assert all(np.abs(states - first[clip_id]).max() > 0.1 for clip_id, states in read(layout, WHISPER).items())
+
+
+def test_other_layers_are_heard_anew(layout: Layout, weights_folder: Path) -> None:
+    speech.run(params_with(WHISPER, weights_folder), layout)
+    both = read(layout, WHISPER)
+    for layers in ((2,), ()):
+        speech.run(params_with(WHISPER, weights_folder, layers=layers), layout)
+        assert cached_spec(layout.speech).layers == layers
+        for clip_id, states in read(layout, WHISPER).items():
+            np.testing.assert_array_equal(states, both[clip_id][..., 384:] if layers else both[clip_id][..., :384])
+    with pytest.raises(SpaceError, match=r"layers \[7\], need different ones of 0 ... 4"):
+        speech.run(params_with(WHISPER, weights_folder, layers=(7,)), layout)
 
 
 def test_back_to_log_mel_nothing_stays(layout: Layout, weights_folder: Path) -> None:

@@ -4,13 +4,17 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from declared_weights import declared_as, declared_file
 from made_up_talk import config, loud_network
+from whisper_files import seeded_encoder, write_ctranslate2
 
+from space_data import weights
 from space_data.errors import SpaceError
 from space_data.media.container import open_media
 from space_data.media.encode import write_video, write_wav
@@ -19,7 +23,7 @@ from space_data.media.probe import probe
 from space_data.media.sound import decode_audio, decode_stereo
 from space_data.media.video import decode_video
 from space_data.params import load_params
-from space_data.speech_encoder import LOG_MEL, WHISPER_TINY_EN
+from space_data.speech_encoder import LOG_MEL, WHISPER_TINY_EN, spec_of
 from space_models.animate import animate
 from space_models.checkpoints import Card, save_model
 from space_models.controls.asked import Controls
@@ -32,6 +36,7 @@ from space_models.s2l.model import config_of, load_s2l
 from space_models.s2l.network import FILTER_RANK
 from space_models.speech_file import load_speech
 from space_models.tracks import Tracks
+from space_models.whisper_weights import encoder_sha256
 
 PARAMS = load_params(Path(__file__).resolve().parents[2] / "params.yaml")
 N_FRAMES = 20
@@ -188,6 +193,25 @@ def test_s2l_comes_with_the_encoder_it_learnt_with(models: Path, tmp_path: Path,
     shutil.rmtree(tmp_path / "both" / "s2l")
     with pytest.raises(SpaceError, match="whisper-tiny.en"):
         load_motion_models(tmp_path / "both", nowhere)
+
+
+@pytest.mark.parametrize("layers", [(4, 2), ()])
+def test_the_encoder_gives_the_layers_that_the_card_names(
+    models: Path, tmp_path: Path, layers: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    encoder = seeded_encoder()
+    file = write_ctranslate2(tmp_path / "model.bin", encoder)
+    monkeypatch.setattr(weights, "declared", lambda: {weights.WHISPER: declared_as(declared_file(file), need="one")})
+    spec = spec_of(WHISPER_TINY_EN, encoder_sha256(encoder), layers)
+    own = replace(
+        config(WHISPER_TINY_EN), encoder_sha256=spec.weights_sha256, speech_width=spec.width, encoder_layers=layers
+    )  # fmt: skip
+    shutil.copytree(models / "posegen", tmp_path / "posegen")
+    save_model(tmp_path / "s2l", loud_network(own), Card("s2l", config_of(loud_network(own)), "", "test"))
+    there = PARAMS.model_copy(update={"features": PARAMS.features.model_copy(update={"weights": str(tmp_path)})})
+    found = load_motion_models(tmp_path, there)
+    assert found.encoder.spec == spec
+    assert found.encoder.encode(np.zeros(640, np.float32)).shape == (1, 2, found.s2l.config.speech_width)
 
 
 @pytest.mark.parametrize(

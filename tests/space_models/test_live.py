@@ -86,7 +86,7 @@ def test_a_frame_comes_two_frames_and_a_window_after_its_sound(
 def whisper(models: MotionModels) -> MotionModels:
     """S2L that hears by a Whisper with random weights: what it says means nothing, when it says it does."""
     s2l = load_s2l(ASSETS / "s2l-whisper-tiny.en")
-    return MotionModels(s2l, models.posegen, WhisperStates(seeded_encoder()))
+    return MotionModels(s2l, models.posegen, WhisperStates(seeded_encoder(), s2l.config.encoder_layers))
 
 
 def test_where_whisper_hears_chunks_give_the_same_240_ms_later(

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from declared_weights import declared_as, declared_file
 from numpy.typing import NDArray
 from whisper_files import seeded_encoder, write_ctranslate2
@@ -13,9 +14,11 @@ from space_data.errors import SpaceError
 from space_data.speech import log_mel
 from space_data.speech_encoder import SPEECH_ENCODERS, LogMel, spec_of
 from space_data.timebase import VIDEO_FPS, fit_samples, frames_to_samples
+from space_data.whisper_mel import whisper_log_mel
 from space_models.speech_encoders import (
     BLOCK_FRAMES,
     CONTEXT_FRAMES,
+    SILENCE_SAMPLES,
     SlidingWhisper,
     WhisperStates,
     chosen_encoder,
@@ -92,6 +95,26 @@ def test_a_stream_hears_no_further_than_it_says(whisper: WhisperStates) -> None:
     assert (before[:16] == after[:16]).all() and np.abs(before[16] - after[16]).max() > 1e-4, "frame 16 hears up to frame 20"
 
 
+def test_layers_side_by_side_are_the_encoders_as_a_file_and_as_a_stream(whisper: WhisperStates) -> None:
+    several, audio = WhisperStates(whisper.encoder, (4, 2, 0)), noise(20)
+    assert several.spec.width == 3 * 384 and several.spec.weights_sha256 == whisper.spec.weights_sha256
+    heard = np.pad(audio, (0, SILENCE_SAMPLES))
+    layers = whisper.encoder.layers(torch.from_numpy(whisper_log_mel(heard))[None])
+    wanted = torch.cat([layers[4], layers[2], layers[0]], dim=-1)[0, :40].numpy().reshape(20, 2, -1)
+    np.testing.assert_allclose(several.encode(audio), wanted, atol=1e-5)
+    live, output = SlidingWhisper(several).encode(audio), SlidingWhisper(whisper).encode(audio)
+    assert (live[..., :384] == output).all() and live.shape == (20, 2, 3 * 384), "the output comes with it as it is alone"
+    assert np.abs(live[..., 384:768] - output).max() > 0.1
+
+
+@pytest.mark.parametrize("layers", [[5], [-1], [2, 2]])
+def test_layers_that_there_are_not_are_refused(layers: list[int]) -> None:
+    with pytest.raises(SpaceError, match=r"speech encoder whisper-tiny.en: layers \[.*\], need different ones of 0 ... 4"):
+        spec_of("whisper-tiny.en", layers=layers)
+    with pytest.raises(SpaceError, match="log-mel: layers .* need none"):
+        spec_of("log-mel", layers=layers)
+
+
 def test_senseless_streams_are_refused(whisper: WhisperStates) -> None:
     with pytest.raises(SpaceError, match="hop 0"):
         SlidingWhisper(whisper, hop_frames=0)
@@ -117,21 +140,24 @@ def test_missing_weights_name_the_command(tmp_path: Path) -> None:
         load_speech_encoder("whisper-tiny.en", tmp_path)
 
 
-BOTH = ("log-mel", "whisper-tiny.en")
+BOTH: dict[str, list[int]] = {"log-mel": [], "whisper-tiny.en": [4, 2]}
+"""Encoders that a model was trained for, and the layers that it hears."""
 
 
 def test_auto_takes_the_best_that_can_be_had(seeded_weights: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    assert chosen_encoder("auto", BOTH, seeded_weights).spec.name == "whisper-tiny.en"
-    assert chosen_encoder("auto", ["log-mel"], seeded_weights).spec.name == "log-mel" and not caplog.messages
+    found = chosen_encoder("auto", BOTH, seeded_weights).spec
+    assert (found.name, found.layers, found.width) == ("whisper-tiny.en", (4, 2), 768)
+    assert chosen_encoder("auto", {"log-mel": []}, seeded_weights).spec.name == "log-mel" and not caplog.messages
     assert chosen_encoder("auto", BOTH, tmp_path / "none").spec.name == "log-mel"
     assert caplog.messages == ["lips follow speech better with whisper-tiny.en: `space weights fetch whisper-tiny.en`"]
 
 
 def test_what_is_asked_for_by_name_is_had_or_refused(seeded_weights: Path, tmp_path: Path) -> None:
     assert chosen_encoder("log-mel", BOTH, seeded_weights).spec.name == "log-mel"
+    assert chosen_encoder("whisper-tiny.en", BOTH, seeded_weights).spec.layers == (4, 2)
     with pytest.raises(SpaceError, match="no model was trained for it, only for log-mel"):
-        chosen_encoder("whisper-tiny.en", ["log-mel"], seeded_weights)
+        chosen_encoder("whisper-tiny.en", {"log-mel": []}, seeded_weights)
     with pytest.raises(SpaceError, match="space weights fetch"):
         chosen_encoder("whisper-tiny.en", BOTH, tmp_path / "none")
 
