@@ -5,6 +5,7 @@ import pytest
 
 from space_data.landmarks import INNER_LIP_PAIRS
 from space_models.generators.lip_correction import GapCorrection
+from space_models.generators.warp_layers import hole_mask
 from space_models.generators.warp_lips import (
     LOWER_LIP_ROWS,
     UPPER_LIP_ROWS,
@@ -69,8 +70,40 @@ def test_a_shut_lip_takes_its_colour_from_within_the_lip(smile):
     np.testing.assert_array_equal(source[UPPER_LIP_ROWS[-1]], smile[UPPER_LIP_ROWS[-1], :2].astype(np.float32))
 
 
+NO_CORRECTION = GapCorrection.none()
+FROM_THE_FRONT = np.array([0.0, 1.0, 0.0])
+
+
+def _gaps(points: np.ndarray) -> list[float]:
+    return [float(points[lower, 1] - points[upper, 1]) for upper, lower in INNER_LIP_PAIRS]
+
+
 def test_the_wanted_gap_moves_lips_by_what_is_to_be_told():
     wider = GapCorrection(np.array([0.0, 1.0]), np.array([0.05, 1.05]))
-    points = with_wanted_gap(_landmarks((10.0, 10.0, 10.0)), wider, 100.0, DOWN)
+    told = _landmarks((10.0, 10.0, 10.0))
+    assert _gaps(with_wanted_gap(told, told, wider, 100.0, DOWN, FROM_THE_FRONT)) == pytest.approx([15.0] * 3)
+
+
+def test_lips_that_touch_meet_in_the_picture_of_a_nodding_head_too():
+    """An open lower lip lies behind the upper one: seen from above or below, what is left of the gap is not an opening."""
+    pitch = np.deg2rad(-13)
+    head_down = np.array([0.0, np.cos(pitch), np.sin(pitch)])
+    photo = _landmarks((20.0, 20.0, 20.0))
+    photo[[lower for _, lower in INNER_LIP_PAIRS], 2] = 12.0
+    np.testing.assert_allclose(with_wanted_gap(photo, photo, NO_CORRECTION, 100.0, DOWN, head_down), photo, atol=1e-9)
+    shut = photo.copy()
     for upper, lower in INNER_LIP_PAIRS:
-        assert points[lower, 1] - points[upper, 1] == pytest.approx(15.0)
+        shut[lower, 1] -= (shut[lower] - shut[upper]) @ head_down / head_down[1]
+    assert min(_gaps(shut)) > 2
+    assert _gaps(with_wanted_gap(shut, photo, NO_CORRECTION, 100.0, DOWN, head_down)) == pytest.approx([0.0] * 3)
+
+
+def test_lips_that_meet_have_no_hole_though_their_vertices_lie_beside_each_other():
+    """As those of a turned head do: measured from vertex to vertex there was a hole of 3 px, which showed as a bright seam."""
+    x = np.linspace(0, 60, 11)
+    upper = np.column_stack([x, 4 * np.sin(np.pi * x / 60)])
+    beside = x + 3 * np.sin(np.pi * x / 60)
+    lower = np.column_stack([beside, 4 * np.sin(np.pi * beside / 60)])
+    assert hole_mask(upper, lower, 512) is None
+    hole = hole_mask(upper, lower + [0, 3], 512)
+    assert hole is not None and hole[2].max() > 0.9
