@@ -1,17 +1,17 @@
 """What every stage that trains a model does around its own few lines.
 
-    def run(params: Params, layout: Layout, overfit_one_clip: bool = False) -> None:
-        with training_stage("train_s2l", MODEL, params.s2l, params, layout, overfit_one_clip) as stage:
-            source = stage.stream(as_read)                               # after the other ranks have been started
-            held_out = stage.held_out({"test": ..., "val": ...})         # never a training clip
-            model = S2L(config)                                          # seeded
-            if stage.train(model, S2LTask(model, source, ...), hash):    # on rank 0 alone, and not after overfitting
-                stage.write(model, vars(config), metrics, notes)
+def run(params: Params, layout: Layout, overfit_one_clip: bool = False) -> None:
+    with training_stage("train_s2l", MODEL, params.s2l, params, layout, overfit_one_clip) as stage:
+        source = stage.stream(as_read)                               # after the other ranks have been started
+        held_out = stage.held_out({"test": ..., "val": ...})         # never a training clip
+        model = S2L(config)                                          # seeded
+        if stage.train(model, S2LTask(model, source, ...), hash):    # on rank 0 alone, and not after overfitting
+            stage.write(model, vars(config), metrics, notes)
 """
 
 import dataclasses
 import logging
-from collections.abc import Iterator, Mapping, Sequence, Sized
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -38,6 +38,8 @@ logger = logging.getLogger(__name__)
 Clip = TypeVar("Clip", bound=Sized)
 Streamed = TypeVar("Streamed", bound=AnyClip)
 LOOP = "space_models.trainer"
+WHERE_TO_RUN = {"device", "devices"}
+"""Keys of ``training`` that change no weights: a run goes on under others."""
 
 
 def schedule_of(section: TrainedStage, training: Training) -> Schedule:
@@ -108,9 +110,7 @@ class TrainingStage:
             raise SpaceError(f"{self.layout.feature_clips}: no {what} of a training identity (see data.splits)")
         return [max(clips, key=len)] if self.overfit_one_clip else list(clips)
 
-    def stream(
-        self, make: Make[Streamed], kinds: Sequence[str] = KINDS, states: StatesOf | None = None
-    ) -> ClipSource[Streamed]:
+    def stream(self, make: Make[Streamed], kinds: Sequence[str] = KINDS, states: StatesOf | None = None) -> ClipSource[Streamed]:
         """The training clips, a few row groups in memory (``training.stream_groups``); all of them, where they are no more; one
         clip, where one is to be overfitted.
 
@@ -119,9 +119,7 @@ class TrainingStage:
             kinds: of clips.
             states: gives a speech encoder's states of clips, where the model hears those.
         """
-        plan = BlockPlan(
-            self.training.stream_groups, self.training.stream_draws, self.training.micro_batches, self.section.seed
-        )
+        plan = BlockPlan(self.training.stream_groups, self.training.stream_draws, self.training.micro_batches, self.section.seed)
         stream = ClipStream(self.layout.feature_split("train"), self.layout.feature_clips, plan, make, kinds, states)
         return InMemory(self.learnt(stream.sample(), "clip")) if self.overfit_one_clip else stream
 
@@ -134,22 +132,25 @@ class TrainingStage:
         logger.warning("%s: no clip of an identity that is held out: no figures", self.name)
         return []
 
-    def train(self, model: nn.Module, task: Task, data_hash: str) -> bool:
+    def train(self, model: nn.Module, task: Task, data_hash: str, fitted_by: Callable[..., Any]) -> bool:
         """Train ``model``; whether this process is now to measure and write it.
 
         Args:
             model: in place.
             task: what it learns.
             data_hash: of all that the task was given (``dataset.hash_of``).
+            fitted_by: made what the model starts from; a kept state, which holds that, goes on only if its module is the same.
         """
         schedule = schedule_of(self.section, self.training)
         if self.overfit_one_clip:
             self._overfit(model, task, schedule)
             return False
         self.data_hash = data_hash
-        # ``training`` reaches the fingerprint by the schedule, without what only says where to run.
-        settings = self.section.model_dump(mode="json", exclude={"training"}) | {"config": repr(getattr(model, "config", None))}
-        code = [module_version(module) for module in (type(model).__module__, type(task).__module__, LOOP)]
+        shared = self.training.model_dump(mode="json", exclude=WHERE_TO_RUN)
+        config = repr(getattr(model, "config", None))
+        settings = self.section.model_dump(mode="json") | {"training": shared, "config": config}
+        modules = (type(model).__module__, type(task).__module__, fitted_by.__module__, LOOP)
+        code = [module_version(module) for module in dict.fromkeys(modules)]
         self.result = train(
             self.model_name, model, task, schedule, settings=settings, data_hash=data_hash,
             code=" ".join(code), state_file=self.layout.training_state(self.model_name), live=self.layout.live(self.model_name),

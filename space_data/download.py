@@ -95,8 +95,9 @@ def _receive(url: str, file: BinaryIO, n_bytes: int | None, title: str) -> None:
                 raise _TooLongError(f"more than the {most:,} bytes that there should be")
             if time.monotonic() > until_s:
                 raise TimeoutError(f"only {file.tell():,} bytes in {LONGEST_S:.0f} s")
-        if n_bytes is not None and file.tell() < n_bytes:
-            raise OSError(f"broke off after {file.tell():,} of {n_bytes:,} bytes")
+        whole = n_bytes or file.tell() + (getattr(answer, "length", None) or 0)  # what the server had promised
+        if file.tell() < whole:
+            raise OSError(f"broke off after {file.tell():,} of {whole:,} bytes")
 
 
 def _answer(request: urllib.request.Request) -> Any:

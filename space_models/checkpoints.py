@@ -8,10 +8,10 @@ import dataclasses
 import hashlib
 import json
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -19,6 +19,8 @@ from torch import Tensor, nn
 
 from space_data.errors import SpaceError
 from space_data.files import atomic_file
+
+Config = TypeVar("Config")
 
 CARD_VERSION = 1
 WEIGHTS_FILE, CARD_FILE = "weights.safetensors", "card.json"
@@ -55,14 +57,26 @@ def plain_state(module: nn.Module) -> dict[str, Tensor]:
 
 def save_model(folder: Path, module: nn.Module, card: Card) -> Card:
     """Write weights and card into ``folder``, the card last; returns the card with revision and hash filled in."""
-    with atomic_file(folder / WEIGHTS_FILE) as part:
-        save_file(plain_state(module), part)
+    save_tensors(folder / WEIGHTS_FILE, plain_state(module))
     card = dataclasses.replace(
         card, git_revision=card.git_revision or git_revision(), weights_sha256=_sha256(folder / WEIGHTS_FILE)
     )
     with atomic_file(folder / CARD_FILE) as part:
         part.write_text(json.dumps(dataclasses.asdict(card), indent=1, sort_keys=True) + "\n")
     return card
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, str] | None = None) -> None:
+    """Write a ``.safetensors`` file, in one step.
+
+    Raises:
+        SpaceError: it cannot be written.
+    """
+    with atomic_file(path) as part:
+        try:
+            save_file(dict(tensors), part, metadata=dict(facts) if facts else None)
+        except SafetensorError as error:  # of a full disk, too, where others raise OSError
+            raise SpaceError(f"{path}: cannot be written ({error})") from error
 
 
 def load_card(folder: Path, model: str) -> Card:
@@ -83,6 +97,20 @@ def load_card(folder: Path, model: str) -> Card:
     if card.version != CARD_VERSION:
         raise SpaceError(f"{path}: card version {card.version}, need {CARD_VERSION} (written by another release?)")
     return card
+
+
+def from_config(folder: Path, card: Card, make: Callable[..., Config]) -> Config:
+    """``make(**card.config)``: what a model is made of, from the card in ``folder``.
+
+    Raises:
+        SpaceError: keys are missing or not known.
+    """
+    try:
+        return make(**card.config)
+    except (TypeError, KeyError) as error:
+        raise SpaceError(
+            f"{folder / CARD_FILE}: not a configuration of {card.model} ({error}; written by another release?)"
+        ) from error
 
 
 def load_weights(folder: Path, card: Card, module: nn.Module) -> None:

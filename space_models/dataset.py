@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
+from space_data.errors import SpaceError
 from space_data.landmarks import N_LANDMARKS
 from space_data.schema import EMOTIONS, FeatureClip, FeatureFrame, emotion_known
 from space_data.speech import MEL_BANDS
@@ -68,13 +69,33 @@ class TrackClip:
         return self.clip.emotion
 
 
+def numbers(clip_id: str, frames: pa.Table, column: str) -> NDArray[np.float32]:
+    """A column of vectors (T, size) of one clip's rows.
+
+    Raises:
+        SpaceError: one of them is no finite number: it would spoil a whole model.
+    """
+    values = vectors(frames, column)
+    if not np.isfinite(values).all():
+        frame = int(np.flatnonzero(~np.isfinite(values).all(axis=1))[0])
+        raise SpaceError(
+            f"clip {clip_id}: {column} of frame {frame} of the features is no number (make them anew: `dvc repro features`)"
+        )
+    return values
+
+
 def track_clip(row: FeatureClip, frames: pa.Table, states: NDArray[np.float16] | None = None) -> TrackClip:
-    """A clip from its line in the table of clips and its rows (``FRAME_COLUMNS``) in that of frames."""
+    """A clip from its line in the table of clips and its rows (``FRAME_COLUMNS``) in that of frames.
+
+    Raises:
+        SpaceError: a landmark, a pose or a feature is no number.
+    """
     flags = (frames.column(name).combine_chunks().to_numpy(zero_copy_only=False) for name in ("interpolated", "speech"))
     interpolated, speaking = (np.asarray(flag, bool) for flag in flags)
-    normalised = vectors(frames, "normalised").reshape(-1, N_LANDMARKS, 3)
-    log_mel = vectors(frames, "log_mel").reshape(-1, MEL_BANDS)
-    return TrackClip(row, normalised, vectors(frames, "pose"), log_mel, interpolated, speaking, states)
+    normalised, pose, log_mel = (numbers(row.clip_id, frames, name) for name in ("normalised", "pose", "log_mel"))
+    return TrackClip(
+        row, normalised.reshape(-1, N_LANDMARKS, 3), pose, log_mel.reshape(-1, MEL_BANDS), interpolated, speaking, states
+    )
 
 
 @dataclass(frozen=True)

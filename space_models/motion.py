@@ -13,7 +13,7 @@ from space_data.errors import SpaceError
 from space_data.params import Params
 from space_data.schema import NEUTRAL
 from space_data.speech_encoder import SpeechEncoder
-from space_models.checkpoints import CARD_FILE, load_card
+from space_models.checkpoints import CARD_FILE, from_config, load_card
 from space_models.controls.asked import Controls, DrivingVideos, is_table
 from space_models.controls.edits import edited
 from space_models.controls.head import GENERATED, STILL, generated, read_pose_file
@@ -22,6 +22,7 @@ from space_models.posegen.model import PoseGen, load_posegen
 from space_models.s2l import stream
 from space_models.s2l.calibrate import calibrated, load_calibration
 from space_models.s2l.model import S2L, load_s2l
+from space_models.s2l.network import S2LConfig
 from space_models.s2l.output import OutputSettings
 from space_models.speech_encoders import AUTO, chosen_encoder
 from space_models.speech_file import Speech
@@ -71,7 +72,7 @@ def s2l_folders(folder: Path) -> dict[str, Path]:
         SpaceError: none does.
     """
     there = [path for path in (folder / "s2l", *sorted(folder.glob("s2l-*"))) if (path / CARD_FILE).is_file()]
-    return {str(load_card(path, "s2l").config["encoder"]): path for path in there or [folder / "s2l"]}
+    return {from_config(path, load_card(path, "s2l"), S2LConfig).encoder: path for path in there or [folder / "s2l"]}
 
 
 def make_tracks(

@@ -13,11 +13,9 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from space_data.files import atomic_file
-from space_models.checkpoints import plain_state
+from space_models.checkpoints import plain_state, save_tensors
 from space_models.curves import Row
 
 logger = logging.getLogger(__name__)
@@ -102,13 +100,10 @@ def keep_state(
     facts = {"fingerprint": fingerprint, "step": progress.step, "curves": progress.curves}
     if scaler is not None:
         facts["scaler"] = scaler.state_dict()
-    with atomic_file(path) as part:
-        save_file(tensors, part, metadata={"facts": json.dumps(facts)})
+    save_tensors(path, tensors, {"facts": json.dumps(facts)})
 
 
-def restore_state(
-    path: Path | None, fingerprint: str, model: nn.Module, optimizer: torch.optim.AdamW, scaler: Any
-) -> RunState:
+def restore_state(path: Path | None, fingerprint: str, model: nn.Module, optimizer: torch.optim.AdamW, scaler: Any) -> RunState:
     """Fill model and optimiser from a kept state of the same run; an empty ``RunState`` if there is none."""
     if path is None or not path.is_file():
         return RunState()

@@ -23,7 +23,7 @@ from space_data.schema import Clip, FeatureClip, FeatureFrame, SegmentCrop
 from space_data.store import Place, located
 from space_data.tables import read_arrow, read_table, stream_clips, vectors
 from space_data.timebase import frame_centre_s
-from space_models.checkpoints import Card, load_card, load_weights, save_model
+from space_models.checkpoints import Card, from_config, load_card, load_weights, save_model
 from space_models.curves import write_metrics
 from space_models.dataset import hash_of, spread_filmed
 from space_models.generators.compact.canvas import sample_canvas
@@ -88,7 +88,7 @@ def take_shipped(layout: Layout, settings: CompactStage, folder: Path = SHIPPED)
     wanted = {"latent_size": settings.latent_size, "width": settings.width}
     if card.config != wanted:
         raise SpaceError(f"{folder}: weights for {card.config}, params.yaml asks for {wanted} (or set generator.source: train)")
-    net = CompactNet(CompactConfig(**card.config))
+    net = CompactNet(from_config(folder, card, CompactConfig))
     load_weights(folder, card, net)
     return save_model(layout.model(MODEL), net, card)
 
@@ -106,8 +106,8 @@ def train_new(params: Params, layout: Layout, overfit_one_clip: bool = False) ->
         learnt = stage.learnt(clips["train"], "clip")
         held_out = stage.held_out({split: clips[split] for split in ("val", "test")})
         net = new_net(learnt, settings)
-        task = CompactTask(learnt, held_out, settings)
-        if not stage.train(net, task, hash_of(learnt, held_out)):
+        task = CompactTask(learnt, held_out, settings, stage.training.micro_batches)
+        if not stage.train(net, task, hash_of(learnt, held_out), new_net):
             return None
         fit_pose_share(net, learnt)
         with torch.no_grad():

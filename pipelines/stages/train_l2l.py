@@ -100,8 +100,7 @@ class Latents:
         """The clip's sound on the first frame of ``source``; lids and irises are the clip's, as in use they are commanded
         (`space_models.controls`), not heard."""
         speech = speech_of(clip, speaker.s2l.config.encoder)
-        emotion, worn = (np.nan_to_num(c.emotion) for c in (clip, source))
-        face = predict(speaker.s2l, speech, source.normalised[0], emotion, worn, speaker.shown).copy()
+        face = predict(speaker.s2l, speech, source.normalised[0], clip.emotion, source.emotion, speaker.shown).copy()
         own = np.concatenate([EYES, IRISES])
         face[:, own] = clip.normalised[:, own]
         portrait = self._seen(source, source.normalised[:1])[0]
@@ -126,9 +125,7 @@ class Data:
     data_hash: str
 
 
-def read_data(
-    layout: Layout, generator: str, speaker: Speaker | None, settings: L2LStage, stage: TrainingStage
-) -> Data:
+def read_data(layout: Layout, generator: str, speaker: Speaker | None, settings: L2LStage, stage: TrainingStage) -> Data:
     """Training clips as a stream, the others at hand, up to ``training.held_out_clips`` of each split."""
     make, frames = Latents.of(layout, generator, speaker, settings.normalise), layout.feature_frames
     speech = SpeechSource(speaker.s2l.config.encoder if speaker else LOG_MEL, layout)
@@ -150,7 +147,7 @@ def train_network(data: Data, settings: L2LStage, stage: TrainingStage) -> L2L |
     model = L2L(config)
     start, scale = fit_start(data.source.sample(), settings)
     model.set_start(start.weight, scale)
-    writes = stage.train(model, L2LTask(data.source, watched, settings, data.spec), data.data_hash)
+    writes = stage.train(model, L2LTask(data.source, watched, settings, data.spec), data.data_hash, fit_start)
     return model if writes else None
 
 

@@ -14,10 +14,11 @@ from space_data.landmarks import PoseTrack
 from space_data.params import Params, PoseGenStage
 from space_data.schema import FeatureClip, FeatureFrame
 from space_data.speech import MEL_BANDS, mean_normalise
-from space_data.tables import read_table, stream_clips, vectors
+from space_data.tables import read_table, stream_clips
 from space_data.timebase import frames_in
 from space_models.checkpoints import Card, save_model
 from space_models.curves import write_metrics
+from space_models.dataset import numbers
 from space_models.posegen.figures import SAMPLE_S, figures
 from space_models.posegen.fit import empty_moments, fit
 from space_models.posegen.moments import PersonMoments
@@ -52,9 +53,10 @@ def read_moments(layout: Layout, settings: PoseGenStage) -> dict[str, SplitMomen
     by_split = {"train": SplitMoments(), "val": SplitMoments(), "test": SplitMoments()}
     for clip_id, rows in stream_clips(layout.feature_frames, FeatureFrame, ["clip_id", "pose", "log_mel"]):
         if clip_id in filmed:
-            sound = mean_normalise(vectors(rows, "log_mel").reshape(-1, MEL_BANDS)).reshape(len(rows), -1)
+            log_mel, pose = (numbers(clip_id, rows, name) for name in ("log_mel", "pose"))
+            sound = mean_normalise(log_mel.reshape(-1, MEL_BANDS)).reshape(len(rows), -1)
             row = filmed[clip_id]
-            by_split[row.split].add(row.subject, PoseTrack.from_array(vectors(rows, "pose")), sound, settings)
+            by_split[row.split].add(row.subject, PoseTrack.from_array(pose), sound, settings)
     return by_split
 
 

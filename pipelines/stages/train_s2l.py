@@ -84,16 +84,18 @@ def run(params: Params, layout: Layout, overfit_one_clip: bool = False) -> None:
         source = stage.stream(as_read, states=speech.of_training)
         learnt, most = source.sample(), stage.training.held_out_clips
         data = Features.read_filmed(layout.feature_frames, layout.feature_clips, HELD_OUT, most, speech.of_held_out)
-        validation = data.of_split("val", "video")
-        held_out = stage.held_out({"test": data.of_split("test", "video"), "val": validation})
+        tested, validation = (data.of_split(split, "video") for split in HELD_OUT)
+        held_out = stage.held_out({"test": tested, "val": validation})
         model, task_of = S2L(config_for(settings, speech.spec, source.emotions)), task_settings(settings)
         fit_input(model, learnt, task_of.augmentation, settings.seed)
         watched = spread(validation, stage.training.validation_clips)
-        if not stage.train(model, S2LTask(model, source, watched, task_of), hash_of(source.data_hash, data.data_hash)):
+        task, data_hash = S2LTask(model, source, watched, task_of), hash_of(source.data_hash, data.data_hash)
+        if not stage.train(model, task, data_hash, fit_input):
             return
         notes = f"{len(source)} clips, {source.n_frames} frames of {params.data.raw}"
         if validation:
             fit_gap(model, validation)
+            notes += "" if tested else "; the figures are of the clips to which the map of lip gaps is fitted"
         else:
             notes += "; no validation clip: lip gaps are not mapped"
         shown = OutputSettings(params.animate.articulation, params.animate.fade_s)

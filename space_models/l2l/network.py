@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from space_data.errors import SpaceError
 from space_data.landmarks import PoseTrack
 from space_data.schema import EMOTIONS
-from space_models.checkpoints import load_card, load_weights
+from space_models.checkpoints import from_config, load_card, load_weights
 from space_models.film import FiLM, condition_of, learnt_emotion
 from space_models.generators import LatentSpec
 from space_models.l2l.inputs import GEOMETRY, SOUND, geometry, in_crop
@@ -54,9 +54,9 @@ class L2LConfig:
         return asdict(self)
 
     @staticmethod
-    def from_json(data: dict[str, Any]) -> "L2LConfig":
-        """Inverse of `to_json`."""
-        return L2LConfig(**{**data, "spec": LatentSpec.from_json(data["spec"])})
+    def of(spec: dict[str, Any], **others: Any) -> "L2LConfig":
+        """Of what `to_json` gives."""
+        return L2LConfig(LatentSpec.from_json(spec), **others)
 
 
 class Residual(nn.Module):
@@ -190,6 +190,6 @@ def load_l2l(folder: Path) -> L2L:
         SpaceError: nothing there, another model, or weights that are not those the card describes.
     """
     card = load_card(folder, f"{MODEL}/{folder.name}")
-    model = L2L(L2LConfig.from_json(card.config))
+    model = L2L(from_config(folder, card, L2LConfig.of))
     load_weights(folder, card, model)
     return model.eval()

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from space_models.checkpoints import load_card, load_weights
+from space_models.checkpoints import from_config, load_card, load_weights
 from space_models.posegen.pose import N_POSE
 from space_models.posegen.speech import n_rises
 
@@ -47,8 +47,12 @@ def stationary_sd(last: NDArray[np.float64], before: NDArray[np.float64], noise_
 
 
 def load_posegen(folder: Path) -> PoseGen:
-    """The fitted model in ``folder``, ready to generate."""
+    """The fitted model in ``folder``, ready to generate.
+
+    Raises:
+        SpaceError: no such model, or one that is damaged or of another release.
+    """
     card = load_card(folder, "posegen")
-    model = PoseGen(PoseGenConfig(card.config["lookahead_frames"], card.config["memory_frames"]))
+    model = PoseGen(from_config(folder, card, PoseGenConfig))
     load_weights(folder, card, model)
     return model.eval()

@@ -8,6 +8,7 @@ were left out, beside the same figure without calibration. Where lips are heard 
 
 import copy
 import json
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +17,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save_file
 
 from space_data import landmarks as lm
 from space_data.errors import SpaceError
-from space_data.files import atomic_file
 from space_data.schema import NEUTRAL
+from space_models.checkpoints import save_tensors
 from space_models.retarget import neutral_of
 from space_models.s2l.fit import AS_AVERAGED, set_gap_map
 from space_models.s2l.metrics import LipFigures
@@ -30,12 +30,16 @@ from space_models.s2l.network import N_OUT
 from space_models.s2l.output import CONSTANT_SHARE, N_QUANTILES, GapMap, Points, fit_gap_map
 from space_models.s2l.stream import NATURAL, hear, predict, start
 
+logger = logging.getLogger(__name__)
+
 CORRECTED = np.concatenate([lm.JAW[3:14], lm.MOUTH])
 STRENGTHS = (300.0, 3000.0, 30000.0, np.inf)
 """Of the ridge, per frame-sized sum of squares; infinite: a constant alone."""
 FRAMES_PER_KNOT = 12
 """The gap map's quantiles are as many as the frames of speech allow."""
 FEWEST_KNOTS = 6
+FEWEST_SPOKEN_FRAMES = 12
+"""Of a take; one with fewer frames of speech with a face says nothing that could be left out, or learnt from."""
 FOLDS = 4
 VERSION = "1"
 
@@ -49,6 +53,11 @@ class Take:
     speech: NDArray[np.float32]
     speaking: NDArray[np.bool_]
     found: NDArray[np.bool_]
+
+    @property
+    def usable(self) -> NDArray[np.bool_]:
+        """Frames (T,) of speech with a face."""
+        return self.speaking & self.found
 
 
 @dataclass(frozen=True)
@@ -74,8 +83,8 @@ def calibrate(model: S2L, takes: Sequence[Take]) -> Calibration:
     Raises:
         SpaceError: too little speech.
     """
-    takes = _halved(takes)
-    spoken = sum(int((t.speaking & t.found).sum()) for t in takes)
+    takes = _halved(_spoken(takes))
+    spoken = sum(int(t.usable.sum()) for t in takes)
     if spoken < FRAMES_PER_KNOT * FEWEST_KNOTS:
         raise SpaceError(f"calibration: {spoken} frames of speech with a face, need {FRAMES_PER_KNOT * FEWEST_KNOTS} (3 s)")
     folds = [[i for i in range(len(takes)) if i % FOLDS == fold] for fold in range(min(FOLDS, len(takes)))]
@@ -128,11 +137,22 @@ def _applied(model: S2L, head: Head, gap_map: GapMap) -> S2L:
     return other
 
 
+def _spoken(takes: Sequence[Take]) -> list[Take]:
+    """The takes in which somebody speaks; a warning names the others."""
+    for take in takes:
+        if take.usable.sum() < FEWEST_SPOKEN_FRAMES:
+            logger.warning(
+                "left out: %s: %d frames of speech with a face, need %d", take.name, take.usable.sum(), FEWEST_SPOKEN_FRAMES
+            )
+    return [take for take in takes if take.usable.sum() >= FEWEST_SPOKEN_FRAMES]
+
+
 def _halved(takes: Sequence[Take]) -> list[Take]:
-    """The takes; a single one in two halves, so that there is something to leave out."""
+    """The takes; a single one in two, each with half of its speech, so that there is something to leave out."""
     if len(takes) != 1:
         return list(takes)
-    take, middle = takes[0], len(takes[0].normalised) // 2
+    take, spoken = takes[0], np.cumsum(takes[0].usable)
+    middle = int(np.searchsorted(spoken, (spoken[-1] + 1) // 2)) + 1
     parts = (slice(0, middle), slice(middle, None))
     return [
         Take(f"{take.name}, {half} half", take.normalised[p], take.speech[p], take.speaking[p], take.found[p])
@@ -192,7 +212,7 @@ def _gap_map(model: S2L, takes: Sequence[Take]) -> GapMap:
     """Fitted on the frames of speech of ``takes``, in as many knots as they allow."""
     predicted, measured = [], []
     for take in takes:
-        used = take.speaking & take.found
+        used = take.usable
         for portrait in _portraits(take, takes):
             predicted.append(lm.lip_gap(predict(model, take.speech, portrait, NEUTRAL, NEUTRAL, AS_AVERAGED))[used])
             measured.append(lm.lip_gap(take.normalised)[used])
@@ -216,14 +236,17 @@ def _samples(speech: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def save_calibration(path: Path, calibration: Calibration) -> None:
-    """Write a ``.safetensors`` file."""
-    tensors = {
+    """Write a ``.safetensors`` file.
+
+    Raises:
+        SpaceError: it cannot be written.
+    """
+    arrays = {
         "hidden": calibration.hidden, "patterns": calibration.patterns, "bias": calibration.bias,
         "gap_predicted": calibration.gap_map.predicted, "gap_measured": calibration.gap_map.measured,
     }  # fmt: skip
     facts = {"version": VERSION, "model": calibration.weights_sha256, "figures": json.dumps(calibration.figures)}
-    with atomic_file(path) as part:
-        save_file({name: np.ascontiguousarray(value) for name, value in tensors.items()}, part, metadata=facts)
+    save_tensors(path, {name: torch.from_numpy(np.ascontiguousarray(value)) for name, value in arrays.items()}, facts)
 
 
 def load_calibration(path: Path) -> Calibration:

@@ -1,7 +1,7 @@
 """S2L as it is kept and loaded: the network with all that its answers need beside it.
 
-    model = load_s2l(Path("models/s2l"))
-    landmarks = predict(model, speech, portrait, emotion)        # space_models.s2l.stream
+model = load_s2l(Path("models/s2l"))
+landmarks = predict(model, speech, portrait, emotion)        # space_models.s2l.stream
 """
 
 from dataclasses import asdict
@@ -17,7 +17,7 @@ from space_data.landmarks import lip_gap
 from space_data.schema import EMOTIONS, NEUTRAL, NEUTRAL_LABEL
 from space_data.speech_encoder import LOG_MEL
 from space_data.timebase import VIDEO_FPS
-from space_models.checkpoints import load_card, load_weights
+from space_models.checkpoints import from_config, load_card, load_weights
 from space_models.film import learnt_emotion
 from space_models.retarget import relaxed
 from space_models.s2l.features import LOG_MEL_INPUT, WHISPER_INPUT, SpeechInput
@@ -108,7 +108,7 @@ def load_s2l(folder: Path) -> S2L:
         SpaceError: no such model, or one that is damaged or of another release.
     """
     card = load_card(folder, "s2l")
-    model = S2L(S2LConfig(**card.config))
+    model = S2L(from_config(folder, card, S2LConfig))
     load_weights(folder, card, model)
     model.weights_sha256 = card.weights_sha256
     return model.eval()

@@ -10,23 +10,27 @@ from pathlib import Path
 from types import ModuleType
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from made_up_features import GENERATOR, write_features
 from torch import nn
 
+from pipelines import training
+from pipelines.job.keys import module_version
 from pipelines.layout import Layout
 from pipelines.stages import train_l2l, train_posegen, train_s2l
 from space_data import tables
 from space_data.errors import SpaceError
 from space_data.params import Params, load_params
 from space_data.schema import EMOTIONS, UNKNOWN, FeatureClip, FeatureFrame, emotion_vector
-from space_data.tables import by_clip, merge_shards, read_arrow, read_table, write_table
+from space_data.tables import by_clip, merge_shards, read_arrow, read_table, vectors, write_table
 from space_models.checkpoints import Card, save_model
 from space_models.dataset import TrackClip
 from space_models.generators.renderers import load_keypoint_renderer
 from space_models.l2l import load_l2l
 from space_models.l2l.clips import LatentClip
 from space_models.posegen.model import load_posegen
+from space_models.s2l.fit import fit_input
 from space_models.s2l.model import load_s2l
 
 PARAMS = load_params(Path(__file__).resolve().parents[2] / "params.yaml", ["job.workers=1"])
@@ -153,6 +157,18 @@ def move(layout: Layout, clip_id: str, split: str) -> None:
     write_table(layout.feature_clips, rows, FeatureClip)
 
 
+def spoil(layout: Layout, split: str, column: str, frame: int) -> None:
+    """Make one number of a column NaN in every clip of a split."""
+    clips = dict(by_clip(read_arrow(layout.feature_split(split), FeatureFrame)))
+    for clip_id, rows in clips.items():
+        values = vectors(rows, column).copy()
+        values[frame, 3] = np.nan
+        at = rows.schema.get_field_index(column)
+        spoilt = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
+        clips[clip_id] = rows.set_column(at, rows.schema.field(at), spoilt)
+    merge_shards(layout.feature_split(split), {i: lambda t=t: t for i, t in clips.items()}, FeatureFrame, 1)
+
+
 def relabel(layout: Layout, split: str, column: str, value: object) -> None:
     """Change a label of all clips of a split."""
     rows = read_table(layout.feature_clips, FeatureClip)
@@ -174,6 +190,71 @@ def test_whatever_decides_the_weights_changes_them(
     assert trains(train_s2l, params, layout, caplog), "whose clips they are"
     move(layout, "set/train/happy", "val")
     assert trains(train_s2l, params, layout, caplog), "what is held out"
+
+
+@pytest.mark.parametrize("stage", [train_s2l, train_l2l], ids=lambda stage: stage.STAGE)
+def test_what_is_at_hand_and_watched_changes_the_weights(
+    stage: ModuleType, tmp_path: Path, rng: np.random.Generator, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tables, "ROW_GROUP_ROWS", 60)
+    layout, few = Layout.in_folder(tmp_path), {"stream_groups": 2, "stream_draws": 2, "validation_clips": 2}
+    write_features(layout, {"train": EMOTIONS[:4], "val": ("happy", "sad"), "test": ("happy",)}, rng)
+    params = changed(small(steps=1), "training", **few)
+    assert trains(stage, params, layout, caplog) and not trains(stage, params, layout, caplog)
+    for key, value in {"stream_groups": 3, "stream_draws": 3, "validation_clips": 1}.items():
+        assert trains(stage, changed(params, "training", **{key: value}), layout, caplog), key
+
+
+def test_code_that_fits_what_training_starts_from_is_known_to_the_state(
+    tmp_path: Path, rng: np.random.Generator, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout, params, edited = Layout.in_folder(tmp_path), small(steps=1), fit_input.__module__
+    write_features(layout, {"train": ("neutral", "happy"), "val": ("happy",)}, rng)
+    assert trains(train_s2l, params, layout, caplog)
+    monkeypatch.setattr(training, "module_version", lambda module: module_version(module) + "x" * (module == edited))
+    assert trains(train_s2l, params, layout, caplog), "the kept state holds what the code before the edit had fitted"
+
+
+def test_figures_of_the_clips_that_the_gap_map_is_fitted_to_say_so(tmp_path: Path, rng: np.random.Generator) -> None:
+    for held_out, said in ((("val",), True), (("val", "test"), False)):
+        layout = Layout.in_folder(tmp_path / "-".join(held_out))
+        write_features(layout, {"train": ("neutral",)} | dict.fromkeys(held_out, ("happy",)), rng)
+        train_s2l.run(small(steps=1), layout)
+        card = json.loads((layout.model("s2l") / "card.json").read_text())
+        assert ("of the clips to which the map of lip gaps is fitted" in card["notes"]) == said
+
+
+def test_s2l_speaks_an_unlabelled_clip_as_unknown_for_l2l(
+    tmp_path: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    layout = Layout.in_folder(tmp_path)
+    write_features(layout, {"train": ("neutral", UNKNOWN)}, rng)
+    train_s2l.run(small(steps=1), layout)
+    told: list[tuple[bool, bool]] = []
+    spoken = train_l2l.predict
+
+    def watched(s2l, speech, portrait, emotion, worn, shown):  # type: ignore[no-untyped-def]
+        told.append((bool(np.isnan(emotion).all()), bool(np.isnan(worn).all())))
+        return spoken(s2l, speech, portrait, emotion, worn, shown)
+
+    monkeypatch.setattr(train_l2l, "predict", watched)
+    train_l2l.run(changed(small(steps=1), "l2l", s2l_share=0.5), layout)
+    assert sorted(told) == [(False, False), (True, True)], "one of the clips is labelled, neutral"
+
+
+@pytest.mark.parametrize("stage", [train_s2l, train_l2l, train_posegen], ids=lambda stage: stage.STAGE)
+@pytest.mark.parametrize(("split", "column"), [("train", "log_mel"), ("test", "pose"), ("val", "normalised")])
+def test_a_feature_that_is_no_number_is_named(
+    stage: ModuleType, split: str, column: str, tmp_path: Path, rng: np.random.Generator
+) -> None:
+    if stage is train_posegen and column == "normalised":
+        pytest.skip("PoseGen reads no landmarks")
+    layout = Layout.in_folder(tmp_path)
+    write_features(layout, {"train": ("neutral",), "val": ("happy",), "test": ("sad",)}, rng)
+    spoil(layout, split, column, frame=10)
+    with pytest.raises(SpaceError, match=rf"clip set/{split}/\w+: {column} of frame 10 .* is no number"):
+        stage.run(small(steps=1), layout)
+    assert not layout.model(stage.MODEL).exists()
 
 
 def test_an_ablation_of_l2l_is_trained_anew(tmp_path: Path, rng: np.random.Generator, caplog: pytest.LogCaptureFixture) -> None:

@@ -85,6 +85,13 @@ def test_a_download_that_breaks_off_goes_on_where_it_was(server: Server, tmp_pat
     assert [asked for _, asked in server.asked] == ["", "bytes=1000-", "bytes=2000-"]
 
 
+def test_of_a_file_whose_size_is_not_declared_the_server_says_it(server: Server, tmp_path: Path) -> None:
+    with pytest.raises(SpaceError, match=r"broke off after 1,000 of 10,240 bytes.*1,000 bytes are kept"):
+        fetch(server, "breaks", tmp_path / "x.bin", n_bytes=None)
+    fetch(server, "whole", tmp_path / "x.bin", n_bytes=None)
+    assert (tmp_path / "x.bin").read_bytes() == CONTENT and server.asked[-1] == ("/whole", "bytes=1000-")
+
+
 def test_a_server_that_cannot_go_on_in_the_middle_begins_again(server: Server, tmp_path: Path) -> None:
     with pytest.raises(SpaceError):
         fetch(server, "breaks", tmp_path / "x.bin")

@@ -23,7 +23,9 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 import space_models
+from space_data.errors import SpaceError
 from space_data.speech_encoder import LOG_MEL, WHISPER_TINY_EN
+from space_models.devices import launch
 from space_models.generators.compact.training import CompactTask, new_net
 from space_models.l2l import L2L
 from space_models.l2l.task import L2LTask
@@ -52,7 +54,7 @@ def l2l(rng: np.random.Generator) -> Made:
 
 def compact(rng: np.random.Generator) -> Made:
     section = compact_settings()
-    return new_net([opening_mouth()], section), CompactTask([opening_mouth()], [opening_mouth()], section)
+    return new_net([opening_mouth()], section), CompactTask([opening_mouth()], [opening_mouth()], section, 1)
 
 
 TRAINED: dict[str, Callable[[np.random.Generator], Made]] = {
@@ -135,3 +137,21 @@ def test_two_steps_in_bfloat16(name: str, rng: np.random.Generator) -> None:
     after = model.state_dict()
     assert any(not torch.equal(before[key], after[key]) for key in before)
     assert {tensor.dtype for tensor in after.values() if tensor.is_floating_point()} == {torch.float32}
+
+
+@pytest.mark.parametrize(
+    ("device", "devices", "precision", "message"),
+    [("cuda", 1, "32-true", "0 GPUs here, need one each"), ("auto", 1, "16-mixed", "no GPU"), ("cpu", 1, "16-mixed", "no GPU")],
+)
+def test_gpus_that_are_not_there_are_missed_in_a_line(
+    device: str, devices: int, precision: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    with pytest.raises(SpaceError, match=message):
+        launch(device, devices, precision)
+
+
+def test_each_process_needs_a_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    with pytest.raises(SpaceError, match="2 processes: 1 GPUs here"):
+        launch("auto", 2, "32-true")

@@ -19,7 +19,7 @@ from space_data.crop import CROP_SIZE_PX
 from space_data.errors import SpaceError
 from space_data.facemesh import person_matte
 from space_data.landmarks import PoseTrack, angles_deg, posed
-from space_models.checkpoints import load_card, load_weights
+from space_models.checkpoints import from_config, load_card, load_weights
 from space_models.generators import Array, Extracted, Frame, LatentSpec, pose_at
 from space_models.generators.compact.canvas import sample_canvas
 from space_models.generators.compact.composite import CanvasFrame, composite
@@ -181,6 +181,6 @@ def load_compact(folder: Path, spec: LatentSpec | None = None, device: str = "cp
         SpaceError: nothing there, another model, or weights that are not those the card describes.
     """
     card = load_card(folder, MODEL)
-    net = CompactNet(CompactConfig(**card.config))
+    net = CompactNet(from_config(folder, card, CompactConfig))
     load_weights(folder, card, net)
     return CompactGenerator(net, spec or LatentSpec.declared(MODEL, card.weights_sha256, latent_weight(net)), device)

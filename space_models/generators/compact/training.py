@@ -39,7 +39,7 @@ class CompactTask:
 
     criterion = "val_l1"
 
-    def __init__(self, clips: Sequence[Footage], held_out: Sequence[Footage], settings: CompactStage) -> None:
+    def __init__(self, clips: Sequence[Footage], held_out: Sequence[Footage], settings: CompactStage, micro_batches: int) -> None:
         self._clips = [clip for clip in clips if len(clip) >= 2]
         if not self._clips:
             raise SpaceError(f"generator: {len(clips)} clips, none of two frames or more (are there clips in split train?)")
@@ -47,14 +47,13 @@ class CompactTask:
         units = VALIDATION_UNITS if watched else 0
         rngs = (np.random.default_rng(unit) for unit in range(units))
         self.held_out = [draw_pairs(watched, VALIDATION_PAIRS, rng, settings.sampling, shake=False) for rng in rngs]
-        self._settings = settings
+        self._settings, self._micro_batches = settings, micro_batches
         self._spread = torch.from_numpy(group_spread(self._clips))
 
     def batch(self, rng: np.random.Generator, draw: int) -> Batch:
         """Pairs, and the share of the landmarks' pull that is left: it fades to nothing."""
         settings = self._settings
-        micro_batches = settings.training.micro_batches or 1  # type: ignore[attr-defined]
-        left = max(0.0, 1 - draw / micro_batches / (settings.loss.landmarks_until * settings.steps)) ** 2
+        left = max(0.0, 1 - draw / self._micro_batches / (settings.loss.landmarks_until * settings.steps)) ** 2
         pairs = draw_pairs(self._clips, settings.batch, rng, settings.sampling, shake=True)
         return {**pairs, "landmark_share": np.full(settings.batch, left, np.float32)}
 

@@ -1,5 +1,6 @@
 """Calibration: an offset and a slope that are known by hand are found, on clips that were left out; files that do not fit."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,38 @@ def test_too_little_speech_is_refused(rng: np.random.Generator) -> None:
     quiet = [Take(t.name, t.normalised, t.speech, np.zeros(80, bool), t.found) for t in takes(of, 2, rng)]
     with pytest.raises(SpaceError, match="calibration: 0 frames of speech with a face, need 72"):
         calibrate(of, quiet)
+
+
+def part_of(take: Take, spoken: slice, found: slice = slice(None)) -> Take:
+    """A take in which somebody speaks, or has a face, in some frames only."""
+    speaking, seen = np.zeros((2, len(take.normalised)), bool)
+    speaking[spoken] = seen[found] = True
+    return replace(take, speaking=speaking, found=seen)
+
+
+NOTHING, FEW, ALL = slice(0, 0), slice(0, 11), slice(None)
+
+
+@pytest.mark.parametrize("mute", [{"spoken": NOTHING}, {"spoken": FEW}, {"spoken": ALL, "found": NOTHING}])
+def test_takes_that_say_nothing_are_left_out(
+    mute: dict[str, slice], rng: np.random.Generator, caplog: pytest.LogCaptureFixture
+) -> None:
+    of = model()
+    own = takes(of, 3, rng)
+    found = calibrate(of, [own[0], part_of(own[1], **mute), own[2]])
+    assert "left out: take 1: " in caplog.text
+    assert found.figures == calibrate(of, [own[0], own[2]]).figures
+
+
+@pytest.mark.parametrize("spoken", [slice(0, 73), slice(87, 160)])
+def test_a_single_clip_that_is_half_silent_is_cut_where_it_speaks(spoken: slice, rng: np.random.Generator) -> None:
+    of = model()
+    first, second = takes(of, 2, rng)
+    whole = Take(
+        "both", *(np.concatenate([getattr(t, f) for t in (first, second)]) for f in ("normalised", "speech", "speaking", "found"))
+    )
+    found = calibrate(of, [part_of(whole, spoken)])
+    assert all(np.isfinite(value) for figures in found.figures.values() for value in figures.values())
 
 
 def test_files_come_back_and_fit_their_model_alone(tmp_path: Path, rng: np.random.Generator) -> None:

@@ -70,7 +70,7 @@ def test_a_tiny_network_learns_a_clip() -> None:
     section = settings(learning_rate=5e-3)
     torch.manual_seed(0)
     net = new_net([opening_mouth()], section)
-    task = CompactTask([opening_mouth()], [opening_mouth()], section)
+    task = CompactTask([opening_mouth()], [opening_mouth()], section, 1)
     with torch.no_grad():
         before = task.validate(net.eval(), task.held_out[0])
     result = train("compact", net, task, schedule(section), settings={}, data_hash="")
@@ -80,18 +80,21 @@ def test_a_tiny_network_learns_a_clip() -> None:
     assert before["val_still_l1"] == pytest.approx(task.validate(net, task.held_out[0])["val_still_l1"])
 
 
-def test_the_landmarks_pull_fades() -> None:
+@pytest.mark.parametrize("micro_batches", [1, 4])
+def test_the_landmarks_pull_fades_by_steps(micro_batches: int) -> None:
     section = settings(steps=100)
-    task = CompactTask([opening_mouth()], [], section)
-    left = [task.batch(np.random.default_rng(0), draw)["landmark_share"][0] for draw in (0, 20, 40, 99)]
+    task = CompactTask([opening_mouth()], [], section, micro_batches)
+    draws = [micro_batches * step for step in (0, 20, 40, 99)]
+    left = [task.batch(np.random.default_rng(0), draw)["landmark_share"][0] for draw in draws]
+    assert left[1] == pytest.approx(0.25)
     assert left[0] == 1 and 0 < left[1] < left[0] and left[2] == left[3] == 0
 
 
 def test_nothing_to_learn_from_is_named() -> None:
     short = dataclasses.replace(opening_mouth(), canvases=opening_mouth().canvases[:1])
     with pytest.raises(SpaceError, match="two frames"):
-        CompactTask([short], [], settings())
-    assert CompactTask([opening_mouth()], [], settings()).held_out == []
+        CompactTask([short], [], settings(), 1)
+    assert CompactTask([opening_mouth()], [], settings(), 1).held_out == []
 
 
 def test_training_can_start_from_weights(tmp_path: Path) -> None:
