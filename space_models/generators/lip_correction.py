@@ -9,7 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import isotonic_regression
 
+from space_data.closures import CLOSED_GAP_IOD
 from space_data.facemesh import track_faces
 from space_data.features import track_of_meshes
 from space_data.landmarks import PoseTrack, lip_gap
@@ -24,8 +26,14 @@ TOUCHING_IOD = 0.015
 PRESSED_IOD = 0.005
 """What is to be read where lips are told to be shut, if lips that do not meet may be told to cross."""
 GRID_IOD = 0.005
+SHUT_IOD = 0.01
+"""Lips that meet when told to are drawn shut up to this wanted gap. Then they part, to be read as open from
+``CLOSED_GAP_IOD`` on."""
 STEEPNESS = (0.5, 1.5)
-"""Least and largest slope of the correction above ``TOUCHING_IOD``."""
+"""Least and largest slope of the correction above the photo's own gap; where lips may be told to cross, below it too."""
+STEEPNESS_BELOW = (0.4, 4.0)
+"""Below it, where the trial says how steep a portrait needs it: on many an open mouth nothing is read of lips that are told to be
+.03 apart, on others .065 when they are told .01."""
 STEEPEST = 3.0
 """Largest mean slope between lips that touch and the photo's own gap: lips that cross to meet must not leap."""
 TOLD_IOD = (0.0, 0.01, 0.02, 0.03, 0.045, 0.065, 0.09, 0.13, 0.18, 0.24)
@@ -60,42 +68,72 @@ class GapCorrection:
     ) -> "GapCorrection":
         """From what ``read`` finds, (N,), when told the gaps ``tried`` (N,). Gaps that cannot be read (NaN) are left out.
 
-        Below ``TOUCHING_IOD`` lips are shut. At the photo's ``own_gap`` nothing is corrected, so that the photo's own landmarks
-        give the photo.
+        At the photo's ``own_gap`` nothing is corrected, so that the photo's own landmarks give the photo.
         """
-        own, told, crosses = max(own_gap, 0.0), np.array(tried), min(tried) < 0
+        own, told = max(own_gap, 0.0), np.array(tried)
         found = np.asarray(read(told), np.float64)
-        shut, pressed = (_told_to_meet(told, found, gap) for gap in (TOUCHING_IOD, PRESSED_IOD))
-        seen = np.isfinite(found) & (found > TOUCHING_IOD) & (np.abs(told - own) > OWN_WITHIN_IOD)
-        told, found = told[seen], np.where(told < own, np.minimum(found, own), found)[seen]
-        if own <= OWN_WITHIN_IOD:  # shut in the photo: it is shown as it is
-            first, wanted, gaps = TOUCHING_IOD, [own], [own]
-            known = [(own, TOUCHING_IOD)]
-        else:
-            first, touching = own, min(TOUCHING_IOD, own / 2)
-            shut = max(shut, min(0.0, own - STEEPEST * (own - touching)))
-            pressed = min(shut, max(pressed, shut - STEEPEST * touching))
-            known = [(shut, touching), (own, own)]
-        curve = np.array(sorted([*known, *zip(told, found, strict=True)])).T
-        curve[1] = np.maximum.accumulate(curve[1]) + 1e-7 * np.arange(curve.shape[1])  # strictly monotone: it is inverted
-        if own > OWN_WITHIN_IOD:
-            below = np.linspace(touching, own, 2 + int((own - touching) / GRID_IOD))
-            steps = _steps(curve, below)
-            parted = shut + np.cumsum([0.0, *(steps * (own - shut) / steps.sum())])
-            if crosses:
-                parted = np.minimum(np.maximum.accumulate(parted + _speaking(below)), own)
-            wanted, gaps = [0.0, *below[:-1]], [pressed, *parted[:-1]]
-        above = np.arange(first, max(first, TOLD_IOD[-1]) + GRID_IOD / 2, GRID_IOD)
-        wider = own + np.cumsum([0.0, *_steps(curve, above)])
-        if crosses:  # a mean never opens a mouth too wide; a shut one opens late, and the trial ends before it is read
-            wider = np.maximum(wider, above)
-        return GapCorrection(np.array([*wanted, *above]), np.array([*gaps, *wider]))
+        return _crossing(own, told, found) if min(tried) < 0 else _inverse(own, told, found)
 
     def __call__(self, gap: NDArray[np.floating]) -> NDArray[np.float64]:
         """Gaps to tell, any shape; below 0 and beyond the widest one tried by the correction there."""
         gap = np.asarray(gap, np.float64)
         inside = np.clip(gap, self.wanted[0], self.wanted[-1])
         return np.asarray(np.interp(inside, self.wanted, self.told) + (gap - inside))
+
+
+def _inverse(own: float, told: NDArray[np.float64], found: NDArray[np.float64]) -> GapCorrection:
+    """Of lips that meet when told to: the trial's curve, made monotone and inverted. ``told`` and ``found``: (N,)."""
+    seen = np.isfinite(found) & (np.abs(told - own) > OWN_WITHIN_IOD)
+    told, found = np.append(told[seen], own), np.append(found[seen], own)
+    order = np.argsort(told, kind="stable")
+    told, found = told[order], np.where(told < own, np.minimum(found, own), np.maximum(found, own))[order]
+    read = isotonic_regression(found, weights=np.where(told == own, 1e6, 1.0)).x
+    curve = np.stack([told, read + 1e-7 * np.arange(len(read))])  # strictly monotone: it is inverted
+    top = max(own, TOLD_IOD[-1]) + GRID_IOD / 2
+    if own <= OWN_WITHIN_IOD:  # shut in the photo: it is shown as it is
+        wanted, gaps = [own], [own]
+        above = np.array([max(own, SHUT_IOD), *np.arange(CLOSED_GAP_IOD, top, GRID_IOD)])
+    else:
+        shut, closed = min(SHUT_IOD, own / 2), min(CLOSED_GAP_IOD, 3 / 4 * own)
+        below = np.array([shut, *np.linspace(closed, own, 2 + int((own - closed) / GRID_IOD))])
+        least, most = (slope * np.diff(below) for slope in STEEPNESS_BELOW)
+        steps = np.clip(np.diff([0.0, *np.interp(below[1:], curve[1], curve[0])]), least, most)
+        lack = own - steps.sum()  # of the way to the photo's own gap: shared out by the room within the bounds
+        room = most - steps if lack > 0 else steps - least
+        steps += lack * room / max(room.sum(), 1e-9)
+        wanted, gaps = [0.0, *below[:-1]], [0.0, 0.0, *np.cumsum(steps)[:-1]]
+        above = np.arange(own, top, GRID_IOD)
+    wider = [own]
+    for step, told_gap in zip(np.diff(above), np.interp(above[1:], curve[1], curve[0]), strict=True):
+        wider.append(np.clip(told_gap, wider[-1] + STEEPNESS[0] * step, wider[-1] + STEEPNESS[1] * step))
+    return GapCorrection(np.array([*wanted, *above]), np.array([*gaps, *wider]))
+
+
+def _crossing(own: float, told: NDArray[np.float64], found: NDArray[np.float64]) -> GapCorrection:
+    """Of lips that may have to cross to meet, which are shut below ``TOUCHING_IOD``. ``told`` and ``found``: (N,)."""
+    shut, pressed = (_told_to_meet(told, found, gap) for gap in (TOUCHING_IOD, PRESSED_IOD))
+    seen = np.isfinite(found) & (found > TOUCHING_IOD) & (np.abs(told - own) > OWN_WITHIN_IOD)
+    told, found = told[seen], np.where(told < own, np.minimum(found, own), found)[seen]
+    if own <= OWN_WITHIN_IOD:  # shut in the photo: it is shown as it is
+        first, wanted, gaps = TOUCHING_IOD, [own], [own]
+        known = [(own, TOUCHING_IOD)]
+    else:
+        first, touching = own, min(TOUCHING_IOD, own / 2)
+        shut = max(shut, min(0.0, own - STEEPEST * (own - touching)))
+        pressed = min(shut, max(pressed, shut - STEEPEST * touching))
+        known = [(shut, touching), (own, own)]
+    curve = np.array(sorted([*known, *zip(told, found, strict=True)])).T
+    curve[1] = np.maximum.accumulate(curve[1]) + 1e-7 * np.arange(curve.shape[1])  # strictly monotone: it is inverted
+    if own > OWN_WITHIN_IOD:
+        below = np.linspace(touching, own, 2 + int((own - touching) / GRID_IOD))
+        steps = _steps(curve, below)
+        parted = shut + np.cumsum([0.0, *(steps * (own - shut) / steps.sum())])
+        parted = np.minimum(np.maximum.accumulate(parted + _speaking(below)), own)
+        wanted, gaps = [0.0, *below[:-1]], [pressed, *parted[:-1]]
+    above = np.arange(first, max(first, TOLD_IOD[-1]) + GRID_IOD / 2, GRID_IOD)
+    wider = own + np.cumsum([0.0, *_steps(curve, above)])
+    wider = np.maximum(wider, above)  # a mean never opens too wide; a shut mouth opens late, and the trial ends too early
+    return GapCorrection(np.array([*wanted, *above]), np.array([*gaps, *wider]))
 
 
 def _told_to_meet(told: NDArray[np.float64], found: NDArray[np.float64], gap: float) -> float:

@@ -79,8 +79,9 @@ class WarpState:
 
     `photo2x` is the photo at twice its size, every other pixel of which is the photo's; `background` what stays; `pivot` (3,),
     photo pixels, the middle of the head at ear depth, about which angles are held back to within `limits_deg` (yaw, pitch, roll);
-    `sharpen` the unsharp amount that makes up for resampling this photo; `iod_px` its inter-ocular distance; `lips` what gap to
-    draw for a gap that is wanted; `turn_gain` by how much more than wanted yaw and pitch are turned.
+    `sharpen` the unsharp amount that makes up for resampling this photo; `iod_px` its inter-ocular distance; `head_down` (3,) the
+    head's own downward direction; `lips` what gap to draw for a gap that is wanted; `turn_gain` by how much more than wanted yaw
+    and pitch are turned.
     """
 
     photo2x: NDArray[np.uint8]
@@ -92,6 +93,7 @@ class WarpState:
     limits_deg: tuple[float, float, float]
     sharpen: float
     iod_px: float
+    head_down: NDArray[np.float64]
     lips: GapCorrection
     turn_gain: tuple[float, float] = (1.0, 1.0)
 
@@ -142,6 +144,7 @@ class WarpGenerator:
             ),
             sharpen=lost_sharpness(at_size.rgb, photo2x, self._params.sharpen),
             iod_px=float(at_size.pose.scale[0]),
+            head_down=portrait.pose.rotation()[0][:, 1],
             lips=GapCorrection.none(),
         )
         own_gap = float(lip_gap(portrait.normalised))
@@ -196,7 +199,7 @@ class WarpGenerator:
     ) -> NDArray[np.uint8]:
         """One frame of landmarks (78, 3) in the pose that is `seen` in them; `map_xy` and `depth` are scratch buffers."""
         mesh = state.mesh
-        unposed = with_wanted_gap(seen.remove(target), state.lips, state.iod_px, mesh.down)
+        unposed = with_wanted_gap(seen.remove(target), mesh.landmarks, state.lips, state.iod_px, mesh.down, state.head_down)
         pose = _limited(seen, state.pivot, state.limits_deg, (*state.turn_gain, 1.0))
 
         controls = clamp_controls(unposed, mesh.landmarks, mesh.down)

@@ -65,12 +65,27 @@ def lip_source(vertices: NDArray[np.float64], share: float) -> NDArray[np.float3
 
 
 def with_wanted_gap(
-    points: NDArray[np.float64], lips: GapCorrection, iod_px: float, down: NDArray[np.float64]
+    points: NDArray[np.float64],
+    photo: NDArray[np.float64],
+    lips: GapCorrection,
+    iod_px: float,
+    down: NDArray[np.float64],
+    head_down: NDArray[np.float64],
 ) -> NDArray[np.float64]:
-    """Landmarks (78, 3) in pixels of the photo whose lips and chin are told the gap for which the wanted one is read."""
-    gap = _gap_px(points, down) / iod_px
+    """Landmarks (78, 3) in pixels of the photo whose lips and chin are told the gap for which the wanted one is read.
+
+    The wanted gap is that along ``head_down`` (3,), as ``lip_gap`` has it. In the picture, along ``down`` (2,), lips that lie one
+    behind the other look apart in a nodding head though they touch: an open lower lip lies .1 IOD behind the upper one, and at 13
+    degrees that is .025. So much of it is left as the mouth is open still, all at the photo's own gap.
+    """
+
+    def gap_px(of: NDArray[np.float64]) -> float:
+        return float(((of[LOWER_INNER_LIP] - of[UPPER_INNER_LIP]) @ head_down).mean())
+
+    wanted, own = gap_px(points), max(gap_px(photo), SEEN_GAP_PX)
+    behind_px = (_gap_px(photo, down) - gap_px(photo)) * min(max(wanted / own, 0.0), 1.0)
+    surplus_px = _gap_px(points, down) - float(lips(np.array(wanted / iod_px))) * iod_px - behind_px
     points = points.copy()
-    surplus_px = (gap - float(lips(np.array(gap)))) * iod_px
     for point, share in CLOSING.items():
         points[point, :2] += share * surplus_px * down
     return points

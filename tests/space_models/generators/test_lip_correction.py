@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from space_models.generators.lip_correction import CROSSED_IOD, SPEAKING_IOD, TOLD_IOD, TOUCHING_IOD, GapCorrection
+from space_models.generators.lip_correction import CROSSED_IOD, SHUT_IOD, SPEAKING_IOD, TOLD_IOD, TOUCHING_IOD, GapCorrection
 
 OWN_GAPS = (-0.01, 0.0, 0.003, 0.011, 0.014, 0.016, 0.05, 0.114, 0.27)
 READERS = {
@@ -36,8 +36,29 @@ def test_correction_undoes_what_the_tracker_reads():
 
 
 def test_lips_that_touch_are_drawn_shut():
-    assert GapCorrection.measure(0.1, lambda told: told)(np.array(TOUCHING_IOD)) == pytest.approx(0.0, abs=1e-6)
-    assert GapCorrection.measure(0.004, lambda told: told)(np.array(TOUCHING_IOD)) == pytest.approx(0.004, abs=1e-6)
+    assert GapCorrection.measure(0.1, lambda told: told)(np.array(SHUT_IOD)) == pytest.approx(0.0, abs=1e-6)
+    assert GapCorrection.measure(0.004, lambda told: told)(np.array(SHUT_IOD)) == pytest.approx(0.004, abs=1e-6)
+    crossing = GapCorrection.measure(0.1, lambda told: told, CROSSED_IOD + TOLD_IOD)
+    assert crossing(np.array(TOUCHING_IOD)) == pytest.approx(0.0, abs=1e-6)
+
+
+@pytest.mark.parametrize("own", [0.08, 0.15, 0.25])
+@pytest.mark.parametrize(
+    ("told", "found"),
+    [
+        pytest.param([0.0, 0.02, 0.045, 1.0], [0.0, 0.0, 0.045, 1.0], id="nothing below .02"),
+        pytest.param([0.0, 0.01, 0.06, 1.0], [0.0, 0.04, 0.06, 1.0], id="much at .01"),
+    ],
+)
+def test_lips_told_to_part_a_little_are_read_as_parted_whatever_the_portrait(own, told, found):
+    """Of many open mouths nothing is read until lips are drawn .02 apart: .03, told at most 1.5 times more, was read as shut."""
+
+    def read(gaps: np.ndarray) -> np.ndarray:
+        return np.interp(gaps, told, found)
+
+    correction = GapCorrection.measure(own, read)
+    for wanted in (0.0, 0.02, 0.03, 0.045):
+        assert read(correction(np.array(wanted))) == pytest.approx(wanted, abs=0.006)
 
 
 def test_lips_that_stay_apart_are_told_to_cross_where_they_may():
@@ -52,11 +73,12 @@ def test_lips_that_stay_apart_are_told_to_cross_where_they_may():
 
 def test_lips_that_may_cross_and_are_to_stay_apart_are_told_to_part_more():
     """Speech draws them nearer than the trial; not where they are to touch, and not at the photo's own gap."""
-    told = 0.1 * np.array([0.0, 0.15, 0.3, 0.9, 1.0, 1.5])
-    rest, speech = (GapCorrection.measure(0.1, lambda told: told, tried)(told) for tried in (TOLD_IOD, CROSSED_IOD + TOLD_IOD))
-    more = speech - rest
-    assert more[[0, 1, 4, 5]] == pytest.approx(0.0, abs=1e-6)
-    assert more[2] == pytest.approx(SPEAKING_IOD, abs=0.005) and 0 < more[3] < 0.3 * SPEAKING_IOD
+    told = 0.1 * np.array([0.15, 0.3, 0.9, 1.0, 1.5])
+    shut_to_own = (told[:2] - TOUCHING_IOD) / (0.1 - TOUCHING_IOD) * 0.1  # of the trial: straight from lips that touch
+    more = GapCorrection.measure(0.1, lambda told: told, CROSSED_IOD + TOLD_IOD)(told) - told
+    more[:2] += told[:2] - shut_to_own
+    assert more[[0, 3, 4]] == pytest.approx(0.0, abs=1e-6)
+    assert more[1] == pytest.approx(SPEAKING_IOD, abs=0.005) and 0 < more[2] < 0.3 * SPEAKING_IOD
 
 
 def test_a_mouth_that_opens_late_is_never_told_less_than_was_asked():
@@ -66,9 +88,8 @@ def test_a_mouth_that_opens_late_is_never_told_less_than_was_asked():
         return np.clip(0.5 * (told - 0.08), 0, None)
 
     gaps = np.array([0.03, 0.1, 0.2, 0.24])
-    told, before = (GapCorrection.measure(0.003, read, tried)(gaps) for tried in (CROSSED_IOD + TOLD_IOD, TOLD_IOD))
-    assert (told >= gaps).all()
-    assert (before < gaps).any()
+    for tried in (CROSSED_IOD + TOLD_IOD, TOLD_IOD):
+        assert (GapCorrection.measure(0.003, read, tried)(gaps) >= gaps).all()
 
 
 def test_a_face_that_cannot_be_read_crosses_nothing():

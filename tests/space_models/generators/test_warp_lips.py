@@ -69,8 +69,29 @@ def test_a_shut_lip_takes_its_colour_from_within_the_lip(smile):
     np.testing.assert_array_equal(source[UPPER_LIP_ROWS[-1]], smile[UPPER_LIP_ROWS[-1], :2].astype(np.float32))
 
 
+NO_CORRECTION = GapCorrection.none()
+FROM_THE_FRONT = np.array([0.0, 1.0, 0.0])
+
+
+def _gaps(points: np.ndarray) -> list[float]:
+    return [float(points[lower, 1] - points[upper, 1]) for upper, lower in INNER_LIP_PAIRS]
+
+
 def test_the_wanted_gap_moves_lips_by_what_is_to_be_told():
     wider = GapCorrection(np.array([0.0, 1.0]), np.array([0.05, 1.05]))
-    points = with_wanted_gap(_landmarks((10.0, 10.0, 10.0)), wider, 100.0, DOWN)
+    told = _landmarks((10.0, 10.0, 10.0))
+    assert _gaps(with_wanted_gap(told, told, wider, 100.0, DOWN, FROM_THE_FRONT)) == pytest.approx([15.0] * 3)
+
+
+def test_lips_that_touch_meet_in_the_picture_of_a_nodding_head_too():
+    """An open lower lip lies behind the upper one: seen from above or below, what is left of the gap is not an opening."""
+    pitch = np.deg2rad(-13)
+    head_down = np.array([0.0, np.cos(pitch), np.sin(pitch)])
+    photo = _landmarks((20.0, 20.0, 20.0))
+    photo[[lower for _, lower in INNER_LIP_PAIRS], 2] = 12.0
+    np.testing.assert_allclose(with_wanted_gap(photo, photo, NO_CORRECTION, 100.0, DOWN, head_down), photo, atol=1e-9)
+    shut = photo.copy()
     for upper, lower in INNER_LIP_PAIRS:
-        assert points[lower, 1] - points[upper, 1] == pytest.approx(15.0)
+        shut[lower, 1] -= (shut[lower] - shut[upper]) @ head_down / head_down[1]
+    assert min(_gaps(shut)) > 2
+    assert _gaps(with_wanted_gap(shut, photo, NO_CORRECTION, 100.0, DOWN, head_down)) == pytest.approx([0.0] * 3)
