@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import isotonic_regression
 
-from space_data.closures import CLOSED_GAP_IOD
 from space_data.facemesh import track_faces
 from space_data.features import track_of_meshes
 from space_data.landmarks import PoseTrack, lip_gap
@@ -26,9 +25,9 @@ TOUCHING_IOD = 0.015
 PRESSED_IOD = 0.005
 """What is to be read where lips are told to be shut, if lips that do not meet may be told to cross."""
 GRID_IOD = 0.005
-SHUT_IOD = 0.01
-"""Lips that meet when told to are drawn shut up to this wanted gap. Then they part, to be read as open from
-``CLOSED_GAP_IOD`` on."""
+SHUT_IOD, PARTED_IOD = 0.0125, 0.0225
+"""Up to the first wanted gap lips that meet when told to are drawn shut, from the second on as the trial says. Lips count as
+closed below .02, and what is read of a frame scatters."""
 STEEPNESS = (0.5, 1.5)
 """Least and largest slope of the correction above the photo's own gap; where lips may be told to cross, below it too."""
 STEEPNESS_BELOW = (0.4, 4.0)
@@ -92,10 +91,10 @@ def _inverse(own: float, told: NDArray[np.float64], found: NDArray[np.float64]) 
     top = max(own, TOLD_IOD[-1]) + GRID_IOD / 2
     if own <= OWN_WITHIN_IOD:  # shut in the photo: it is shown as it is
         wanted, gaps = [own], [own]
-        above = np.array([max(own, SHUT_IOD), *np.arange(CLOSED_GAP_IOD, top, GRID_IOD)])
+        above = np.array([max(own, SHUT_IOD), *np.arange(PARTED_IOD, top, GRID_IOD)])
     else:
-        shut, closed = min(SHUT_IOD, own / 2), min(CLOSED_GAP_IOD, 3 / 4 * own)
-        below = np.array([shut, *np.linspace(closed, own, 2 + int((own - closed) / GRID_IOD))])
+        shut, parted = min(SHUT_IOD, own / 2), min(PARTED_IOD, 3 / 4 * own)
+        below = np.array([shut, *np.linspace(parted, own, 2 + int((own - parted) / GRID_IOD))])
         least, most = (slope * np.diff(below) for slope in STEEPNESS_BELOW)
         steps = np.clip(np.diff([0.0, *np.interp(below[1:], curve[1], curve[0])]), least, most)
         lack = own - steps.sum()  # of the way to the photo's own gap: shared out by the room within the bounds

@@ -203,11 +203,23 @@ def gaze_shift(eyes: tuple[EyeLayer, EyeLayer], unposed: NDArray[np.float64]) ->
     return np.clip(IRIS_TRAVEL * np.mean(shifts, axis=0), -np.array(MAX_GAZE), MAX_GAZE)
 
 
+def _height(upper: NDArray[np.float64], lower: NDArray[np.float64]) -> float:
+    """Largest distance between two rows (N, 2) that run from corner to corner, across the line between the corners.
+
+    Not between their N points: those of lips that meet lie beside each other, by more the farther the head is turned.
+    """
+    across = (upper[-1] - upper[0]) / max(float(np.linalg.norm(upper[-1] - upper[0])), 1e-6)
+    along = np.stack([across, [-across[1], across[0]]], axis=1)
+    (x, y), (x_lower, y_lower) = (upper @ along).T, (lower @ along).T
+    order = np.argsort(x_lower, kind="stable")
+    return float((np.interp(x, x_lower[order], y_lower[order]) - y).max())
+
+
 def hole_mask(
     upper: NDArray[np.float64], lower: NDArray[np.float64], size_px: int
 ) -> tuple[int, int, NDArray[np.float32]] | None:
     """Soft mask of the hole between two rows (N, 2) of output pixels: x0, y0 of its box and (h, w) in [0, 1]; None if shut."""
-    height = float(np.linalg.norm(lower - upper, axis=1).max())
+    height = _height(upper, lower)
     low, high = HOLE_FADE_PX
     fade = min(max((height - low) / (high - low), 0.0), 1.0)
     if fade == 0:

@@ -5,6 +5,7 @@ import pytest
 
 from space_data.landmarks import INNER_LIP_PAIRS
 from space_models.generators.lip_correction import GapCorrection
+from space_models.generators.warp_layers import hole_mask
 from space_models.generators.warp_lips import (
     LOWER_LIP_ROWS,
     UPPER_LIP_ROWS,
@@ -95,3 +96,14 @@ def test_lips_that_touch_meet_in_the_picture_of_a_nodding_head_too():
         shut[lower, 1] -= (shut[lower] - shut[upper]) @ head_down / head_down[1]
     assert min(_gaps(shut)) > 2
     assert _gaps(with_wanted_gap(shut, photo, NO_CORRECTION, 100.0, DOWN, head_down)) == pytest.approx([0.0] * 3)
+
+
+def test_lips_that_meet_have_no_hole_though_their_vertices_lie_beside_each_other():
+    """As those of a turned head do: measured from vertex to vertex there was a hole of 3 px, which showed as a bright seam."""
+    x = np.linspace(0, 60, 11)
+    upper = np.column_stack([x, 4 * np.sin(np.pi * x / 60)])
+    beside = x + 3 * np.sin(np.pi * x / 60)
+    lower = np.column_stack([beside, 4 * np.sin(np.pi * beside / 60)])
+    assert hole_mask(upper, lower, 512) is None
+    hole = hole_mask(upper, lower + [0, 3], 512)
+    assert hole is not None and hole[2].max() > 0.9
