@@ -1,9 +1,10 @@
 """Lips of the `warp` generator that reach what they are told, and shut.
 
-A photo with an open mouth is the hard case. Three things kept its lips apart when real people's own landmarks drove their first
+A photo with an open mouth is the hard case. Four things kept its lips apart when real people's own landmarks drove their first
 or widest frame (`benchmarks.warp_lips`): the mesh spreads the three pairs of inner-lip landmarks smoothly and leaves the corners
-open (`shut_rows`); its inner lip line lies some pixels within the teeth, which then stay as a bright seam (`lip_source`); and a
-tracker reads a rendered mouth wider or narrower than it was told, differently for each photo (`lip_correction`).
+open (`shut_rows`); its inner lip line lies some pixels within the teeth, which then stay as a bright seam (`lip_source`); lips
+that touch lie one behind the other in a nodding head (`with_wanted_gap`); and a tracker reads a rendered mouth wider or narrower
+than it was told, differently for each photo (`lip_correction`).
 """
 
 import numpy as np
