@@ -4,8 +4,8 @@ Two kinds of speech features, told apart by ``InputConfig`` alone:
 
 * log-mel (4 x 40 per frame): floored below the loudest band, averaged in 13 groups of bands (espeak-ng's formants are narrower
   than any throat's), each group brought to zero mean and unit s.d.;
-* Whisper's states (2 x 384 per frame): principal components of the training set, half-whitened; only the mean is removed
-  (taking the s.d. too costs .04 of lip-gap correlation on real speech, measured).
+* Whisper's states (2 x 768 per frame, of two layers): principal components of the training set, half-whitened; only the mean is
+  removed (taking the s.d. too costs .04 of lip-gap correlation on real speech, measured).
 
 A file is normalised by its own statistics (``statistics_of``). A live stream has none yet: it starts from the training set's,
 which count as so many seconds of speech, and forgets with a time constant. Both are folds over frames: chunks of any size give
