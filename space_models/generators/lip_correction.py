@@ -37,8 +37,14 @@ STEEPEST = 3.0
 """Largest mean slope between lips that touch and the photo's own gap: lips that cross to meet must not leap."""
 TOLD_IOD = (0.0, 0.01, 0.02, 0.03, 0.045, 0.065, 0.09, 0.13, 0.18, 0.24)
 """Gaps at which a photo is tried; wider ones are corrected as the last."""
-CROSSED_IOD = (-0.06, -0.04, -0.02)
-"""Tried too where lips may be told to cross, because they still are apart when told to meet."""
+BEYOND_IOD = (-0.2, -0.16, -0.12, -0.09, -0.06, -0.04, -0.02, *TOLD_IOD, 0.36, 0.5)
+"""The same behind Landmarks2Latents: lips may be told to cross, because they still are apart when told to meet, and to part far
+beyond what is wanted: of a photo's shut mouth nothing is seen to open below .1 or .2."""
+PRESSED_TO_IOD = -0.06
+"""Lips that meet before this are pressed no further."""
+SPEAKING_SHARE, STEEPEST_OPENING = 0.6, 4.0
+"""Where they may: above the photo's own gap, how much less per IOD than in the trial, and the largest slope there. Of a gap that
+is told to lips and chin alone (the trial) L2L passes on .45, of one in speech .7 to .8."""
 SPEAKING_IOD, SPEAKING_RISE_IOD = 0.03, 0.015
 """Where they may: by how much more than in the trial lips that speak are told to part, and how far above ``TOUCHING_IOD`` that is
 whole; at the photo's own gap it has gone. The trial moves lips and chin of a face at rest; in speech all of the mouth moves, and
@@ -119,7 +125,7 @@ def _crossing(own: float, told: NDArray[np.float64], found: NDArray[np.float64])
     else:
         first, touching = own, min(TOUCHING_IOD, own / 2)
         shut = max(shut, min(0.0, own - STEEPEST * (own - touching)))
-        pressed = min(shut, max(pressed, shut - STEEPEST * touching))
+        pressed = min(shut, max(pressed, shut - STEEPEST * touching, PRESSED_TO_IOD if shut > PRESSED_TO_IOD else pressed))
         known = [(shut, touching), (own, own)]
     curve = np.array(sorted([*known, *zip(told, found, strict=True)])).T
     curve[1] = np.maximum.accumulate(curve[1]) + 1e-7 * np.arange(curve.shape[1])  # strictly monotone: it is inverted
@@ -130,8 +136,7 @@ def _crossing(own: float, told: NDArray[np.float64], found: NDArray[np.float64])
         parted = np.minimum(np.maximum.accumulate(parted + _speaking(below)), own)
         wanted, gaps = [0.0, *below[:-1]], [pressed, *parted[:-1]]
     above = np.arange(first, max(first, TOLD_IOD[-1]) + GRID_IOD / 2, GRID_IOD)
-    wider = own + np.cumsum([0.0, *_steps(curve, above)])
-    wider = np.maximum(wider, above)  # a mean never opens too wide; a shut mouth opens late, and the trial ends too early
+    wider = _opened(own, above, np.interp(above, curve[1], curve[0]))
     return GapCorrection(np.array([*wanted, *above]), np.array([*gaps, *wider]))
 
 
@@ -152,6 +157,18 @@ def _speaking(gaps: NDArray[np.float64]) -> NDArray[np.float64]:
     if own <= whole:
         return np.zeros_like(gaps)
     return min(SPEAKING_IOD, own - whole) * np.interp(gaps, [gaps[0], whole, own], [0.0, 1.0, 0.0])
+
+
+def _opened(own: float, gaps: NDArray[np.float64], trial: NDArray[np.float64]) -> NDArray[np.float64]:
+    """What is told for wanted ``gaps`` (N,) from the photo's ``own`` gap on, where the trial would be told ``trial`` (N,).
+
+    Never less than is wanted: a mean opens no mouth too wide, and the trial ends before the widest are read.
+    """
+    told = np.maximum(trial - SPEAKING_SHARE * (gaps - gaps[0]), gaps)
+    told[0] = own
+    for i, step in enumerate(np.diff(gaps)):  # a mouth that opens late catches up, and does not leap
+        told[i + 1] = np.clip(told[i + 1], told[i], told[i] + STEEPEST_OPENING * step)
+    return told
 
 
 def _steps(curve: NDArray[np.float64], grid: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -14,7 +14,7 @@ from space_data.landmarks import PoseTrack, lip_gap
 from space_data.params import Params, Warp
 from space_data.schema import NEUTRAL
 from space_models.generators import GENERATORS, Array, Driving, Frame, KeypointGenerator, find
-from space_models.generators.lip_correction import CROSSED_IOD, TOLD_IOD, GapCorrection, gaps_read
+from space_models.generators.lip_correction import BEYOND_IOD, GapCorrection, gaps_read
 from space_models.generators.warp import WarpGenerator, WarpState
 from space_models.portrait import Portrait
 from space_models.retarget import with_lip_gap
@@ -72,7 +72,7 @@ class KeypointRenderer:
         self.latents_of = f"{generator.spec.generator} {generator.spec.weights_sha256}"
 
     def prepare(self, portrait: Portrait) -> DrivenPortrait:
-        """Features and own latents of a portrait, whose mouth is tried out (13 frames)."""
+        """Features and own latents of a portrait, whose mouth is tried out (19 frames)."""
         from space_models.l2l.inputs import SOUND
 
         scale = float(portrait.pose.scale[0])
@@ -83,8 +83,7 @@ class KeypointRenderer:
             silence = np.zeros((len(faces), SOUND), np.float32)
             return self.render(state, Driving(faces, pose, silence, NEUTRAL))
 
-        tried = CROSSED_IOD + TOLD_IOD
-        lips = GapCorrection.measure(float(lip_gap(portrait.normalised)), partial(gaps_read, render, portrait), tried)
+        lips = GapCorrection.measure(float(lip_gap(portrait.normalised)), partial(gaps_read, render, portrait), BEYOND_IOD)
         return replace(state, lips=lips)
 
     def latents(self, state: DrivenPortrait, driving: Driving) -> Array:
