@@ -121,8 +121,9 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
 
 
 def least_p(n_identities: int, draws: int) -> float:
-    """The smallest p that the sign-flip test of ``n_identities`` can give: all signs as they are, or all turned round."""
-    return 2.0 / 2**n_identities if n_identities <= EXACT_SIGN_FLIPS else 1.0 / (1 + draws)
+    """About the smallest p of the sign-flip test: all signs as they are, or all turned round, of the patterns that are tried."""
+    exact = 2.0 / 2**n_identities
+    return exact if n_identities <= EXACT_SIGN_FLIPS else max(exact, 1.0 / (1 + draws))
 
 
 def jackknife_interval(value: float, left_out: NDArray[np.float64]) -> tuple[float, float] | None:

@@ -71,14 +71,15 @@ def build(
     from evaluation.study.build import build as run
     from evaluation.study.manifest import Rule, Texts
     from evaluation.study.questions import chosen_questions
-    from evaluation.study.sources import chosen_pairs
+    from evaluation.study.sources import chosen_pairs, matched
 
     if (benchmark is None) == (not videos):
         raise SpaceError("study: need --videos SYSTEM=FOLDER twice or more, or --benchmark DIR, and not both")
-    sources = _of_benchmark(benchmark) if benchmark is not None else _of_folders(videos, sound, recording)
+    found = _of_benchmark(benchmark) if benchmark is not None else _of_folders(videos, sound, recording)
+    asked = chosen_pairs(pairs, list(found.videos))
     paragraphs = tuple(" ".join(part.split()) for part in _text(consent).split("\n\n")) if consent else CONSENT
     study = run(
-        out, sources, chosen_pairs(pairs, list(sources.videos)), chosen_questions(questions),
+        out, matched(found, asked), asked, chosen_questions(questions),
         Texts(title=title, contact=contact, consent=paragraphs),
         Plan(raters, trials, catches, Rule(least_catch_share=least_catch, least_answered_share=least_answered), seed),
     )  # fmt: skip
@@ -151,7 +152,7 @@ def analyse(
 def _of_benchmark(data: Path) -> "Sources":
     """Videos of the stage ``synthesize``; what failed there is left out."""
     from evaluation.baselines.ground_truth import GroundTruth
-    from evaluation.study.sources import matched
+    from evaluation.study.sources import Sources
     from pipelines.benchmark.clips import synthesized_clips
     from pipelines.layout import Layout
     from space_data.schema import KEPT
@@ -164,11 +165,11 @@ def _of_benchmark(data: Path) -> "Sources":
     systems = dict.fromkeys(row.system for row in rows)
     videos = {name: {row.clip_id: Path(row.video) for row in rows if row.system == name} for name in systems}
     sound = {row.clip_id: Path(row.audio) for row in rows}
-    return matched(videos, sound, GroundTruth.name if GroundTruth.name in videos else None)
+    return Sources(videos, sound, GroundTruth.name if GroundTruth.name in videos else None)
 
 
 def _of_folders(videos: list[str], sound: Path | None, recording: str | None) -> "Sources":
-    from evaluation.study.sources import matched, sounds_in, videos_in
+    from evaluation.study.sources import Sources, sounds_in, videos_in
 
     folders = {}
     for text in videos:
@@ -178,7 +179,7 @@ def _of_folders(videos: list[str], sound: Path | None, recording: str | None) ->
         folders[name] = videos_in(Path(folder))
     if recording is not None and recording not in folders:
         raise SpaceError(f"--recording {recording!r}: no such system, need one of {', '.join(folders)}")
-    return matched(folders, sounds_in(sound) if sound else folders[recording or next(iter(folders))], recording)
+    return Sources(folders, sounds_in(sound) if sound else folders[recording or next(iter(folders))], recording)
 
 
 def _text(path: Path) -> str:

@@ -96,12 +96,12 @@ def blinks_of(track: DetectedFace) -> list[tuple[int, int]]:
 
 
 def eyes(pair: Pair) -> dict[str, MeanStatistics]:
-    """Blinks per second, seconds per blink, and the square of the gaze's departure from its mean (eye widths)."""
+    """Blinks per frame with a face, seconds per blink, and the square of the gaze's departure from its mean (eye widths)."""
     blinks = blinks_of(pair.candidate)
     looks = np.asarray(gaze(pair.candidate.normalised)[:, 0], np.float64)
     looks = looks - np.nanmean(looks) if np.isfinite(looks).any() else looks
     return {
-        "blinks": MeanStatistics(float(len(blinks)), round(frame_start_s(len(pair.candidate)) * VIDEO_FPS)),
+        "blinks": MeanStatistics(float(len(blinks)), int(pair.candidate.found().sum())),
         "blink_s": MeanStatistics(math.fsum(frame_start_s(end - begin) for begin, end in blinks), len(blinks)),
         "gaze_square": MeanStatistics.of(looks * looks),
     }
@@ -163,11 +163,11 @@ HEAD_SPECTRUM = Metric(
     "Not available under 2 s. The detector's jitter is in it: read it beside the re-encoded recording's.", 2,
 )  # fmt: skip
 BLINK_RATE = Metric(
-    "blinks_per_min/ear-0.6p75/v2", "blinks per minute", "1/min", "recording", ("blinks",),
+    "blinks_per_min/ear-0.6p75/v3", "blinks per minute", "1/min", "recording", ("blinks",),
     lambda means: 60 * VIDEO_FPS * means["blinks"],
     "Runs of 2 frames to 0.5 s in which the eye aspect ratio is under 0.6 x the clip's own 75th percentile.",
     "Eye aspect ratio: Soukupova & Cech 2016; threshold per clip because the open level differs by person.",
-    "Runs at the ends of a clip are left out.", 0,
+    "Runs at the ends of a clip are left out, and so is the time without a face.", 0,
 )  # fmt: skip
 BLINK_DURATION = Metric(
     "blink_s/ear-0.6p75/v1", "blink duration", "s", "recording", ("blink_s",), mean_of("blink_s"), "Mean length of those runs.",

@@ -1,7 +1,7 @@
 """The systems' videos, matched by clip."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 
@@ -13,7 +13,7 @@ AUDIO_SUFFIXES = (".wav", ".flac", ".m4a", ".mp3")
 
 @dataclass(frozen=True)
 class Sources:
-    """Videos of all systems on the same clips.
+    """Videos of all systems, once they are `matched` on the same clips.
 
     ``videos``: system -> clip id -> file. ``sound``: clip id -> the file whose sound both sides of a pair are heard with.
     ``recording``: the system that is the recordings, from which catch trials are made; None: there is none.
@@ -23,7 +23,7 @@ class Sources:
     videos: Mapping[str, Mapping[str, Path]]
     sound: Mapping[str, Path]
     recording: str | None
-    left_out: Mapping[str, str]
+    left_out: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def clips(self) -> list[str]:
@@ -60,14 +60,17 @@ def _files(folder: Path, suffixes: Sequence[str]) -> dict[str, Path]:
     return found
 
 
-def matched(videos: Mapping[str, Mapping[str, Path]], sound: Mapping[str, Path], recording: str | None) -> Sources:
-    """What all systems have; what one of them lacks is left out and named.
+def matched(found: Sources, pairs: Sequence[tuple[str, str]]) -> Sources:
+    """The systems of ``pairs`` and the recording, on the clips that all of them have; what one of them lacks is left out and
+    named. Systems that nobody asks about cost no clip.
 
     Raises:
-        SpaceError: fewer than two systems, an unknown recording, or no clip in common.
+        SpaceError: fewer than two systems, or no clip in common.
     """
-    if len(videos) < 2:
-        raise SpaceError(f"study: systems {', '.join(videos) or 'none'}, need two or more")
+    if len(found.videos) < 2:
+        raise SpaceError(f"study: systems {', '.join(found.videos) or 'none'}, need two or more")
+    asked = {found.recording, *(name for pair in pairs for name in pair)}
+    videos, sound = {name: own for name, own in found.videos.items() if name in asked}, found.sound
     left_out = {}
     for clip_id in sorted(set().union(*videos.values())):
         lacking = [name for name, own in videos.items() if clip_id not in own]
@@ -78,7 +81,7 @@ def matched(videos: Mapping[str, Mapping[str, Path]], sound: Mapping[str, Path],
     if not common:
         raise SpaceError(f"study: no clip that all of {', '.join(videos)} have (need the same paths below each folder)")
     kept = {name: {clip_id: own[clip_id] for clip_id in sorted(common)} for name, own in videos.items()}
-    return Sources(kept, {clip_id: sound[clip_id] for clip_id in common}, recording, left_out)
+    return Sources(kept, {clip_id: sound[clip_id] for clip_id in common}, found.recording, left_out)
 
 
 def chosen_pairs(choice: Sequence[str], systems: Sequence[str]) -> list[tuple[str, str]]:

@@ -59,9 +59,7 @@ def find_video(folder: Path, clip_id: str, stem: str) -> Path:
     Raises:
         NotCanonical: none, several, or a link that leads out of the folder.
     """
-    names = dict.fromkeys((clip_id, stem))
-    there = [folder / f"{name}{suffix}" for name in names for suffix in sorted(VIDEO_SUFFIXES)]
-    found = [path for path in there if path.exists() or path.is_symlink()]
+    found = [path for name in dict.fromkeys((clip_id, stem)) for path in _videos_of(folder / name)]
     if not found:
         raise NotCanonical("missing", f"no {stem}.mp4, nor in another container")
     if len(found) > 1:
@@ -69,6 +67,12 @@ def find_video(folder: Path, clip_id: str, stem: str) -> Path:
     if not Path(os.path.realpath(found[0])).is_relative_to(os.path.realpath(folder)):
         raise NotCanonical("outside", f"{found[0].name}: a link that leads out of {folder}")
     return found[0]
+
+
+def _videos_of(stem: Path) -> list[Path]:
+    """Videos of that name in any container, whose ending may be in capitals."""
+    beside = sorted(stem.parent.iterdir()) if stem.parent.is_dir() else []
+    return [path for path in beside if path.suffix.lower() in VIDEO_SUFFIXES and path.name == f"{stem.name}{path.suffix}"]
 
 
 def add(

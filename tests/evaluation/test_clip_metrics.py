@@ -263,6 +263,8 @@ def test_two_blinks_and_their_length(talking):
     squint = points.copy()
     squint[20:40] = points[11]
     assert blinks_of(DetectedFace(squint, still_pose(50))) == [(10, 14)], "longer than half a second is no blink"
+    lost = DetectedFace(np.concatenate([points, np.full((50, *points.shape[1:]), np.nan, np.float32)]), still_pose(100))
+    assert value(head.BLINK_RATE, pair_of(lost, lost)) == pytest.approx(60.0), "nobody saw whether they blinked then"
     open_eyes = pair_of(talking, talking)
     assert value(head.BLINK_RATE, open_eyes) == 0 and value(head.BLINK_DURATION, open_eyes) is None
 
@@ -271,8 +273,9 @@ def test_nothing_is_measured_of_nothing(talking):
     nothing = DetectedFace(np.full_like(talking.normalised, np.nan), still_pose())
     pair = pair_of(talking, nothing)
     for measure in MEASURES:
-        if measure.need == "faces" and "blinks" not in measure.names:
+        if measure.need == "faces":
             assert all(one.count == 0 or one.total == 0 for one in measure.of(pair).values()), measure.names
+    assert value(head.BLINK_RATE, pair) is None, "not 0: nobody saw the eyes"
 
 
 # Sync

@@ -9,6 +9,7 @@ from evaluation import report_plots, report_results, report_strata, report_table
 from evaluation.html import provenance
 from evaluation.metrics.landmarks import LD_MOUTH
 from evaluation.metrics.lips import LIP_LAG, LIP_VELOCITY_R
+from evaluation.metrics.sync import AV_AT_ZERO
 from evaluation.report_page import benchmark_page
 from evaluation.report_results import MAIN
 from evaluation.systems import CONTROLS, ENTRIES, GROUND_TRUTH, OURS, STILL, Entry, Kind
@@ -40,6 +41,15 @@ def test_every_section_is_there(data):
 
 def test_orders_hold_on_figures_made_to_hold(data):
     assert {ok for _, ok, _ in report_results.expectations(data)} == {True}
+
+
+def test_an_order_shows_what_it_is_of(data):
+    """Nearest to the recording is best: .72 can be better than .87."""
+    shown = {text: figures for text, _, figures in report_results.expectations(data)}
+    of_sync = shown[f"{AV_AT_ZERO.title}: {data.title(MAIN)} is better than Ridge regression"]
+    off = [f"{data.mean(name, AV_AT_ZERO):.4f} (off {data.loss(name, AV_AT_ZERO):.4f})" for name in (MAIN, "ridge")]
+    assert of_sync == " against ".join(off)
+    assert "off" not in shown[f"{LD_MOUTH.title}: {data.title(MAIN)} is better than {STILL.title}"]
 
 
 def test_an_order_that_fails_is_shown_first_and_in_red(data):
@@ -98,11 +108,12 @@ def with_twins(data, count, title="A <b>B</b>"):
 
 def test_it_is_told_when_so_many_systems_are_compared_that_nothing_can_be_sure(data):
     assert report_results.too_many_contrasts(data) == "", "84 contrasts of twelve people"
-    crowd = with_twins(data, 1)
+    crowd = replace(with_twins(data, 1), draws=10_000)
     assert not any(made.winner for made in crowd.contrasts), "120 times 2 / 2^12"
     said = report_results.too_many_contrasts(crowd)
     assert "with 12 identities no p is below 0.00049, and Holm multiplies the least by 120" in said and "of 13 identities" in said
     assert said.partition("(")[0] in html(crowd)
+    assert "raise evaluate.sign_flip_draws" in report_results.too_many_contrasts(replace(crowd, draws=99))
 
 
 def test_systems_of_one_title_are_told_apart_and_titles_are_no_html(data):

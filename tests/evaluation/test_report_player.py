@@ -16,7 +16,7 @@ from made_up_benchmark import N_FRAMES, benchmark
 from evaluation.html import Page
 from evaluation.report_player import coded, mouths_of, player, player_data, reason
 from evaluation.report_tables import clip_table, worst_table
-from evaluation.systems import GROUND_TRUTH, OURS
+from evaluation.systems import GROUND_TRUTH, OURS, Entry, Kind
 from space_data.media.encode import write_video
 from space_data.schema import FAILED, SynthesizedClip, TraceFrame
 from space_data.timebase import SAMPLES_PER_FRAME, VIDEO_FPS
@@ -83,6 +83,27 @@ def page(tmp_path_factory) -> Path:
     made.section("Side by side").add(player(data, data.playable))
     made.write(folder / "index.html")
     return folder / "index.html"
+
+
+def test_a_long_title_does_not_widen_the_page_of_a_telephone(rng, tmp_path):
+    chromium()
+    data = benchmark(rng)
+    long = Entry("theirs", "Theirs, which somebody has given a title that tells everything but a name", "", Kind.videos)
+    clips = [*data.clips, *(replace(c, system="theirs") for c in data.clips if c.system == OURS[0])]
+    data = replace(data, clips=clips, added=[long], videos={(SYSTEMS[0], FIRST): "media/1.mp4", ("theirs", FIRST): "media/2.mp4"})
+    made = Page("One clip")
+    made.section("Side by side").add(player(data, data.playable))
+    made.write(tmp_path / "index.html")
+
+    async def overflow_px() -> int:
+        async with Browser(tmp_path / "profile") as browser:
+            tab = await browser.open("about:blank")
+            await tab.call("Emulation.setDeviceMetricsOverride", width=400, height=800, deviceScaleFactor=1, mobile=False)
+            await tab.go((tmp_path / "index.html").as_uri())
+            await tab.until("document.querySelectorAll('#player select option').length > 2")
+            return await tab.run("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+
+    assert asyncio.run(overflow_px()) == 0
 
 
 FOLLOW_FRAMES = """(() => {

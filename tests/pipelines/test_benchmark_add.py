@@ -186,6 +186,9 @@ def test_names_are_checked(name):
 def test_a_clip_is_found_by_id_or_by_the_exported_name(tmp_path):
     (tmp_path / "a-s1.mkv").write_text("x")
     assert find_video(tmp_path, "a#1", "a-s1").name == "a-s1.mkv"
+    (tmp_path / "b.1.MP4").write_text("x")
+    (tmp_path / "b.1.txt").write_text("x")
+    assert find_video(tmp_path, "b.1", "b.1").name == "b.1.MP4", "as cameras and Windows write it"
     (tmp_path / "a#1.mp4").write_text("x")
     with pytest.raises(NotCanonical, match=r"a#1\.mp4, a-s1\.mkv"):
         find_video(tmp_path, "a#1", "a-s1")

@@ -7,7 +7,7 @@ import numpy as np
 
 from evaluation.study.build import Plan
 from evaluation.study.manifest import Rule, Texts
-from evaluation.study.sources import Sources, matched, videos_in
+from evaluation.study.sources import Sources, chosen_pairs, matched, videos_in
 from space_data.media.encode import write_video
 
 RECORDED = "okapi"
@@ -29,7 +29,7 @@ def sources_in(root: Path, clips: Sequence[str] = CLIPS, n_frames: int = FRAMES)
             tone = (0.3 * np.sin(2 * np.pi * (300 + 200 * number) * times_s)).astype(np.float32)
             write_video(root / name / f"{clip}.mp4", frames, audio=tone, comment=f"rendered by {name}")
     videos = {name: videos_in(root / name) for name in COLOURS}
-    return matched(videos, videos[RECORDED], RECORDED)
+    return matched(Sources(videos, videos[RECORDED], RECORDED), chosen_pairs((), list(videos)))
 
 
 def plan(raters: int = 4, trials: int = 3, catches: int = 2, seed: int = 0) -> Plan:

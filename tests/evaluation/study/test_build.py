@@ -183,10 +183,14 @@ def test_versions_of_other_sizes_and_lengths_are_shown_alike(sources: Sources, t
 
 def test_clips_that_a_system_lacks_are_left_out_and_named(sources: Sources) -> None:
     short = {**sources.videos, "zebra": {CLIPS[0]: sources.videos["zebra"][CLIPS[0]]}}
-    found = matched(short, sources.sound, RECORDED)
+    every, others = chosen_pairs((), list(short)), [name for name in short if name not in ("zebra", RECORDED)]
+    found = matched(Sources(short, sources.sound, RECORDED), every)
     assert found.clips == [CLIPS[0]] and found.left_out == {CLIPS[1]: "not in zebra"}
+    asked = matched(Sources(short, sources.sound, RECORDED), [(others[0], RECORDED)])
+    assert asked.clips == list(CLIPS) and not asked.left_out, "a system that nobody asks about costs no clip"
+    assert set(asked.videos) == {others[0], RECORDED}
     with pytest.raises(SpaceError, match="no clip that all of"):
-        matched({**sources.videos, "zebra": {}}, sources.sound, None)
+        matched(Sources({**sources.videos, "zebra": {}}, sources.sound, None), every)
 
 
 def test_folders_are_read_by_clip(sources: Sources, tmp_path: Path) -> None:
