@@ -283,7 +283,7 @@ class ClipStream(Generic[Clip]):
         groups = sorted((self._pools[kind][i] for i in numbers), key=lambda g: (g.file.uri, g.number))
         lines = np.concatenate([g.lines for g in groups])
         rows = {row.clip_id: row for row in from_arrow(self._about.take(lines), FeatureClip) if row.kind == kind}
-        states = {} if self._states is None else {name: each.astype(np.float16) for name, each in self._states(list(rows))}
+        states = {} if self._states is None else {i: v.astype(np.float16) for i, v in self._states(list(rows)) if i in rows}
         found = []
         for file in dict.fromkeys(g.file for g in groups):
             for table in read_groups(file, [g.number for g in groups if g.file == file], FRAME_COLUMNS):

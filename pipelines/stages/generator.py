@@ -35,7 +35,9 @@ STAGE = "generator"
 SHIPPED = Path(str(files("space_models") / "assets" / MODEL))
 
 
-def footage(clip: Clip, crop: SegmentCrop, normalised: np.ndarray, poses: np.ndarray, settings: CompactStage) -> Footage:
+def footage(
+    clip: Clip, crop: SegmentCrop, normalised: np.ndarray, poses: np.ndarray, found: np.ndarray, settings: CompactStage
+) -> Footage:
     """Up to ``frames_per_clip`` evenly spaced frames of a segment, on the canvas, by the crops and times that ``align`` goes by.
 
     Args:
@@ -43,6 +45,7 @@ def footage(clip: Clip, crop: SegmentCrop, normalised: np.ndarray, poses: np.nda
         crop: where the segment lies in it.
         normalised: landmarks (T, 78, 3) of its frames.
         poses: (T, 7), in pixels of the crop.
+        found: (T,) whether there is a face in a frame: where landmarks are interpolated nothing can be learnt.
 
     Raises:
         SpaceError: another number of features than of frames.
@@ -51,7 +54,8 @@ def footage(clip: Clip, crop: SegmentCrop, normalised: np.ndarray, poses: np.nda
         raise SpaceError(f"{crop.clip_id}: features of {len(normalised)} frames, crop of {crop.n_frames} (stale? `dvc repro`)")
     box = CropBox(crop.crop_x0_px, crop.crop_y0_px, crop.crop_side_px)
     playhead = Playhead(pictures(clip))
-    chosen = np.unique(np.linspace(0, crop.n_frames - 1, settings.frames_per_clip).round().astype(int))
+    there = np.flatnonzero(found)
+    chosen = there[np.unique(np.linspace(0, len(there) - 1, settings.frames_per_clip).round().astype(int))]
     canvases = [
         sample_canvas(box.apply(playhead.at(crop.start_s + frame_centre_s(int(t))), crop.size_px), poses[t]) for t in chosen
     ]
@@ -68,13 +72,14 @@ def read_footage(params: Params, layout: Layout) -> dict[str, list[Footage]]:
     by_split: dict[str, list[Footage]] = {"train": [], "val": [], "test": []}
     about = read_arrow(layout.feature_clips, FeatureClip)
     chosen = {clip_id for split in by_split for clip_id in spread_filmed(about, split, params.generator.clips)}
-    rows = stream_clips(layout.feature_frames, FeatureFrame, ["clip_id", "normalised", "pose"], chosen)
+    rows = stream_clips(layout.feature_frames, FeatureFrame, ["clip_id", "normalised", "pose", "interpolated"], chosen)
     own = ((clip_id, table) for clip_id, table in rows if clip_id in chosen)
     for clip_id, table in progress.track(own, "generator: read", len(chosen)):
         crop = crops[clip_id]
         clip = clips[crop.source_clip_id]
         normalised = vectors(table, "normalised").reshape(-1, N_LANDMARKS, 3)
-        by_split[clip.split].append(footage(clip, crop, normalised, vectors(table, "pose"), params.generator))
+        found = ~table.column("interpolated").combine_chunks().to_numpy(zero_copy_only=False)
+        by_split[clip.split].append(footage(clip, crop, normalised, vectors(table, "pose"), found, params.generator))
     return by_split
 
 

@@ -94,7 +94,8 @@ class Latents:
         sources = [clip, *[other for other in takes_of_subject if other is not clip][:1]]
         takes = tuple(self._take(self.speaker, clip, source, latents) for source in sources) if self.speaker else ()
         sound = mean_normalise(clip.log_mel).reshape(len(clip), -1).astype(np.float32)
-        return LatentClip(clip.clip_id, clip.subject, self._seen(clip, clip.normalised), sound, clip.emotion, z, takes)
+        landmarks = self._seen(clip, clip.normalised)
+        return LatentClip(clip.clip_id, clip.subject, landmarks, sound, clip.emotion, z, ~clip.interpolated, takes)
 
     def _take(self, speaker: Speaker, clip: TrackClip, source: TrackClip, latents: Mapping[str, Array]) -> S2LTake:
         """The clip's sound on the first frame of ``source``; lids and irises are the clip's, as in use they are commanded

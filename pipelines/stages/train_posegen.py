@@ -36,13 +36,17 @@ class SplitMoments:
     hashes: list[str] = field(default_factory=list)
     speech: list[NDArray[np.float32]] = field(default_factory=list)
 
-    def add(self, subject: str, pose: PoseTrack, log_mel: NDArray[np.float32], settings: PoseGenStage) -> None:
-        """Take in a clip: T poses, and its mean-normalised log-mel features by frame (T, 160)."""
-        keys = to_keys(pose_columns(pose))
+    def add(
+        self, subject: str, pose: PoseTrack, found: NDArray[np.bool_], log_mel: NDArray[np.float32], settings: PoseGenStage
+    ) -> None:
+        """Take in a clip: T poses, which of them were ``found`` (T,) and not interpolated, and its mean-normalised log-mel
+        features by frame, (T, 160)."""
+        keys, are_found = to_keys(pose_columns(pose, pose[found])), to_keys(found[:, None].astype(float))[:, 0] == 1
         sound = rises(loudness(log_mel), key_frames(len(keys)), settings.lookahead_frames, settings.memory_frames)
-        self.people.setdefault(subject, empty_moments(settings)).add(keys, sound)
-        seen = np.concatenate([keys, sound], 1).round(4) + 0.0  # no -0
-        self.hashes.append(hashlib.sha256(subject.encode() + seen.tobytes()).hexdigest())
+        self.people.setdefault(subject, empty_moments(settings)).add(keys, sound, are_found)
+        seen = np.concatenate([keys, sound], 1)[are_found].round(4) + 0.0  # no -0
+        lost = b"" if are_found.all() else are_found.tobytes()
+        self.hashes.append(hashlib.sha256(subject.encode() + lost + seen.tobytes()).hexdigest())
         if sum(map(len, self.speech)) < frames_in(SAMPLE_S):
             self.speech.append(log_mel)
 
@@ -51,12 +55,13 @@ def read_moments(layout: Layout, settings: PoseGenStage) -> dict[str, SplitMomen
     """Sums over the filmed clips, by split; one row group in memory at a time. Utterances that are only heard have no pose."""
     filmed = {row.clip_id: row for row in read_table(layout.feature_clips, FeatureClip) if row.kind == "video"}
     by_split = {"train": SplitMoments(), "val": SplitMoments(), "test": SplitMoments()}
-    for clip_id, rows in stream_clips(layout.feature_frames, FeatureFrame, ["clip_id", "pose", "log_mel"]):
-        if clip_id in filmed:
+    for clip_id, rows in stream_clips(layout.feature_frames, FeatureFrame, ["clip_id", "pose", "log_mel", "interpolated"]):
+        found = ~rows.column("interpolated").combine_chunks().to_numpy(zero_copy_only=False)
+        if clip_id in filmed and found.any():
             log_mel, pose = (numbers(clip_id, rows, name) for name in ("log_mel", "pose"))
             sound = mean_normalise(log_mel.reshape(-1, MEL_BANDS)).reshape(len(rows), -1)
             row = filmed[clip_id]
-            by_split[row.split].add(row.subject, PoseTrack.from_array(pose), sound, settings)
+            by_split[row.split].add(row.subject, PoseTrack.from_array(pose), found, sound, settings)
     return by_split
 
 

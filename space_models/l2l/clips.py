@@ -25,7 +25,8 @@ class S2LTake:
 @dataclass(frozen=True)
 class LatentClip:
     """One clip: tracked ``landmarks`` (T, 78, 3) as the model sees them (`L2L.seen`), ``sound`` (T, 160), ``emotion`` (9,), the
-    generator's latents ``z`` (T, D), and S2L's takes on it."""
+    generator's latents ``z`` (T, D), whether the face was ``found`` (T,), and S2L's takes on it. Elsewhere landmarks and pose are
+    interpolated, and latents are of what lies there: no truth to learn, or to be judged by."""
 
     clip_id: str
     subject: str
@@ -33,6 +34,7 @@ class LatentClip:
     sound: Array
     emotion: Array
     z: Array
+    found: NDArray[np.bool_]
     takes: tuple[S2LTake, ...] = field(default=())
 
     @property
@@ -64,7 +66,8 @@ class Portraits:
         """Landmarks (78, 3) and latents (D,) of a portrait for ``clip``, from another take with probability ``other_share``."""
         others = _other_takes(clip, self._of_subject[clip.subject]) if other_share else []
         source = others[int(rng.integers(len(others)))] if others and rng.uniform() < other_share else clip
-        frame = int(rng.integers(len(source)))
+        frames = np.flatnonzero(source.found)
+        frame = int(frames[rng.integers(len(frames))])
         return source.landmarks[frame], source.z[frame]
 
     def other(self, clip: LatentClip) -> LatentClip | None:

@@ -45,7 +45,7 @@ def errors_of(predict: Predict, clips: Sequence[LatentClip], spec: LatentSpec) -
             runs.append((ON_S2L, take.landmarks, take.portrait, take.portrait_z))
         for condition, landmarks, portrait, portrait_z in runs:
             squared = ((predict(clip, landmarks, portrait, portrait_z) - clip.z) / sd) ** 2 @ weight
-            rows.append(ClipError(clip.clip_id, clip.subject, condition, float(np.sqrt(squared.mean()))))
+            rows.append(ClipError(clip.clip_id, clip.subject, condition, float(np.sqrt(squared[clip.found].mean()))))
     return rows
 
 

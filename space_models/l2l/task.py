@@ -33,11 +33,11 @@ def fit_start(clips: Sequence[LatentClip], settings: L2LStage) -> tuple[Ridge, N
     for clip in clips:
         for _ in range(settings.ridge_portraits):
             landmarks, z = portraits.draw(clip, 0.0, rng)
-            groups[clip.subject].append(Sums.of(geometry(clip.landmarks, landmarks), clip.z - z))
+            groups[clip.subject].append(Sums.of(geometry(clip.landmarks, landmarks)[clip.found], (clip.z - z)[clip.found]))
         for take in clip.takes:
             share = settings.s2l_share / max(1 - settings.s2l_share, 1e-6) * settings.ridge_portraits / len(clip.takes)
-            x = geometry(take.landmarks, take.portrait) * np.sqrt(share)
-            groups[clip.subject].append(Sums.of(x, (clip.z - take.portrait_z) * np.sqrt(share)))
+            x, y = (geometry(take.landmarks, take.portrait), clip.z - take.portrait_z)
+            groups[clip.subject].append(Sums.of(*(each[clip.found] * np.sqrt(share) for each in (x, y))))
     sums = [sum(own[1:], start=own[0]) for _, own in sorted(groups.items())]
     total = sum(sums[1:], start=sums[0])
     return fit_ridge(sums), np.sqrt(np.maximum(np.diag(total.xx) / total.n, LEAST_SCALE**2))
@@ -56,16 +56,16 @@ class L2LTask:
         self.held_out = list(held_out)
 
     def batch(self, rng: np.random.Generator, draw: int) -> dict[str, Array]:
-        """Arrays for `L2L.forward`, and ``wanted`` (B, T, D), the changes of z."""
+        """Arrays for `L2L.forward`, ``wanted`` (B, T, D), the changes of z, and ``mask`` (B, T), 0 where the face was lost."""
         block, settings = self._source.block(VIDEO, draw), self._settings
         clips, portraits = [clip for clip in block.clips if len(clip) >= settings.frames], Portraits(block.of_subject)
         if not clips:
             raise SpaceError(f"l2l: {len(block.clips)} clips, none of {settings.frames} frames or more (lower l2l.frames?)")
         rows = [self._window(clips[index], portraits, rng) for index in rng.integers(len(clips), size=settings.batch)]
-        names = ("shape", "sound", "emotion", "wanted")
+        names = ("shape", "sound", "emotion", "wanted", "mask")
         return {name: np.stack(column).astype(np.float32) for name, column in zip(names, zip(*rows, strict=True), strict=True)}
 
-    def _window(self, clip: LatentClip, portraits: Portraits, rng: np.random.Generator) -> tuple[Array, Array, Array, Array]:
+    def _window(self, clip: LatentClip, portraits: Portraits, rng: np.random.Generator) -> tuple[Array, ...]:
         settings = self._settings
         begin = int(rng.integers(len(clip) - settings.frames + 1))
         now = slice(begin, begin + settings.frames)
@@ -75,7 +75,8 @@ class L2LTask:
         else:
             landmarks = clip.landmarks
             portrait, portrait_z = portraits.draw(clip, settings.other_take_share, rng)
-        return geometry(landmarks[now], portrait), clip.sound[now], clip.emotion, clip.z[now] - portrait_z
+        mask = clip.found[now].astype(np.float32)
+        return geometry(landmarks[now], portrait), clip.sound[now], clip.emotion, clip.z[now] - portrait_z, mask
 
     def loss(self, model: nn.Module, batch: dict[str, Tensor]) -> tuple[Tensor, dict[str, Tensor]]:
         """Squared error of z-scores weighted by what they show (a still face has about 1), and the branches' own decay."""
@@ -83,9 +84,9 @@ class L2LTask:
         network = getattr(model, "module", model)
         assert isinstance(network, L2L) and network.residual is not None
         errors = ((change - batch["wanted"]) / network.sd) ** 2
-        residual, settings = network.residual, self._settings
+        residual, settings, mask = network.residual, self._settings, batch["mask"]
         parts = {
-            "latents": (errors @ self._importance.to(errors.device)).mean(),
+            "latents": (errors @ self._importance.to(errors.device) * mask).sum() / mask.sum().clamp(min=1.0),
             "speech_decay": settings.speech_decay * residual.speech_proj.weight.square().sum(),
             "emotion_decay": settings.emotion_decay * residual.film.linear.weight.square().sum(),
         }

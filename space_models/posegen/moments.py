@@ -52,17 +52,22 @@ class PersonMoments:
         """Number of steps to a next pose."""
         return float(self.products[-1, -1])
 
-    def add(self, keys: NDArray[np.floating], rises: NDArray[np.floating]) -> None:
-        """Take in a clip: key poses (K, 6), and the sound before each, (K, ``n_rises``). Fewer than three keys say nothing."""
-        if len(keys) < 3:
+    def add(self, keys: NDArray[np.floating], rises: NDArray[np.floating], found: NDArray[np.bool_]) -> None:
+        """Take in a clip: key poses (K, 6), the sound before each, (K, ``n_rises``), and whether each pose was ``found`` (K,).
+
+        Poses that were not, which are interpolated, count nowhere. Fewer than three keys in a row say nothing.
+        """
+        steps = found[2:] & found[1:-1] & found[:-2]
+        if not steps.any():
             return
-        rows = np.concatenate([keys[2:], keys[1:-1], keys[:-2], rises[2:], np.ones((len(keys) - 2, 1))], 1)
+        rows = np.concatenate([keys[2:], keys[1:-1], keys[:-2], rises[2:], np.ones((len(keys) - 2, 1))], 1)[steps]
         self.products += rows.T @ rows
         for lag in range(1, min(len(self.pairs), len(keys))):
-            self.differences[lag] += ((keys[lag:] - keys[:-lag]) ** 2).sum(0)
-            self.pairs[lag] += len(keys) - lag
-        mean = keys.mean(0)
-        self.mean_squares = self.mean_squares + (keys**2).mean(0)
+            both = found[lag:] & found[:-lag]
+            self.differences[lag] += ((keys[lag:] - keys[:-lag])[both] ** 2).sum(0)
+            self.pairs[lag] += both.sum()
+        mean = keys[found].mean(0)
+        self.mean_squares = self.mean_squares + (keys[found] ** 2).mean(0)
         self.means = self.means + mean
         self.squared_means = self.squared_means + mean**2
         self.takes += 1
@@ -88,8 +93,7 @@ def between_takes(people: list[PersonMoments]) -> NDArray[np.float64] | None:
     if not several:
         return None
     apart = [
-        person.mean_squares / person.takes
-        - (person.means**2 - person.squared_means) / (person.takes * (person.takes - 1))
+        person.mean_squares / person.takes - (person.means**2 - person.squared_means) / (person.takes * (person.takes - 1))
         for person in several
     ]
     return np.asarray(np.average(apart, axis=0, weights=[person.takes for person in several]))

@@ -67,7 +67,8 @@ class S2LTask:
         short = n - len(points)
         takes = block.of_subject[clip.subject]
         seen = takes[int(rng.integers(len(takes)))]
-        face = relaxed(seen.normalised[int(rng.integers(len(seen)))])
+        found = np.flatnonzero(~seen.interpolated)
+        face = relaxed(seen.normalised[found[rng.integers(len(found))]])
         speech = speech_of(clip, self._encoder)
         return {
             "speech": speech.reshape(-1, self._input.width),

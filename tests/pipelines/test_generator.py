@@ -113,13 +113,17 @@ def test_footage_is_evenly_spaced(tmp_path: Path) -> None:
     write_video(video, (np.full((128, 128, 3), grey, np.uint8) for grey in greys))
     face = np.vstack([template_mesh(), np.zeros((10, 3))])[MESH_TO_78].astype(np.float32)
     normalised = np.tile(face, (9, 1, 1)) + np.arange(9, dtype=np.float32)[:, None, None]
-    shot = footage(clip_at(video), crop_of("a", 9, 128), normalised, np.tile(POSE, (9, 1)), SETTINGS)
+    found = np.ones(9, bool)
+    shot = footage(clip_at(video), crop_of("a", 9, 128), normalised, np.tile(POSE, (9, 1)), found, SETTINGS)
     assert shot.canvases.shape == (5, 128, 128, 3) and shot.side_px == 128 and len(shot) == 5
     assert np.allclose(shot.canvases.mean((1, 2, 3)), greys[::2], atol=4)
     assert np.allclose(np.diff(shot.groups, axis=0), 2)
     assert np.isclose(shot.chance.sum(), 1)
     with pytest.raises(SpaceError, match="features of 9 frames, crop of 12"):
-        footage(clip_at(video), crop_of("a", 12, 128), normalised, np.tile(POSE, (9, 1)), SETTINGS)
+        footage(clip_at(video), crop_of("a", 12, 128), normalised, np.tile(POSE, (9, 1)), found, SETTINGS)
+    found[[0, 4]] = False
+    shot = footage(clip_at(video), crop_of("a", 9, 128), normalised, np.tile(POSE, (9, 1)), found, SETTINGS)
+    assert len(shot) == 5 and np.allclose(shot.canvases.mean((1, 2, 3)), greys[[1, 3, 5, 6, 8]], atol=4), "no face, no lesson"
 
 
 def test_the_code_of_the_stage_does_not_drag_the_face_mesh_along() -> None:

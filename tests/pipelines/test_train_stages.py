@@ -12,7 +12,9 @@ from types import ModuleType
 import numpy as np
 import pyarrow as pa
 import pytest
+import torch
 from made_up_features import GENERATOR, write_features
+from safetensors.torch import load_file
 from torch import nn
 
 from pipelines import training
@@ -167,6 +169,43 @@ def spoil(layout: Layout, split: str, column: str, frame: int) -> None:
         spoilt = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
         clips[clip_id] = rows.set_column(at, rows.schema.field(at), spoilt)
     merge_shards(layout.feature_split(split), {i: lambda t=t: t for i, t in clips.items()}, FeatureFrame, 1)
+
+
+def lose(layout: Layout, frames: slice, wild: float) -> None:
+    """Lose the face in some frames of every training clip: its landmarks and pose are then anything."""
+    clips = dict(by_clip(read_arrow(layout.feature_split("train"), FeatureFrame)))
+    for clip_id, rows in clips.items():
+        lost = np.zeros(len(rows), bool)
+        lost[frames] = True
+        columns = {"interpolated": pa.array(lost)}
+        for name in ("normalised", "pose"):
+            values = vectors(rows, name).copy()
+            values[frames] += wild
+            columns[name] = pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), values.shape[1])
+        for name, column in columns.items():
+            at = rows.schema.get_field_index(name)
+            rows = rows.set_column(at, rows.schema.field(at), column)
+        clips[clip_id] = rows
+    merge_shards(layout.feature_split("train"), {i: lambda t=t: t for i, t in clips.items()}, FeatureFrame, 1)
+
+
+@pytest.mark.parametrize("stage", [train_s2l, train_posegen, train_l2l], ids=lambda stage: stage.STAGE)
+def test_frames_without_a_face_teach_nothing(stage: ModuleType, tmp_path: Path, rng: np.random.Generator) -> None:
+    layout, params = Layout.in_folder(tmp_path), changed(small(steps=4), "l2l", s2l_share=0.5)
+    write_features(layout, {"train": ("neutral", "happy", "sad"), "val": ("happy",)}, rng)
+    train_s2l.run(params, layout)
+    folder = layout.model(f"l2l/{GENERATOR}" if stage is train_l2l else stage.MODEL)
+    made = []
+    for wild in (0.5, 1.0, 0.0):
+        frames = slice(20, 27) if wild else slice(0, 0)
+        lose(layout, frames, wild)
+        stage.run(params, layout)
+        made.append(load_file(folder / "weights.safetensors"))
+        lose(layout, frames, -wild)
+    # The recurrent part of L2L sees what stands there on its way to the frames after it; nothing is asked of it there.
+    names = ("weight", "shape_scale") if stage is train_l2l else tuple(made[0])
+    same, other = (all(torch.equal(made[0][name], each[name]) for name in names) for each in made[1:])
+    assert same and not other, "what is lost is left out, whatever stands there"
 
 
 def relabel(layout: Layout, split: str, column: str, value: object) -> None:

@@ -18,7 +18,7 @@ from space_models.film import condition_of
 from space_models.l2l import L2L, MODEL, load_l2l
 from space_models.l2l.clips import LatentClip, Portraits, S2LTake, importance
 from space_models.l2l.inputs import GEOMETRY, geometry, in_crop
-from space_models.l2l.metrics import beats_ridge, evaluate, model_errors
+from space_models.l2l.metrics import beats_ridge, evaluate, model_errors, still_errors
 from space_models.l2l.ridge import Sums, fit_ridge
 from space_models.l2l.task import L2LTask, fit_start
 from space_models.stream import InMemory
@@ -210,3 +210,17 @@ def test_bad_inputs_are_named(rng: np.random.Generator) -> None:
         drive(L2L(config()), clip, sound=clip.sound[:5])
     with pytest.raises(SpaceError, match="2 numbers of weight, need 3"):
         replace(SPEC, weight=(1.0, 2.0))
+
+
+def test_nothing_is_asked_of_frames_without_a_face(rng: np.random.Generator) -> None:
+    clip = speaking(rng, "1", frames=SMALL.frames)
+    lost = np.arange(len(clip)) % 7 == 3
+    model = L2L(config()).eval()
+    found = []
+    for wild in (0.0, 5.0):
+        z = clip.z + wild * lost[:, None]
+        task = L2LTask(InMemory([replace(clip, z=z, found=~lost)]), [], SMALL, SPEC)
+        batch = {name: torch.from_numpy(array) for name, array in task.batch(np.random.default_rng(0), 0).items()}
+        [error] = still_errors(SPEC, [replace(clip, z=z, found=~lost)])
+        found.append((task.loss(model, batch)[0].item(), error.error))
+    assert found[0] == found[1] and found[0][0] > 0

@@ -147,8 +147,24 @@ def corpus_people(wrong_by: int = 0) -> list[PersonMoments]:
     for i, (number, keys, _) in enumerate(clips):
         heard = clips[(i + wrong_by) % len(clips)][2]
         length = min(len(keys), len(heard))
-        made.setdefault(number, empty_moments(SETTINGS)).add(keys[:length], heard[:length])
+        made.setdefault(number, empty_moments(SETTINGS)).add(keys[:length], heard[:length], np.ones(length, bool))
     return list(made.values())
+
+
+def test_key_poses_that_are_interpolated_count_nowhere(rng: np.random.Generator) -> None:
+    keys, sound, found = rng.normal(size=(40, 6)), rng.normal(size=(40, n_rises(SETTINGS.memory_frames))), np.ones(40, bool)
+    found[[11, 12, 39]] = False
+    made = []
+    for wild in (0.0, 1e3):
+        keys[~found] = wild
+        made.append(empty_moments(SETTINGS))
+        made[-1].add(keys, sound, found)
+    assert all(np.array_equal(a, b) for a, b in zip(*(vars(m).values() for m in made), strict=True))
+    pieces = empty_moments(SETTINGS)
+    for piece in (slice(0, 11), slice(13, 39)):
+        pieces.add(keys[piece], sound[piece], found[piece])
+    assert np.allclose(made[0].products, pieces.products), "steps lie within what was found in a row"
+    assert made[0].pairs[5] == 6 + 21 + 3, "a pair may lie across what was lost"
 
 
 def test_what_the_default_corpus_says_with_its_stresses_is_learnt() -> None:
@@ -216,7 +232,7 @@ def test_hostile_tracks(rng: np.random.Generator) -> None:
     model = fit([still], SETTINGS).model
     assert np.isfinite(model.noise.numpy()).all() and np.abs(model.noise.numpy()).max() < 0.05
     short = empty_moments(SETTINGS)
-    short.add(np.zeros((2, 6)), np.zeros((2, N_RISES)))
+    short.add(np.zeros((2, 6)), np.zeros((2, N_RISES)), np.ones(2, bool))
     assert short.steps == 0
     with pytest.raises(SpaceError, match="three key poses"):
         fit([short], SETTINGS)

@@ -34,5 +34,5 @@ def person_of(
     moments = empty_moments(settings)
     silent = [np.zeros((len(clip), n_rises(settings.memory_frames))) for clip in clips]
     for clip, sound in zip(clips, sounds or silent, strict=True):
-        moments.add(clip, sound)
+        moments.add(clip, sound, np.ones(len(clip), bool))
     return moments

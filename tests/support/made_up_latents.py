@@ -32,7 +32,8 @@ def speaking(rng: np.random.Generator, subject: str, take: int = 0, emotion: str
         landmarks[:, lower, 1] += gap
     sound = np.repeat(loud[:, None], SOUND, 1).astype(np.float32)
     z = np.stack([gap, 0.2 * loud, np.full(frames, 0.4 * (emotion == "happy") - 0.4 * (emotion == UNKNOWN))], 1)
-    return LatentClip(f"{subject}-{take}", subject, landmarks, sound, emotion_vector(emotion, 1.0), z.astype(np.float32))
+    found = np.ones(frames, bool)
+    return LatentClip(f"{subject}-{take}", subject, landmarks, sound, emotion_vector(emotion, 1.0), z.astype(np.float32), found)
 
 
 def people(rng: np.random.Generator, n: int, emotions: tuple[str, ...] = ("neutral",)) -> list[LatentClip]:
