@@ -154,10 +154,8 @@ class Film:
         settings = params.emotion
         self._person, self._pose, self._tracks, self._directions = person, pose, tracks, directions
         self._intensities = settings.intensities
-        self._n_frames = min(frames_in(settings.filmed_s), len(person.speech))
+        self._n_frames = len(person.speech)
         self._some = np.arange(frames_in(SETTLED_S), self._n_frames, settings.filmed_every_frames)
-        if not len(self._some):
-            raise SpaceError(f"emotion.filmed_s: {settings.filmed_s:g}, need more than {SETTLED_S:g}")
         gap = lip_gap(tracks[""][1][self._some])
         self._shown = int(np.argmin(abs(gap - np.median(gap))))
         """which of these frames the strips show: one with the lips as open as usual"""

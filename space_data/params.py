@@ -499,7 +499,6 @@ class EmotionStage(Section):
     people: Count
     filmed_people: Annotated[int, Field(ge=0)]
     speech_s: Annotated[float, Field(ge=1.0)]
-    filmed_s: Annotated[float, Field(ge=1.0)]
     intensities: Annotated[list[Annotated[float, Field(gt=0, le=1)]], Field(min_length=1)]
     mixtures: list[str]
     filmed_every_frames: Count

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from evaluation import fer
 from evaluation.emotion_figures import emotion_report, metrics_tree, write_report
 from evaluation.emotion_response import RECORDED, Run, corpus_directions
-from evaluation.emotion_runs import Measured, Person, measure_person, strip_names
+from evaluation.emotion_runs import SETTLED_S, Measured, Person, measure_person, strip_names
 from evaluation.ours import Models
 from pipelines.job.clock import stage_clock
 from pipelines.job.ledger import ledger_rows, write_ledger
@@ -201,7 +201,7 @@ def units_of(
     longest = frames_in(settings.speech_s)
     usable = [
         clip for _, clip in sorted(neutral_clips(clips).items())
-        if clip.clip_id in aligned and len(clip) >= frames_in(settings.filmed_s)
+        if clip.clip_id in aligned and len(clip) > frames_in(SETTLED_S)
     ][: settings.people]  # fmt: skip
     weights, looking = models.content(DEFAULT_RENDERER) if usable else "", sha256_of(judge) if judge else ""
     units = []

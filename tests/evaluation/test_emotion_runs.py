@@ -21,7 +21,7 @@ from space_models.speech_file import speech_features
 
 N_FRAMES = 30
 SETTINGS = EmotionStage(
-    people=1, filmed_people=1, speech_s=1.2, filmed_s=1.0, intensities=[0.5, 1.0], mixtures=["happy:0.5+sad:0.5"],
+    people=1, filmed_people=1, speech_s=1.2, intensities=[0.5, 1.0], mixtures=["happy:0.5+sad:0.5"],
     filmed_every_frames=4, seed=1,
 )  # fmt: skip
 PARAMS = load_params().model_copy(update={"emotion": SETTINGS})
@@ -110,12 +110,12 @@ def test_closures_are_those_of_the_recording(person) -> None:
 
 
 def test_too_short_a_clip_is_refused(person, directions, models, tmp_path) -> None:
-    short = Person("ada", person.portrait, person.speech, person.recorded_gap, person.speaking)
     with pytest.raises(SpaceError, match="30 frames of speech, 29 of gaps"):
         Person("ada", person.portrait, person.speech, person.recorded_gap[1:], person.speaking)
-    settings = PARAMS.model_copy(update={"emotion": SETTINGS.model_copy(update={"filmed_s": 0.5})})
-    with pytest.raises(SpaceError, match=r"emotion.filmed_s: 0.5, need more than 0.6"):
-        measure_person(short, directions, True, settings, models, tmp_path)
+    settled = emotion_runs.frames_in(emotion_runs.SETTLED_S)
+    short = Person("ada", person.portrait, person.speech.first(settled), person.recorded_gap[:settled], person.speaking[:settled])
+    with pytest.raises(SpaceError, match=r"emotion ada: 15 frames of speech, need more than 15 \(emotion.speech_s"):
+        measure_person(short, directions, True, PARAMS, models, tmp_path)
 
 
 def test_the_close_up_is_around_the_face() -> None:

@@ -106,8 +106,9 @@ def test_a_unit_depends_on_what_it_reads(tmp_path: Path, rng: np.random.Generato
     (tmp_path / "fer.hdf5").write_bytes(b"a judge")
     (judged,) = emotion.units_of(clips, directions, PARAMS, layout, tmp_path / "fer.hdf5")
     assert not unfilmed.value.filmed and len({unit.content, other.content, unfilmed.content, judged.content}) == 4
-    longer = PARAMS.model_copy(update={"emotion": PARAMS.emotion.model_copy(update={"filmed_s": 3.0})})
-    assert emotion.units_of(clips, directions, longer, layout) == [], "too short to be filmed"
+    settled = emotion.frames_in(emotion.SETTLED_S)
+    short = [replace(clips[0], normalised=clips[0].normalised[:settled])]
+    assert emotion.units_of(short, directions, PARAMS, layout) == [], "too short to be measured"
 
 
 def test_an_unlabelled_set_is_measured_as_nothing(tmp_path: Path, rng: np.random.Generator, caplog) -> None:
