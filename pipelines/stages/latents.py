@@ -94,13 +94,21 @@ def folder_of(name: str, layout: Layout, params: Params) -> Path:
 
 
 def latents_of(unit: LatentUnit, settings: None, folder: Path) -> None:
-    """Write ``latents.parquet`` of one clip."""
+    """Write ``latents.parquet`` of one clip.
+
+    Raises:
+        SpaceError: a latent is no finite number, which would spoil the statistics of all.
+    """
     table = pq.read_table(unit.features, columns=COLUMNS, filters=[("clip_id", "=", unit.clip_id)], partitioning=None)
     generator = _generator(unit.generator, unit.folder, unit.params_json)
     frames = (frame.rgb for frame in decode_video(local_file(unit.video)))
     landmarks, pose = landmarks_of(table)
     factor = CROP_SIZE_PX / unit.size_px
     found = generator.extract(frames, (landmarks * factor).astype(np.float32), pose_at(pose, factor))
+    are_numbers = np.isfinite(np.column_stack([found.z, found.own_pose])).all(axis=1)
+    if not are_numbers.all():
+        slip = "half precision? set its precision to bf16 or fp32"
+        raise SpaceError(f"{unit.video}: {unit.generator}'s latents of frame {int(are_numbers.argmin())} are no numbers ({slip})")
     rows = [LatentFrame(unit.clip_id, i, z, own) for i, (z, own) in enumerate(zip(found.z, found.own_pose, strict=True))]
     write_table(folder / LATENTS_FILE, rows, LatentFrame)
 

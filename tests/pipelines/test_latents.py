@@ -1,5 +1,6 @@
 """Stage latents: what is stored is what the generator says directly, in its own width; its spec is measured on training clips."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from space_data.params import load_params
 from space_data.schema import AlignedClip, FeatureFrame, LatentFrame
 from space_data.tables import by_clip, read_arrow, vectors, write_sharded, write_table
 from space_models.checkpoints import Card, save_model
-from space_models.generators import GENERATORS, pose_at
+from space_models.generators import GENERATORS, Extracted, Frame, pose_at
 from space_models.generators.compact.networks import CompactConfig, CompactNet
 
 FRAMES, SIZE_PX = 10, 64
@@ -70,6 +71,20 @@ def test_what_is_stored_is_what_the_generator_says(layout: Layout) -> None:
     within = np.sqrt(np.mean([(rows - rows.mean(0)) ** 2 for rows in z], axis=(0, 1)))
     np.testing.assert_allclose(spec.sd, np.maximum(within, 1e-3 * within.max()), rtol=1e-4)
     assert spec.weights_sha256 == GENERATORS[NAME].weights_sha256(layout.model(NAME))
+
+
+def test_latents_that_are_no_numbers_are_not_kept(layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Overflowing:
+        def extract(self, frames: Iterable[Frame], landmarks_px: np.ndarray, pose: PoseTrack) -> Extracted:
+            z = np.zeros((FRAMES, 3), np.float32)
+            z[4, 1] = np.inf
+            return Extracted(z, np.zeros((FRAMES, 0), np.float32))
+
+    monkeypatch.setattr(latents, "_generator", lambda *_: Overflowing())
+    unit = units_of(layout, PARAMS)[0].value
+    with pytest.raises(SpaceError, match=rf"a.mp4: {NAME}'s latents of frame 4 are no numbers \(half precision"):
+        latents.latents_of(unit, None, tmp_path)
+    assert not (tmp_path / latents.LATENTS_FILE).exists()
 
 
 def test_other_weights_are_other_units(layout: Layout) -> None:
