@@ -97,6 +97,8 @@ def test_heads_are_compared_of_a_system_whose_card_says_that_it_got_the_recordin
         ("title: x\npictures: {panel: [0, 0, 2, 1]}", r"pictures\.panel\.2: Input should be less"),
         ("title: x\npictures: {panel: [0.7, 0, 0.3, 1]}", r"pictures\.panel: Value error, .* is empty, need left < right"),
         ("title: x\nprogram: {checkout: a, arguments: [b], padding: some}", r"program\.padding: Input should be 'whole'"),
+        ("title: x\nprogram: {checkout: a, arguments: ['{portriat}']}", r"program: Value error, {portriat} in .* need one of p"),
+        ("title: x\nprogram: {checkout: a, arguments: [b], output: 'x{'}", r"program: Value error, .*"),
         ("title: [", "not YAML"),
     ],
 )
