@@ -6,10 +6,11 @@ A card is YAML. Whoever hands in videos writes one with a title; whatever else i
 from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Literal
+from string import Formatter
+from typing import Annotated, Literal, Self
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from evaluation.canonical import Framing
 from evaluation.external.coverage import COVERAGES
@@ -19,6 +20,10 @@ from space_data.errors import SpaceError, first_problem
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]*$"
 CARD_FILE = "card.yaml"
+
+
+PLACEHOLDERS = ("portrait", "audio", "pose", "recording", "portrait_video", "driving", "out", "folder", "checkout")
+"""What stands for a path in a program's arguments, files, output and environment."""
 
 
 class _Strict(BaseModel):
@@ -84,6 +89,14 @@ class Program(_Strict):
     environment: dict[str, str] = {}
     shims: list[Literal[tuple(SHIMS)]] = []  # type: ignore[valid-type]
     """of `evaluation.external.shims`: what it needs that today's libraries no longer do"""
+
+    @model_validator(mode="after")
+    def _knows_its_placeholders(self) -> Self:
+        for text in (*self.arguments, *self.files.values(), self.output, *self.environment.values()):
+            used = {name for _, name, _, _ in Formatter().parse(text) if name is not None}
+            if unknown := sorted(used - set(PLACEHOLDERS)):
+                raise ValueError(f"{{{unknown[0]}}} in {text!r} stands for nothing, need one of {', '.join(PLACEHOLDERS)}")
+        return self
 
 
 class Card(_Strict):

@@ -6,7 +6,7 @@ import sys
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from evaluation.external import card as cards
@@ -40,6 +40,7 @@ def test_a_last_segment_of_a_few_hops_is_left_out():
 
 @pytest.mark.parametrize("system", COVERAGES)
 @given(n=st.integers(1, 2000))
+@example(n=615)  # where MakeItTalk leaves out a last segment and needs 11 frames more
 def test_padded_sound_is_drawn_whole_and_no_frame_is_moved(system, n):
     pad = padding(COVERAGES[system], n)
     drawn = COVERAGES[system](pad.before + n + pad.behind)
@@ -47,7 +48,7 @@ def test_padded_sound_is_drawn_whole_and_no_frame_is_moved(system, n):
     assert clip[pad.skipped] == 0, "the first frame that is kept is the clip's first"
     assert len(clip) - pad.skipped >= n, "all of the clip is there"
     assert pad.behind == 0 or COVERAGES[system](pad.before + n + pad.behind - 1).count < pad.skipped + n, "no more than needed"
-    assert pad.before <= 2 and pad.behind <= 10
+    assert pad.before <= 2 and pad.behind <= 11
 
 
 def test_a_system_that_draws_nothing_is_named():
@@ -97,6 +98,8 @@ def test_heads_are_compared_of_a_system_whose_card_says_that_it_got_the_recordin
         ("title: x\npictures: {panel: [0, 0, 2, 1]}", r"pictures\.panel\.2: Input should be less"),
         ("title: x\npictures: {panel: [0.7, 0, 0.3, 1]}", r"pictures\.panel: Value error, .* is empty, need left < right"),
         ("title: x\nprogram: {checkout: a, arguments: [b], padding: some}", r"program\.padding: Input should be 'whole'"),
+        ("title: x\nprogram: {checkout: a, arguments: ['{portriat}']}", r"program: Value error, {portriat} in .* need one of p"),
+        ("title: x\nprogram: {checkout: a, arguments: [b], output: 'x{'}", r"program: Value error, .*"),
         ("title: [", "not YAML"),
     ],
 )

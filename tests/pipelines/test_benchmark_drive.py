@@ -16,13 +16,13 @@ from fake_checkouts import PROGRAMS, heard, make_checkout, ramp
 
 from evaluation.canonical import Expected, canonicalise
 from evaluation.external import adapters
-from evaluation.external.card import Card, Pictures, shipped_card
+from evaluation.external.card import PLACEHOLDERS, Card, Pictures, shipped_card
 from evaluation.external.coverage import COVERAGES, padding
 from evaluation.external.drive import check_installed, missing_files, private_copy, record_of
 from evaluation.lists.clip_list import Chosen, Resolved
 from evaluation.reasons import NotCanonical
 from pipelines.benchmark import drive
-from pipelines.benchmark.drive import Driver, drive_clip, padded, run
+from pipelines.benchmark.drive import INPUT_FILES, Driver, drive_clip, padded, run
 from pipelines.layout import Layout
 from space_data.errors import SpaceError
 from space_data.files import sha256_of
@@ -280,3 +280,7 @@ if count == 1:
 def test_a_card_without_a_program_cannot_be_run(tmp_path):
     with pytest.raises(SpaceError, match="names no program"):
         run("theirs", Card(title="x", pictures=Pictures()), tmp_path, Resolved("a/v1", ()), PARAMS, Layout.in_folder(tmp_path))
+
+
+def test_a_card_may_name_just_what_a_run_has() -> None:
+    assert set(PLACEHOLDERS) == {*INPUT_FILES, "folder", "out", "checkout"}
