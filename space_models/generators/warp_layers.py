@@ -24,6 +24,8 @@ FADE_IN_GAP = 0.03  # W beyond the photo's own gap until a drawn mouth is opaque
 TEETH_RIDE = 0.65  # of the upper lip's lift: teeth fixed to the skull show a wide band of gum in every smile
 HOLE_FADE_PX = (0.8, 2.5)  # heights of a hole between which its layer appears
 FEATHER_PX = 0.75
+CONTACT_SHADE = 0.25  # of the light that is missing where the lips of an open photo meet
+CONTACT_BLUR = 0.01  # of the distance between the mouth's corners
 BOX_MARGIN_PX = 4
 LUT_BINS = 96
 LUT_REACH = 0.75  # widths either side of the middle that outlines are tabulated for
@@ -236,6 +238,29 @@ def hole_mask(
     return int(x0), int(y0), np.asarray(soft * (fade / 255.0), np.float32)
 
 
+def shade_contact(frame: NDArray[np.uint8], upper: NDArray[np.float64], lower: NDArray[np.float64]) -> None:
+    """Darken the line between lips (rows of (N, 2) output pixels) that meet, in place; it goes as the hole between them appears.
+
+    Lips that were apart in the photo have no shadow where they touch and look as if grown together.
+    """
+    low, high = HOLE_FADE_PX
+    shade = CONTACT_SHADE * min(max((high - _height(upper, lower)) / (high - low), 0.0), 1.0)
+    line = (upper + lower) / 2
+    blur = max(CONTACT_BLUR * float(np.linalg.norm(line[-1] - line[0])), FEATHER_PX)
+    margin = BOX_MARGIN_PX + round(3 * blur)
+    x0, y0 = np.maximum(np.floor(line.min(axis=0)).astype(int) - margin, 0)
+    x1, y1 = np.minimum(np.ceil(line.max(axis=0)).astype(int) + margin, frame.shape[0])
+    if shade == 0 or x1 <= x0 or y1 <= y0:
+        return
+    mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
+    fixed = np.rint((line - (x0 + 0.5, y0 + 0.5)) * 16).astype(np.int32)
+    cv2.polylines(mask, [fixed], False, (255.0,), 1, cv2.LINE_AA, shift=4)
+    peak = blur * np.sqrt(2 * np.pi) / 255  # 1 in the middle of a straight line of one pixel
+    soft = np.minimum(cv2.GaussianBlur(mask.astype(np.float32), (0, 0), blur) * peak, 1.0)
+    box = frame[y0:y1, x0:x1]
+    box[:] = np.rint(box * (1 - shade * soft[..., None]))
+
+
 def paint_mouth(
     frame: NDArray[np.uint8],
     photo2x: NDArray[np.uint8],
@@ -252,6 +277,8 @@ def paint_mouth(
         to_photo: `skull_inverse` at the layer's depth.
         jaw_drop: how far the chin has dropped from the photo, W.
     """
+    if layer.is_open:
+        shade_contact(frame, *rows)
     hole = hole_mask(*rows, frame.shape[0])
     if hole is None:
         return

@@ -5,7 +5,7 @@ import pytest
 
 from space_data.landmarks import INNER_LIP_PAIRS
 from space_models.generators.lip_correction import GapCorrection
-from space_models.generators.warp_layers import hole_mask
+from space_models.generators.warp_layers import CONTACT_SHADE, hole_mask, shade_contact
 from space_models.generators.warp_lips import (
     LOWER_LIP_ROWS,
     UPPER_LIP_ROWS,
@@ -107,3 +107,16 @@ def test_lips_that_meet_have_no_hole_though_their_vertices_lie_beside_each_other
     assert hole_mask(upper, lower, 512) is None
     hole = hole_mask(upper, lower + [0, 3], 512)
     assert hole is not None and hole[2].max() > 0.9
+
+
+def test_lips_that_meet_throw_a_shadow_where_they_touch_and_nowhere_else():
+    upper = np.stack([np.linspace(200, 300, 11), np.full(11, 250.5)], axis=1)
+    frame = np.full((512, 512, 3), 200, np.uint8)
+    shade_contact(frame, upper, upper)
+    assert frame[250, 210:290] == pytest.approx(200 * (1 - CONTACT_SHADE), abs=2)
+    assert (np.abs(frame[[244, 256]].astype(int) - 200) <= 1).all() and (frame[:, [190, 310]] == 200).all()
+    apart = np.full((512, 512, 3), 200, np.uint8)
+    shade_contact(apart, upper, upper + [0, 3])
+    assert (apart == 200).all(), "the inside of the mouth is seen instead"
+    shade_contact(apart, upper + [0, 400], upper + [0, 400])
+    assert (apart == 200).all(), "out of the picture"
