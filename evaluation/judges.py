@@ -44,10 +44,10 @@ class Judges:
         return frozenset(name for name in JUDGES if getattr(self, name) is not None)
 
     def files(self) -> list[tuple[str, str]]:
-        """Name and SHA-256 of each file of the published weights that are here."""
-        there = [WEIGHTS[name] for name in sorted(WEIGHTS) if name in self.names()]
-        names = [*there, *(second_detector.NETWORKS[self.detector] if self.second else ())]
-        return [(file.name, file.sha256) for name in names for file in weights.declaration(name).files]
+        """Name and SHA-256 of each file of published weights that is used."""
+        used = [(WEIGHTS[name], getattr(self, name)) for name in sorted(WEIGHTS) if name in self.names()]
+        used += [(name, self.second) for name in second_detector.NETWORKS[self.detector]] if self.second else []
+        return [(file.name, file.sha256) for name, found in used for file in weights.declaration(name).behind(found)]
 
     def hashes(self) -> list[str]:
         """Of those files."""

@@ -87,6 +87,10 @@ class Declaration(BaseModel):
         sizes = [file.bytes for file in (self.files if self.need == "all" else self.files[:1])]
         return None if None in sizes else sum(size for size in sizes if size)
 
+    def behind(self, found: Path) -> tuple[WeightsFile, ...]:
+        """The files behind the path that `find` gave."""
+        return self.files if self.need == "all" else tuple(file for file in self.files if file.name == found.name)
+
 
 @cache
 def declared() -> dict[str, Declaration]:

@@ -154,6 +154,13 @@ def test_its_absence_is_told_by_what_it_judges(tmp_path):
     assert f"`space weights import whisper-tiny.en PATH --folder {tmp_path}`" in line and "lips follow" not in line
 
 
+def test_of_three_files_that_will_do_the_one_that_is_used_is_named(tmp_path):
+    """Hashes of files that nobody has would be false provenance, and their change would score everything again."""
+    judges = Judges(whisper=tmp_path / "whisper-tiny.en" / "model.bin", lpips=tmp_path / "lpips-alex")
+    names = [name for name, _ in judges.files()]
+    assert names == ["alexnet-owt-7be5be79.pth", "alex.pth", "model.bin"] and len(judges.hashes()) == 3
+
+
 def test_it_is_fitted_on_people_who_are_not_scored_and_scores_a_clip(layout, tmp_path, monkeypatch):
     weights = write_openai(tmp_path / "tiny.en.pt", seeded_encoder())
     monkeypatch.setattr(evaluate, "LEAST_SPEECH_S", 1.0)
