@@ -103,7 +103,7 @@ def _tone(good: bool) -> Tone:
 def _results(page: Page, data: BenchmarkData) -> None:
     section = page.section(
         "Results",
-        "Every system gets the first frame, the speech, the emotion and the same seed, and is encoded with the identical sound.",
+        "Every system gets the first frame, the speech and the emotion; what is rendered here takes the same seed and sound.",
     )
     section.add(contestants_table(data, [*MAIN_METRICS, *data.sets]), Fold(EVERY_METRIC, [contestants_table(data, every(data))]))
     if not any(metric.name == "fid" for metric in data.sets):

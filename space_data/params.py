@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -28,6 +27,7 @@ from pydantic import (
 )  # fmt: skip
 
 from space_data.errors import SpaceError
+from space_data.yaml_files import parse_yaml, read_yaml
 
 Fraction01 = Annotated[float, Field(ge=0, le=1)]
 Positive = Annotated[float, Field(gt=0)]
@@ -583,12 +583,7 @@ def load_params(path: Path | str | None = None, changes: Sequence[str] = ()) -> 
 
 def _mapping(path: Path) -> dict[str, Any]:
     """The keys of a YAML file; none if it holds only comments."""
-    if not path.is_file():
-        raise SpaceError(f"{path}: no such file (need a YAML file with the keys that differ from the defaults)")
-    try:
-        found = yaml.safe_load(path.read_text()) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SpaceError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
+    found = read_yaml(path, "the keys that differ from the defaults") or {}
     if not isinstance(found, dict):
         raise SpaceError(f"{path}: holds a {type(found).__name__}, need sections with keys, as in the defaults")
     return found
@@ -622,10 +617,7 @@ def with_changes(params: Params, changes: Sequence[str]) -> Params:
         parts = dotted.strip().split(".")
         if not equals or not all(parts):
             raise SpaceError(f"--set {change}: need SECTION.KEY=VALUE, such as filter.face_width_px.reject=128")
-        try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError as error:
-            raise SpaceError(f"--set {change}: not a YAML value ({' '.join(str(error).split())})") from error
+        value = parse_yaml(text, f"--set {change}")
         if parts[:2] == [FILTER, OVERRIDES] and len(parts) == 5 and parts[3] in raw[FILTER]:
             own = raw[FILTER][OVERRIDES].setdefault(parts[2], {})
             own.setdefault(parts[3], copy.deepcopy(raw[FILTER][parts[3]]))

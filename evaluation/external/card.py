@@ -9,7 +9,6 @@ from pathlib import Path
 from string import Formatter
 from typing import Annotated, Literal, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from evaluation.canonical import Framing
@@ -17,6 +16,7 @@ from evaluation.external.coverage import COVERAGES
 from evaluation.external.shims import SHIMS
 from evaluation.systems import ENTRIES, Entry, Kind
 from space_data.errors import SpaceError, first_problem
+from space_data.yaml_files import read_yaml
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]*$"
 CARD_FILE = "card.yaml"
@@ -163,16 +163,10 @@ def read_card(path: Path) -> Card:
     Raises:
         SpaceError: no such file, or not a card; the first thing that is wrong is named.
     """
-    if not path.is_file():
-        raise SpaceError(f"{path}: no such card")
     try:
-        return Card.model_validate(yaml.safe_load(path.read_text()))
+        return Card.model_validate(read_yaml(path, "a card (docs/benchmark.md)"))
     except ValidationError as error:
         raise SpaceError(f"{path}: {first_problem(error)} (docs/benchmark.md says what a card holds)") from error
-    except OSError as error:
-        raise SpaceError(f"{path}: cannot be read ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SpaceError(f"{path}: not YAML ({' '.join(str(error).split())[:200]})") from error
 
 
 def shipped_cards() -> dict[str, Card]:

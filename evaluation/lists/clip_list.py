@@ -23,6 +23,7 @@ from evaluation.lists.choose import candidate, choose
 from space_data.errors import SpaceError, first_problem
 from space_data.files import atomic_file
 from space_data.schema import AlignedClip
+from space_data.yaml_files import read_yaml
 
 logger = logging.getLogger(__name__)
 
@@ -129,16 +130,10 @@ def read_list(path: Path) -> ClipList:
     Raises:
         SpaceError: no such file, or not a list.
     """
-    if not path.is_file():
-        raise SpaceError(f"{path}: no such test list")
     try:
-        found = ClipList.model_validate(yaml.safe_load(path.read_text()))
+        found = ClipList.model_validate(read_yaml(path, "a test list"))
     except ValidationError as error:
         raise SpaceError(f"{path}: not a test list ({first_problem(error)})") from error
-    except OSError as error:
-        raise SpaceError(f"{path}: cannot be read ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SpaceError(f"{path}: not YAML ({' '.join(str(error).split())[:200]})") from error
     if bool(found.clips) == bool(found.rule):
         raise SpaceError(f"{path}: {len(found.clips)} clips and {'a' if found.rule else 'no'} rule, need one of the two")
     ids = [one.clip_id for one in found.clips]

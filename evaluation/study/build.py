@@ -157,4 +157,5 @@ def _check_texts(texts: Sequence[str], systems: Sequence[str]) -> None:
     for name in systems:
         for text in texts:
             if re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text, re.IGNORECASE):
-                raise SpaceError(f"study: the text {text!r} names the system {name!r} (raters must not know; use other words)")
+                fix = "raters must not know: use other words, or call the system something else"
+                raise SpaceError(f"study: the text {text!r} names the system {name!r} ({fix})")

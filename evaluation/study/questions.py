@@ -9,11 +9,11 @@ to do as they do.
 
 from pathlib import Path
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from evaluation.study.manifest import FROZEN, MISMATCHED, Question
 from space_data.errors import SpaceError, first_problem
+from space_data.yaml_files import read_yaml
 
 QUESTIONS = (
     Question(id="lip_sync", text="In which video do the lips fit the speech better?", catches=(MISMATCHED, FROZEN)),
@@ -48,11 +48,7 @@ def chosen_questions(choice: str) -> tuple[Question, ...]:
 
 def _read(path: Path) -> tuple[Question, ...]:
     try:
-        return TypeAdapter(tuple[Question, ...]).validate_python(yaml.safe_load(path.read_text(encoding="utf-8")))
-    except OSError as error:
-        raise SpaceError(f"{path}: cannot be read ({error.strerror})") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SpaceError(f"{path}: not YAML ({str(error).splitlines()[0]})") from error
+        return TypeAdapter(tuple[Question, ...]).validate_python(read_yaml(path, "questions (docs/study.md)"))
     except ValidationError as error:
         raise SpaceError(f"{path}: {first_problem(error)} (need a list of entries with id, text and, if any, catches)") from error
 

@@ -11,6 +11,7 @@ import yaml
 from pipelines.animate_request import Request
 from space_data.errors import SpaceError
 from space_data.schema import EMOTIONS
+from space_data.yaml_files import parse_yaml
 from space_models.controls.blinks import USUAL_BLINK_S
 from space_models.controls.head import GENERATED
 
@@ -73,10 +74,7 @@ def emotion_and_timeline(rows: Sequence[Sequence[Any]], text: str, folder: Path)
         (mixture,) = points.values()
         asked["emotion"] = "+".join(f"{label}:{intensity:g}" for label, intensity in mixture.items())
     if len(points) > 1 or text.strip():
-        try:
-            line = yaml.safe_load(text) or {}
-        except yaml.YAMLError as error:
-            raise SpaceError(f"timeline: not YAML ({' '.join(str(error).split())[:200]})") from error
+        line = parse_yaml(text, "timeline") or {}
         if not isinstance(line, dict):
             raise SpaceError(f"timeline: {text.strip()[:40]!r}, need lists by control, as in mouth: [{{time_s: 0, gain: 1.5}}]")
         if points and "emotion" in line:

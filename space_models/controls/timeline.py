@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import numpy as np
-import yaml
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from space_data.errors import SpaceError, first_problem
 from space_data.schema import EMOTIONS
 from space_data.timebase import frame_start_s
+from space_data.yaml_files import read_yaml
 from space_models.controls.blinks import BLINK_RANGE_S, USUAL_BLINK_S
 from space_models.controls.gaze import MOST_DEG
 
@@ -155,11 +155,7 @@ def read_timeline(path: Path) -> Timeline:
     Raises:
         SpaceError: no such file, not YAML, or the first thing that is wrong in it.
     """
-    if not path.is_file():
-        raise SpaceError(f"{path}: no such file, need a timeline in YAML or JSON (docs/animate.md)")
     try:
-        return Timeline.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")))
+        return Timeline.model_validate(read_yaml(path, "a timeline in YAML or JSON (docs/animate.md)"))
     except ValidationError as error:
         raise SpaceError(f"{path}: {first_problem(error)} (docs/animate.md says what a timeline holds)") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise SpaceError(f"{path}: not YAML or JSON ({' '.join(str(error).split())[:200]})") from error

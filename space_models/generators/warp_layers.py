@@ -245,12 +245,14 @@ def shade_contact(frame: NDArray[np.uint8], upper: NDArray[np.float64], lower: N
     """
     low, high = HOLE_FADE_PX
     shade = CONTACT_SHADE * min(max((high - _height(upper, lower)) / (high - low), 0.0), 1.0)
+    if shade == 0:
+        return
     line = (upper + lower) / 2
     blur = max(CONTACT_BLUR * float(np.linalg.norm(line[-1] - line[0])), FEATHER_PX)
     margin = BOX_MARGIN_PX + round(3 * blur)
     x0, y0 = np.maximum(np.floor(line.min(axis=0)).astype(int) - margin, 0)
     x1, y1 = np.minimum(np.ceil(line.max(axis=0)).astype(int) + margin, frame.shape[0])
-    if shade == 0 or x1 <= x0 or y1 <= y0:
+    if x1 <= x0 or y1 <= y0:
         return
     mask = np.zeros((y1 - y0, x1 - x0), np.uint8)
     fixed = np.rint((line - (x0 + 0.5, y0 + 0.5)) * 16).astype(np.int32)

@@ -107,7 +107,7 @@ def test_a_wrong_card_is_named_with_the_key(tmp_path, text, message):
     (tmp_path / "card.yaml").write_text(text)
     with pytest.raises(SpaceError, match=rf"card\.yaml: {message}"):
         read_card(tmp_path / "card.yaml")
-    with pytest.raises(SpaceError, match="no such card"):
+    with pytest.raises(SpaceError, match="no such file, need a card"):
         read_card(tmp_path / "none.yaml")
 
 

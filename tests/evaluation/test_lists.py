@@ -150,7 +150,7 @@ def test_the_order_of_a_lists_clips_is_no_matter():
 def test_unknown_lists_are_named():
     with pytest.raises(SpaceError, match="need one of default/v1, hdtf/v1, mead/v1, ravdess/v1, vox2/v1"):
         find_list("default/v2")
-    with pytest.raises(SpaceError, match="no such test list"):
+    with pytest.raises(SpaceError, match="no such file, need a test list"):
         find_list("nowhere.yaml")
 
 

@@ -60,7 +60,7 @@ def test_only_comments_override_nothing(folder: Path) -> None:
         ("job: {workers: 0}", "job.workers = 0: value error, need a whole number from 1 on, or auto"),
         ("s2l:", "s2l = None: input should be"),
         ("- job", "holds a list"),
-        ("job: {", "not valid YAML"),
+        ("job: {", "not YAML"),
     ],
 )
 def test_what_is_wrong_is_named(folder: Path, text: str, message: str) -> None:
@@ -86,7 +86,7 @@ def test_a_misspelt_default_is_not_offered(folder: Path, monkeypatch: pytest.Mon
     ("change", "message"),
     [
         ("job.worker=3", "is job.workers meant"), ("job", "SECTION.KEY=VALUE"), ("=3", "SECTION.KEY=VALUE"),
-        ("job..x=3", "SECTION.KEY=VALUE"), ("job.workers=[", "not a YAML value"), ("job.workers=", "job.workers = None"),
+        ("job..x=3", "SECTION.KEY=VALUE"), ("job.workers=[", "not YAML"), ("job.workers=", "job.workers = None"),
         ("job.workers.x=1", "job.workers = {'x': 1}"), ("filter.luma_sd=3", "filter.luma_sd = 3"),
     ],
 )  # fmt: skip

@@ -1,6 +1,6 @@
 """Trains `compact` on pairs of frames of a clip, the one drawn from the other; landmarks guide it at first.
 
-The recipe was measured before it was built: docs/compact.md.
+The recipe was measured before it was built: docs/compact-experiments.md.
 """
 
 from collections.abc import Sequence
