@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
@@ -20,7 +20,12 @@ from torch import Tensor, nn
 from space_data.errors import SpaceError
 from space_data.files import atomic_file
 
-Config = TypeVar("Config")
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Config = TypeVar("Config", bound="DataclassInstance")
+PLAIN: dict[Any, Any] = {bool: bool, int: int, float: (int, float), str: str}
+"""What may stand in a card for a field of that type; others are checked by who uses them."""
 
 CARD_VERSION = 1
 WEIGHTS_FILE, CARD_FILE = "weights.safetensors", "card.json"
@@ -103,14 +108,18 @@ def from_config(folder: Path, card: Card, make: Callable[..., Config]) -> Config
     """``make(**card.config)``: what a model is made of, from the card in ``folder``.
 
     Raises:
-        SpaceError: keys are missing or not known.
+        SpaceError: keys are missing or not known, or a value is of another type.
     """
+    what = f"{folder / CARD_FILE}: not a configuration of {card.model}"
     try:
-        return make(**card.config)
-    except (TypeError, KeyError) as error:
-        raise SpaceError(
-            f"{folder / CARD_FILE}: not a configuration of {card.model} ({error}; written by another release?)"
-        ) from error
+        config = make(**card.config)
+    except (TypeError, KeyError, AttributeError) as error:
+        raise SpaceError(f"{what} ({error}; written by another release?)") from error
+    for each in dataclasses.fields(config):
+        value = getattr(config, each.name)
+        if each.type in PLAIN and not isinstance(value, PLAIN[each.type]):
+            raise SpaceError(f"{what} ({each.name} is {value!r}, need {each.type.__name__}; changed by hand?)")  # type: ignore[union-attr]
+    return config
 
 
 def load_weights(folder: Path, card: Card, module: nn.Module) -> None:

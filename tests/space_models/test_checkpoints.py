@@ -91,6 +91,17 @@ def test_a_card_of_another_release_is_named(name: str, change: Callable[[dict], 
             s2l_folders(tmp_path)
 
 
+@pytest.mark.parametrize("name", LOADERS)
+def test_a_value_of_another_type_is_named(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / name
+    shutil.copytree(ASSETS / name, folder)
+    card = json.loads((folder / CARD_FILE).read_text())
+    for key in [key for key, value in card["config"].items() if isinstance(value, int | float | str)]:
+        (folder / CARD_FILE).write_text(json.dumps(card | {"config": card["config"] | {key: [3]}}))
+        with pytest.raises(SpaceError, match=rf"not a configuration of {name} \({key} is \[3\], need .*changed by hand"):
+            LOADERS[name](folder)
+
+
 def test_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(tensors: dict, path: Path, metadata: object) -> None:
         path.write_bytes(b"a part of it")
