@@ -114,37 +114,54 @@ def latents_of(unit: LatentUnit, settings: None, folder: Path) -> None:
 
 
 def measured_spec(name: str, layout: Layout, params: Params) -> LatentSpec:
-    """The generator's spec with mean, s.d. within clips and pose map of the training set.
+    """The generator's spec with mean, s.d. within clips and pose map of the training set, of frames with a face.
 
     Raises:
         SpaceError: no training clip has latents.
     """
     generator = GENERATORS[name].load(folder_of(name, layout, params), params, None)
     clips = {clip.clip_id: clip for clip in aligned_clips(layout) if clip.split == "train"}
+    found = found_frames(layout)
     step = max(1, -(-sum(clip.n_frames for clip in clips.values()) // params.latents.pose_frames))
     own_pose: dict[str, NDArray[np.float32]] = {}
     total, within, n = np.zeros(()), np.zeros(()), 0
     for clip_id, rows in stream_clips(layout.latents(name), LatentFrame):
         if clip_id in clips:
-            z = vectors(rows, "z").astype(np.float64)
-            total, within, n = total + z.sum(0), within + ((z - z.mean(0)) ** 2).sum(0), n + len(z)
-            own_pose[clip_id] = vectors(rows, "own_pose")[::step]
+            kept = found.get(clip_id, slice(None))
+            z = vectors(rows, "z").astype(np.float64)[kept]
+            if len(z):
+                total, within, n = total + z.sum(0), within + ((z - z.mean(0)) ** 2).sum(0), n + len(z)
+                own_pose[clip_id] = vectors(rows, "own_pose")[kept][::step]
     if not n:
         raise SpaceError(f"{layout.latents(name)}: no clip of split train, need one (is align.splits without train?)")
     mean, sd = total / n, np.sqrt(within / n)
-    pose_map = generator.fit_pose(*_frames_of_poses(own_pose, clips, layout, step))
+    pose_map = generator.fit_pose(*_frames_of_poses(own_pose, clips, found, layout, step))
     return generator.spec.measured(mean, np.maximum(sd, max(LEAST_SD_SHARE * float(sd.max()), 1e-12)), pose_map)
 
 
+def found_frames(layout: Layout) -> dict[str, NDArray[np.intp]]:
+    """Numbers of the frames with a face, of each clip in which it was lost: elsewhere latents are of what lies there."""
+    found = {}
+    for clip_id, rows in stream_clips(layout.feature_frames, FeatureFrame, ["clip_id", "interpolated"]):
+        lost = rows.column("interpolated").combine_chunks().to_numpy(zero_copy_only=False)
+        if lost.any():
+            found[clip_id] = np.flatnonzero(~lost)
+    return found
+
+
 def _frames_of_poses(
-    own_pose: Mapping[str, NDArray[np.float32]], clips: Mapping[str, AlignedClip], layout: Layout, step: int
+    own_pose: Mapping[str, NDArray[np.float32]],
+    clips: Mapping[str, AlignedClip],
+    found: Mapping[str, NDArray[np.intp]],
+    layout: Layout,
+    step: int,
 ) -> tuple[NDArray[np.float32], PoseTrack]:
-    """A generator's poses (N, P), every ``step``-th frame of each clip, and ours of the same frames in pixels of the 512 crop."""
+    """A generator's poses (N, P), every ``step``-th found frame of each clip, and ours of the same in pixels of the 512 crop."""
     theirs, ours = [], []
     for clip_id, table in stream_clips(layout.feature_frames, FeatureFrame, ["clip_id", "pose"]):
         if clip_id in own_pose:
             pose = pose_at(PoseTrack.from_array(vectors(table, "pose")), CROP_SIZE_PX / clips[clip_id].size_px)
-            ours.append(pose.as_array()[::step])
+            ours.append(pose.as_array()[found.get(clip_id, slice(None))][::step])
             theirs.append(own_pose[clip_id])
     return np.concatenate(theirs), PoseTrack.from_array(np.concatenate(ours))
 

@@ -1,6 +1,7 @@
 """Stage latents: what is stored is what the generator says directly, in its own width; its spec is measured on training clips."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,25 @@ def test_what_is_stored_is_what_the_generator_says(layout: Layout) -> None:
     within = np.sqrt(np.mean([(rows - rows.mean(0)) ** 2 for rows in z], axis=(0, 1)))
     np.testing.assert_allclose(spec.sd, np.maximum(within, 1e-3 * within.max()), rtol=1e-4)
     assert spec.weights_sha256 == GENERATORS[NAME].weights_sha256(layout.model(NAME))
+
+
+def test_frames_without_a_face_do_not_count(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their latents are of what lies where the face is thought to be. Of clip a three are lost, of clip b all."""
+    lost = {"a": {0, 3, 4}, "b": set(range(FRAMES)), "c": set()}
+    rows = [FeatureFrame(**row) for row in read_arrow(layout.feature_frames, FeatureFrame).to_pylist()]
+    rows = [replace(row, interpolated=row.frame in lost[row.clip_id]) for row in rows]
+    write_sharded(layout.feature_split("train"), rows, FeatureFrame, 1)
+    fitted = []
+    generator = type(GENERATORS[NAME].load(layout.model(NAME), PARAMS, None))
+    monkeypatch.setattr(generator, "fit_pose", lambda _, *of: fitted.append(of))
+    latents.run(PARAMS, layout)
+    ((theirs, ours),) = fitted
+    assert theirs.shape[0] == len(ours.as_array()) == FRAMES - 3
+    np.testing.assert_allclose(ours.as_array()[:, 0], 5 + np.array([1, 2, 5, 6, 7, 8, 9]))
+    z = vectors(dict(by_clip(read_arrow(layout.latents(NAME), LatentFrame)))["a"], "z")[[1, 2, 5, 6, 7, 8, 9]]
+    spec = read_spec(layout, NAME)
+    np.testing.assert_allclose(spec.mean, z.mean(0), rtol=1e-5, atol=1e-7)
+    np.testing.assert_allclose(spec.sd, np.maximum(z.std(0), 1e-3 * z.std(0).max()), rtol=1e-4)
 
 
 def test_latents_that_are_no_numbers_are_not_kept(layout: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
