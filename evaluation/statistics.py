@@ -19,6 +19,8 @@ from space_data.errors import SpaceError
 CONFIDENCE_PERCENT = 95.0
 EXACT_SIGN_FLIPS = 12
 """Up to this many identities all sign patterns are listed; beyond, they are drawn."""
+TIE = 1e-9
+"""Losses that differ by less are equal: they were rounded on the way, on another processor otherwise."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def compare(
     known = np.array([d for d in differences if d is not None], np.float64)
     wins = None
     if len(known):
-        wins = float(((known < 0) + 0.5 * (known == 0)).mean())
+        wins = float(((known < -TIE) + 0.5 * (abs(known) <= TIE)).mean())
     means = _identity_means(differences, identities)
     spread = float(means.std(ddof=1)) if len(means) > 1 else 0.0
     effect = float(means.mean() / spread) if spread > 0 else None

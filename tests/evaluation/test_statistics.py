@@ -107,6 +107,13 @@ def test_comparison_uses_common_clips_only():
     assert result.p_value is None
 
 
+def test_equal_but_for_rounding_is_half_a_win():
+    """2 P R / (P + R) of the same lips, summed in another order: a third and its next number."""
+    third = 1 / 3
+    result = compare([0.0, third, 1.0, third], [1.0, np.nextafter(third, 1), 0.0, np.nextafter(third, 0)], list("abcd"), 100, 0)
+    assert result.win_share == 0.5
+
+
 def test_holm_by_hand():
     assert holm({"x": 0.01, "y": 0.04, "z": 0.03}) == pytest.approx({"x": 0.03, "z": 0.06, "y": 0.06})
     assert holm({}) == {}
