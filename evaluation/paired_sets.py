@@ -2,7 +2,8 @@
 
 A jackknife needs every figure once per group. All of them follow from one pass over the pairs of vectors: kernels are summed per
 pair of groups, neighbours are kept per group, moments are added and taken away. What is held grows with the number of vectors by
-some numbers each (radii), never by the vectors themselves, which may lie in mapped files, or by their pairs.
+some numbers each (radii), never by the vectors themselves, which may lie in mapped files, or by their pairs. What goes over pairs
+takes at most `MOST_PAIRED` vectors of each set, so that it does not grow with the square of the clips.
 """
 
 from collections.abc import Callable, Iterator
@@ -21,6 +22,8 @@ Figures = list[float | None]
 """Of all, then without group 0, 1, ...; None where too few vectors are left."""
 NEIGHBOURS = 5
 """Of density and coverage, as their authors use them."""
+MOST_PAIRED = 10_000
+"""Vectors of each set that are paired: as many as the authors of density and coverage take, ten times those of KID's subsets."""
 KID_DEGREE = 3
 BLOCK = 1024
 """Vectors at a time: 16 MB of float64 at 2048 dimensions, and 8 MB for the pairs of two blocks."""
@@ -76,6 +79,14 @@ class PairedSets:
             return frechet_of_moments(whole[0].without(_moments(self.made, made)), whole[1].without(_moments(self.real, real)))
 
         return self.folds(2, figure)
+
+    @cached_property
+    def thinned(self) -> "PairedSets":
+        """`MOST_PAIRED` vectors of each set that has more, evenly spread over it, so over its clips."""
+        if max(len(self.made), len(self.real)) <= MOST_PAIRED:
+            return self
+        made, real = (np.linspace(0, n - 1, min(n, MOST_PAIRED)).astype(np.intp) for n in (len(self.made), len(self.real)))
+        return PairedSets(self.made[made], self.real[real], self.made_groups[made], self.real_groups[real])
 
     @cached_property
     def kid(self) -> Figures:

@@ -55,6 +55,22 @@ def test_too_few_have_no_figure(rng):
     assert sets_of(x[:1], x).kid == sets_of(x[:1], x).frechet == [None, None]
 
 
+def test_of_large_sets_frames_of_all_clips_are_paired(rng, monkeypatch):
+    """Every third of 36 made vectors; of 13 real ones all but one, first and last among them; what is no pair sees all."""
+    made, real = rng.normal(size=(36, 3)), rng.normal(size=(13, 3))
+    groups = np.repeat([0, 1, 2], 12), np.array([0] * 5 + [1] * 4 + [2] * 4)
+    monkeypatch.setattr(paired_sets, "MOST_PAIRED", 12)
+    whole = PairedSets(made, real, *groups)
+    few = whole.thinned
+    assert len(few.made) == len(few.real) == 12 and np.bincount(few.made_groups).tolist() == [4, 4, 4]
+    assert (few.real[[0, -1]] == real[[0, -1]]).all() and len(np.unique(few.real, axis=0)) == 12
+    for metric in set_metrics("dct", False, 5):
+        name = metric.column.metric_id.split("_")[0]
+        assert metric.figures(whole) == getattr(whole if name == "frechet" else few, name)
+    monkeypatch.setattr(paired_sets, "MOST_PAIRED", 36)
+    assert PairedSets(made, real, *groups).thinned.kid == whole.kid
+
+
 @pytest.mark.parametrize(
     ("made", "real", "said"),
     [
