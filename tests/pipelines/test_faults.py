@@ -226,13 +226,13 @@ def _with_raw(raw: Path) -> Params:
 
 def test_the_raw_folder_is_away_and_comes_back(drill: Drill) -> None:
     (drill.control / "calls").touch()
-    (drill.control / "slow").write_text("1")
+    (drill.control / "held").touch()
     run = drill.start()
     drill.wait_for_calls(1)
     elsewhere = drill.raw.rename(drill.root / "elsewhere")
-    time.sleep(2.0)
-    elsewhere.rename(drill.raw)
+    (drill.control / "held").unlink()
     error = run.communicate(timeout=60)[1]
+    elsewhere.rename(drill.raw)
     assert run.returncode == 2 and "stopped on" in error and "Traceback" not in error, error
     assert blamed(drill.out) <= BAD and not half_done(drill.out)
     drill.ends_well()

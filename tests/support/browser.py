@@ -120,7 +120,7 @@ class Browser:
     async def __aexit__(self, *_: object) -> None:
         await self._http.close()
         self._process.terminate()
-        self._process.wait(10)
+        self._process.wait(60)
 
     async def open(self, url: str) -> Page:
         """A new tab."""

@@ -49,7 +49,7 @@ def server(study_folder: StudyFolder) -> Iterator[StudyServer]:
 
 def ask(port: int, method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> tuple[int, Any, bytes]:
     """Status, headers and body; ``path`` goes as it is."""
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     text = body if isinstance(body, bytes) or body is None else json.dumps(body).encode()
     connection.request(method, path, text, headers if headers is not None else JSON if body is not None else {})
     reply = connection.getresponse()
@@ -235,7 +235,7 @@ def test_no_acknowledged_vote_is_lost_to_kill_9(study_folder: StudyFolder) -> No
     threads = [threading.Thread(target=go, args=(session,)) for session in sessions]
     for thread in threads:
         thread.start()
-    enough.wait(20)
+    enough.wait(120)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     for thread in threads:
@@ -251,10 +251,10 @@ def test_no_acknowledged_vote_is_lost_to_kill_9(study_folder: StudyFolder) -> No
         for number in range(6):
             assert ask(port, "POST", "/vote", vote_of(study, session, number, "b"))[0] == 200
     process.send_signal(signal.SIGINT)
-    assert process.wait(20) == 0
+    assert process.wait(120) == 0
     process, _ = started(study_folder)
     process.send_signal(signal.SIGTERM)
-    assert process.wait(20) == 0, "as a service is ended"
+    assert process.wait(120) == 0, "as a service is ended"
     votes = Votes(study_folder.votes, study)
     assert len(votes.all()) == 18
     assert {v.answer for v in votes.all() if (v.rater, v.trial, v.question) in stored} == {"tie"}, "the first answer stands"
