@@ -147,11 +147,13 @@ def test_helpers_end_with_their_program(clip, tmp_path):
     program = f"""
 import subprocess, time
 subprocess.Popen([sys.executable, "-c", "import time\\nwhile True: open({str(beat)!r}, 'w').write('x'); time.sleep(0.05)"])
-time.sleep(60)
+time.sleep(600)
 """
-    with pytest.raises(NotCanonical, match="not done"):
-        driven("sadtalker", clip, tmp_path, program, time_limit_s=2.0)
-    assert beat.exists()
+    for limit_s in (2.0, 20.0, 200.0):  # two interpreters start slowly on a busy machine
+        with pytest.raises(NotCanonical, match="not done"):
+            driven("sadtalker", clip, tmp_path, program, time_limit_s=limit_s)
+        if beat.exists():
+            break
     last = beat.stat().st_mtime_ns
     time.sleep(0.4)
     assert beat.stat().st_mtime_ns == last
