@@ -74,7 +74,7 @@ def test_an_emotion_goes_with_its_own_frame_not_with_the_sound_ahead(rng: np.ran
     late = np.zeros((40, 9), np.float32)
     late[20:] = emotion_vector("happy", 1.0)
     calm, switched = (predict(model, speech, FACE, e, settings=PLAIN) for e in (NEUTRAL, late))
-    assert (calm[:20] == switched[:20]).all()
+    assert np.abs(calm[:20] - switched[:20]).max() < 1e-5  # without AVX2 the last bits depend on the frames beside
     assert np.abs(calm[20] - switched[20]).max() > 1e-3
 
 
