@@ -155,8 +155,8 @@ class _Server:
 
     @property
     def is_usable(self) -> bool:
-        """Whether it runs, and is this process's own, not that of a process which this one is a fork of."""
-        return self.owner == os.getpid() and self.process.poll() is None
+        """Whether it runs and is not about to end, and is this process's own, not that of one which this one is a fork of."""
+        return self.owner == os.getpid() and self.control.fileno() >= 0 and self.process.poll() is None
 
 
 def _search_path() -> str:
