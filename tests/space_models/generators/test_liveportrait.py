@@ -85,9 +85,10 @@ def test_wrong_files_are_named(tmp_path: Path) -> None:
     torch.save(state | {"detector.extra": torch.zeros(1), "detector.fc_exp.bias": torch.zeros(5)}, path)
     with pytest.raises(SpaceError, match=r"1 missing: detector.fc_t.bias; 1 unexpected: detector.extra; 1 of another shape"):
         load_networks(tmp_path)
-    path.write_bytes(b"no tensors")
-    with pytest.raises(SpaceError, match="not a file of tensors"):
-        load_networks(tmp_path)
+    for content in (b"no tensors", b""):
+        path.write_bytes(content)
+        with pytest.raises(SpaceError, match="motion_extractor.pth: not a file of tensors"):
+            load_networks(tmp_path)
 
 
 class Pickled:
