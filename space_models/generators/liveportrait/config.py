@@ -71,6 +71,13 @@ def read_config(folder: Path) -> LivePortraitConfig:
     try:
         read = json.loads(path.read_text()).items()
         sizes: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in read}
-        return LivePortraitConfig(**sizes)
+        config = LivePortraitConfig(**sizes)
     except (ValueError, TypeError, AttributeError) as error:
         raise SpaceError(f"{path}: not sizes of LivePortrait's networks ({error})") from error
+    for name, value in sizes.items():
+        four = isinstance(getattr(LivePortraitConfig, name), tuple)
+        each = value if four and isinstance(value, tuple) and len(value) == 4 else (None,) if four else (value,)
+        if not all(type(size) is int and size > 0 for size in each):
+            need = "four whole numbers above 0" if four else "a whole number above 0"
+            raise SpaceError(f"{path}: {name} is {value!r}, need {need}")
+    return config

@@ -126,7 +126,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     try:
         content = load_file(path) if path.suffix == ".safetensors" else torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:  # torch and safetensors raise a dozen kinds for a damaged or foreign file
-        raise SpaceError(f"{path}: not a file of tensors ({type(error).__name__}: {str(error).splitlines()[0]})") from error
+        first_line = str(error).partition("\n")[0]  # an empty file's error says nothing
+        raise SpaceError(f"{path}: not a file of tensors ({type(error).__name__}: {first_line})") from error
     state = dict(_flat(content))
     if not state:
         raise SpaceError(f"{path}: holds no tensors")

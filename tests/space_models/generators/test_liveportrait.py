@@ -24,6 +24,7 @@ from space_data.params import load_params
 from space_data.schema import AlignedClip, FeatureClip, FeatureFrame, emotion_vector
 from space_data.tables import write_sharded, write_table
 from space_models.generators import GENERATORS, CropRule, pose_at
+from space_models.generators.liveportrait.config import read_config
 from space_models.generators.liveportrait.generator import NAME, LivePortrait, keypoints
 from space_models.generators.liveportrait.head import PoseMap, fit_pose_map
 from space_models.generators.liveportrait.weights import FILES, load_networks, weights_sha256
@@ -85,9 +86,19 @@ def test_wrong_files_are_named(tmp_path: Path) -> None:
     torch.save(state | {"detector.extra": torch.zeros(1), "detector.fc_exp.bias": torch.zeros(5)}, path)
     with pytest.raises(SpaceError, match=r"1 missing: detector.fc_t.bias; 1 unexpected: detector.extra; 1 of another shape"):
         load_networks(tmp_path)
-    path.write_bytes(b"no tensors")
-    with pytest.raises(SpaceError, match="not a file of tensors"):
-        load_networks(tmp_path)
+    for content in (b"no tensors", b""):
+        path.write_bytes(content)
+        with pytest.raises(SpaceError, match="motion_extractor.pth: not a file of tensors"):
+            load_networks(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("width", "64"), ("width", -1), ("keypoints", None), ("motion_widths", [1]), ("motion_depths", 3)]
+)
+def test_sizes_of_another_type_are_named(tmp_path: Path, name: str, value: object) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({name: value}))
+    with pytest.raises(SpaceError, match=f"config.json: {name} is .*, need (a|four) whole number"):
+        read_config(tmp_path)
 
 
 class Pickled:
