@@ -114,8 +114,8 @@ def restore_state(path: Path | None, fingerprint: str, model: nn.Module, optimiz
                 logger.info("%s: state of another run (data, parameters or code changed), starting anew", path)
                 return RunState()
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (safe_open is no mapping)
-    except SafetensorError as error:
-        logger.warning("%s: state cannot be read (%s), starting anew", path, error)
+    except (SafetensorError, TypeError, KeyError, ValueError) as error:  # the last three: tensors, but no state of ours
+        logger.warning("%s: state cannot be read (%s), starting anew", path, error or type(error).__name__)
         return RunState()
     model.load_state_dict(_group(state, WEIGHTS))
     for name, parameter in model.named_parameters():

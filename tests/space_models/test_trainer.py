@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 from torch import nn
 
 from space_data.errors import SpaceError
@@ -86,7 +87,7 @@ def test_a_finished_state_is_not_trained_again(tmp_path) -> None:
     assert task.drawn == 0 and again.resumed_from == SCHEDULE.steps and len(again.curves) == 4
 
 
-@pytest.mark.parametrize("change", ["setting", "data", "code", "schedule", "damage"])
+@pytest.mark.parametrize("change", ["setting", "data", "code", "schedule", "damage", "foreign", "strange"])
 def test_a_state_of_another_run_is_not_used(tmp_path, change: str) -> None:
     state = tmp_path / "state.safetensors"
     learn(small_model(), Line(), SCHEDULE, state)
@@ -102,6 +103,10 @@ def test_a_state_of_another_run_is_not_used(tmp_path, change: str) -> None:
             schedule = dataclasses.replace(SCHEDULE, learning_rate=0.01)
         case "damage":
             state.write_bytes(state.read_bytes()[:100])
+        case "foreign":
+            save_file({"weight": torch.zeros(1)}, state)
+        case "strange":
+            save_file({"weight": torch.zeros(1)}, state, {"facts": "{}"})
     assert learn(small_model(), task, schedule, state, **changes).resumed_from == 0
     assert task.drawn == SCHEDULE.steps
 
