@@ -12,7 +12,7 @@ import pytest
 
 FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync", "--mute-audio", "--remote-debugging-port=0")  # fmt: skip
-START_S, WAIT_S = 30.0, 20.0
+START_S, WAIT_S = 120.0, 60.0
 MIDDLE = """(selector) => {
   const element = document.querySelector(selector);
   if (!element) return {ok: false};
