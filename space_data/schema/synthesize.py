@@ -31,7 +31,7 @@ class SynthesizedClip:
     """kept or failed"""
     detail: str
     reason: str = ""
-    """of a failed one, one of ``evaluation.canonical.REASONS``"""
+    """of a failed one, one of ``evaluation.reasons.REASONS``"""
     native_video: str = ""
     """the file as the system made it; ``video`` itself where nothing had to be done to it"""
     native_width_px: int = 0

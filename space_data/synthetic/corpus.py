@@ -42,7 +42,7 @@ MANIFEST_COLUMNS = (
     "clip", "subject", "emotion", "intensity", "language", "n_frames", "defect", "planted_offset_frames", "keep", "split",
 )  # fmt: skip
 SPEECH_COLUMNS = ("clip", "subject", "emotion", "intensity", "language", "n_frames")
-HARMLESS = ("audio_late_4", "audio_late_7", "audio_early_6", "variable_frame_rate", "rotated", "stereo_44k")
+HARMLESS = ("audio_late_4", "audio_late_7", "audio_early_6", "rotated", "stereo_44k")
 """Planted, awkward, and to be kept."""
 
 
